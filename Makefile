@@ -1,0 +1,46 @@
+# Two commands: `make reproduce` (the results) and `make test` (the tests). `make` alone lists all.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: help reproduce smoke test check lock snapshot clean
+
+help:  ## list these commands
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+reproduce: $(VENV)/ready  ## measure, train, judge and draw everything at laptop scale
+	snakemake --cores $(CORES)
+
+smoke: $(VENV)/ready  ## the same workflow in a minute, on a few models
+	snakemake --cores $(CORES) --configfile config/smoke.yaml
+
+test: $(VENV)/ready  ## run the tests
+	python -m pytest
+
+check: $(VENV)/ready  ## formatting, lint, types and architecture
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+lock:  ## resolve the pins again (needs uv), then copy the direct ones into the two environment files
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o requirements.lock
+	$(PYTHON) tests/workflow/pins.py --write
+
+snapshot: reproduce  ## publish the present results as results/reference
+	python -m replication snapshot
+
+clean:  ## remove generated results, not the published snapshot
+	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +
+
+# Built under another name first: an interrupted installation is never mistaken for a finished one.
+$(VENV)/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@

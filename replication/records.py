@@ -1,0 +1,345 @@
+"""The vocabulary of the suite: model variants, published and measured numbers, claims, experiments, verdicts.
+
+Ground floor: standard library only, imported by everything, imports nothing of the suite.
+One tidy row is one number, with its unit, its condition and its source.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+
+class UserError(Exception):
+    """Something the user can mend; the command line prints it as one line and exits with status 2."""
+
+
+def nearest(name: str, choices: Iterable[str], what: str) -> UserError:
+    """The error for an unknown `name` of a `what`, naming the nearest valid choice."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.0)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return UserError(f"unknown {what} '{name}'{hint}")
+
+
+# --- metrics ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured. `kind` says which instrument can fill it, and so which verdict an empty cell gets."""
+
+    name: str
+    kind: str  # count | architecture | setting | accuracy | speed | cost
+    description: str
+
+
+def _metrics(kind: str, **described: str) -> dict[str, Metric]:
+    return {name: Metric(name, kind, text) for name, text in described.items()}
+
+
+METRICS: dict[str, Metric] = {
+    **_metrics(
+        "count",
+        params="learnable parameters, classifier head included",
+        macs="multiply-adds of one image (what these papers print as FLOPs)",
+        peak_memory="largest sum of live tensors, in bytes",
+    ),
+    **_metrics(
+        "architecture",
+        depth="blocks (of a stage)",
+        embed_dim="token width (of a stage)",
+        mlp_dim="hidden width of the MLP",
+        mlp_ratio="hidden width of the MLP over the token width",
+        num_heads="attention heads (of a stage)",
+        patch_size="side of a patch in pixels, or of a merge in tokens",
+        sr_ratio="side of the square that spatial reduction turns into one key",
+        window_size="side of an attention window in tokens",
+    ),
+    **_metrics("setting", setting="a choice of the recipe or a property of a data set: an input, not a result"),
+    **_metrics(
+        "accuracy",
+        top1="top-1 accuracy",
+        top1_std="standard deviation of top-1 over fine-tuning runs",
+        top1_error="top-1 error",
+        top5="top-5 accuracy",
+        few_shot="linear few-shot accuracy",
+        mean_accuracy="accuracy averaged over tasks",
+        disagreement="fraction of samples that two classifiers label differently",
+        loss="cross-entropy loss",
+        ap_box="box average precision",
+        ap_mask="mask average precision",
+        miou="mean intersection over union",
+    ),
+    **_metrics(
+        "speed",
+        throughput="images per second",
+        latency="time of one image or one module",
+    ),
+    **_metrics(
+        "cost",
+        pretrain_compute="operations of the whole pre-training (two per multiply-add)",
+        pretrain_time="device time of the whole training",
+        file_size="size of the released checkpoint",
+    ),
+}
+
+R = typing.TypeVar("R")
+
+UNIT_SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}
+"""Prefix units of published counts; measured counts are in ones."""
+
+
+# --- models -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of a paper, as a recipe to build it.
+
+    `architecture` holds the paper's hyper-parameters under the field's names; it builds the model *and* feeds the
+    closed form of its cost, so a model can only agree with the formula if both follow the paper.
+    """
+
+    id: str
+    label: str  # as printed
+    family: str  # which builder and which closed form: vit, hybrid, pvt, swin, resnet
+    factory: str  # "timm/<model name>" or "own/<module>"
+    architecture: Mapping[str, Any]
+    image_size: int = 224
+    image_sizes_by: int = 32  # image sizes must be multiples of this
+    at_size: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
+    released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
+
+    def at(self, image_size: int) -> dict[str, Any]:
+        """The architecture at `image_size` [px] (Swin has window 12 at 384). UserError if the size does not fit."""
+        if not self.allows(image_size):
+            raise UserError(
+                f"{self.id} takes image sizes that are positive multiples of {self.image_sizes_by} px, not {image_size}"
+            )
+        return {**self.architecture, **self.at_size.get(image_size, {})}
+
+    def allows(self, image_size: int) -> bool:
+        """Whether the model can be built for square images of this side."""
+        return image_size > 0 and image_size % self.image_sizes_by == 0
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number as printed. `value` keeps its printed digits: they decide what 'the same number' means."""
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    model: str  # our id, or a label where we have no such model
+    image_size: int | None
+    dataset: str
+    metric: str
+    value: Decimal
+    unit: str
+    hardware: str
+    source: str
+    verified: str  # yes | secondary | parser | no (recalled)
+    note: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number of ours, in base units (ones, bytes, seconds, percent), with its interval where it has one."""
+
+    model: str
+    image_size: int | None
+    dataset: str
+    metric: str
+    value: float
+    unit: str
+    ci_low: float | None
+    ci_high: float | None
+    n: int | None
+    scale: str  # exact | smoke | laptop | gpu | full
+    machine: str
+    seed_set: str
+    source_file: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one published number."""
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    model: str
+    image_size: int | None
+    dataset: str
+    metric: str
+    published: Decimal
+    unit: str
+    measured: float | None  # in the published unit
+    ratio: float | None  # measured / published
+    verdict: str
+    reason: str
+    command: str
+
+
+VERDICTS = ("reproduced", "differs", "not comparable", "needs data", "not attempted")
+STATUSES = ("supported", "contradicted", "inconclusive", "needs data")
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as printed: header and rows of text, and each number in it as a `Published`.
+
+    `cells[i][j]` are the numbers of row i, column j: none for a label or an empty cell, several for a list.
+    """
+
+    paper: str
+    id: str
+    title: str
+    source: str
+    verified: str
+    notes: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    cells: tuple[tuple[tuple[Published, ...], ...], ...]
+
+    @property
+    def published(self) -> list[Published]:
+        """Every number of the table, row by row."""
+        return [number for row in self.cells for cell in row for number in cell]
+
+
+# --- claims and experiments -------------------------------------------------------------------------
+
+
+class MissingError(LookupError):
+    """A number that a claim needs and nobody has; the message names it."""
+
+
+class Lookup(typing.Protocol):
+    """Finds one number, in base units."""
+
+    def __call__(self, model: str, metric: str, image_size: int | None = None, dataset: str = "") -> float:
+        """The number. MissingError if nobody has it."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference between two arms of an experiment, paired over seeds: `arm` minus `baseline`."""
+
+    experiment: str
+    arm: str
+    baseline: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper as one predicate: the estimate lies between `low` and `high`.
+
+    Superiority by a margin m is (m, inf); equivalence within m is (-m, m); a factor is a range around it. The range is
+    declared here, before anything is run. `estimate` is evaluated twice, on the published table `table` (a unit test)
+    and on the measured one (the result); `contrast` asks an experiment instead. A claim with neither cannot be tested
+    by what the suite has, and `reason` says what it would take.
+    """
+
+    id: str
+    where: str
+    statement: str
+    numbers: str = ""  # as printed
+    estimate: Callable[[Lookup], float] | None = None
+    contrast: Contrast | None = None
+    table: str = ""
+    low: float = -float("inf")
+    high: float = float("inf")
+    unit: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One condition of an experiment: the shared recipe with these changes, started from another arm's weights."""
+
+    id: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question put to seeded trainings. All arms share seeds and splits, so their differences are paired."""
+
+    id: str
+    question: str
+    dataset: str
+    model: Variant
+    recipe: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale
+
+    def arm(self, arm_id: str) -> Arm:
+        """The arm of that id. UserError if there is none."""
+        for arm in self.arms:
+            if arm.id == arm_id:
+                return arm
+        raise nearest(arm_id, (a.id for a in self.arms), f"arm of {self.id}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A paper: its models, its tables as printed, its claims, its experiments. Plain data."""
+
+    key: str
+    title: str
+    authors: str
+    venue: str
+    year: int
+    arxiv: str
+    code: str
+    variants: tuple[Variant, ...]
+    tables: tuple[Table, ...]
+    claims: tuple[Claim, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    discrepancies: tuple[str, ...] = ()  # where the paper contradicts itself, its code or its quotations
+
+
+# --- CSV --------------------------------------------------------------------------------------------
+
+
+def _parse(text: str, kind: Any) -> Any:
+    if typing.get_origin(kind) is types.UnionType:
+        if text == "":
+            return None
+        kind = next(t for t in typing.get_args(kind) if t is not type(None))
+    return kind(text)
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """Rows of a CSV as dataclass instances. UserError if the columns are not the fields of `kind`."""
+    hints = typing.get_type_hints(kind)
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if list(reader.fieldnames or []) != list(hints):
+            raise UserError(f"{path}: expected the columns {', '.join(hints)}; delete it and run again")
+        return [kind(**{name: _parse(text, hints[name]) for name, text in row.items()}) for row in reader]
+
+
+def as_rows(records: Iterable[Any]) -> list[dict[str, Any]]:
+    """Dataclass instances as flat dictionaries, ready for `files.write_csv`."""
+    return [{f.name: getattr(r, f.name) for f in dataclasses.fields(r)} for r in records]

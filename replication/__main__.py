@@ -1,0 +1,193 @@
+"""The command line: one subcommand per rule of the workflow. Parses, calls, and turns faults into one clear line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from replication.records import UserError
+
+# Imports live in the commands: those that need no torch answer at once.
+
+
+def _list(args: argparse.Namespace) -> None:
+    from replication.papers import cards
+
+    for key, card in cards().items():
+        print(f"{key}: {card.title} ({card.venue} {card.year}), {sum(len(t.published) for t in card.tables)} numbers")
+        for variant in card.variants:
+            print(f"    {variant.id:<20} {variant.label}")
+        for experiment in card.experiments:
+            print(f"    experiment {experiment.id}: {', '.join(arm.id for arm in experiment.arms)}")
+
+
+def _published(args: argparse.Namespace) -> None:
+    from replication.papers import write_published
+
+    write_published(args.out)
+
+
+def _complexity_count(args: argparse.Namespace) -> None:
+    from replication.complexity import count_models
+
+    count_models(args.models, args.image_sizes, args.batch_sizes, args.out)
+
+
+def _complexity_merge(args: argparse.Namespace) -> None:
+    from replication.complexity import merge
+
+    merge(args.folders, args.out)
+
+
+def _complexity_mechanisms(args: argparse.Namespace) -> None:
+    from replication.complexity import write_mechanisms
+
+    write_mechanisms(args.out)
+
+
+def _complexity_scaling(args: argparse.Namespace) -> None:
+    from replication.complexity import write_scaling
+
+    write_scaling(args.counts, args.mechanisms, args.out)
+
+
+def _training(args: argparse.Namespace) -> None:
+    from replication.training import run
+
+    run(args.experiment, args.arm, args.seed, args.scale, args.out, args.checkpoints, args.start_from)
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from replication.report import collect
+
+    collect(args.results, args.scale)
+
+
+def _judge(args: argparse.Namespace) -> None:
+    from replication.report import judge
+
+    judge(args.results)
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from replication.report import write_tables
+
+    write_tables(args.results)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from replication.report import write_figures
+
+    write_figures(args.results)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from replication.report import write_page
+
+    write_page(args.results)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
+    return value
+
+
+def _not_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    main = argparse.ArgumentParser(
+        prog="python -m replication",
+        description="A verdict for every number the vision-transformer papers print. "
+        "`snakemake --cores all` runs all of these in order; each works by hand as well.",
+        epilog="Example: python -m replication complexity count --models pvt_small --image-sizes 224 448 --out counts",
+    )
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: object, text: str, within: argparse._SubParsersAction = commands
+    ) -> argparse.ArgumentParser:
+        sub = within.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("list", _list, "show the papers, model ids and experiments")
+
+    sub = command("published", _published, "write every number the papers print as one CSV")
+    sub.add_argument("--out", type=Path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
+
+    group = commands.add_parser(
+        "complexity", help="count parameters, multiply-adds and peak memory, and fit their growth"
+    )
+    steps = group.add_subparsers(required=True, metavar="STEP")
+
+    sub = command("count", _complexity_count, "count models at image sizes, three ways that must agree", steps)
+    sub.add_argument("--models", nargs="+", required=True, metavar="ID", help="model ids (see `list`)")
+    sub.add_argument("--image-sizes", nargs="+", type=_positive, required=True, metavar="PX")
+    sub.add_argument(
+        "--batch-sizes", nargs="+", type=_positive, default=[1], metavar="B", help="for peak memory (default: 1)"
+    )
+    sub.add_argument("--out", type=Path, required=True, help="folder for counts.csv and memory.csv")
+
+    sub = command("merge", _complexity_merge, "join the counts of several folders", steps)
+    sub.add_argument("--folders", nargs="+", type=Path, required=True, help="folders written by `count`")
+    sub.add_argument("--out", type=Path, required=True, help="folder for the joined counts.csv and memory.csv")
+
+    sub = command("mechanisms", _complexity_mechanisms, "count the attention mechanisms alone, at one width", steps)
+    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+
+    sub = command("scaling", _complexity_scaling, "fit how cost grows with tokens", steps)
+    sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
+    sub.add_argument("--mechanisms", type=Path, required=True, help="mechanisms.csv")
+    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+
+    sub = command(
+        "training", _training, "train one arm of an experiment with one seed; run again to go on after a kill"
+    )
+    sub.add_argument("--experiment", required=True, metavar="ID")
+    sub.add_argument("--arm", required=True, metavar="ID")
+    sub.add_argument("--seed", type=_not_negative, required=True)
+    sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
+    sub.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="weights of the arm this one starts from")
+    sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
+    sub.add_argument("--out", type=Path, required=True, help="folder for this run's results")
+
+    for name, run, text in (
+        ("collect", _collect, "gather our numbers into measured.csv"),
+        ("judge", _judge, "hold published against measured: verdicts.csv and claims.csv"),
+        ("tables", _tables, "write the papers' tables again, with ours and the verdict"),
+        ("figures", _figures, "draw the figures"),
+        ("report", _report, "write the page"),
+    ):
+        sub = command(name, run, text)
+        sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
+        if name == "collect":
+            sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
+    return main
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. 0 when it is done, 2 for something the user can mend, said in one line on stderr."""
+    args = parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

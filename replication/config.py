@@ -1,0 +1,131 @@
+"""The configuration, checked, and what it asks for. Torch-free, used by the Snakefiles."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from replication import papers
+from replication.files import digest
+from replication.records import UserError, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Hold a configuration against the schema. UserError for the first fault; an unknown key names the nearest one."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    error = next(iter(sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.path])), None)
+    if error is None:
+        return
+    where = ".".join(str(part) for part in error.path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = next(key for key in error.instance if key not in known)
+        raise nearest(unknown, known, f"config key{' under ' + where if where else ''}")
+    raise UserError(f"config {where}: {error.message}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seeded training: an arm of an experiment."""
+
+    experiment: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one configuration asks for, enumerated from the cards."""
+
+    scale: str
+    results: str
+    models: Mapping[str, tuple[str, ...]]  # by paper
+    sweep: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    runs: tuple[Run, ...]
+
+    def image_sizes(self, paper: str) -> list[int]:
+        """The sweep and every size [px] at which the paper prints a count."""
+        counts = [p for t in papers.card(paper).tables for p in t.published if p.metric in ("params", "macs")]
+        return sorted({*self.sweep, *(p.image_size for p in counts if p.image_size)})
+
+    def variants_digest(self, paper: str) -> str:
+        """Changes when an architecture of the paper does, and not when its card's prose does."""
+        return digest([dataclasses.asdict(papers.variant(model)) for model in self.models[paper]])
+
+    def experiment_digest(self, experiment: str) -> str:
+        """Changes when an experiment's model, recipe or arms do."""
+        return digest(dataclasses.asdict(papers.experiment(experiment)))
+
+    def folder(self, run: Run) -> str:
+        """Where a training leaves its results."""
+        return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
+
+    def start_weights(self, experiment: str, arm: str, seed: str) -> list[str]:
+        """The weights that an arm starts from: none, or those of another arm with the same seed."""
+        before = papers.experiment(experiment).arm(arm).start_from
+        return [f"{self.folder(Run(experiment, before, int(seed)))}/weights.safetensors"] if before else []
+
+
+def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """The names asked for, `all` of them or a list. UserError for an unknown one."""
+    known = list(known)
+    if isinstance(asked, str):
+        return known
+    for name in asked:
+        if name not in known:
+            raise nearest(name, known, what)
+    return [name for name in known if name in set(asked)]
+
+
+def _writable(folder: Path) -> bool:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+def plan(config: Mapping[str, Any]) -> Plan:
+    """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
+    check(config)
+    results = Path(config["results"])
+    if not _writable(results):
+        raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
+    models = set(_chosen(config["models"], papers.variants(), "model"))
+    by_paper = {key: tuple(v.id for v in card.variants if v.id in models) for key, card in papers.cards().items()}
+    sweep = tuple(config["complexity"]["image_sizes"])
+    for size in sweep:
+        if not any(papers.variant(model).allows(size) for model in models):
+            raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
+    experiments = _chosen(config["experiments"], papers.experiments(), "experiment")
+    return Plan(
+        scale=config["scale"],
+        results=str(results),
+        models={key: ids for key, ids in by_paper.items() if ids},
+        sweep=sweep,
+        batch_sizes=tuple(config["complexity"]["batch_sizes"]),
+        runs=tuple(
+            Run(experiment, arm.id, seed)
+            for experiment in experiments
+            for arm in papers.experiment(experiment).arms
+            for seed in range(config["training"]["seeds"])
+        ),
+    )
+
+
+def sources(*packages: str) -> list[str]:
+    """The source files a result depends on: Snakemake does not see imports, and a plotting edit must not retrain."""
+    found: list[Path] = []
+    for package in packages:
+        path = ROOT / "replication" / package
+        found += sorted(path.rglob("*.*")) if path.is_dir() else [path.with_suffix(".py")]
+    return [os.path.relpath(path) for path in found if path.suffix in {".py", ".md", ".j2"}]

@@ -1,0 +1,73 @@
+"""A faulty configuration is one clear line that names the nearest valid word."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replication.config import ROOT, Run, check, plan, sources
+from replication.records import UserError
+
+CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The default configuration with some values replaced; `a__b` is the key b under a."""
+    config = copy.deepcopy(CONFIG)
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        place = config
+        for parent in parents:
+            place = place[parent]
+        place[key] = value
+    return config
+
+
+def test_shipped_configurations_are_valid() -> None:
+    check(CONFIG)
+    smoke = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    check({**CONFIG, **smoke})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modells": "all"}, "unknown config key 'modells'; did you mean 'models'?"),
+        ({"training__seed": 3}, "unknown config key under training 'seed'; did you mean 'seeds'?"),
+        ({"training__seeds": -1}, "config training.seeds: -1 is less than the minimum of 2"),
+        ({"complexity__image_sizes": [0]}, "config complexity.image_sizes.0: 0 is less than the minimum of 1"),
+        ({"complexity__image_sizes": [224, 225]}, "no chosen model takes 225 px"),
+        ({"models": ["pvt_smal"]}, "unknown model 'pvt_smal'; did you mean 'pvt_small'?"),
+        ({"experiments": ["vit_resolutoin"]}, "unknown experiment 'vit_resolutoin'; did you mean 'vit_resolution'?"),
+        ({"scale": "laptob"}, "config scale: 'laptob' is not one of"),
+    ],
+)
+def test_faults_name_the_nearest(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        plan(changed(**changes))
+
+
+def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the results folder"):
+        plan(changed(results=str(tmp_path / "file" / "results")))
+
+
+def test_plan_enumerates_models_sizes_and_runs() -> None:
+    asked = plan(changed(models=["swin_b", "pvt_tiny"], results="here"))
+    assert asked.models == {"pvt": ("pvt_tiny",), "swin": ("swin_b",)}
+    assert 4096 in asked.image_sizes("swin")
+    runs = [run for run in asked.runs if run.experiment == "vit_resolution"]
+    assert Run("vit_resolution", "pretrain", 0) in runs
+    assert asked.start_weights("vit_resolution", "pretrain", "1") == []
+    start = asked.start_weights("vit_resolution", "bilinear_2d", "1")
+    assert start == ["here/training/vit_resolution/pretrain/seed1/weights.safetensors"]
+
+
+def test_sources_are_real_files_of_the_stage() -> None:
+    found = sources("report/figures", "training")
+    assert "replication/report/figures.py" in found
+    assert all(Path(path).is_file() for path in found)
+    assert not any("complexity" in path for path in found)

@@ -1,0 +1,130 @@
+"""The smoke run of the real workflow, in a copy of the repository: complete, repeatable, resumable, thrifty."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/smoke.yaml"]
+ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": "."}
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SNAKEMAKE, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def planned(folder: Path) -> set[str]:
+    """The rules that a run would execute now."""
+    done = snakemake(folder, "--dry-run", "--quiet", "progress")
+    assert done.returncode == 0, done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))}
+
+
+def contents(results: Path) -> dict[str, str]:
+    """Digests of every result, manifests and logs (which hold times) apart."""
+    files = (f for f in sorted(results.rglob("*")) if f.is_file() and f.suffix not in {".json", ".log"})
+    return {str(f.relative_to(results)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files a clone would have, with the smoke run done."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def test_run_is_complete(clone: Path) -> None:
+    results = clone / "results/smoke"
+    for name in (
+        "published.csv",
+        "measured.csv",
+        "verdicts.csv",
+        "claims.csv",
+        "report/index.html",
+        "tables/summary.md",
+    ):
+        assert (results / name).stat().st_size > 0, name
+    assert not list(results.rglob("*.tmp"))
+    assert not list((results / "checkpoints").glob("*"))
+
+
+def test_second_run_has_nothing_to_do(clone: Path) -> None:
+    assert planned(clone) == set()
+
+
+def test_plotting_edit_redraws_and_never_retrains(clone: Path) -> None:
+    source = clone / "replication/report/figures.py"
+    text = source.read_text()
+    source.write_text(text + "\n# an edit\n")
+    assert planned(clone) == {"figures", "report", "default"}
+    source.write_text(text)
+
+
+def test_claim_edit_judges_again_and_never_recounts(clone: Path) -> None:
+    source = clone / "replication/papers/pvt.py"
+    text = source.read_text()
+    source.write_text(text + "\n# an edit\n")
+    assert planned(clone) == {"published", "judge", "tables", "figures", "report", "default"}
+    source.write_text(text)
+
+
+def test_killed_run_goes_on_to_the_same_bytes(clone: Path) -> None:
+    results = clone / "results/smoke"
+    before = contents(results)
+    for folder in ("training", "complexity", "report"):
+        shutil.rmtree(results / folder)
+    with subprocess.Popen(
+        SNAKEMAKE,
+        cwd=clone,
+        env=ENVIRONMENT,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        waited = time.monotonic() + 300
+        while not list((results / "checkpoints").rglob("*")) and process.poll() is None and time.monotonic() < waited:
+            time.sleep(0.05)
+        assert process.poll() is None, "the run ended before a checkpoint appeared"
+        os.killpg(process.pid, signal.SIGKILL)
+    assert contents(results) != before
+    done = snakemake(clone)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert contents(results) == before
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("modells=all", "unknown config key 'modells'; did you mean 'models'?"),
+        ("models=[swim_t]", "unknown model 'swim_t'; did you mean 'swin_t'?"),
+        ("training={seeds: -2}", "config training.seeds: -2 is less than the minimum of 2"),
+    ],
+)
+def test_faulty_configuration_stops_before_anything_runs(clone: Path, override: str, message: str) -> None:
+    before = contents(clone / "results")
+    done = snakemake(clone, "--config", override)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert contents(clone / "results") == before

@@ -1,0 +1,19 @@
+rule collect:
+    """Every number of ours, as one tidy table."""
+    input:
+        sources("report/collect", "records"),
+        rules.complexity_scaling.output,
+        rules.complexity_merge.output,
+        [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
+    output:
+        measured=f"{RESULTS}/measured.csv",
+        runs=f"{RESULTS}/training/runs.csv",
+    log:
+        f"{RESULTS}/logs/collect.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        results=RESULTS,
+        scale=PLAN.scale,
+    shell:
+        "python -m replication collect --results {params.results} --scale {params.scale} 2> {log}"

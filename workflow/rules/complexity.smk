@@ -1,0 +1,71 @@
+rule complexity_count:
+    """Parameters, multiply-adds three ways and peak memory of one paper's models."""
+    input:
+        sources("complexity", "models", "files"),
+    output:
+        counts=f"{RESULTS}/complexity/{{paper}}/counts.csv",
+        memory=f"{RESULTS}/complexity/{{paper}}/memory.csv",
+    log:
+        f"{RESULTS}/logs/complexity_count/{{paper}}.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        models=lambda wildcards: PLAN.models[wildcards.paper],
+        image_sizes=lambda wildcards: PLAN.image_sizes(wildcards.paper),
+        batch_sizes=PLAN.batch_sizes,
+        out=subpath(output.counts, parent=True),
+        digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
+    shell:
+        "python -m replication complexity count --models {params.models} --image-sizes {params.image_sizes}"
+        " --batch-sizes {params.batch_sizes} --out {params.out} 2> {log}"
+
+
+rule complexity_merge:
+    """One table of counts over all papers."""
+    input:
+        sources("complexity"),
+        counts=expand(f"{RESULTS}/complexity/{{paper}}/counts.csv", paper=PLAN.models),
+        memory=expand(f"{RESULTS}/complexity/{{paper}}/memory.csv", paper=PLAN.models),
+    output:
+        counts=f"{RESULTS}/complexity/counts.csv",
+        memory=f"{RESULTS}/complexity/memory.csv",
+    log:
+        f"{RESULTS}/logs/complexity_merge.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
+        out=subpath(output.counts, parent=True),
+    shell:
+        "python -m replication complexity merge --folders {params.folders} --out {params.out} 2> {log}"
+
+
+rule complexity_mechanisms:
+    """The attention mechanisms alone, at one width, over three decades of tokens."""
+    input:
+        sources("complexity", "models", "files"),
+    output:
+        f"{RESULTS}/complexity/mechanisms.csv",
+    log:
+        f"{RESULTS}/logs/complexity_mechanisms.log",
+    conda:
+        "../envs/replication.yaml"
+    shell:
+        "python -m replication complexity mechanisms --out {output} 2> {log}"
+
+
+rule complexity_scaling:
+    """How cost grows with tokens: fitted exponents with intervals, and where attention takes over."""
+    input:
+        sources("complexity"),
+        counts=rules.complexity_merge.output.counts,
+        mechanisms=rules.complexity_mechanisms.output,
+    output:
+        f"{RESULTS}/complexity/scaling.csv",
+    log:
+        f"{RESULTS}/logs/complexity_scaling.log",
+    conda:
+        "../envs/replication.yaml"
+    shell:
+        "python -m replication complexity scaling --counts {input.counts} --mechanisms {input.mechanisms}"
+        " --out {output} 2> {log}"

@@ -1,0 +1,17 @@
+rule figures:
+    """Complexity curves, learning curves and claims, as SVG and PNG."""
+    input:
+        sources("report/figures"),
+        rules.judge.output,
+        rules.collect.output,
+        [f"{PLAN.folder(run)}/epochs.csv" for run in PLAN.runs],
+    output:
+        f"{RESULTS}/figures/figures.json",
+    log:
+        f"{RESULTS}/logs/figures.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        results=RESULTS,
+    shell:
+        "python -m replication figures --results {params.results} 2> {log}"

@@ -1,0 +1,17 @@
+rule judge:
+    """Published against measured: a verdict per number, a status per claim."""
+    input:
+        sources("report/judge", "papers", "records"),
+        rules.published.output,
+        rules.collect.output,
+    output:
+        f"{RESULTS}/verdicts.csv",
+        f"{RESULTS}/claims.csv",
+    log:
+        f"{RESULTS}/logs/judge.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        results=RESULTS,
+    shell:
+        "python -m replication judge --results {params.results} 2> {log}"

@@ -1,0 +1,17 @@
+rule report:
+    """One page with all of it, readable offline."""
+    input:
+        sources("report", "papers"),
+        rules.judge.output,
+        rules.tables.output,
+        rules.figures.output,
+    output:
+        f"{RESULTS}/report/index.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        results=RESULTS,
+    shell:
+        "python -m replication report --results {params.results} 2> {log}"

@@ -1,0 +1,15 @@
+rule tables:
+    """The papers' tables again: published, ours, verdict, as CSV, Markdown and LaTeX."""
+    input:
+        sources("report/tables", "papers", "transcript"),
+        rules.judge.output,
+    output:
+        f"{RESULTS}/tables/summary.csv",
+    log:
+        f"{RESULTS}/logs/tables.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        results=RESULTS,
+    shell:
+        "python -m replication tables --results {params.results} 2> {log}"

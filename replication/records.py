@@ -76,8 +76,16 @@ METRICS: dict[str, Metric] = {
         disagreement="fraction of samples that two classifiers label differently",
         loss="cross-entropy loss",
         ap_box="box average precision",
+        ap_box_50="box average precision at an overlap of 0.5",
+        ap_box_75="box average precision at an overlap of 0.75",
+        ap_box_small="box average precision of small objects",
+        ap_box_medium="box average precision of medium objects",
+        ap_box_large="box average precision of large objects",
         ap_mask="mask average precision",
+        ap_mask_50="mask average precision at an overlap of 0.5",
+        ap_mask_75="mask average precision at an overlap of 0.75",
         miou="mean intersection over union",
+        ade20k_score="score of the ADE20K test server",
     ),
     **_metrics(
         "speed",
@@ -88,6 +96,7 @@ METRICS: dict[str, Metric] = {
         "cost",
         pretrain_compute="operations of the whole pre-training (two per multiply-add)",
         pretrain_time="device time of the whole training",
+        finetune_time="wall time of a fine-tuning run",
         file_size="size of the released checkpoint",
     ),
 }
@@ -151,7 +160,7 @@ class Published:
     unit: str
     hardware: str
     source: str
-    verified: str  # yes | secondary | parser | no (recalled)
+    verified: str  # yes | partly | secondary | parser | no (recalled)
     note: str
 
 

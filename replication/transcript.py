@@ -15,9 +15,10 @@ A card's tables look as they do in the paper, so that anybody can hold them agai
     | PVT-Small | 24.5   | -        |
 
 A `column` line makes the column a number: its metric (`records.METRICS`), its unit, and the conditions it holds under
-(`dataset`, `image_size`, `model`, `hardware`). Columns without one are labels: together they name the row, and those
-called `model` or `backbone`, `input` and `dataset` say which model, image size and data set the row is about; `method`
-names the detector or segmenter around the backbone. An empty cell or `-` is not a number; `[2, 2, 6, 2]` is four.
+(`dataset`, `image_size`, `model`, `method`, `hardware`). Columns without one are labels: together they name the row,
+and those called `model` or `backbone`, `input` and `dataset` say which model, image size and data set the row is about;
+`method` names the detector or segmenter around the backbone. A condition goes before a label. An empty cell or `-` is
+not a number; `[2, 2, 6, 2]` is four.
 """
 
 from __future__ import annotations
@@ -25,11 +26,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from replication.records import METRICS, Published, Table, UserError, nearest
 
-_CONDITIONS = ("dataset", "image_size", "model", "hardware")
+_CONDITIONS = ("dataset", "image_size", "model", "method", "hardware")
+_VERIFIED = ("yes", "partly", "secondary", "parser", "no")
+_DATASETS = {  # names in print whose slug is not the data set's usual name
+    "imagenet": "imagenet-1k",
+    "imagenet2012": "imagenet-1k",
+    "cifar10": "cifar-10",
+    "cifar100": "cifar-100",
+    "oxford-flowers-102": "flowers-102",
+}
+_NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 _COLUMN = re.compile(r"column (?P<name>.+?): (?P<metric>\w+) \[(?P<unit>.*?)\](?P<conditions>.*)")
 
 
@@ -46,25 +56,37 @@ def _column(line: str, where: str) -> tuple[str, _Column]:
         raise UserError(f"{where}: cannot read '- {line}'; expected '- column NAME: METRIC [UNIT] KEY=VALUE ...'")
     if match["metric"] not in METRICS:
         raise nearest(match["metric"], METRICS, f"metric in {where}")
-    conditions = dict(re.findall(r"(\w+)=(\"[^\"]*\"|\S+)", match["conditions"]))
+    condition = r"\s+(\w+)=(\"[^\"]*\"|[^\s\"]+)"
+    if not re.fullmatch(f"(?:{condition})*", match["conditions"]):
+        raise UserError(f"{where}: cannot read '{match['conditions'].strip()}'; expected KEY=VALUE ...")
+    conditions = dict(re.findall(condition, match["conditions"]))
     for key in conditions:
         if key not in _CONDITIONS:
             raise nearest(key, _CONDITIONS, f"condition in {where}")
+    if not conditions.get("image_size", "0").isdecimal():
+        raise UserError(f"{where}: image_size={conditions['image_size']} is not a number of pixels")
     return match["name"], _Column(match["metric"], match["unit"], {k: v.strip('"') for k, v in conditions.items()})
 
 
 def _numbers(cell: str, where: str) -> list[Decimal]:
     if cell in ("", "-"):
         return []
-    try:
-        return [Decimal(part.strip()) for part in cell.strip("[]").split(",")]
-    except InvalidOperation as error:
-        raise UserError(f"{where}: '{cell}' is not a number; declare the column a label or write '-'") from error
+    listed = re.fullmatch(r"\[(.*)\]", cell)
+    parts = [part.strip() for part in listed[1].split(",")] if listed else [cell]
+    if not all(re.fullmatch(_NUMBER, part) for part in parts):
+        raise UserError(f"{where}: '{cell}' is not a number; declare the column a label or write '-'")
+    return [Decimal(part) for part in parts]
 
 
 def slug(label: str) -> str:
     """A label in snake case: `R50+ViT-B/16` -> `r50_vit_b_16`."""
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+
+
+def dataset_id(label: str) -> str:
+    """A data set in lower case with hyphens, under its usual name: `ImageNet ReaL` -> `imagenet-real`."""
+    name = slug(label).replace("_", "-")
+    return _DATASETS.get(name, name)
 
 
 def parse_tables(paper: str, text: str, models: Mapping[str, str]) -> tuple[Table, ...]:
@@ -91,10 +113,16 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
             notes.append(line[8:])
         elif line.startswith("- "):
             key, _, value = line[2:].partition(": ")
+            if key not in ("source", "verified"):
+                raise nearest(key, ("source", "verified", "note", "column"), f"line in {where}")
             facts[key] = value
     if len(grid) < 3 or "source" not in facts or "verified" not in facts:
         raise UserError(f"{where}: a table needs '- source:', '- verified:', a header and at least one row")
+    if facts["verified"] not in _VERIFIED:
+        raise nearest(facts["verified"], _VERIFIED, f"word after '- verified:' in {where}")
     header, _, *rows = grid
+    if len(set(header)) < len(header):
+        raise UserError(f"{where}: two columns have the same name")
     for name in columns:
         if name not in header:
             raise nearest(name, header, f"column in {where}")
@@ -106,8 +134,9 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         labels = {key: text for key, text in zip(header, row, strict=True) if key not in columns}
         printed = column.conditions.get("model") or labels.get("model") or labels.get("backbone") or ""
         model = models.get(printed, printed)
-        if labels.get("method"):
-            model = f"{slug(labels['method'])}_{slug(model)}"
+        method = column.conditions.get("method") or labels.get("method")
+        if method:
+            model = slug(f"{method} {model}")
         size = column.conditions.get("image_size") or labels.get("input") or ""
         row_name = ", ".join(text for text in labels.values() if text not in ("", "-"))
         values = _numbers(cell, f"{where}, row '{row_name}', column '{name}'")
@@ -119,7 +148,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
                 column=name if len(values) == 1 else f"{name}[{index}]",
                 model=model,
                 image_size=int(size) if size.isdigit() else None,
-                dataset=column.conditions.get("dataset") or labels.get("dataset", ""),
+                dataset=column.conditions.get("dataset") or dataset_id(labels.get("dataset", "")),
                 metric=column.metric,
                 value=value,
                 unit=column.unit,

@@ -1,0 +1,80 @@
+"""The papers, one card each: `<key>.py` (models, claims, experiments) with its tables as printed in `<key>.md`.
+
+A card is found by being here; no list is edited. Torch-free, so that the DAG is enumerated in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+from replication.files import now, write_csv, write_manifest
+from replication.records import Card, Experiment, Lookup, Published, UserError, Variant, as_rows, nearest
+
+
+@functools.cache
+def cards() -> dict[str, Card]:
+    """Every card by key, in alphabetical order. UserError if two cards claim one model id."""
+    found = {name: importlib.import_module(f"{__name__}.{name}").CARD for _, name, _ in pkgutil.iter_modules(__path__)}
+    owner: dict[str, str] = {}
+    for key, card in found.items():
+        for variant in card.variants:
+            if variant.id in owner:
+                raise UserError(
+                    f"model id '{variant.id}' is in the cards {owner[variant.id]} and {key}; ids are unique"
+                )
+            owner[variant.id] = key
+    return found
+
+
+def card(key: str) -> Card:
+    """One card. UserError names the nearest key."""
+    if key not in cards():
+        raise nearest(key, cards(), "paper")
+    return cards()[key]
+
+
+def variants() -> dict[str, Variant]:
+    """Every model variant of every card by id."""
+    return {variant.id: variant for card in cards().values() for variant in card.variants}
+
+
+def variant(model_id: str) -> Variant:
+    """One variant. UserError names the nearest id."""
+    if model_id not in variants():
+        raise nearest(model_id, variants(), "model")
+    return variants()[model_id]
+
+
+def experiments() -> dict[str, tuple[str, Experiment]]:
+    """Every experiment by id, with the key of its paper."""
+    return {e.id: (key, e) for key, card in cards().items() for e in card.experiments}
+
+
+def experiment(experiment_id: str) -> Experiment:
+    """One experiment. UserError names the nearest id."""
+    if experiment_id not in experiments():
+        raise nearest(experiment_id, experiments(), "experiment")
+    return experiments()[experiment_id][1]
+
+
+def transcript(card_file: str) -> str:
+    """The text of the tables beside a card: `transcript(__file__)` in `vit.py` reads `vit.md`."""
+    return Path(card_file).with_suffix(".md").read_text(encoding="utf-8")
+
+
+def ratio(metric: str, model: str, to: str, image_size: int | None = None) -> Callable[[Lookup], float]:
+    """The estimate of a claim: `metric` of `model` over that of `to`, both at `image_size` [px]."""
+    return lambda find: find(model, metric, image_size) / find(to, metric, image_size)
+
+
+def write_published(path: Path) -> None:
+    """Every published number of every card as one CSV, with its manifest."""
+    started = now()
+    numbers = [number for card in cards().values() for table in card.tables for number in table.published]
+    write_csv(path, as_rows(numbers), [field.name for field in dataclasses.fields(Published)])
+    write_manifest(path.with_suffix(".json"), started, numbers=len(numbers))

@@ -1,0 +1,251 @@
+"""DeiT (Touvron et al., ICML 2021). Tables in `deit.md`."""
+
+from __future__ import annotations
+
+from replication.papers import ratio, transcript
+from replication.records import Card, Claim, Variant
+from replication.transcript import parse_tables
+
+
+def _deit(
+    model_id: str, label: str, name: str, embed_dim: int, num_heads: int, released_params: int | None = None
+) -> Variant:
+    return Variant(
+        id=model_id,
+        label=label,
+        family="vit",
+        factory=f"timm/{name}",
+        architecture={
+            "patch_size": 16,
+            "embed_dim": embed_dim,
+            "depth": 12,
+            "num_heads": num_heads,
+            "mlp_ratio": 4,
+        },
+        image_sizes_by=16,
+        released_params=released_params,
+    )
+
+
+# released_params: the checkpoints at 224 px (facebookresearch/deit @ 7e160fe).
+VARIANTS = (
+    _deit("deit_ti", "DeiT-Ti", "deit_tiny_patch16_224", 192, 3, 5717416),
+    _deit("deit_s", "DeiT-S", "deit_small_patch16_224", 384, 6, 22050664),
+    _deit("deit_b", "DeiT-B", "deit_base_patch16_224", 768, 12, 86567656),
+    # with a distillation token and a second head
+    _deit("deit_ti_distilled", "DeiT-Ti distilled", "deit_tiny_distilled_patch16_224", 192, 3),
+    _deit("deit_s_distilled", "DeiT-S distilled", "deit_small_distilled_patch16_224", 384, 6, 22436432),
+    _deit("deit_b_distilled", "DeiT-B distilled", "deit_base_distilled_patch16_224", 768, 12),
+)
+
+# What the tables call these models, and those of other cards.
+LABELS = {
+    **{variant.label: variant.id for variant in VARIANTS},
+    "DeiT-B 384": "deit_b",
+    "DeiT-B distilled 384": "deit_b_distilled",
+    "DeiT-B distilled 384 1000ep": "deit_b_distilled",
+    "DeiT-Ti distilled 1000ep": "deit_ti_distilled",
+    "DeiT-S distilled 1000ep": "deit_s_distilled",
+    "DeiT-B distilled 1000ep": "deit_b_distilled",
+    "ViT-B": "vit_b16",
+    "ViT-B/16": "vit_b16",
+    "ViT-B/32": "vit_b32",
+    "ViT-L/16": "vit_l16",
+    "ViT-L/32": "vit_l32",
+    "ResNet-50": "resnet50",
+    # the authors' repository
+    "DeiT-tiny": "deit_ti",
+    "DeiT-small": "deit_s",
+    "DeiT-base": "deit_b",
+    "DeiT-tiny distilled": "deit_ti_distilled",
+    "DeiT-small distilled": "deit_s_distilled",
+    "DeiT-base distilled": "deit_b_distilled",
+    "DeiT-base 384": "deit_b",
+    "DeiT-base distilled 384 (1000 epochs)": "deit_b_distilled",
+    # timm
+    "deit_tiny_patch16_224.fb_in1k": "deit_ti",
+    "deit_small_patch16_224.fb_in1k": "deit_s",
+    "deit_base_patch16_224.fb_in1k": "deit_b",
+    "deit_base_patch16_384.fb_in1k": "deit_b",
+    "deit_tiny_distilled_patch16_224.fb_in1k": "deit_ti_distilled",
+    "deit_small_distilled_patch16_224.fb_in1k": "deit_s_distilled",
+    "deit_base_distilled_patch16_224.fb_in1k": "deit_b_distilled",
+    "deit_base_distilled_patch16_384.fb_in1k": "deit_b_distilled",
+}
+
+_IMAGENET = "needs training on ImageNet-1k for hundreds of epochs on accelerators"
+_SPEED = "needs accelerators: speed is not measured yet"
+_TRANSFER = "needs weights trained on ImageNet-1k, fine-tuned on the other data sets"
+_CIFAR = "needs 7200 epochs of CIFAR-10 at 224 px on accelerators"
+_WEIGHTS = "needs the weights of distilled models trained on ImageNet-1k"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="imagenet_only",
+        where="Table 5",
+        statement="A ViT-B trained on ImageNet-1k only reaches 81.8% at 224 and 83.1% at 384.",
+        numbers="vs 77.9 for ViT-B/16 (the paper says +6.3% in a comparable setting)",
+        reason=_IMAGENET,
+    ),
+    *(
+        Claim(
+            id=f"deit_b_is_vit_b_{metric}",
+            where="Table 1",
+            statement=f"DeiT-B is the architecture of ViT-B: as many {what} at 384 px.",
+            estimate=ratio(metric, "deit_b", "vit_b16", 384),
+            table=table,
+            # equal; the printed digits (55.4 and 55.5) allow no more than this
+            low=0.995,
+            high=1.005,
+        )
+        for metric, what, table in (("params", "parameters", "table5"), ("macs", "multiply-adds", "quoted_deit_flops"))
+    ),
+    Claim(
+        id="distilled_above_jft",
+        where="Table 5",
+        statement="Distilled DeiT-B at 384 (1000 epochs) reaches 85.2%, above ViT-B pre-trained on JFT (84.15).",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="hard_over_soft",
+        where="Table 3",
+        statement="Hard distillation beats soft distillation.",
+        numbers="B 224: 83.0 vs 81.8",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="distillation_token",
+        where="Table 3",
+        statement="The distillation token adds over hard distillation; both heads together are best at 224.",
+        numbers="83.4 vs 83.0 (B), 81.2 vs 80.9 (S), 74.5 vs 74.3 (Ti)",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="convnet_teacher",
+        where="Table 2",
+        statement="A convnet is a better teacher than a transformer of similar accuracy.",
+        numbers="RegNetY-4GF (80.0) -> 82.7, DeiT-B (81.8) -> 81.9",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="efficiency",
+        where="Table 5, Figure 1",
+        statement=(
+            "Distilled DeiT is better than EfficientNet in the accuracy/throughput trade-off, plain DeiT slightly"
+            " worse."
+        ),
+        numbers="DeiT-B distilled 83.4 at 290.9 img/s vs EfficientNet-B4 82.9 at 349.4",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="closer_to_convnet",
+        where="Table 4",
+        statement=(
+            "The student is closer to the convnet than plain DeiT; the distillation head more than the class head."
+        ),
+        numbers="0.133 (DeiT) vs 0.112 (class) and 0.100 (distillation)",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="token_similarity",
+        where="Section 4",
+        statement="Class and distillation tokens start different and converge but stay distinct.",
+        numbers="cos 0.06 -> 0.93; two class tokens 0.999",
+        reason=_WEIGHTS,
+    ),
+    Claim(
+        id="longer_training",
+        where="Figure 3, Table 5",
+        statement="Longer training helps only with distillation.",
+        numbers="83.4 -> 84.2 (B 224), 84.5 -> 85.2 (B 384)",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="adamw",
+        where="Table 8",
+        statement="AdamW is needed in pre-training, SGD is fine for fine-tuning.",
+        numbers="74.5 vs 81.8; 81.8/83.1",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="repeated_augmentation",
+        where="Table 8",
+        statement="Repeated augmentation is a key ingredient.",
+        numbers="76.5 without",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="mixup_and_cutmix",
+        where="Table 8",
+        statement="Mixup and CutMix are both needed.",
+        numbers="78.7 / 80.0 / 75.8 without mixup / cutmix / both",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="regularisation",
+        where="Table 8",
+        statement="Without stochastic depth or random erasing this recipe does not train.",
+        numbers="3.4 and 4.3",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="ema",
+        where="Table 8",
+        statement="EMA gives 0.1 before and nothing after fine-tuning.",
+        numbers="81.9 / 83.1",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="fine_tuning_resolution",
+        where="Table 10",
+        statement="Fine-tuning at higher resolution helps.",
+        numbers="79.9 / 81.8 / 82.7 / 83.1 at 160/224/320/384",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="transfer",
+        where="Table 7",
+        statement="DeiT transfers on par with convnets.",
+        reason=_TRANSFER,
+    ),
+    Claim(
+        id="cifar_scratch",
+        where="text on training from scratch",
+        statement="A transformer can be trained on CIFAR-10 only.",
+        numbers="97.5 (98.5 distilled) vs 99.1 with ImageNet pre-training",
+        reason=_CIFAR,
+    ),
+)
+
+DISCREPANCIES = (
+    "README vs paper: DeiT-S 79.9 (79.854) vs 79.8; DeiT-B 384 82.9 (82.890) vs 83.1. timm gets 83.108 for the same "
+    "384 checkpoint with crop 1.0, so an evaluation-crop difference may explain it (a guess); likewise distilled 384:"
+    " 85.224 (README, paper 85.2) vs 85.438 (timm, crop 1.0).",
+    "DeiT-B distilled 384 (300 epochs): 84.5 in Tables 3/5, 84.4 in Table 7.",
+    "EfficientNet-B5 RA throughput 96.9 equals B6; plain B5 is 169.1 (evident slip in Table 5).",
+    "Table 2 student of RegNetY-16GF is 83.1/84.2, while Table 3 gives 83.4/84.5 for the joint classifier: Table 2 "
+    "may use a single head (a guess).",
+    "Figure 3 (parsed) shows 82.2 for no distillation, Table 3 81.8.",
+    "Fine-tuning: paper 25 epochs, README command 30 epochs.",
+    "Soft distillation: paper tau 3.0, lambda 0.1; repo defaults tau 1.0, alpha 0.5.",
+    "EMA is off in the paper default (Table 8) but on in the repo (decay 0.99996); reported README numbers are of the"
+    " released weights.",
+    "mmpretrain lists 1.08 GFLOPs for DeiT-tiny in one version and 1.26 in another; timm 1.26 (the two attention "
+    "products are 0.18G, so 1.08 omits them).",
+    "Issue #16: a user following the README got 75.2 for DeiT-S; the author log reaches 79.84.",
+    "DeiT Table 9 says ViT-B used AdamW; the ViT paper says Adam with weight decay.",
+)
+
+CARD = Card(
+    key="deit",
+    title="Training data-efficient image transformers & distillation through attention",
+    authors="Touvron, Cord, Douze, Massa, Sablayrolles, Jegou",
+    venue="ICML",
+    year=2021,
+    arxiv="2012.12877",
+    code="https://github.com/facebookresearch/deit",
+    variants=VARIANTS,
+    tables=parse_tables("deit", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    discrepancies=DISCREPANCIES,
+)

@@ -1,0 +1,312 @@
+"""Swin Transformer (Liu et al., ICCV 2021). Tables in `swin.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from replication.papers import ratio, transcript
+from replication.records import Card, Claim, Variant
+from replication.transcript import parse_tables
+
+_AT_384 = {384: {"window_size": 12}}
+
+
+def _swin(
+    letter: str,
+    name: str,
+    embed_dim: int,
+    depths: tuple[int, ...],
+    num_heads: tuple[int, ...],
+    released_params: int | None = None,
+    at_size: Mapping[int, Mapping[str, Any]] | None = None,
+) -> Variant:
+    return Variant(
+        id=f"swin_{letter.lower()}",
+        label=f"Swin-{letter}",
+        family="swin",
+        factory=f"timm/swin_{name}_patch4_window7_224",
+        architecture={
+            "patch_size": 4,
+            "window_size": 7,
+            "embed_dim": embed_dim,
+            "depths": depths,
+            "num_heads": num_heads,
+            "mlp_ratio": 4,
+        },
+        at_size=at_size or {},
+        released_params=released_params,
+    )
+
+
+# Table 7. released_params: the checkpoints at 224 px with a 1000-class head (microsoft/Swin-Transformer @ f82860b).
+VARIANTS = (
+    _swin("T", "tiny", 96, (2, 2, 6, 2), (3, 6, 12, 24), 28288354),
+    _swin("S", "small", 96, (2, 2, 18, 2), (3, 6, 12, 24), 49606258),
+    _swin("B", "base", 128, (2, 2, 18, 2), (4, 8, 16, 32), 87768224, at_size=_AT_384),
+    _swin("L", "large", 192, (2, 2, 18, 2), (6, 12, 24, 48), at_size=_AT_384),
+)
+
+# What the tables call these models, and those of other cards.
+LABELS = {
+    **{variant.label: variant.id for variant in VARIANTS},
+    "DeiT-S": "deit_s",
+    "DeiT-B": "deit_b",
+    "ViT-B/16": "vit_b16",
+    "ViT-L/16": "vit_l16",
+    "R-50": "resnet50",
+    "R50": "resnet50",
+    # the default in the ablations
+    "shifted windows": "swin_t",
+    "rel. pos.": "swin_t",
+    "shifted window": "swin_t",
+}
+
+_IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
+_IMAGENET22K = "needs pre-training on ImageNet-22K on accelerators"
+_COCO = "needs training detectors on COCO on accelerators"
+_ADE20K = "needs training segmenters on ADE20K on accelerators"
+_ABLATION = "needs training on ImageNet-1k, COCO and ADE20K on accelerators"
+_SPEED = "needs accelerators: speed is not measured yet"
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="global_attention_is_quadratic",
+        where="Section 3.2, Equation 1",
+        statement="Omega(MSA) = 4hwC^2 + 2(hw)^2 C: global attention is quadratic in the number of tokens hw.",
+        estimate=lambda find: find("global_attention", "slope_macs_attention"),
+        # the log-log slope of a formula
+        low=1.95,
+        high=2.05,
+    ),
+    Claim(
+        id="windowed_attention_is_linear",
+        where="Section 3.2, Equation 2",
+        statement="Omega(W-MSA) = 4hwC^2 + 2 M^2 hw C: windowed attention is linear in hw for a fixed window M.",
+        estimate=lambda find: find("windowed_attention", "slope_macs_attention"),
+        # the log-log slope of a formula
+        low=0.95,
+        high=1.05,
+    ),
+    Claim(
+        id="swin_t_attention_is_linear",
+        where="Abstract, Figure 1",
+        statement="The cost of Swin-T's attention is linear in the number of tokens, so in the image's area.",
+        estimate=lambda find: find("swin_t", "slope_macs_attention"),
+        # grids that are no multiple of the window are padded, and small ones shrink it, which bends the line a little
+        low=0.95,
+        high=1.05,
+    ),
+    Claim(
+        id="shift_gain",
+        where="Table 4",
+        statement=(
+            "Swin-T with shifted windows beats a single window partitioning by +1.1 top-1 on ImageNet, +2.8 box "
+            "AP / +2.2 mask AP on COCO and +2.8 mIoU on ADE20K."
+        ),
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="relpos_gain",
+        where="Table 4",
+        statement=(
+            "Relative position bias gives +1.2/+0.8 top-1, +1.3/+1.5 box AP, +1.1/+1.3 mask AP, +2.3/+2.9 mIoU "
+            "over no position encoding / absolute position embedding."
+        ),
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="abspos_hurts_dense",
+        where="Table 4",
+        statement=(
+            "Absolute position embedding helps classification (+0.4 over none) but harms dense tasks (-0.2 "
+            "box/mask AP, -0.6 mIoU)."
+        ),
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="abs_plus_rel",
+        where="Table 4",
+        statement=(
+            "Adding absolute to relative position does not change ImageNet top-1 (81.3) and lowers COCO/ADE20K "
+            "(50.2/43.4/44.0 vs 50.5/43.7/46.1)."
+        ),
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="cyclic_vs_padding",
+        where="Table 5",
+        statement="The cyclic implementation speeds up Swin-T/S/B by 13% / 18% / 18% over naive padding.",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="shift_vs_sliding_module",
+        where="Table 5",
+        statement=(
+            "Shifted-window attention modules are 40.8x/2.5x, 20.2x/2.5x, 9.3x/2.1x, 7.6x/1.8x faster than "
+            "sliding window (naive/kernel) in stages 1-4."
+        ),
+        reason=_SPEED,
+    ),
+    Claim(
+        id="shift_vs_sliding_arch",
+        where="Table 5",
+        statement=(
+            "Swin-T/S/B with shifted windows are 4.1/1.5, 4.0/1.5, 3.6/1.5 times faster than the sliding-window "
+            "(naive/kernel) variants."
+        ),
+        reason=_SPEED,
+    ),
+    Claim(
+        id="shift_overhead_small",
+        where="Table 5",
+        statement="Latency overhead of shifting is small: 755 vs 770 (T), 437 vs 444 (S), 278 vs 280 (B) img/s.",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="sliding_same_accuracy",
+        where="Table 6",
+        statement=(
+            "Sliding and shifted windows are similarly accurate (81.4 vs 81.3 top-1; 50.2 vs 50.5 box AP; 45.8 vs"
+            " 46.1 mIoU)."
+        ),
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="performer",
+        where="Table 5, Table 6",
+        statement="Slightly faster than Performer (755 vs 638 img/s for T) and +2.3 top-1 (81.3 vs 79.0).",
+        reason=_ABLATION,
+    ),
+    Claim(
+        id="vs_deit",
+        where="Section 4.1, Table 1a",
+        statement=(
+            "+1.5 for Swin-T (81.3) over DeiT-S (79.8) at 224; +1.5/+1.4 for Swin-B (83.3/84.5) over DeiT-B "
+            "(81.8/83.1) at 224/384."
+        ),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="in22k_gain",
+        where="Table 1b",
+        statement=(
+            "ImageNet-22K pre-training brings 1.8-1.9 points for Swin-B; Swin-B 86.4 is +2.4 over ViT at similar "
+            "throughput (84.7 vs 85.9 img/s) and 47.0 vs 55.4 GFLOPs; Swin-L 87.3 is +0.9 over Swin-B."
+        ),
+        reason=_IMAGENET22K,
+    ),
+    Claim(
+        id="fewer_flops_than_vit_b",
+        where="Section 4.1, Table 1b",
+        statement="At 384 px Swin-B needs fewer GFLOPs than ViT-B/16: 47.0 vs 55.4.",
+        numbers="47.0 vs 55.4",
+        estimate=ratio("macs", "swin_b", "vit_b16", 384),
+        table="table1b",
+        # the printed ratio, 0.848, give or take 2 %
+        low=0.83,
+        high=0.865,
+    ),
+    Claim(
+        id="frameworks_gain",
+        where="Table 2a",
+        statement="+3.4 to 4.2 box AP over ResNet-50 in four detection frameworks.",
+        reason=_COCO,
+    ),
+    Claim(
+        id="vs_x101",
+        where="Table 2b, Table 2c",
+        statement="Swin-B 51.9/45.0 is +3.6 box / +3.3 mask AP over ResNeXt101-64x4d; with HTC++ +4.1/+3.1.",
+        reason=_COCO,
+    ),
+    Claim(
+        id="vs_deit_det",
+        where="Table 2b",
+        statement="Swin-T is +2.5 box AP / +2.3 mask AP over DeiT-S with 86M vs 80M params and 15.3 vs 10.4 FPS.",
+        reason=_COCO,
+    ),
+    Claim(
+        id="sota_coco",
+        where="Table 2c",
+        statement="58.7 box AP / 51.1 mask AP on test-dev: +2.7 box (Copy-paste) and +2.6 mask (DetectoRS).",
+        reason=_COCO,
+    ),
+    Claim(
+        id="ade20k",
+        where="Table 3",
+        statement=(
+            "Swin-S is +5.3 mIoU over DeiT-S (49.3 vs 44.0), +4.4 over ResNet-101, +2.4 over ResNeSt-101; Swin-L "
+            "53.5 is +3.2 over SETR 50.3."
+        ),
+        reason=_ADE20K,
+    ),
+    Claim(
+        id="mixer_shift",
+        where="Table 10",
+        statement=(
+            "Shift also helps the MLP variant: Swin-Mixer-B/D24 81.3 vs 80.3 without shift; 81.3 vs 76.4 for MLP-"
+            "Mixer-B/16 at 10.4 vs 12.7 GFLOPs."
+        ),
+        reason=_IMAGENET,
+    ),
+    *(
+        Claim(
+            id=f"size_ratio_{size}_{metric}",
+            where="Section 3.3",
+            statement=f"Swin-{size.upper()} is about {factor}x Swin-B in {what}.",
+            numbers=f"{factor}x",
+            estimate=ratio(metric, f"swin_{size}", "swin_b", image_size),
+            table=table,
+            # "about" = within a quarter of the factor
+            low=0.75 * factor,
+            high=1.25 * factor,
+        )
+        # Table 1 prints Swin-L at 384 px only
+        for size, factor, image_size, table in (
+            ("t", 0.25, 224, "table1a"),
+            ("s", 0.5, 224, "table1a"),
+            ("l", 2, 384, "table1b"),
+        )
+        for metric, what in (("params", "model size"), ("macs", "computational complexity"))
+    ),
+    Claim(
+        id="input_size",
+        where="Table 8",
+        statement=(
+            "Larger input gives better top-1 but slower inference (Swin-B 83.3 -> 84.5 from 224 to 384, 278.1 -> "
+            "84.7 img/s)."
+        ),
+        reason=_IMAGENET,
+    ),
+)
+
+DISCREPANCIES = (
+    "Swin-B 224: Table 1a prints 83.5, the text of section 4.1 and Table 8 print 83.3; README 83.5.",
+    "Swin-T top-1 81.3 and 29M params in the paper vs 81.2 and 28M in the README (exact count is 28.29M); Swin-S 83.0"
+    " paper vs 83.2 README.",
+    "Swin-B 384 FLOPs 47.0 (paper) vs 47.1 (README; counted 47.08).",
+    "Cascade Mask R-CNN Swin-T box AP 50.5 (paper) vs 50.4 (repo); Swin-S 51.8/44.7 vs 51.9/45.0.",
+    "ADE20K Swin-T 46.1, Swin-S 49.3 (paper) vs 45.81, 49.47 multi-scale in the repo (44.51, 47.64 single-scale).",
+    "HTC++ Swin-L schedule: 6x (72 epochs) in the paper text, 3x in the README table.",
+    "Recipe: gradient clip 1 (paper) vs 5.0 (repo config); 22K weight decay 0.01 (paper) vs 0.05 (repo); 384 "
+    "fine-tune drop path 0.1 and constant lr 1e-5 (paper) vs 0.5 and cosine from 2e-5*batch/512 (repo); UperNet drop "
+    "path 0.2 (paper) vs 0.3 (repo).",
+    "Table 3 FLOPs (945G for Swin-T) are about 4x the count at 512x512 (237G in Twins Table 2): the input size behind"
+    " the number must be fixed before comparing.",
+    "size_ratio_t_params: Section 3.3 says Swin-T has about 0.25x the model size of Swin-B; the params of Table 1a, "
+    "29M and 88M, are 0.33x.",
+)
+
+CARD = Card(
+    key="swin",
+    title="Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+    authors="Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo",
+    venue="ICCV",
+    year=2021,
+    arxiv="2103.14030",
+    code="https://github.com/microsoft/Swin-Transformer",
+    variants=VARIANTS,
+    tables=parse_tables("swin", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    discrepancies=DISCREPANCIES,
+)

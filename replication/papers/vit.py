@@ -1,0 +1,451 @@
+"""ViT (Dosovitskiy et al., ICLR 2021) and its R50 hybrids. Tables in `vit.md`."""
+
+from __future__ import annotations
+
+import functools
+
+from replication.papers import ratio, transcript
+from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
+from replication.transcript import parse_tables
+
+
+def _vit(
+    model_id: str,
+    label: str,
+    name: str,
+    shape: tuple[int, int, int],
+    patch_size: int,
+    released_params: int | None = None,
+) -> Variant:
+    embed_dim, depth, num_heads = shape
+    return Variant(
+        id=model_id,
+        label=label,
+        family="vit",
+        factory=f"timm/{name}",
+        architecture={
+            "patch_size": patch_size,
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": 4,
+        },
+        image_sizes_by=patch_size,
+        released_params=released_params,
+    )
+
+
+def _hybrid(
+    model_id: str,
+    label: str,
+    name: str,
+    shape: tuple[int, int, int],
+    backbone_layers: tuple[int, ...],
+    stride: int,
+    released_params: int | None = None,
+) -> Variant:
+    """A ResNet50 (BiT) of total stride `stride` before a ViT, one token per "pixel" of its feature map (Section 3.1).
+
+    /32 is the stage-4 output of a regular ResNet50; /16 has stage 4 removed and its layers placed in stage 3, hence
+    6 + 3 blocks there and a sequence four times longer (Section 4.1).
+    """
+    embed_dim, depth, num_heads = shape
+    return Variant(
+        id=model_id,
+        label=label,
+        family="hybrid",
+        factory=f"timm/{name}",
+        architecture={
+            "patch_size": 1,
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": 4,
+            "backbone_layers": backbone_layers,
+        },
+        image_sizes_by=stride,
+        released_params=released_params,
+    )
+
+
+# Table 1: width, depth, heads. Tiny and Small are not in the paper but in its authors' AugReg release.
+_TINY, _SMALL, _BASE, _LARGE, _HUGE = (192, 12, 3), (384, 12, 6), (768, 12, 12), (1024, 24, 16), (1280, 32, 16)
+_R50_16, _R50_32 = (3, 4, 9), (3, 4, 6, 3)
+
+# released_params: the JAX models with a 1000-class head (google-research/vision_transformer @ c6de1e5). The ResNet
+# hybrids R50+ViT-B/32 and R50+ViT-L/16 were never released: they follow the paper's rule.
+VARIANTS = (
+    _vit("vit_ti16", "ViT-Ti/16 (AugReg)", "vit_tiny_patch16_224", _TINY, 16, 5717416),
+    _vit("vit_s16", "ViT-S/16 (AugReg)", "vit_small_patch16_224", _SMALL, 16, 22050664),
+    _vit("vit_b16", "ViT-B/16", "vit_base_patch16_224", _BASE, 16, 86567656),
+    _vit("vit_b32", "ViT-B/32", "vit_base_patch32_224", _BASE, 32, 88224232),
+    _vit("vit_l16", "ViT-L/16", "vit_large_patch16_224", _LARGE, 16),
+    _vit("vit_l32", "ViT-L/32", "vit_large_patch32_224", _LARGE, 32),
+    _vit("vit_h14", "ViT-H/14", "vit_huge_patch14_224", _HUGE, 14),
+    _hybrid("r50_vit_b16", "R50+ViT-B/16", "vit_base_r50_s16_224", _BASE, _R50_16, 16, 98659112),
+    _hybrid("r50_vit_b32", "R50+ViT-B/32", "vit_base_r50_s16_224", _BASE, _R50_32, 32),
+    _hybrid("r50_vit_l16", "R50+ViT-L/16", "vit_large_r50_s32_224", _LARGE, _R50_16, 16),
+    _hybrid("r50_vit_l32", "R50+ViT-L/32", "vit_large_r50_s32_224", _LARGE, _R50_32, 32),
+)
+
+# What the tables call these models.
+LABELS = {
+    **{variant.label: variant.id for variant in VARIANTS},
+    "ViT-Base": "vit_b16",
+    "ViT-Large": "vit_l16",
+    "ViT-Huge": "vit_h14",
+    "ViT-H/14 (JFT)": "vit_h14",
+    "ViT-L/16 (JFT)": "vit_l16",
+    "ViT-L/16 (I21k)": "vit_l16",
+    "R50x1+ViT-B/16": "r50_vit_b16",
+    "R50x1+ViT-B/32": "r50_vit_b32",
+    "R50x1+ViT-L/16": "r50_vit_l16",
+    "R50x1+ViT-L/32": "r50_vit_l32",
+    # the authors' repository
+    "ViT-B_16": "vit_b16",
+    "ViT-B_32": "vit_b32",
+    "ViT-L_16": "vit_l16",
+    "ViT-L_32": "vit_l32",
+    "R50+ViT-B_16": "r50_vit_b16",
+    "Ti/16": "vit_ti16",
+    "S/16": "vit_s16",
+    "B/16": "vit_b16",
+    "B/32": "vit_b32",
+    "L/16": "vit_l16",
+    "R50+L/32": "r50_vit_l32",
+    # timm
+    "R50+ViT-B/16 (vit_base_r50_s16)": "r50_vit_b16",
+    "R50+ViT-L/32 (vit_large_r50_s32)": "r50_vit_l32",
+    "vit_base_patch16_224.augreg_in1k": "vit_b16",
+    "vit_base_patch16_224.augreg_in21k_ft_in1k": "vit_b16",
+    "vit_base_patch16_224.orig_in21k_ft_in1k": "vit_b16",
+    "vit_base_patch16_384.augreg_in1k": "vit_b16",
+    "vit_base_patch16_384.augreg_in21k_ft_in1k": "vit_b16",
+    "vit_base_patch16_384.orig_in21k_ft_in1k": "vit_b16",
+    "vit_base_patch32_224.augreg_in1k": "vit_b32",
+    "vit_base_patch32_224.augreg_in21k_ft_in1k": "vit_b32",
+    "vit_large_patch16_384.augreg_in21k_ft_in1k": "vit_l16",
+    "vit_large_patch32_384.orig_in21k_ft_in1k": "vit_l32",
+    "vit_base_r50_s16_384.orig_in21k_ft_in1k": "r50_vit_b16",
+    "vit_large_r50_s32_384.augreg_in21k_ft_in1k": "r50_vit_l32",
+}
+
+_JFT = "needs pre-training on JFT-300M, which is not public"
+_JFT_FEW = "needs many pre-trainings at the scale of JFT-300M, scored by few-shot ImageNet accuracy"
+_IMAGENET21K = "needs pre-training on ImageNet-21k, weeks on accelerators, and its transfers"
+_ATTENTION = "needs the weights of a large pre-trained model and an instrument that looks into it"
+_SPEED = "needs accelerators: speed and the largest batch that fits are not measured yet"
+
+
+def _tokens(image_size: int, patch_size: int) -> int:
+    return (image_size // patch_size) ** 2 + 1
+
+
+def _pretrain_exaflops(find: Lookup, model: str, epochs: int) -> float:
+    """Operations of a pre-training on JFT-300M (303M images) at 224 px [exa]."""
+    forward_and_backward = 3
+    return 2 * find(model, "macs", 224) * forward_and_backward * 303e6 * epochs / 1e18
+
+
+_VIT_DIGITS = Variant(
+    id="vit_digits",
+    label="ViT analogue: width 64, depth 4, 4 heads, patches of 7 px",
+    family="vit",
+    factory="timm/vit_tiny_patch16_224",
+    architecture={"patch_size": 7, "embed_dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 4, "in_chans": 1},
+    image_size=28,
+    image_sizes_by=7,
+)
+
+# The fine-tuning budget is fixed and small, and the same for all arms: the claim is about what the resized embedding
+# still knows, and given time every arm learns its positions anew.
+# The peak rate is a tenth of the pre-training's.
+_FINE_TUNING = {"image_size": 56, "epochs": 3, "learning_rate": 3e-4, "warmup_epochs": 0.5}
+
+RESOLUTION = Experiment(
+    id="vit_resolution",
+    question="Does resizing the position embedding by location keep it meaningful at twice the resolution?",
+    dataset="digits",
+    model=_VIT_DIGITS,
+    recipe={
+        "image_size": 28,
+        "epochs": 20,
+        "batch_size": 50,
+        "learning_rate": 3e-3,
+        "warmup_epochs": 2,
+        "weight_decay": 0.05,
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
+    },
+    arms=(
+        Arm("pretrain"),
+        Arm("bilinear_2d", {**_FINE_TUNING, "positions": "bilinear"}, start_from="pretrain"),
+        Arm("linear_1d", {**_FINE_TUNING, "positions": "linear_1d"}, start_from="pretrain"),
+        Arm("reinit", {**_FINE_TUNING, "positions": "none"}, start_from="pretrain"),
+    ),
+    scales={"laptop": {}, "smoke": {"images": 100, "epochs": 1}},
+)
+
+CLAIMS: tuple[Claim, ...] = (
+    *(
+        Claim(
+            id=f"position_interpolation_2d_over_{baseline}{'_zero_shot' if zero_shot else ''}",
+            where="Section 3.2",
+            statement=(
+                "Pre-trained position embeddings interpolated in 2-D keep their meaning at a higher resolution: "
+                f"{'before any' if zero_shot else 'after the same'} fine-tuning they beat {alternative}."
+            ),
+            contrast=Contrast("vit_resolution", "bilinear_2d", baseline, "top1_zero_shot" if zero_shot else "top1"),
+            # Declared before any arm but `pretrain` was run, the smallest difference that counts: half a point of top-1
+            # (5 of the 1,000 test digits); before fine-tuning, where the embedding alone carries the result, 5 points.
+            low=5.0 if zero_shot else 0.5,
+            unit="%",
+        )
+        for baseline, alternative in (("linear_1d", "resampling the flattened sequence"), ("reinit", "fresh ones"))
+        for zero_shot in (False, True)
+    ),
+    Claim(
+        id="jft_beats_bit",
+        where="Table 2",
+        statement=(
+            "Pre-trained on JFT-300M, ViT-L/16 outperforms BiT-L (R152x4) on all tasks at far lower pre-training cost."
+        ),
+        numbers="ImageNet 87.76 vs 87.54; 0.68k vs 9.9k TPUv3-core-days (VTAB 76.28 vs 76.29 is a tie)",
+        reason=_JFT,
+    ),
+    Claim(
+        id="huge_improves_further",
+        where="Table 2",
+        statement="ViT-H/14 improves further, most on ImageNet, CIFAR-100 and VTAB.",
+        numbers="88.55 / 94.55 / 77.63 at 2.5k core-days",
+        reason=_JFT,
+    ),
+    Claim(
+        id="public_pretraining",
+        where="Table 2",
+        statement="ViT-L/16 pre-trained on public ImageNet-21k is strong and cheap.",
+        numbers="85.30 ImageNet at 0.23k core-days",
+        reason=_IMAGENET21K,
+    ),
+    Claim(
+        id="data_hunger",
+        where="Figure 3, Table 5",
+        statement=(
+            "With ImageNet-only pre-training larger ViTs are worse than Base; with I21k they tie; only JFT shows "
+            "the benefit of size."
+        ),
+        numbers=(
+            "ImageNet: B/16 77.91 > L/16 76.53; B/32 73.38 > L/32 71.16; I21k 83.97 vs 85.15; JFT 84.15 vs 87.12 "
+            "vs H/14 88.04"
+        ),
+        reason=_JFT,
+    ),
+    Claim(
+        id="small_subsets",
+        where="Figure 4",
+        statement="On small pre-training subsets ResNets beat ViTs of similar cost, on 90M+ ViTs overtake.",
+        numbers="ViT-B/32 vs ResNet50 and ViT-L/16 vs ResNet152x2 cross between 9M and 90M samples",
+        reason=_JFT,
+    ),
+    Claim(
+        id="compute_for_accuracy",
+        where="Figure 5, Table 6",
+        statement="ViT needs about 2-4x less compute than ResNets for the same transfer accuracy.",
+        numbers="e.g. ViT-B/16 84.15 at 224 vs R152x2 84.97 at 563; ViT-L/16 86.30 at 783 vs R152x2 85.56 at 1126",
+        reason=_JFT,
+    ),
+    *(
+        Claim(
+            id=f"pretrain_compute_{model}",
+            where="Table 6",
+            statement=(
+                f"Pre-training {label} on JFT-300M for {epochs} epochs takes {printed} exaFLOPs: two per multiply-add,"
+                " and a backward pass worth two forward passes."
+            ),
+            numbers=f"{printed} exaFLOPs",
+            estimate=functools.partial(_pretrain_exaflops, model=model, epochs=epochs),
+            table="impl_counts",
+            # the number of images, 303M, and the smallest number, 55, have two to three digits
+            low=printed * 95 / 100,
+            high=printed * 105 / 100,
+            unit="exaFLOPs",
+        )
+        for model, label, epochs, printed in (
+            ("vit_b32", "ViT-B/32", 7, 55),
+            ("vit_b16", "ViT-B/16", 7, 224),
+            ("vit_l32", "ViT-L/32", 7, 196),
+            ("vit_l16", "ViT-L/16", 7, 783),
+            ("vit_h14", "ViT-H/14", 14, 4262),
+        )
+    ),
+    Claim(
+        id="hybrids",
+        where="Figure 5, Table 6",
+        statement="Hybrids slightly beat ViT at small budgets, the gap vanishes for larger models.",
+        numbers=(
+            "R50+B/32 84.90 at 106 vs ViT-B/16 84.15 at 224; R50+L/16 (14 ep) 87.12 at 1668 vs ViT-L/16 (14 ep) "
+            "87.12 at 1567"
+        ),
+        reason=_JFT,
+    ),
+    Claim(
+        id="no_saturation",
+        where="Figure 5",
+        statement="ViT does not saturate in the range tried.",
+        numbers="up to 4262 exaFLOPs",
+        reason=_JFT,
+    ),
+    Claim(
+        id="position_embedding_kind",
+        where="Table 8",
+        statement=(
+            "Removing positional embeddings costs accuracy, but the kind (1-D, 2-D, relative) and place of "
+            "injection hardly matter."
+        ),
+        numbers="0.61382 vs 0.63964-0.64292; 1-D 0.64206 vs 2-D 0.64001 vs relative 0.64032",
+        reason=_JFT_FEW,
+    ),
+    Claim(
+        id="class_token_or_gap",
+        where="Figure 9",
+        statement="Class token and GAP work equally well but need different learning rates.",
+        numbers="CLS lr 8e-4, GAP lr 3e-4 (GAP at 8e-4 is poor)",
+        reason=_JFT_FEW,
+    ),
+    Claim(
+        id="scaling_shape",
+        where="Figure 8",
+        statement="Scaling depth helps most, width least; smaller patches give robust gains.",
+        numbers="depth visible to 64 layers, diminishing after 16",
+        reason=_JFT_FEW,
+    ),
+    Claim(
+        id="smaller_patches_cost_no_parameters",
+        where="Figure 8",
+        statement="Smaller patches cost no parameters: ViT-B/16 has about as many as ViT-B/32.",
+        estimate=ratio("params", "vit_b16", "vit_b32"),
+        table="impl_counts",
+        # only the patch and position embeddings depend on the patch: a few per cent at most
+        low=0.95,
+        high=1.05,
+    ),
+    Claim(
+        id="adam_or_sgd",
+        where="Table 7",
+        statement="Adam pre-training of ResNets beats SGD on most datasets and on average.",
+        numbers=(
+            "averages 89.33 vs 88.79 and 94.01 vs 93.72; exceptions ImageNet R50 77.54 vs 78.24, CIFAR10 R152x2 "
+            "99.06 vs 99.07, Flowers R152x2 98.62 vs 99.32"
+        ),
+        reason=_JFT,
+    ),
+    Claim(
+        id="attention_distance",
+        where="Figure 7 right, Figure 11",
+        statement="Some heads attend globally already in the lowest layers; attention distance grows with depth.",
+        reason=_ATTENTION,
+    ),
+    Claim(
+        id="hybrid_attention_distance",
+        where="Figure 11",
+        statement="Highly local heads are less pronounced in hybrids.",
+        reason=_ATTENTION,
+    ),
+    Claim(
+        id="position_similarity",
+        where="Figure 7 center, Figure 10",
+        statement="Position embeddings encode 2-D topology: nearer patches more similar, row/column structure.",
+        reason=_ATTENTION,
+    ),
+    Claim(
+        id="inference_speed",
+        where="Figure 12 left",
+        statement="ViT inference speed is comparable to similar ResNets.",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="attention_is_quadratic",
+        where="Section D.5",
+        statement="The cost of attention is quadratic in the number of tokens, so bi-quadratic in the image size.",
+        estimate=lambda find: find("vit_l16", "slope_macs_attention"),
+        # the log-log slope of a formula
+        low=1.95,
+        high=2.05,
+    ),
+    Claim(
+        id="biquadratic_cost_barely_appears",
+        where="Figure 12 left",
+        statement=(
+            "The bi-quadratic cost in image size only barely appears for the largest models at the largest sizes: from"
+            " 224 to 512 px the multiply-adds of ViT-L/16 grow little more than its tokens do."
+        ),
+        estimate=lambda find: (
+            find("vit_l16", "macs", 512) / find("vit_l16", "macs", 224) / (_tokens(512, 16) / _tokens(224, 16))
+        ),
+        table="impl_counts",
+        # 1 is linear, the growth of the tokens, 5.2, quadratic; "barely" = up to a quarter over linear
+        low=1.0,
+        high=1.25,
+    ),
+    Claim(
+        id="memory_efficiency",
+        where="Figure 12 right",
+        statement="Large ViTs fit clearly larger per-core batches than ResNets.",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="axial_attention",
+        where="Figure 13",
+        statement=(
+            "Axial-ViT beats plain ViT at equal patch size but at higher compute; AxialResNet is extremely slow on TPU."
+        ),
+        reason=_JFT,
+    ),
+    Claim(
+        id="masked_patch_prediction",
+        where="Section 4.6",
+        statement="Masked patch prediction reaches 79.9% (ViT-B/16), +2% over scratch, 4% behind supervised.",
+        numbers="77.91 -> 79.9 -> 83.97",
+        reason=_JFT,
+    ),
+)
+
+DISCREPANCIES = (
+    "Section 4.2 says ViT-L/16 (JFT) outperforms BiT-L on all tasks, but Table 2 has VTAB 76.28 vs 76.29 and ReaL "
+    "90.54 vs 90.54.",
+    "Table 5 vs Table 6 for ViT-H/14 on JFT (14 epochs): ImageNet 88.04 vs 88.08, ReaL 90.33 vs 90.36, CIFAR-100 "
+    "94.55 vs 94.71, Pets 97.56 vs 97.11, Flowers 99.68 vs 99.71 (the other rows agree).",
+    "Section B.1 says hybrids are trained exactly like their ViT counterparts, but Table 3 gives R50+ViT-L/32 base LR"
+    " 2e-4 vs 6e-4 for ViT-L/32.",
+    "Table 4 lists LR 0.06 in the ImageNet grid for all models; B.1.1 text says 0.06 was added only for ResNets and "
+    "hybrids.",
+    "Table 3 has no row for ResNet200x3 or for the 14-epoch R152x2 that appear in Table 6.",
+    "Table 1 says ViT-Large 307M; implementations give 304.3M for L/16 and 306.5M for L/32 at 224 px with 1000 "
+    "classes. Base 86M fits B/16 (86.6M), B/32 is 88.2M.",
+    "Caption of Table 5 refers to Figure 3 in the PDF conversions and to Figure 4 in the HTML copies (label slip); "
+    "Figure 3 is right.",
+    'Figure 13 caption says "(left) ... (left)"; the second must be right.',
+    "arXiv v1 reported lower headline numbers: 88.36% ImageNet and 77.16% VTAB (read in a survey). Papers citing v1 "
+    "differ from v2 (88.55 / 77.63).",
+    "README ImageNet fine-tuning (I21k): ViT-B_16 84.53/84.12 vs Table 5 83.97; ViT-B_32 81.66/81.31 vs 81.28; "
+    "ViT-L_16 84.47/85.05 vs 85.15; ViT-L_32 81.89/81.13 vs 80.99.",
+    "Figure numbers as in v2 and ICLR (other versions differ) are Figure 11 (attention distance incl. hybrid), Figure"
+    " 12 left/right (speed/memory), Figure 13 (axial attention), Figure 10 (position embeddings).",
+    "R50+ViT-B/16 and ViT-L/32: timm's benchmark gives 97.89M and 305.51M params at 224 px, which leaves out the "
+    "1000-class head; with it they are 98.66M (as the released R50+ViT-B/16) and 306.54M.",
+)
+
+CARD = Card(
+    key="vit",
+    title="An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
+    authors="Dosovitskiy, Beyer, Kolesnikov, Weissenborn, Zhai et al.",
+    venue="ICLR",
+    year=2021,
+    arxiv="2010.11929",
+    code="https://github.com/google-research/vision_transformer",
+    variants=VARIANTS,
+    tables=parse_tables("vit", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    experiments=(RESOLUTION,),
+    discrepancies=DISCREPANCIES,
+)

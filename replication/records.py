@@ -68,6 +68,7 @@ METRICS: dict[str, Metric] = {
     **_metrics(
         "accuracy",
         top1="top-1 accuracy",
+        top1_zero_shot="top-1 accuracy at a new image size before any training there",
         top1_std="standard deviation of top-1 over fine-tuning runs",
         top1_error="top-1 error",
         top5="top-5 accuracy",

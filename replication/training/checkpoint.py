@@ -1,0 +1,38 @@
+"""The state of an unfinished run, in a file that is either whole and true or not used.
+
+A checkpoint starts with the SHA-256 of the rest, because `torch.load` reads a file with flipped bits without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from replication.files import write_bytes
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint at `path` by `state` (tensors and plain data), all of it or nothing."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    write_bytes(path, hashlib.sha256(payload).digest() + payload)
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The state saved at `path`; None where there is none, and, with a warning on stderr, where it is damaged."""
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    payload = content[_DIGEST:]
+    if hashlib.sha256(payload).digest() != content[:_DIGEST]:
+        print(f"warning: the checkpoint {path} is damaged; training from the start", file=sys.stderr)
+        return None
+    return torch.load(io.BytesIO(payload), weights_only=True)

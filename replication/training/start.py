@@ -1,0 +1,61 @@
+"""The model a run starts with: fresh, or with another arm's weights and the position embedding resized."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from replication.models import build_variant
+from replication.models.positions import resize_positions
+from replication.records import UserError, Variant
+
+FRESH = "none"
+
+
+def stream(seed: int, *purpose: object) -> int:
+    """The seed of one stream of random numbers of a run, unrelated to its other streams."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def fresh(variant: Variant, image_size: int, classes: int, seed: int) -> nn.Module:
+    """The model for `image_size` [px] as its own law initialises it, from `seed`."""
+    torch.manual_seed(seed)
+    return build_variant(variant, image_size=image_size, num_classes=classes)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill `model` from a safetensors file. UserError if that is missing, damaged or of another model."""
+    try:
+        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise UserError(f"there are no weights at {path}; train the arm to start from first") from error
+    except SafetensorError as error:
+        raise UserError(f"the weights {path} are damaged ({error}); train that arm again") from error
+    except RuntimeError as error:
+        raise UserError(f"the weights {path} are of another model or image size; train that arm again") from error
+
+
+def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
+    """Give `model` the weights of a ViT `trained` at another image size (ViT, Section 3.2).
+
+    Of the position embedding (1, P + H*W, D) the P prefix tokens are copied, as they have no location; the grid is
+    resized by the method `positions` (`models.positions.METHODS`) or, for "none", stays as `model` was initialised.
+    UserError if the method is unknown or the models are no ViTs.
+    """
+    if not (isinstance(trained, VisionTransformer) and isinstance(model, VisionTransformer)):
+        raise UserError("only a ViT can start from another arm's weights: it has one table of positions")
+    state = trained.state_dict()
+    table, prefix = state["pos_embed"], trained.num_prefix_tokens
+    if positions == FRESH:
+        state["pos_embed"] = torch.cat([table[:, :prefix], model.state_dict()["pos_embed"][:, prefix:]], dim=1)
+    else:
+        old_grid, new_grid = trained.patch_embed.grid_size, model.patch_embed.grid_size
+        state["pos_embed"] = resize_positions(table, old_grid, new_grid, prefix, positions)
+    model.load_state_dict(state)

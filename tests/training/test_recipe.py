@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from replication.records import Arm, Experiment, UserError
+from replication.training.recipe import learning_rate, resolve
+
+
+def test_schedule_is_linear_then_half_a_cosine() -> None:
+    rates = [learning_rate(step, steps=6, warmup=2, peak=2.0) for step in range(6)]
+    # Two steps up; then 1 + cos of 0, 45, 90 and 135 degrees.
+    assert rates == pytest.approx([1.0, 2.0, 2.0, 1 + 2**-0.5, 1.0, 1 - 2**-0.5])
+
+
+def test_schedule_without_warmup_starts_at_the_peak() -> None:
+    assert learning_rate(0, steps=10, warmup=0, peak=0.3) == 0.3
+
+
+def test_schedule_of_a_run_shorter_than_its_warmup_only_rises() -> None:
+    assert [learning_rate(step, steps=2, warmup=4, peak=1.0) for step in range(2)] == [0.25, 0.5]
+
+
+def test_scale_changes_the_recipe_and_the_arm_changes_both(experiment: Experiment) -> None:
+    both = Arm("both", {"images": 150, "epochs": 7})
+    changed = dataclasses.replace(experiment, arms=(*experiment.arms, both))
+    assert [resolve(changed, arm, "smoke").images for arm in ("pretrain", "both")] == [50, 150]
+    assert [resolve(changed, arm, "laptop").images for arm in ("pretrain", "both")] == [100, 150]
+    assert [resolve(changed, arm, "laptop").epochs for arm in ("pretrain", "both")] == [3, 7]
+
+
+@pytest.mark.parametrize("where", ["recipe", "scale", "arm"])
+def test_unknown_key_names_the_nearest(experiment: Experiment, where: str) -> None:
+    wrong = {"learning_rat": 1.0}
+    changed = {
+        "recipe": dataclasses.replace(experiment, recipe={**experiment.recipe, **wrong}),
+        "scale": dataclasses.replace(experiment, scales={"smoke": wrong}),
+        "arm": dataclasses.replace(experiment, arms=(Arm("pretrain", wrong),)),
+    }[where]
+    with pytest.raises(UserError, match="'learning_rat'; did you mean 'learning_rate'"):
+        resolve(changed, "pretrain", "smoke")
+
+
+def test_missing_key_is_named(experiment: Experiment) -> None:
+    recipe = {key: value for key, value in experiment.recipe.items() if key != "clip_norm"}
+    with pytest.raises(UserError, match="does not say clip_norm"):
+        resolve(dataclasses.replace(experiment, recipe=recipe), "pretrain", "smoke")
+
+
+def test_unknown_scale_and_arm_name_the_nearest(experiment: Experiment) -> None:
+    with pytest.raises(UserError, match="scale of tiny_resolution 'smoky'; did you mean 'smoke'"):
+        resolve(experiment, "pretrain", "smoky")
+    with pytest.raises(UserError, match="arm of tiny_resolution 'pretrained'; did you mean 'pretrain'"):
+        resolve(experiment, "pretrained", "smoke")

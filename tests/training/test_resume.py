@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replication.records import Experiment
+from replication.training import checkpoint, engine, run_arm
+
+RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
+RUN = "import pickle, sys; from replication.training import run_arm; run_arm(*pickle.load(open(sys.argv[1], 'rb')))"
+
+
+def read(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in RESULTS}
+
+
+def only_state(checkpoints: Path) -> Path:
+    (state,) = checkpoints.glob("*/state.pt")
+    return state
+
+
+@pytest.fixture(scope="module")
+def unbroken(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The results of the arm `pretrain` with seed 0, run from end to end."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    run_arm(experiment, "pretrain", 0, "smoke", folder, folder / "checkpoints")
+    return read(folder)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for every epoch trained in this process."""
+    epochs: list[int] = []
+    original = engine.batches
+
+    def counted(*arguments: object) -> object:
+        epochs.append(1)
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "batches", counted)
+    return epochs
+
+
+def interrupt(
+    experiment: Experiment, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, start_from: Path | None = None
+) -> Path:
+    """Break off a run of three epochs after its second checkpoint; the path of that."""
+    original = checkpoint.save
+
+    def save(path: Path, state: dict[str, Any]) -> None:
+        original(path, state)
+        if state["history"][-1]["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    arm = "bilinear_2d" if start_from else "pretrain"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "save", save)
+        run_arm(experiment, arm, seed, "smoke", folder / "out", folder / "checkpoints", start_from)
+    return only_state(folder / "checkpoints")
+
+
+def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
+    experiment: Experiment, tmp_path: Path, trained: list[int]
+) -> None:
+    out, checkpoints = tmp_path / "out", tmp_path / "checkpoints"
+    order = tmp_path / "order.pickle"
+    order.write_bytes(pickle.dumps((experiment, "longer", 0, "smoke", out, checkpoints)))
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(order)], stderr=subprocess.DEVNULL)
+    while not list(checkpoints.glob("*/state.pt")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not out.exists()
+
+    saved = checkpoint.load(only_state(checkpoints))
+    assert saved is not None
+    done = saved["history"][-1]["epoch"]
+    assert 1 <= done < 40
+    run_arm(experiment, "longer", 0, "smoke", out, checkpoints)
+    assert len(trained) == 40 - done
+    assert list(checkpoints.iterdir()) == []
+    run_arm(experiment, "longer", 0, "smoke", tmp_path / "unbroken", checkpoints)
+    assert len(trained) == 40 - done + 40
+    assert read(out) == read(tmp_path / "unbroken")
+
+
+def test_run_stopped_while_writing_its_results_is_not_complete_and_finishes_them(
+    experiment: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unbroken: dict[str, bytes],
+    trained: list[int],
+) -> None:
+    out, checkpoints = tmp_path / "out", tmp_path / "checkpoints"
+    run_arm(experiment, "pretrain", 1, "smoke", out, checkpoints)  # a complete result of another seed lies there
+
+    def stopped(path: Path, content: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(engine, "write_bytes", stopped)
+        run_arm(experiment, "pretrain", 0, "smoke", out, checkpoints)
+    assert not (out / "manifest.json").exists()
+    trained.clear()
+    run_arm(experiment, "pretrain", 0, "smoke", out, checkpoints)
+    assert trained == []
+    assert read(out) == unbroken
+    assert (out / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "one bit"])
+def test_damaged_checkpoint_is_said_and_not_used(
+    experiment: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    unbroken: dict[str, bytes],
+    trained: list[int],
+    damage: str,
+) -> None:
+    state = interrupt(experiment, 0, tmp_path, monkeypatch)
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    state.write_bytes(content[:-50] if damage == "truncated" else content)
+    trained.clear()
+    run_arm(experiment, "pretrain", 0, "smoke", tmp_path / "out", tmp_path / "checkpoints")
+    assert f"warning: the checkpoint {state} is damaged; training from the start" in capfd.readouterr().err
+    assert len(trained) == 3
+    assert read(tmp_path / "out") == unbroken
+
+
+def test_checkpoint_of_another_recipe_or_seed_is_not_used(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int]
+) -> None:
+    interrupt(experiment, 0, tmp_path, monkeypatch)
+    recipe = {**experiment.recipe, "weight_decay": 0.1}
+    another = dataclasses.replace(experiment, recipe=recipe)
+    for other, seed, left in (
+        (experiment, 1, 3),
+        (another, 0, 3),
+        (experiment, 0, 1),
+    ):
+        trained.clear()
+        run_arm(other, "pretrain", seed, "smoke", tmp_path / "out", tmp_path / "checkpoints")
+        assert len(trained) == left
+
+
+def test_checkpoint_of_other_start_weights_is_not_used(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int]
+) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    one, other = tmp_path / "seed0", tmp_path / "seed1"
+    for seed, folder in enumerate((one, other)):
+        run_arm(experiment, "pretrain", seed, "smoke", folder, checkpoints)
+    interrupt(experiment, 0, tmp_path, monkeypatch, one / "weights.safetensors")
+    for folder, left in ((other, 3), (one, 1)):
+        trained.clear()
+        run_arm(experiment, "bilinear_2d", 0, "smoke", tmp_path / "out", checkpoints, folder / "weights.safetensors")
+        assert len(trained) == left

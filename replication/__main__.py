@@ -62,7 +62,7 @@ def _training(args: argparse.Namespace) -> None:
 def _collect(args: argparse.Namespace) -> None:
     from replication.report import collect
 
-    collect(args.results, args.scale)
+    collect(args.results, args.scale, args.seeds)
 
 
 def _judge(args: argparse.Namespace) -> None:
@@ -87,6 +87,12 @@ def _report(args: argparse.Namespace) -> None:
     from replication.report import write_page
 
     write_page(args.results)
+
+
+def _snapshot(args: argparse.Namespace) -> None:
+    from replication.report import write_snapshot
+
+    write_snapshot(args.results, args.results / "reference")
 
 
 def _positive(text: str) -> int:
@@ -167,11 +173,13 @@ def parser() -> argparse.ArgumentParser:
         ("tables", _tables, "write the papers' tables again, with ours and the verdict"),
         ("figures", _figures, "draw the figures"),
         ("report", _report, "write the page"),
+        ("snapshot", _snapshot, "publish the present results below them, as reference/"),
     ):
         sub = command(name, run, text)
         sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
         if name == "collect":
             sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
+            sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
     return main
 
 

@@ -53,6 +53,7 @@ class Plan:
     models: Mapping[str, tuple[str, ...]]  # by paper
     sweep: tuple[int, ...]
     batch_sizes: tuple[int, ...]
+    seeds: int
     runs: tuple[Run, ...]
 
     def image_sizes(self, paper: str) -> list[int]:
@@ -106,6 +107,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
     for size in sweep:
         if not any(papers.variant(model).allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
+    seeds = config["training"]["seeds"]
     experiments = _chosen(config["experiments"], papers.experiments(), "experiment")
     return Plan(
         scale=config["scale"],
@@ -113,11 +115,12 @@ def plan(config: Mapping[str, Any]) -> Plan:
         models={key: ids for key, ids in by_paper.items() if ids},
         sweep=sweep,
         batch_sizes=tuple(config["complexity"]["batch_sizes"]),
+        seeds=seeds,
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments
             for arm in papers.experiment(experiment).arms
-            for seed in range(config["training"]["seeds"])
+            for seed in range(seeds)
         ),
     )
 

@@ -1,7 +1,7 @@
 rule collect:
     """Every number of ours, as one tidy table."""
     input:
-        sources("report/collect", "records"),
+        sources("report/collect", "report/rows", "records"),
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
         [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
@@ -15,5 +15,7 @@ rule collect:
     params:
         results=RESULTS,
         scale=PLAN.scale,
+        seeds=PLAN.seeds,
     shell:
-        "python -m replication collect --results {params.results} --scale {params.scale} 2> {log}"
+        "python -m replication collect --results {params.results} --scale {params.scale}"
+        " --seeds {params.seeds} 2> {log}"

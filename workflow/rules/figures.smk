@@ -1,7 +1,12 @@
 rule figures:
     """Complexity curves, learning curves and claims, as SVG and PNG."""
     input:
-        sources("report/figures"),
+        sources(
+            "report/figures",
+            "report/draw_complexity",
+            "report/draw_outcomes",
+            "report/rows",
+        ),
         rules.judge.output,
         rules.collect.output,
         [f"{PLAN.folder(run)}/epochs.csv" for run in PLAN.runs],

@@ -1,7 +1,7 @@
 rule tables:
     """The papers' tables again: published, ours, verdict, as CSV, Markdown and LaTeX."""
     input:
-        sources("report/tables", "papers", "transcript"),
+        sources("report/tables", "report/formats", "papers", "transcript"),
         rules.judge.output,
     output:
         f"{RESULTS}/tables/summary.csv",

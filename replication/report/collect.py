@@ -1,0 +1,144 @@
+"""Join what the instruments wrote into `runs.csv` (every test result) and `measured.csv` (one tidy row per number).
+
+Conventions of `measured.csv`:
+
+- counts: the model's id, its image size [px], metrics `params`, `macs`, `macs_attention` and
+  `peak_memory_<mode>_<attention>`;
+- memory: the same at batch sizes above one, metric `peak_memory_<mode>_<attention>_batch<n>`;
+- mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
+- scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
+- trainings: model `<experiment>/<arm>`, the mean over seeds with its 95 % Student interval, n = seeds.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from replication.files import now, write_csv, write_manifest
+from replication.records import Measured, as_rows, read_records
+from replication.report.rows import Run, student_interval
+
+MECHANISMS = ("global", "spatial_reduction", "windowed")
+
+
+def collect(results: Path, scale: str, seeds: int) -> None:
+    """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
+
+    Runs of another scale, of seeds beyond the first `seeds`, and unfinished ones do not count. A file that no
+    instrument has written has no rows: what it would have measured is then missing, not wrong.
+    """
+    started = now()
+    complexity, runs_csv = results / "complexity", results / "training" / "runs.csv"
+    machines = dict(_complete(results / "training", scale, seeds))
+    runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
+    runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
+    measured = [
+        *_counts(complexity / "counts.csv"),
+        *_memory(complexity / "memory.csv"),
+        *_mechanisms(complexity / "mechanisms.csv"),
+        *_scaling(complexity / "scaling.csv"),
+        *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
+    ]
+    write_csv(runs_csv, as_rows(runs), Run.__dataclass_fields__)
+    write_csv(results / "measured.csv", as_rows(measured), Measured.__dataclass_fields__)
+    for path in (runs_csv, results / "measured.csv"):
+        write_manifest(path.with_suffix(".json"), started, scale=scale, runs=[str(folder) for folder in machines])
+
+
+def _complete(training: Path, scale: str, seeds: int) -> Iterator[tuple[Path, str]]:
+    """The folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
+    for path in sorted(training.glob("*/*/seed*/manifest.json")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["scale"] == scale and manifest["seed"] < seeds:
+            yield path.parent, manifest["machine"]["processor"]
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _exact(path: Path, model: str, size: str, metric: str, value: str, interval: Sequence[str] = ("", "")) -> Measured:
+    """A number that is the same on every machine."""
+    unit = "bytes" if metric.startswith("peak_memory") else "tokens" if metric.startswith("crossover") else ""
+    low, high = (float(bound) if bound else None for bound in interval)
+    return Measured(
+        model=model,
+        image_size=int(size) if size else None,
+        dataset="",
+        metric=metric,
+        value=float(value),
+        unit=unit,
+        ci_low=low,
+        ci_high=high,
+        n=None,
+        scale="exact",
+        machine="any",
+        seed_set="",
+        source_file=path.as_posix(),
+    )
+
+
+def _numbers(path: Path, row: Mapping[str, str], model: str, size: str) -> Iterator[Measured]:
+    for metric, value in row.items():
+        if value and (metric in ("params", "macs", "macs_attention") or metric.startswith("peak_memory_")):
+            yield _exact(path, model, size, metric, value)
+
+
+def _counts(path: Path) -> Iterator[Measured]:
+    for row in _read(path):
+        yield from _numbers(path, row, row["model"], row["image_size"])
+
+
+def _memory(path: Path) -> Iterator[Measured]:
+    for row in _read(path):
+        if row["batch_size"] != "1":  # batch 1 is in the counts
+            metric = f"peak_memory_{row['mode']}_{row['attention']}_batch{row['batch_size']}"
+            yield _exact(path, row["model"], row["image_size"], metric, row["peak_memory"])
+
+
+def _mechanisms(path: Path) -> Iterator[Measured]:
+    for row in _read(path):
+        yield from _numbers(path, row, f"{row['mechanism']}_attention", row["grid"])
+
+
+def _scaling(path: Path) -> Iterator[Measured]:
+    for row in _read(path):
+        model = f"{row['model']}_attention" if row["model"] in MECHANISMS else row["model"]
+        key = f"{row['metric']}_{row['part']}"
+        if row["slope"]:
+            yield _exact(path, model, "", f"slope_{key}", row["slope"], (row["ci_low"], row["ci_high"]))
+        if row["crossover_tokens"] and row["part"] == "whole":  # attention has no linear part to overtake
+            yield _exact(path, model, "", f"crossover_{key}", row["crossover_tokens"])
+
+
+def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
+    """Test results averaged over the seeds of an arm."""
+    groups: dict[tuple[str, int | None, str, str, str], list[Run]] = {}
+    for run in runs:
+        key = (f"{run.experiment}/{run.arm}", run.image_size, run.dataset, run.metric, run.unit)
+        groups.setdefault(key, []).append(run)
+    for (model, image_size, dataset, metric, unit), group in groups.items():
+        values = [run.value for run in group]
+        low, high = student_interval(values) or (None, None)
+        yield Measured(
+            model=model,
+            image_size=image_size,
+            dataset=dataset,
+            metric=metric,
+            value=statistics.fmean(values),
+            unit=unit,
+            ci_low=low,
+            ci_high=high,
+            n=len(values),
+            scale=scale,
+            machine=machine,
+            seed_set=" ".join(str(run.seed) for run in group),
+            source_file=source.as_posix(),
+        )

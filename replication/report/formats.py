@@ -1,0 +1,63 @@
+"""A grid of text as a Markdown or a LaTeX table (booktabs rules, scaled down to the page if it is wide)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "–": "--",
+        "✓": r"$\checkmark$",
+        "≠": r"$\neq$",
+        "·": r"$\cdot$",
+        "×": r"$\times$",
+        "→": r"$\rightarrow$",
+        "±": r"$\pm$",
+        "≤": r"$\leq$",
+        "≥": r"$\geq$",
+        "−": "$-$",
+    }
+)
+
+
+def markdown(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str]) -> str:
+    """The grid, its first row the header, under a heading and a paragraph for each line."""
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in grid)
+    table = [head, ["---"] * len(head), *body]
+    return "\n\n".join([f"# {title}", *lines, "\n".join(f"| {' | '.join(row)} |" for row in table)]) + "\n"
+
+
+def latex_escape(text: str) -> str:
+    """`text` as LaTeX sets it: special characters escaped, the signs of these tables as mathematics."""
+    return text.translate(_LATEX)
+
+
+def latex(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> str:
+    """The grid, its first row the header, as a floating table with the title and the lines as its caption."""
+    head, *body = (" & ".join(map(latex_escape, row)) + r" \\" for row in grid)
+    return "\n".join(
+        [
+            r"% \usepackage{amssymb, booktabs, adjustbox}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_escape(' '.join([f'{title}.', *lines]))}}}",
+            rf"\label{{tab:{label}}}",
+            r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.8\textheight}",
+            rf"\begin{{tabular}}{{{'l' * len(grid[0])}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{adjustbox}",
+            r"\end{table}",
+            "",
+        ]
+    )

@@ -1,0 +1,330 @@
+"""The verdicts: every published number against ours, every claim against its declared range.
+
+The rules, declared before anything was run (`RULES` shows them on the page):
+
+- A count (`params`, `macs`) of a model we have is `reproduced` if ours, in the printed unit, equals the printed digits
+  when rounded or when truncated, or lies within 1 % of the printed value; else it `differs`, by so much. The image
+  size is the cell's, or the model's native one where the paper prints none.
+- An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
+- An accuracy `needs data`: ImageNet-scale training or the released weights are not part of this scale.
+- Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
+  of a model that the suite does not build.
+- A count in a unit that is no prefix of ones is `not comparable`.
+- A claim's estimate is one predicate over the measured numbers, evaluated at their values and at both ends of their
+  intervals; its interval is the smallest to the largest of the three. A contrast is the mean difference paired over
+  seeds with its 95 % Student interval. `supported`: the whole interval lies in the declared range; `contradicted`: it
+  lies wholly outside; else `inconclusive`. A number that nobody has, or nothing to evaluate, is `needs data`.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from replication import papers
+from replication.files import now, write_csv, write_manifest
+from replication.records import (
+    METRICS,
+    UNIT_SCALE,
+    Card,
+    Claim,
+    Contrast,
+    Lookup,
+    Measured,
+    MissingError,
+    Published,
+    Variant,
+    Verdict,
+    as_rows,
+    read_records,
+)
+from replication.report.rows import ClaimResult, Run, student_interval
+
+RULES = {
+    "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
+    "an architecture value equals the hyper-parameter that builds our model",
+    "differs": "ours is further off; the reason says by how much",
+    "not comparable": "ours and the paper's are in units or on hardware that cannot be converted",
+    "needs data": "an accuracy: it takes the training data or the released weights, which this scale does not have",
+    "not attempted": "speed, training cost, settings of a recipe, and models that the suite does not build",
+}
+CLAIM_RULES = {
+    "supported": "the whole interval of our estimate lies in the range that the card declares beforehand",
+    "contradicted": "the whole interval lies outside the declared range",
+    "inconclusive": "the interval crosses an end of the declared range, or there is no interval",
+    "needs data": "a number that the claim rests on is not measured; the reason names it",
+}
+TOLERANCE = Decimal("0.01")
+
+_JUDGED = "snakemake --cores all results/verdicts.csv"
+_CLAIMED = "snakemake --cores all results/claims.csv"
+
+
+def judge(results: Path) -> None:
+    """Hold `published.csv` against `measured.csv` and `training/runs.csv` in `verdicts.csv` and `claims.csv`.
+
+    The claims are those of the papers in `published.csv`.
+    """
+    started = now()
+    cells = read_records(results / "published.csv", Published)
+    measured = read_records(results / "measured.csv", Measured)
+    runs = read_records(results / "training" / "runs.csv", Run)
+    cards = papers.cards()
+    printed = {cell.paper for cell in cells}
+    verdicts = judge_cells(cells, measured, cards)
+    claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs)
+    write_csv(results / "verdicts.csv", as_rows(verdicts), Verdict.__dataclass_fields__)
+    write_csv(results / "claims.csv", as_rows(claims), ClaimResult.__dataclass_fields__)
+    for name in ("verdicts", "claims"):
+        write_manifest(results / f"{name}.json", started, numbers=len(cells), claims=len(claims))
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+def judge_cells(cells: Iterable[Published], measured: Iterable[Measured], cards: Mapping[str, Card]) -> list[Verdict]:
+    """The verdict on every published number, in their order."""
+    numbers = {(m.model, m.image_size, m.metric): m.value for m in measured if m.dataset == ""}
+    variants = {variant.id: variant for card in cards.values() for variant in card.variants}
+    return [_cell(cell, numbers, variants.get(cell.model), cards[cell.paper].discrepancies) for cell in cells]
+
+
+def _cell(
+    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, discrepancies: Sequence[str]
+) -> Verdict:
+    ours, verdict, reason = _outcome(cell, numbers, variant)
+    command = ""
+    if variant and ours is not None:
+        counted = METRICS[cell.metric].kind == "count"
+        command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
+        if counted and cell.image_size is None:
+            reason += f"; no image size is printed, counted at the native {variant.image_size} px"
+        if verdict == "differs":
+            reason = "; ".join([reason, *_known(cell, variant, discrepancies)])
+    return Verdict(
+        paper=cell.paper,
+        table=cell.table,
+        row=cell.row,
+        column=cell.column,
+        model=cell.model,
+        image_size=cell.image_size,
+        dataset=cell.dataset,
+        metric=cell.metric,
+        published=cell.value,
+        unit=cell.unit,
+        measured=None if ours is None else float(ours),
+        ratio=None if ours is None or not cell.value else float(ours / cell.value),
+        verdict=verdict,
+        reason=reason,
+        command=command,
+    )
+
+
+def _size(cell: Published, variant: Variant) -> int:
+    return cell.image_size or variant.image_size
+
+
+def _outcome(cell: Published, numbers: Mapping[Any, float], variant: Variant | None) -> tuple[Decimal | None, str, str]:
+    """Our value in the printed unit, the verdict and its reason."""
+    kind = METRICS[cell.metric].kind
+    if kind == "accuracy":
+        data = f"{cell.dataset} training" if cell.dataset else "training on the table's data"
+        return None, "needs data", f"needs {data} or the released weights: not part of this scale"
+    if kind == "setting":
+        return None, "not attempted", "a setting of the recipe, an input rather than a result"
+    if kind == "speed":
+        hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
+        return None, "not attempted", f"speed is not measured yet; {hardware}"
+    if kind == "cost":
+        return None, "not attempted", "the cost of a whole training is not measured"
+    if variant is None:
+        return None, "not attempted", f"no model '{cell.model}' in the suite yet"
+    size = _size(cell, variant)
+    if not variant.allows(size):
+        return None, "not attempted", f"{variant.id} cannot be built for {size} px"
+    if kind == "architecture":
+        ours = _hyper_parameter(variant, cell)
+        if ours is None:
+            return None, "not attempted", f"{variant.id} is built without such a parameter"
+        return ours, *compare_architecture(cell.value, ours)
+    if cell.unit and cell.unit not in UNIT_SCALE:
+        return None, "not comparable", f"the unit '{cell.unit}' is no prefix of ones"
+    found = numbers.get((variant.id, size, cell.metric))
+    if found is None:
+        return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
+    ours = Decimal(found) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
+    return ours, *compare_count(cell.value, ours)
+
+
+def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
+    """Verdict and reason for a count, both in the printed unit; `printed` has as many digits as the paper prints."""
+    last_digit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
+    if ours.quantize(last_digit, ROUND_HALF_UP) == printed:
+        return "reproduced", "equal when rounded to the printed digits"
+    if ours.quantize(last_digit, ROUND_DOWN) == printed:
+        return "reproduced", "equal when truncated to the printed digits"
+    if printed == 0:
+        return "differs", f"ours is {ours:.3g}, printed 0"
+    off = ours / printed - 1
+    size = f"{abs(off):.2%}".replace("%", " %")
+    direction = "more" if off > 0 else "less"
+    if abs(off) <= TOLERANCE:
+        return "reproduced", f"within 1 %: ours is {size} {direction}"
+    return "differs", f"ours is {size} {direction}"
+
+
+def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
+    """Verdict and reason for a hyper-parameter: equal or not."""
+    if ours == printed:
+        return "reproduced", "equal to the hyper-parameter that builds the model"
+    return "differs", f"the model is built with {ours.normalize():f}"
+
+
+def _hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
+    """The value that builds `variant`, of the stage `[i]` that the column names; None if it has no such parameter."""
+    architecture = variant.at(cell.image_size or variant.image_size)
+    index = re.search(r"\[(\d+)\]$", cell.column)
+    stage = int(index[1]) if index else 0
+    if cell.metric == "mlp_dim":
+        value = architecture["embed_dim"] * architecture["mlp_ratio"]
+    elif cell.metric == "embed_dim" and variant.family == "swin":
+        value = architecture["embed_dim"] * 2**stage
+    else:
+        value = architecture.get(cell.metric, architecture.get(f"{cell.metric}s"))
+    if isinstance(value, Sequence):
+        value = value[stage] if index and stage < len(value) else None
+    return None if value is None else Decimal(str(value))
+
+
+def _known(cell: Published, variant: Variant, discrepancies: Sequence[str]) -> list[str]:
+    """The card's own sentence on a difference: the first that names the model and the printed value.
+
+    The values of an architecture are small numbers that occur anywhere, so the sentence must name the parameter too.
+    """
+    value = re.compile(rf"(?<![\d.]){re.escape(str(cell.value))}(?!\.?\d)")
+    word = cell.metric.split("_")[0] if METRICS[cell.metric].kind == "architecture" else ""
+    names = {variant.label, cell.row} - {""}
+    named = (s for s in discrepancies if any(name in s for name in names))
+    return [s for s in named if value.search(s) and word in s.lower()][:1]
+
+
+def count_command(models: Iterable[str], sizes: Iterable[int]) -> str:
+    """The command that counts these models at these image sizes by hand."""
+    return (
+        f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
+        f" --image-sizes {' '.join(map(str, sorted(set(sizes))))} --out results/by_hand"
+    )
+
+
+# --- claims -----------------------------------------------------------------------------------------
+
+
+def judge_claims(cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run]) -> list[ClaimResult]:
+    """The status of every claim, in the order of the cards."""
+    return [_claim(card.key, claim, measured, runs) for card in cards for claim in card.claims]
+
+
+def _claim(paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run]) -> ClaimResult:
+    used: list[Measured] = []
+    interval: tuple[float, float] | None = None
+    value: float | None = None
+    n_seeds: int | None = None
+    command = _CLAIMED
+    try:
+        if claim.estimate is not None:
+            bounds: tuple[Bound, ...] = ("value", "ci_low", "ci_high")
+            values = [claim.estimate(lookup(measured, papers.variants(), bound, used)) for bound in bounds]
+            value, interval = values[0], (min(values), max(values))
+            if all(m.metric in METRICS and m.image_size for m in used):
+                command = count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
+        elif claim.contrast is not None:
+            differences = paired(runs, claim.contrast)
+            value, interval, n_seeds = statistics.fmean(differences), student_interval(differences), len(differences)
+            arm = f"{claim.contrast.experiment}/{claim.contrast.arm}"
+            used = [m for m in measured if m.model == arm and m.metric == claim.contrast.metric]
+        else:
+            raise MissingError(claim.reason or "the suite has no instrument for it yet")
+        status, reason = verdict_on(interval, claim.low, claim.high)
+    except MissingError as missing:
+        status, reason = "needs data", str(missing)
+        if claim.estimate is None and claim.contrast is None:
+            command = ""
+    return ClaimResult(
+        claim=claim.id,
+        paper=paper,
+        where=claim.where,
+        statement=claim.statement,
+        published_numbers=claim.numbers,
+        estimate=value,
+        ci_low=interval[0] if interval else None,
+        ci_high=interval[1] if interval else None,
+        low=claim.low,
+        high=claim.high,
+        unit=claim.unit,
+        n_seeds=n_seeds,
+        scale=" + ".join(sorted({m.scale for m in used})),
+        status=status,
+        reason=reason,
+        command=command,
+    )
+
+
+def verdict_on(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
+    """Status and reason for an interval held against the declared range [low, high], its ends included."""
+    if interval is None:
+        return "inconclusive", "one seed has no interval"
+    if low <= interval[0] and interval[1] <= high:
+        return "supported", "the whole interval lies in the declared range"
+    if interval[1] < low or interval[0] > high:
+        return "contradicted", "the whole interval lies outside the declared range"
+    return "inconclusive", "the interval crosses an end of the declared range"
+
+
+def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:
+    """Arm minus baseline for every seed that both have, by seed. MissingError if either has no runs."""
+    values: dict[str, dict[int, float]] = {contrast.arm: {}, contrast.baseline: {}}
+    for run in runs:
+        if run.experiment == contrast.experiment and run.metric == contrast.metric and run.arm in values:
+            values[run.arm][run.seed] = run.value
+    for arm, by_seed in values.items():
+        if not by_seed:
+            raise MissingError(f"no run of the arm '{arm}' of '{contrast.experiment}' has a {contrast.metric} yet")
+    shared = sorted(values[contrast.arm].keys() & values[contrast.baseline].keys())
+    if not shared:
+        raise MissingError(f"the arms '{contrast.arm}' and '{contrast.baseline}' share no seed")
+    return [values[contrast.arm][seed] - values[contrast.baseline][seed] for seed in shared]
+
+
+Bound = Literal["value", "ci_low", "ci_high"]
+
+
+def lookup(measured: Iterable[Measured], variants: Mapping[str, Variant], bound: Bound, used: list[Measured]) -> Lookup:
+    """Finds measured numbers at their value or an end of their interval; what is found is added to `used`.
+
+    Without an image size, a model variant is looked up at its native one (or where none applies, as for a slope); any
+    other model at the only size there is.
+    """
+    rows = {(m.model, m.metric, m.dataset, m.image_size): m for m in measured}
+
+    def find(model: str, metric: str, image_size: int | None = None, dataset: str = "") -> float:
+        if image_size is not None:
+            sizes: list[int | None] = [image_size]
+        elif model in variants:
+            sizes = [variants[model].image_size, None]
+        else:
+            sizes = [size for *key, size in rows if key == [model, metric, dataset]]
+        found = [rows[model, metric, dataset, size] for size in sizes if (model, metric, dataset, size) in rows]
+        where = f" at {image_size}" if image_size else ""
+        if not found:
+            raise MissingError(f"{metric} of {model}{where} is not measured in this run")
+        if len(found) > 1 and model not in variants:
+            raise MissingError(f"{metric} of {model} is measured at {len(found)} sizes; the claim must name one")
+        used.append(found[0])
+        interval_end = getattr(found[0], bound)
+        return found[0].value if interval_end is None else interval_end
+
+    return find

@@ -1,0 +1,90 @@
+"""The report as one self-contained HTML file: no network, no script but the filter box, readable on paper."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import replication
+from replication import papers
+from replication.files import now, write_manifest, write_text
+from replication.records import METRICS, STATUSES, VERDICTS, Verdict, read_records
+from replication.report.figures import FIGURES
+from replication.report.judge import CLAIM_RULES, RULES
+from replication.report.rows import ClaimResult, declared
+from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, summary
+
+
+def write_page(results: Path) -> None:
+    """Write `report/index.html` from `verdicts.csv`, `claims.csv`, `figures/` and the manifests of the instruments."""
+    started = now()
+    page = results / "report" / "index.html"
+    judged = read_records(results / "verdicts.csv", Verdict)
+    tested = sorted(read_records(results / "claims.csv", ClaimResult), key=lambda claim: claim.status == "needs data")
+    tables = list(judged_tables(papers.cards(), judged))
+    shown = {table.table.paper for table in tables}
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("replication.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.globals["declared"] = declared
+    html = environment.get_template("report.html.j2").render(
+        verdict_counts=_counts((v.verdict for v in judged), VERDICTS),
+        status_counts=_counts((c.status for c in tested), STATUSES),
+        differing=[v for v in judged if v.verdict == "differs"],
+        architecture=sum(v.measured is not None and METRICS[v.metric].kind == "architecture" for v in judged),
+        claims=tested,
+        figures={name: (figure, _inlined(results / "figures" / f"{name}.svg")) for name, figure in FIGURES.items()},
+        summary=summary(judged),
+        papers=[
+            (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
+        ],
+        marks=MARKS,
+        legend=LEGEND,
+        units_note=UNITS_NOTE,
+        rules=RULES,
+        claim_rules=CLAIM_RULES,
+        provenance=provenance([results / "complexity", results / "training"]),
+        scales=sorted({scale for claim in tested for scale in claim.scale.split(" + ") if scale}),
+        version=replication.__version__,
+    )
+    write_text(page, html)
+    write_manifest(page.with_suffix(".json"), started, numbers=len(judged), claims=len(tested))
+
+
+def number(value: float | None) -> str:
+    """A number for a reader: four significant digits, nothing for None."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def _counts(outcomes: Iterable[str], order: Iterable[str]) -> dict[str, int]:
+    counts = Counter(outcomes)
+    return {outcome: counts[outcome] for outcome in order}
+
+
+def _inlined(image: Path) -> str:
+    """An SVG as a data URI: one file, and no clash of ids between figures."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(image.read_bytes()).decode()}"
+
+
+def provenance(folders: Iterable[Path]) -> list[Mapping[str, Any]]:
+    """What made the results in `folders`: each different code, machine and libraries, with what they made."""
+    made: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.json")):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            facts = {key: manifest[key] for key in ("commit", "dirty", "machine", "python", "libraries")}
+            entry = made.setdefault(json.dumps(facts, sort_keys=True), {**facts, "results": []})
+            result = path.parent if path.stem == "manifest" else path.with_suffix("")
+            entry["results"].append(result.relative_to(folder.parent).as_posix())
+    return list(made.values())

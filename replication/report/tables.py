@@ -1,0 +1,182 @@
+"""Every published table again, with our number and the verdict beside each number of the paper.
+
+CSV has three columns for each numeric one (as printed, ours in full, the verdict); Markdown and LaTeX have one cell
+`24.5 / 24.49 ✓`, ours shown with one digit more than the paper prints. A list such as `[2, 2, 6, 2]` stays one cell.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from replication import papers
+from replication.files import now, write_csv, write_manifest, write_text
+from replication.records import METRICS, VERDICTS, Card, Published, Table, UserError, Verdict, read_records
+from replication.report.formats import latex, markdown
+
+MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))
+LEGEND = f"Printed / ours, then the verdict: {', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}."
+UNITS_NOTE = "FLOPs of a model are multiply-adds, as these papers count them, and so are ours."
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text as printed and the verdicts on its numbers (none for a label)."""
+
+    printed: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def ours(self) -> str:
+        """Our numbers, one digit longer than printed; empty if we have none."""
+        return _listed([_shown(v) for v in self.verdicts]) if self.measured else ""
+
+    @property
+    def measured(self) -> str:
+        """Our numbers in full, in the unit of the table; empty if we have none."""
+        if all(v.measured is None for v in self.verdicts):
+            return ""
+        return _listed(["-" if v.measured is None else repr(v.measured) for v in self.verdicts])
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, once if all numbers of the cell share it."""
+        return ", ".join(_once(v.verdict for v in self.verdicts))
+
+    @property
+    def marks(self) -> str:
+        """The verdict as a mark, once if all numbers of the cell share it."""
+        return "".join(MARKS[verdict] for verdict in _once(v.verdict for v in self.verdicts))
+
+    @property
+    def reason(self) -> str:
+        """Why, once if all numbers of the cell share it."""
+        return " | ".join(_once(v.reason for v in self.verdicts))
+
+    @property
+    def text(self) -> str:
+        """What a reader sees: `24.5 / 24.49 ✓`."""
+        return " ".join(filter(None, [self.printed, f"/ {self.ours}" if self.ours else "", self.marks]))
+
+
+def _once(texts: Iterable[str]) -> list[str]:
+    listed = list(texts)
+    return listed[:1] if len(set(listed)) == 1 else listed
+
+
+def _listed(numbers: Sequence[str]) -> str:
+    return numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]"
+
+
+def _shown(verdict: Verdict) -> str:
+    if verdict.measured is None:
+        return "-"
+    if METRICS[verdict.metric].kind == "architecture":
+        return f"{verdict.measured:g}"
+    decimals = max(0, -int(verdict.published.as_tuple().exponent)) + 1
+    return f"{verdict.measured:.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A table as printed, each cell with the verdicts on its numbers."""
+
+    table: Table
+    cells: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def grid(self) -> list[Sequence[str]]:
+        """Header and rows of text, as a reader sees them."""
+        return [self.table.header, *([cell.text for cell in row] for row in self.cells)]
+
+    @property
+    def lines(self) -> list[str]:
+        """What a reader must know beside the title: the source, how the transcript was checked, units, notes, marks."""
+        verified = "" if self.table.verified == "yes" else f" (transcript checked: {self.table.verified})"
+        return [
+            f"Source: {self.table.source}{verified}.",
+            UNITS_NOTE,
+            *(f"Note: {n.rstrip('.')}." for n in self.table.notes),
+            LEGEND,
+        ]
+
+    def wide(self) -> tuple[list[dict[str, str]], list[str]]:
+        """Rows and columns of the CSV: as printed, ours, verdict."""
+        numeric = {name for row in self.table.cells for name, cell in zip(self.table.header, row, strict=True) if cell}
+        rows = []
+        for row in self.cells:
+            wide = {}
+            for name, cell in zip(self.table.header, row, strict=True):
+                wide[name] = cell.printed
+                if name in numeric:
+                    wide |= {f"{name} (ours)": cell.measured, f"{name} (verdict)": cell.verdict}
+            rows.append(wide)
+        return rows, list(rows[0])
+
+
+def judged(table: Table, verdicts: Sequence[Verdict]) -> Judged:
+    """The table with its verdicts, which are in the order of its numbers.
+
+    UserError if the verdicts are not those of this table (its card was edited since).
+    """
+    if [_key(number) for number in table.published] != [_key(verdict) for verdict in verdicts]:
+        raise UserError(f"the verdicts on {table.paper} {table.id} are not those of its card; judge again")
+    rest = iter(verdicts)
+    return Judged(
+        table,
+        tuple(
+            tuple(Cell(text, tuple(next(rest) for _ in numbers)) for text, numbers in zip(row, cells, strict=True))
+            for row, cells in zip(table.rows, table.cells, strict=True)
+        ),
+    )
+
+
+def _key(number: Published | Verdict) -> tuple[str, str, str]:
+    return number.row, number.column, number.metric
+
+
+def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Iterator[Judged]:
+    """Every table that has verdicts, in the order of the cards. UserError if no card has it."""
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault((verdict.paper, verdict.table), []).append(verdict)
+    tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
+    for key in groups:
+        if key not in tables:
+            raise UserError(f"the verdicts name a table that no card has, {' '.join(key)}; judge again")
+    return (judged(table, groups[key]) for key, table in tables.items() if key in groups)
+
+
+def summary(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
+    """How many numbers of each paper got which verdict; the last row is their sum."""
+    counts: dict[str, Counter[str]] = {}
+    for verdict in verdicts:
+        counts.setdefault(verdict.paper, Counter())[verdict.verdict] += 1
+    counts["all"] = sum(counts.values(), Counter())
+    return [
+        {"paper": paper, **{verdict: count[verdict] for verdict in VERDICTS}, "numbers": count.total()}
+        for paper, count in counts.items()
+    ]
+
+
+def write_tables(results: Path) -> None:
+    """Write `tables/<paper>/<table>` and `tables/summary`, each as .csv, .md and .tex, from `verdicts.csv`."""
+    started = now()
+    folder = results / "tables"
+    rows = read_records(results / "verdicts.csv", Verdict)
+    for judged_table in judged_tables(papers.cards(), rows):
+        table, stem = judged_table.table, folder / judged_table.table.paper / judged_table.table.id
+        write_csv(stem.with_suffix(".csv"), *judged_table.wide())
+        _write_text(stem, judged_table.grid, table.title, judged_table.lines, f"{table.paper}-{table.id}")
+    counts = summary(rows)
+    write_csv(folder / "summary.csv", counts, counts[0])
+    grid = [list(counts[0]), *([str(value) for value in row.values()] for row in counts)]
+    _write_text(folder / "summary", grid, "Verdicts by paper", [], "summary")
+    write_manifest(folder / "tables.json", started, numbers=len(rows))
+
+
+def _write_text(stem: Path, grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> None:
+    write_text(stem.with_suffix(".md"), markdown(grid, title, lines))
+    write_text(stem.with_suffix(".tex"), latex(grid, title, lines, label))

@@ -1,0 +1,196 @@
+"""A toy paper and the results folder that the instruments would leave for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from replication import papers
+from replication.files import write_csv
+from replication.records import Card, Claim, Contrast, Lookup, Published, Variant, as_rows
+from replication.transcript import parse_tables
+
+TRANSCRIPT = """# Toy: its tables, as printed
+
+## table1: Cost & accuracy at 50 % of the price
+
+- source: arXiv v1, Table 1
+- verified: yes
+- note: * = another recipe
+- column params: params [M]
+- column flops: macs [G] image_size=224
+- column depths: depth []
+- column top1: top1 [%] dataset=imagenet-1k
+- column speed: throughput [img/s] hardware=V100
+
+| model   | note_1 | params | flops | depths | top1 | speed |
+|---------|--------|--------|-------|--------|------|-------|
+| Toy_S   | a & b  | 24.5   | 3.8   | [3, 3] | 79.8 | 100   |
+| Other*  | -      | 11.7   | 1.8   | -      | 70.1 | -     |
+
+## table2: Sizes
+
+- source: arXiv v1, Table 2
+- verified: secondary
+- column flops: macs [G]
+
+| model | input | flops |
+|-------|-------|-------|
+| Toy_S | 384   | 12.0  |
+| Toy_S | 448   | 15.0  |
+"""
+
+
+def cost_ratio(lookup: Lookup) -> float:
+    return lookup("toy_s", "macs") / lookup("toy_s", "params")
+
+
+@pytest.fixture
+def card() -> Card:
+    return Card(
+        key="toy",
+        title="A toy of a <transformer>",
+        authors="A. Author, B. Author",
+        venue="Toys",
+        year=2021,
+        arxiv="2100.00001",
+        code="toys/toy",
+        variants=(Variant("toy_s", "Toy_S", "pvt", "own/toy", {"depths": [3, 4], "embed_dims": [8, 16]}),),
+        tables=parse_tables("toy", TRANSCRIPT, {"Toy_S": "toy_s"}),
+        claims=(
+            Claim("ratio", "Section 1", "Toys are cheap.", "3.8G, 24.5M", estimate=cost_ratio, low=100, high=200),
+            Claim(
+                "quadratic",
+                "Section 2",
+                "Attention is quadratic.",
+                estimate=lambda lookup: lookup("global_attention", "slope_macs_attention"),
+                low=1.9,
+                high=2.1,
+            ),
+            Claim("better", "Section 3", "B beats A.", contrast=Contrast("exp", "b", "a", "top1"), low=0.5, unit="%"),
+            Claim("unmeasured", "Section 4", "It is fast.", reason="needs a GPU"),
+        ),
+        discrepancies=("The stage-2 depth of Toy_S: Table 1 prints 3, the code uses 4.",),
+    )
+
+
+@pytest.fixture
+def toy_papers(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
+    """The suite with the toy as its only paper."""
+    monkeypatch.setattr(papers, "cards", lambda: {"toy": card})
+    return card
+
+
+def write_run(training: Path, arm: str, seed: int, top1: float, *, complete: bool = True) -> None:
+    folder = training / "exp" / arm / f"seed{seed}"
+    columns = ["experiment", "arm", "seed", "dataset", "image_size", "metric", "value", "unit", "n"]
+    row = dict(zip(columns, ["exp", arm, seed, "digits", 28, "top1", top1, "%", 1000], strict=True))
+    write_csv(folder / "test.csv", [row], columns)
+    epochs = ["epoch", "step", "learning_rate", "train_loss", "val_loss", "val_top1"]
+    rows = [
+        dict(zip(epochs, [e, 10 * e, 1e-3, 2 / (e + 1) + seed / 50, 2.2 / (e + 1), 30 * e], strict=True))
+        for e in range(4)
+    ]
+    write_csv(folder / "epochs.csv", rows, epochs)
+    if complete:
+        manifest = {
+            "scale": "laptop",
+            "seed": seed,
+            "commit": "c0ffee",
+            "dirty": False,
+            "python": "3.11",
+            "libraries": {"numpy": "2"},
+        }
+        machine = {"system": "Linux", "processor": "toy processor", "cores": 2}
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "machine": machine}))
+
+
+COUNTS = [
+    "model", "image_size", "tokens", "params", "macs_fvcore", "macs_dispatch", "macs_formula", "macs", "flops",
+    "peak_memory_infer_math", "peak_memory_infer_fused", "peak_memory_train_math", "peak_memory_train_fused", "gate",
+    "macs_attention", "stages",
+]  # fmt: skip
+MECHANISMS = [
+    "mechanism", "grid", "tokens", "width", "num_heads", "exact", "macs", "macs_attention", "peak_memory_math",
+    "peak_memory_fused",
+]  # fmt: skip
+SCALING = [
+    "model", "metric", "part", "slope", "ci_low", "ci_high", "theory", "a", "b", "crossover_tokens", "r2", "n",
+]  # fmt: skip
+MEMORY = ["model", "image_size", "batch_size", "mode", "attention", "peak_memory", "parameter_memory"]
+
+
+def write_complexity(folder: Path) -> None:
+    """Counts of the toy and of the models that figures show, mechanisms with N and N^2 terms, and their fits."""
+    models = {"toy_s": 0.4, "vit_b16": 4.0, "pvt_small": 1.0, "swin_t": 1.2, "vit_small_16": 3.0, "resnet50": 0.9}
+    counts = [
+        {
+            "model": model,
+            "image_size": size,
+            "tokens": (size // 4) ** 2,
+            "params": 24_486_000,
+            "macs": round(factor * (size**2 * 7e4 + size**4 * (0.02 if "vit" in model else 0.001))),
+            "macs_attention": 10**8,
+            "peak_memory_infer_math": 10**7,
+        }
+        for model, factor in models.items()
+        for size in (224, 384, 512, 1024)
+    ]
+    counts[0]["macs"] = 3_816_000_000
+    counts[1]["macs"] = 12_600_000_000
+    write_csv(folder / "counts.csv", counts, COUNTS)
+    mechanisms = [
+        {
+            "mechanism": mechanism,
+            "grid": grid,
+            "tokens": grid**2,
+            "exact": 1,
+            "macs": round(grid**2 * 64**2 * 4 + products),
+            "macs_attention": round(products),
+            "peak_memory_math": round(grid**2 * 1024 + products / 8),
+            "peak_memory_fused": grid**2 * 1024,
+        }
+        for grid in (14, 28, 56, 112)
+        for mechanism, products in {
+            "global": 128 * grid**4, "spatial_reduction": 2 * grid**4, "windowed": 128 * 49 * grid**2,
+        }.items()
+    ]  # fmt: skip
+    write_csv(folder / "mechanisms.csv", mechanisms, MECHANISMS)
+    slopes = {"global": (1.995, 1.98, 2.01, 2), "spatial_reduction": (2.0, 1.9, 2.05, 2), "windowed": (1, 1, 1, 1)}
+    fit = ["slope", "ci_low", "ci_high", "theory"]
+    scaling = [
+        *(
+            {"model": m, "metric": "macs", "part": "attention", **dict(zip(fit, s, strict=True))}
+            for m, s in slopes.items()
+        ),
+        {"model": "global", "metric": "macs", "part": "whole", "crossover_tokens": 1024.0},
+        {"model": "spatial_reduction", "metric": "macs", "part": "whole", "crossover_tokens": 65000.0},
+        {
+            "model": "vit_b16",
+            "metric": "macs",
+            "part": "whole",
+            "slope": 1.4,
+            "ci_low": 1.3,
+            "ci_high": 1.5,
+            "crossover_tokens": 9000.0,
+        },
+    ]
+    write_csv(folder / "scaling.csv", scaling, SCALING)
+    memory = [
+        dict(zip(MEMORY, ["toy_s", 224, batch, "train", "math", 1000 * batch, 10], strict=True)) for batch in (1, 8)
+    ]
+    write_csv(folder / "memory.csv", memory, MEMORY)
+
+
+@pytest.fixture
+def results(tmp_path: Path, toy_papers: Card) -> Path:
+    """What `published`, `complexity` and `training` leave behind."""
+    published = [number for table in toy_papers.tables for number in table.published]
+    write_csv(tmp_path / "published.csv", as_rows(published), Published.__dataclass_fields__)
+    write_complexity(tmp_path / "complexity")
+    for seed, (a, b) in enumerate([(90.0, 92.0), (91.0, 92.5), (89.5, 91.0)]):
+        write_run(tmp_path / "training", "a", seed, a)
+        write_run(tmp_path / "training", "b", seed, b)
+    return tmp_path

@@ -1,0 +1,83 @@
+"""Joining: nothing lost, the conventions kept, means with the interval of the textbook."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from replication.records import Measured, read_records
+from replication.report import collect
+from replication.report.rows import Run, student_interval
+
+
+@pytest.fixture
+def measured(results: Path) -> list[Measured]:
+    collect(results, "laptop", seeds=3)
+    return read_records(results / "measured.csv", Measured)
+
+
+def only(rows: list[Measured], model: str, metric: str, image_size: int | None = None) -> Measured:
+    (row,) = (r for r in rows if (r.model, r.metric, r.image_size) == (model, metric, image_size))
+    return row
+
+
+def test_counts_are_exact_and_empty_cells_are_no_numbers(measured: list[Measured]) -> None:
+    row = only(measured, "toy_s", "macs", 224)
+    assert (row.value, row.scale, row.n, row.ci_low, row.dataset) == (3_816_000_000, "exact", None, None, "")
+    assert only(measured, "toy_s", "peak_memory_infer_math", 224).unit == "bytes"
+    assert not [r for r in measured if r.metric == "peak_memory_train_fused"]
+    assert not [r for r in measured if r.metric.startswith("macs_fvcore")]
+
+
+def test_mechanisms_and_their_slopes_share_an_id(measured: list[Measured]) -> None:
+    assert only(measured, "windowed_attention", "macs_attention", 14).value == 128 * 49 * 14**2
+    slope = only(measured, "global_attention", "slope_macs_attention")
+    assert (slope.value, slope.ci_low, slope.ci_high) == (1.995, 1.98, 2.01)
+    assert only(measured, "vit_b16", "crossover_macs_whole").value == 9000
+
+
+def test_memory_adds_only_the_batches_that_counts_lack(measured: list[Measured]) -> None:
+    batches = {r.metric: r.value for r in measured if "batch" in r.metric}
+    assert batches == {"peak_memory_train_math_batch8": 8000}
+
+
+def test_accuracy_is_the_mean_over_seeds_with_a_student_interval(measured: list[Measured]) -> None:
+    row = only(measured, "exp/a", "top1", 28)
+    half = stats.t.ppf(0.975, 2) * math.sqrt(sum((x - 271 / 3 + 0.5 / 3) ** 2 for x in (90.0, 91.0, 89.5)) / 2 / 3)
+    assert row.value == pytest.approx(90.16666666666667)
+    assert (row.ci_low, row.ci_high) == pytest.approx((row.value - half, row.value + half))
+    assert (row.n, row.scale, row.seed_set, row.machine) == (3, "laptop", "0 1 2", "toy processor")
+
+
+def test_an_unfinished_run_does_not_count(results: Path) -> None:
+    (results / "training/exp/a/seed2/manifest.json").unlink()
+    runs = results / "training" / "runs.csv"
+    collect(results, "laptop", seeds=3)
+    assert [(r.arm, r.seed) for r in read_records(runs, Run)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
+
+
+def test_a_run_of_another_scale_does_not_count(results: Path) -> None:
+    collect(results, "smoke", seeds=3)
+    assert read_records(results / "training" / "runs.csv", Run) == []
+
+
+def test_seeds_left_from_a_longer_run_do_not_count(results: Path) -> None:
+    collect(results, "laptop", seeds=2)
+    assert {r.seed for r in read_records(results / "training" / "runs.csv", Run)} == {0, 1}
+
+
+def test_nothing_run_is_empty_tables(tmp_path: Path) -> None:
+    collect(tmp_path, "laptop", seeds=3)
+    assert read_records(tmp_path / "training" / "runs.csv", Run) == []
+    assert read_records(tmp_path / "measured.csv", Measured) == []
+
+
+def test_student_interval_is_that_of_the_paired_t_test() -> None:
+    arm, baseline = [92.0, 92.5, 91.0, 93.1], [90.0, 91.0, 89.5, 92.9]
+    expected = stats.ttest_rel(arm, baseline).confidence_interval(0.95)
+    assert student_interval([a - b for a, b in zip(arm, baseline, strict=True)]) == pytest.approx(tuple(expected))
+    assert student_interval([1.0]) is None
+    assert student_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)

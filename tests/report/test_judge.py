@@ -1,0 +1,274 @@
+"""The declared rules, each at its edges, on cells and claims made by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from replication import report
+from replication.records import Card, Claim, Contrast, Measured, MissingError, Published, Variant, Verdict, read_records
+from replication.report.judge import (
+    compare_architecture,
+    compare_count,
+    judge_cells,
+    judge_claims,
+    lookup,
+    paired,
+    verdict_on,
+)
+from replication.report.rows import ClaimResult, Run
+
+# --- counts -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "verdict", "reason"),
+    [
+        ("24.5", "24.486", "reproduced", "equal when rounded to the printed digits"),
+        ("24.5", "24.45", "reproduced", "equal when rounded to the printed digits"),
+        ("24.50", "24.486", "reproduced", "within 1 %: ours is 0.06 % less"),  # two printed digits ask for more
+        ("24.50", "24.496", "reproduced", "equal when rounded to the printed digits"),
+        ("86", "86.9", "reproduced", "equal when truncated to the printed digits"),
+        ("4.5", "4.59", "reproduced", "equal when truncated to the printed digits"),
+        ("100", "101", "reproduced", "within 1 %: ours is 1.00 % more"),
+        ("100", "99", "reproduced", "within 1 %: ours is 1.00 % less"),
+        ("100.0", "101.1", "differs", "ours is 1.10 % more"),
+        ("307", "303", "differs", "ours is 1.30 % less"),
+        ("24.5", "23.89", "differs", "ours is 2.49 % less"),
+        ("0.0", "0.2", "differs", "ours is 0.2, printed 0"),
+    ],
+)
+def test_counts(printed: str, ours: str, verdict: str, reason: str) -> None:
+    assert compare_count(Decimal(printed), Decimal(ours)) == (verdict, reason)
+
+
+def test_architecture_is_equal_or_not() -> None:
+    assert compare_architecture(Decimal("1280"), Decimal("1280.0"))[0] == "reproduced"
+    assert compare_architecture(Decimal("4.0"), Decimal("4"))[0] == "reproduced"
+    assert compare_architecture(Decimal("1280"), Decimal("1279")) == ("differs", "the model is built with 1279")
+    assert compare_architecture(Decimal("1"), Decimal("1280"))[1] == "the model is built with 1280"
+
+
+def measured(
+    metric: str, value: float, model: str = "toy_s", image_size: int | None = 224, **changes: object
+) -> Measured:
+    fields: dict[str, object] = {
+        "dataset": "", "unit": "", "ci_low": None, "ci_high": None, "n": None, "scale": "exact", "machine": "any",
+        "seed_set": "", "source_file": "",
+    }  # fmt: skip
+    return Measured(model=model, image_size=image_size, metric=metric, value=value, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def cells(card: Card, table: int, column: str) -> list[Published]:
+    return [number for number in card.tables[table].published if number.column.startswith(column)]
+
+
+def verdict(cell: Published, card: Card, *numbers: Measured) -> Verdict:
+    (found,) = judge_cells([cell], numbers, {card.key: card})
+    return found
+
+
+def test_a_count_is_compared_in_the_printed_unit(card: Card) -> None:
+    params, other = cells(card, 0, "params")
+    found = verdict(params, card, measured("params", 24_486_000))
+    assert (found.measured, found.ratio) == pytest.approx((24.486, 24.486 / 24.5))
+    assert found.reason == (
+        "equal when rounded to the printed digits; no image size is printed, counted at the native 224 px"
+    )
+    assert found.command == (
+        "python -m replication complexity count --models toy_s --image-sizes 224 --out results/by_hand"
+    )
+    missing = verdict(other, card, measured("params", 11_700_000))
+    assert (missing.verdict, missing.reason) == ("not attempted", "no model 'Other*' in the suite yet")
+
+
+def test_a_count_at_a_printed_size_is_never_that_of_another(card: Card) -> None:
+    at_384, at_448 = cells(card, 1, "flops")
+    native = measured("macs", 12e9, image_size=224)
+    assert verdict(at_384, card, native).reason == "toy_s was not counted at 384 px in this run"
+    found = verdict(at_384, card, native, measured("macs", 12.6e9, image_size=384))
+    assert (found.verdict, found.reason) == ("differs", "ours is 5.00 % more")
+    assert verdict(at_448, card).verdict == "not attempted"
+
+
+def test_an_architecture_cell_is_an_element_of_the_variant(card: Card) -> None:
+    first, second = (verdict(cell, card) for cell in cells(card, 0, "depths"))
+    assert (first.verdict, first.measured) == ("reproduced", 3)
+    assert (second.verdict, second.measured) == ("differs", 4)
+    assert second.reason == f"the model is built with 4; {card.discrepancies[0]}"
+
+
+@pytest.mark.parametrize(
+    ("family", "architecture", "metric", "column", "size", "ours"),
+    [
+        ("swin", {"embed_dim": 96}, "embed_dim", "dims[2]", None, 384),  # the width doubles from stage to stage
+        ("swin", {"embed_dim": 96}, "embed_dim", "c", None, 96),
+        ("swin", {"window_size": 7}, "window_size", "m", 224, 7),
+        ("swin", {"window_size": 7}, "window_size", "m", 384, 12),
+        ("vit", {"embed_dim": 768, "mlp_ratio": 4}, "mlp_dim", "mlp", None, 3072),
+        ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[1]", None, 4),
+        ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[4]", None, None),
+        ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr", None, None),  # which stage?
+        ("vit", {"depth": 12}, "window_size", "m", None, None),
+    ],
+)
+def test_the_hyper_parameter_behind_a_cell(
+    card: Card,
+    family: str,
+    architecture: dict[str, object],
+    metric: str,
+    column: str,
+    size: int | None,
+    ours: int | None,
+) -> None:
+    variant = Variant("toy_s", "Toy_S", family, "own/toy", architecture, at_size={384: {"window_size": 12}})
+    cell = replace(cells(card, 0, "depths")[0], metric=metric, column=column, image_size=size)
+    found = verdict(cell, replace(card, variants=(variant,)))
+    assert found.measured == ours
+    assert (found.verdict == "not attempted") == (ours is None)
+
+
+def test_only_the_sentence_about_the_same_number_explains_it(card: Card) -> None:
+    (params, _) = cells(card, 0, "params")
+    assert verdict(params, card, measured("params", 20e6)).reason.startswith("ours is 18.37 % less; no image size")
+    assert "Toy_S" not in verdict(params, card, measured("params", 20e6)).reason
+
+
+def test_what_cannot_be_had_says_so(card: Card) -> None:
+    top1 = verdict(cells(card, 0, "top1")[0], card)
+    assert (top1.verdict, top1.measured) == ("needs data", None)
+    assert top1.reason == "needs imagenet-1k training or the released weights: not part of this scale"
+    speed = verdict(cells(card, 0, "speed")[0], card)
+    assert (speed.verdict, speed.reason) == ("not attempted", "speed is not measured yet; the table's hardware is V100")
+
+
+# --- claims -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("interval", "status"),
+    [
+        ((1.0, 2.0), "supported"),  # the ends belong to the range
+        ((1.2, 1.2), "supported"),
+        ((0.999, 1.5), "inconclusive"),
+        ((1.5, 2.001), "inconclusive"),
+        ((0.0, 3.0), "inconclusive"),
+        ((0.5, 1.0), "inconclusive"),
+        ((0.5, 0.999), "contradicted"),
+        ((2.001, 3.0), "contradicted"),
+        (None, "inconclusive"),
+    ],
+)
+def test_status(interval: tuple[float, float] | None, status: str) -> None:
+    assert verdict_on(interval, 1.0, 2.0)[0] == status
+
+
+def test_one_sided_ranges() -> None:
+    assert verdict_on((0.6, 900.0), 0.5, math.inf)[0] == "supported"
+    assert verdict_on((0.4, 900.0), 0.5, math.inf)[0] == "inconclusive"
+    assert verdict_on((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
+
+
+def run(arm: str, seed: int, value: float, metric: str = "top1", experiment: str = "exp") -> Run:
+    return Run(experiment, arm, seed, "digits", 28, metric, value, "%", 1000)
+
+
+def claim_of(card: Card, claim: Claim, numbers: list[Measured], runs: list[Run]) -> ClaimResult:
+    return judge_claims([replace(card, claims=(claim,))], numbers, runs)[0]
+
+
+def test_the_interval_of_an_estimate_spans_the_three_evaluations(toy_papers: Card) -> None:
+    numbers = [measured("slope_x", 2.0, image_size=None, ci_low=1.5, ci_high=2.25)]
+    claim = Claim("c", "", "", estimate=lambda find: -find("toy_s", "slope_x"), low=-3, high=-1.5)
+    found = claim_of(toy_papers, claim, numbers, [])
+    assert (found.estimate, found.ci_low, found.ci_high) == (-2.0, -2.25, -1.5)
+    assert (found.status, found.scale, found.command) == (
+        "supported",
+        "exact",
+        "snakemake --cores all results/claims.csv",
+    )
+
+
+def test_an_exact_estimate_names_the_command_that_counts_it(toy_papers: Card) -> None:
+    numbers = [measured("macs", 3.816e9), measured("params", 24.486e6)]
+    found = claim_of(toy_papers, toy_papers.claims[0], numbers, [])
+    assert (found.ci_low, found.estimate, found.ci_high) == pytest.approx((155.844,) * 3, rel=1e-5)
+    assert found.command.startswith("python -m replication complexity count --models toy_s --image-sizes 224 ")
+
+
+def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
+    arm, baseline = {0: 92.0, 1: 92.5, 2: 91.0, 5: 10.0}, {0: 90.0, 1: 91.0, 2: 89.5, 4: 99.0}
+    runs = [run("b", s, v) for s, v in arm.items()] + [run("a", s, v) for s, v in baseline.items()]
+    runs += [run("b", 0, -1, metric="loss"), run("b", 0, -1, experiment="other")]
+    found = claim_of(toy_papers, toy_papers.claims[2], [], runs)
+    expected = stats.ttest_rel([92.0, 92.5, 91.0], [90.0, 91.0, 89.5]).confidence_interval(0.95)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected))
+    assert found.estimate == pytest.approx(5 / 3)
+    assert (found.n_seeds, found.status) == (3, "supported")
+
+
+def test_one_seed_decides_nothing(toy_papers: Card) -> None:
+    found = claim_of(toy_papers, toy_papers.claims[2], [], [run("a", 0, 1.0), run("b", 0, 90.0)])
+    assert (found.status, found.estimate, found.ci_low) == ("inconclusive", 89.0, None)
+
+
+def test_what_is_missing_is_named(toy_papers: Card) -> None:
+    results = {r.claim: r for r in judge_claims([toy_papers], [], [])}
+    assert {r.status for r in results.values()} == {"needs data"}
+    assert results["ratio"].reason == "macs of toy_s is not measured in this run"
+    assert results["better"].reason == "no run of the arm 'b' of 'exp' has a top1 yet"
+    assert (results["unmeasured"].reason, results["unmeasured"].command) == ("needs a GPU", "")
+    with pytest.raises(MissingError, match="share no seed"):
+        paired([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast("exp", "b", "a", "top1"))
+
+
+def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(card: Card) -> None:
+    variants = {v.id: v for v in card.variants}
+    rows = [
+        measured("macs", 1.0),
+        measured("macs", 2.0, image_size=384),
+        measured("macs", 3.0, model="windowed_attention", image_size=14),
+        measured("macs", 4.0, model="global_attention", image_size=14),
+        measured("macs", 5.0, model="global_attention", image_size=28),
+        measured("params", 6.0, image_size=384),
+    ]
+    find = lookup(rows, variants, "value", [])
+    assert (find("toy_s", "macs"), find("toy_s", "macs", 384), find("windowed_attention", "macs")) == (1.0, 2.0, 3.0)
+    assert find("global_attention", "macs", 28) == 5.0
+    for model, metric, size in [
+        ("toy_s", "params", None),
+        ("toy_s", "macs", 512),
+        ("nobody", "macs", None),
+        ("global_attention", "macs", None),
+    ]:
+        with pytest.raises(MissingError, match=f"{metric} of {model}"):
+            find(model, metric, size)
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+def test_every_published_number_gets_one_verdict_and_the_files_repeat(results: Path) -> None:
+    report.collect(results, "laptop", seeds=3)
+    report.judge(results)
+    files = [results / "verdicts.csv", results / "claims.csv"]
+    once = [path.read_bytes() for path in files]
+    report.judge(results)
+    assert [path.read_bytes() for path in files] == once
+    published = read_records(results / "published.csv", Published)
+    verdicts = read_records(results / "verdicts.csv", Verdict)
+    key = ("paper", "table", "row", "column", "model", "image_size", "dataset", "metric", "unit")
+    assert [[getattr(v, k) for k in key] for v in verdicts] == [[getattr(p, k) for k in key] for p in published]
+    assert [v.published.as_tuple() for v in verdicts] == [p.value.as_tuple() for p in published]
+    statuses = {c.claim: c.status for c in read_records(results / "claims.csv", ClaimResult)}
+    assert statuses == {
+        "ratio": "supported",
+        "quadratic": "supported",
+        "better": "supported",
+        "unmeasured": "needs data",
+    }

@@ -1,0 +1,115 @@
+"""The page is one valid file that needs nothing else, and says what the tables say."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from replication import report
+from replication.records import Verdict, read_records
+from replication.report.figures import FIGURES
+from replication.report.page import provenance
+from replication.report.tables import MARKS
+
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, checking that tags nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def text(results: Path) -> str:
+    return write(results)
+
+
+def write(results: Path) -> str:
+    report.collect(results, "laptop", seeds=3)
+    report.judge(results)
+    (results / "figures").mkdir(exist_ok=True)
+    for name in FIGURES:
+        (results / "figures" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    report.write_page(results)
+    return (results / "report" / "index.html").read_text()
+
+
+def test_no_resource_lies_outside_the_page(text: str) -> None:
+    page = Page(text)
+    resources = [a.get("src") or a.get("href") or "" for tag, a in page.elements if tag != "a"]
+    assert {value.split(",")[0] for value in resources if value} == {"data:image/svg+xml;base64"}
+    assert not page.attributes("link")
+    assert "@import" not in text
+    assert "url(" not in text
+    links = {a["href"] or "" for a in page.attributes("a")}
+    assert {link for link in links if not link.startswith("#")} == {"https://arxiv.org/abs/2100.00001"}
+
+
+def test_every_link_inside_leads_somewhere_and_ids_are_unique(text: str) -> None:
+    page = Page(text)
+    ids = Counter(a["id"] for _, a in page.elements if "id" in a)
+    assert max(ids.values()) == 1
+    inside = {a["href"][1:] for a in page.attributes("a") if a["href"] and a["href"].startswith("#")}
+    assert inside <= ids.keys()
+    assert {"toy-table1", "claim-toy-ratio", "figure-claims", "methods", "provenance", "cite"} <= ids.keys()
+
+
+def test_readers_that_cannot_see_are_served(text: str) -> None:
+    page = Page(text)
+    assert page.attributes("html") == [{"lang": "en"}]
+    assert all(len(image["alt"] or "") > 30 for image in page.attributes("img"))
+    assert all("scope" in header for header in page.attributes("th"))
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_it_says_what_the_verdicts_say(text: str, results: Path) -> None:
+    answer = " ".join(text.split())
+    assert (
+        "1 papers print 11 numbers. Of the 5 that we could compute ourselves, 3 are reproduced and 2 differ" in answer
+    )
+    assert "Of 4 claims, 3 are supported, 0 contradicted, 0 inconclusive, and 1 need data." in answer
+    cells = [a for a in Page(text).attributes("td") if "title" in a]
+    verdicts = read_records(results / "verdicts.csv", Verdict)
+    assert len(cells) == 10  # one of them a list of two
+    assert {a["title"] for a in cells} >= {v.reason for v in verdicts if "depths" not in v.column}
+    assert "A toy of a &lt;transformer&gt;" in text
+    for mark in set(MARKS.values()):
+        assert mark in text
+
+
+def test_it_repeats_and_does_without_trainings(results: Path, text: str) -> None:
+    assert write(results) == text
+    for path in (results / "training").rglob("manifest.json"):
+        path.unlink()
+    assert "1 inconclusive" not in write(results)
+
+
+def test_provenance_groups_what_was_made_alike(results: Path) -> None:
+    (made,) = provenance([results / "complexity", results / "training"])
+    assert made["machine"]["processor"] == "toy processor"
+    assert made["results"] == [f"training/exp/{arm}/seed{seed}" for arm in "ab" for seed in range(3)]

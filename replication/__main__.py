@@ -92,7 +92,7 @@ def _report(args: argparse.Namespace) -> None:
 def _snapshot(args: argparse.Namespace) -> None:
     from replication.report import write_snapshot
 
-    write_snapshot(args.results, args.results / "reference")
+    write_snapshot(args.results, args.results / "reference", args.readme)
 
 
 def _positive(text: str) -> int:
@@ -173,13 +173,15 @@ def parser() -> argparse.ArgumentParser:
         ("tables", _tables, "write the papers' tables again, with ours and the verdict"),
         ("figures", _figures, "draw the figures"),
         ("report", _report, "write the page"),
-        ("snapshot", _snapshot, "publish the present results below them, as reference/"),
+        ("snapshot", _snapshot, "publish the present results below them, as reference/, and the README's answer"),
     ):
         sub = command(name, run, text)
         sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
         if name == "collect":
             sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
             sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
+        if name == "snapshot":
+            sub.add_argument("--readme", type=Path, default=Path("README.md"), help="default: %(default)s")
     return main
 
 

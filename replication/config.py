@@ -57,9 +57,16 @@ class Plan:
     runs: tuple[Run, ...]
 
     def image_sizes(self, paper: str) -> list[int]:
-        """The sweep and every size [px] at which the paper prints a count."""
-        counts = [p for t in papers.card(paper).tables for p in t.published if p.metric in ("params", "macs")]
-        return sorted({*self.sweep, *(p.image_size for p in counts if p.image_size)})
+        """The sweep, and the sizes [px] at which any paper prints a count of this paper's models; where one fits."""
+        models = [papers.variant(model) for model in self.models[paper]]
+        printed = {
+            number.image_size
+            for card in papers.cards().values()
+            for table in card.tables
+            for number in table.published
+            if number.metric in ("params", "macs") and number.model in self.models[paper] and number.image_size
+        }
+        return sorted(size for size in {*self.sweep, *printed} if any(model.allows(size) for model in models))
 
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper does, and not when its card's prose does."""

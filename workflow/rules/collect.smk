@@ -13,7 +13,7 @@ rule collect:
     conda:
         "../envs/replication.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,
     shell:

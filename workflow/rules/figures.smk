@@ -17,6 +17,6 @@ rule figures:
     conda:
         "../envs/replication.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output[0], ancestor=2),
     shell:
         "python -m replication figures --results {params.results} 2> {log}"

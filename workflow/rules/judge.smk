@@ -5,13 +5,13 @@ rule judge:
         rules.published.output,
         rules.collect.output,
     output:
-        f"{RESULTS}/verdicts.csv",
-        f"{RESULTS}/claims.csv",
+        verdicts=f"{RESULTS}/verdicts.csv",
+        claims=f"{RESULTS}/claims.csv",
     log:
         f"{RESULTS}/logs/judge.log",
     conda:
         "../envs/replication.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output.verdicts, parent=True),
     shell:
         "python -m replication judge --results {params.results} 2> {log}"

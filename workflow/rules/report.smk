@@ -12,6 +12,6 @@ rule report:
     conda:
         "../envs/replication.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output[0], ancestor=2),
     shell:
         "python -m replication report --results {params.results} 2> {log}"

@@ -10,6 +10,6 @@ rule tables:
     conda:
         "../envs/replication.yaml"
     params:
-        results=RESULTS,
+        results=subpath(output[0], ancestor=2),
     shell:
         "python -m replication tables --results {params.results} 2> {log}"

@@ -1,0 +1,62 @@
+"""The answer in a screenful of Markdown: what the README opens with, written from the verdicts and the claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from replication.records import METRICS, Verdict
+from replication.report.rows import ClaimResult, declared
+from replication.report.tables import summary
+
+
+def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
+    """The counts of verdicts and statuses, then whatever does not hold or could not be decided."""
+    compared = [v for v in verdicts if v.measured is not None]
+    built = sum(METRICS[v.metric].kind == "architecture" for v in compared)
+    held = sum(v.verdict == "reproduced" for v in compared)
+    status = Counter(claim.status for claim in claims)
+    decided = [claim for claim in claims if claim.status in ("contradicted", "inconclusive")]
+    return "\n".join(
+        [
+            f"Of {len(verdicts):,} printed numbers, {len(compared)} can be checked at this scale, {built} of them "
+            f"hyper-parameters that build our models: **{held} hold, {len(compared) - held} differ.** Of {len(claims)} "
+            f"claims, {status['supported']} are supported, {status['contradicted']} contradicted, "
+            f"{status['inconclusive']} inconclusive; {status['needs data']} need data.",
+            "",
+            *_table(summary(verdicts)),
+            "",
+            "What does not hold, and what could not be decided:",
+            "",
+            *_table([*map(_claim, decided), *_differing(verdicts)]),
+        ]
+    )
+
+
+def _table(rows: Sequence[dict[str, str | int]]) -> list[str]:
+    head = list(rows[0]) if rows else []
+    lines = [head, ["---"] * len(head), *([str(row[name]) for name in head] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _claim(claim: ClaimResult) -> dict[str, str | int]:
+    interval = "" if claim.ci_low == claim.ci_high else f" [{claim.ci_low:.4g}, {claim.ci_high:.4g}]"
+    return {
+        "paper": claim.paper,
+        "printed": f"{claim.statement} ({claim.where})",
+        "ours": f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip(),
+        "outcome": claim.status,
+    }
+
+
+def _differing(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
+    return [
+        {
+            "paper": v.paper,
+            "printed": f"{v.metric} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
+            "ours": f"{v.measured:.4g} {v.unit}".strip(),
+            "outcome": v.verdict,
+        }
+        for v in verdicts
+        if v.verdict == "differs"
+    ]

@@ -1,0 +1,54 @@
+"""The published snapshot is whole, is what the cards say now, and is what the README quotes."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from replication.complexity.sweep import COUNTS_COLUMNS, count_cell
+from replication.files import sha256
+from replication.papers import variant, write_published
+from replication.records import Verdict, read_records
+from replication.report.answer import answer
+from replication.report.rows import ClaimResult
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT / "results" / "reference"
+MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())
+
+
+def test_every_file_is_the_one_that_was_published() -> None:
+    files = {p.relative_to(REFERENCE).as_posix(): sha256(p) for p in REFERENCE.rglob("*") if p.is_file()}
+    del files["manifest.json"]
+    assert files == MANIFEST["files"]
+
+
+def test_it_comes_from_a_clean_commit_at_laptop_scale() -> None:
+    run = MANIFEST["run"]
+    assert len(run["commit"]) == 40
+    assert run["dirty"] is False
+    assert {row["scale"] for row in _rows("claims.csv")} <= {"", "exact", "laptop"}
+
+
+def test_readme_quotes_its_answer() -> None:
+    verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
+    claims = read_records(REFERENCE / "claims.csv", ClaimResult)
+    assert f"-->\n{answer(verdicts, claims)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:
+    write_published(tmp_path / "published.csv")
+    assert (tmp_path / "published.csv").read_bytes() == (REFERENCE / "published.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("model", "size"), [("vit_ti16", 4096), ("pvt_tiny", 224), ("swin_t", 448), ("resnet50", 32)])
+def test_counts_are_the_same_on_this_machine(model: str, size: int) -> None:
+    row, _ = count_cell(variant(model), size)
+    published = next(r for r in _rows("complexity/counts.csv") if (r["model"], r["image_size"]) == (model, str(size)))
+    assert published == {name: str(row[name]) for name in COUNTS_COLUMNS}
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (REFERENCE / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

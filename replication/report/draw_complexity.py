@@ -60,19 +60,23 @@ def complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     return figure
 
 
-def complexity_memory(mechanisms: pd.DataFrame) -> Figure:
+def complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     """Peak memory of one attention layer against tokens, with the score matrix kept (math) and not (fused)."""
     if mechanisms.empty:
         return nothing("the mechanisms are not counted yet")
-    figure, ax = axes(height=4.6)
-    for name, (label, colour, marker) in _MECHANISMS.items():
+    figure, ax = axes(height=5.6)
+    for name, (mechanism, colour, marker) in _MECHANISMS.items():
         rows = _of(mechanisms, "mechanism", name)
         rows = rows[rows["exact"] == 1]
         for attention, style, face in (("math", "-", colour), ("fused", "--", "white")):
             memory = rows[f"peak_memory_{attention}"] / 2**20
             line = {"color": colour, "marker": marker, "mfc": face, "ls": style}
-            ax.plot(rows["tokens"], memory, label=f"{label}, {attention}", **line)
-    _log_log(figure, ax, "tokens", "peak memory of one layer, one image [MiB]", legend_columns=3)
+            fit = _fit(scaling, name, "attention", f"peak_memory_infer_{attention}")
+            label = _fitted(f"{mechanism}, {attention}", fit, fit, " for many tokens")
+            ax.plot(rows["tokens"], memory, label=label, **line)
+            _mark_crossover(ax, fit, rows["tokens"], colour)
+    ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER.replace("costs", "takes"))
+    _log_log(figure, ax, "tokens", "peak memory of one layer, one image [MiB]")
     return figure
 
 
@@ -113,20 +117,20 @@ def _of(rows: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
     return rows[rows[column] == name].sort_values("tokens")
 
 
-def _fit(scaling: pd.DataFrame, model: str, part: str) -> pd.Series | None:
-    """The fit of the multiply-adds of a model or mechanism, if there is one."""
+def _fit(scaling: pd.DataFrame, model: str, part: str, metric: str = "macs") -> pd.Series | None:
+    """The fit of a metric of a model or mechanism, if there is one."""
     if scaling.empty:
         return None
-    rows = scaling[(scaling["model"] == model) & (scaling["metric"] == "macs") & (scaling["part"] == part)]
+    rows = scaling[(scaling["model"] == model) & (scaling["metric"] == metric) & (scaling["part"] == part)]
     return None if rows.empty else rows.iloc[0]
 
 
-def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None) -> str:
-    """The legend's words on a curve: slope with its interval, what theory says, and the crossover N*."""
+def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None, regime: str = "") -> str:
+    """The legend's words on a curve: slope with its interval, what theory says (and where), and the crossover N*."""
     words = [label]
     if fit is not None and pd.notna(fit["slope"]):
         interval = "" if pd.isna(fit["ci_low"]) else f" [{fit['ci_low']:.2f}, {fit['ci_high']:.2f}]"
-        theory = "" if pd.isna(fit["theory"]) else f" (theory {fit['theory']:g})"
+        theory = "" if pd.isna(fit["theory"]) else f" (theory {fit['theory']:g}{regime})"
         words.append(f"slope {fit['slope']:.2f}{interval}{theory}")
     if whole is not None and pd.notna(whole["crossover_tokens"]):
         words.append(f"N* = {whole['crossover_tokens']:,.0f}")
@@ -139,7 +143,7 @@ def _mark_crossover(ax: Axes, whole: pd.Series | None, tokens: pd.Series, colour
         ax.axvline(whole["crossover_tokens"], color=colour, ls="--", lw=1)
 
 
-def _log_log(figure: Figure, ax: Axes, x: str, y: str, legend_columns: int = 1) -> None:
+def _log_log(figure: Figure, ax: Axes, x: str, y: str) -> None:
     ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
-    figure.legend(frameon=False, loc="outside lower left", fontsize="small", ncols=legend_columns)
+    figure.legend(frameon=False, loc="outside lower left", fontsize="small")
     sns.despine(fig=figure)

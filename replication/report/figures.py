@@ -60,8 +60,9 @@ FIGURES: dict[str, Figure] = {
     "complexity_memory": Figure(
         "Memory of attention mechanisms",
         "Peak memory of one layer against tokens, with the score matrix kept (math, solid) and never formed (fused, "
-        "dashed).",
-        lambda r: draw_complexity.complexity_memory(r.mechanisms),
+        "dashed). The weights do not grow at all and the activations linearly, so the slope over the whole range lies "
+        "below the one that theory says for many tokens; the score matrix takes over at N*.",
+        lambda r: draw_complexity.complexity_memory(r.mechanisms, r.scaling),
     ),
     "models_macs": Figure(
         "Cost of whole models",

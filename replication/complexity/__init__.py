@@ -1,0 +1,7 @@
+"""What a model costs, exactly and from shapes alone: parameters, multiply-adds, peak memory, and how they grow."""
+
+from replication.complexity.mechanisms import write_mechanisms
+from replication.complexity.scaling import write_scaling
+from replication.complexity.sweep import count_models, merge
+
+__all__ = ["count_models", "merge", "write_mechanisms", "write_scaling"]

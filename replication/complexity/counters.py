@@ -1,0 +1,150 @@
+"""Three independent counts of a model's multiply-adds, and the gate between them.
+
+One image, eval mode, classifier included; matrix products, convolutions and attention only (no norms, activations,
+softmax, pooling). The counts are (1) fvcore's, from the traced graph with fused attention; (2) PyTorch's own
+FlopCounterMode, from the dispatched operators, with attention unfused; (3) the closed form of the paper.
+A counter that misses an operator is silently low, and lowest where the tokens are many; so no count is believed alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from replication.complexity.formulas import Cost, cost
+from replication.complexity.memory import peak_memory
+from replication.models.attention import set_attention
+from replication.records import UserError, Variant
+
+aten = torch.ops.aten
+
+TOLERANCE = 0.01
+TRACED_MODULES = 320
+"""fvcore takes as long to trace a larger model as all else takes together, so it sees one at the paper's size only."""
+NOT_MULTIPLY_ADDS = ("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d")
+
+
+class GateError(UserError):
+    """The counts of one cell disagree; the message has them, and the operators that were not counted."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of one model at one image size [MACs], and the peak memory seen on the way."""
+
+    fvcore: int | None  # None where it was not run: the gate says why
+    dispatch: int
+    formula: Cost
+    peak_memory: int  # inference, unfused attention [bytes]
+    gate: str
+
+
+def count(model: nn.Module, variant: Variant, image_size: int) -> Counts:
+    """All counts of `model`, built on `meta` from `variant`. GateError if they differ by more than 1 %."""
+    formula = cost(variant, image_size)
+    set_attention(model, "math")
+    dispatch, peak = count_dispatch(model, image_size)
+    counts = {"dispatch": dispatch, "formula": formula.macs}
+    modules = sum(1 for _ in model.modules())
+    untraced = ""
+    if modules <= TRACED_MODULES or image_size == variant.image_size:
+        set_attention(model, "fused")
+        counts["fvcore"], unsupported = count_fvcore(model, image_size)
+        untraced = f"; fvcore has no rule for {', '.join(sorted(unsupported))}"
+        gate = "three counts agree"
+    else:
+        gate = (
+            f"two counts agree; fvcore not run: {modules} modules are slow to trace, so only at {variant.image_size} px"
+        )
+    if max(counts.values()) > (1 + TOLERANCE) * min(counts.values()):
+        raise GateError(
+            f"{variant.id} at {image_size} px: the counts of multiply-adds differ by more than {TOLERANCE:.0%}: "
+            + ", ".join(f"{name} {macs}" for name, macs in counts.items())
+            + untraced
+            + f"; dispatch has none for {', '.join(undispatched(model, image_size))}"
+        )
+    return Counts(counts.get("fvcore"), dispatch, formula, peak, gate)
+
+
+# --- fvcore -----------------------------------------------------------------------------------------
+
+
+def attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    """fvcore handle of scaled_dot_product_attention, which it has none for: h N n d for QK^T and again for AV."""
+    query, key, value = (get_shape(tensor) for tensor in inputs[:3])
+    return math.prod(query) * key[-2] + math.prod(query[:-1]) * key[-2] * value[-1]
+
+
+class _TracedConvolution(TorchFunctionMode):
+    """Makes tracing see a convolution on `meta`, where PyTorch takes another, untraced way than on a real device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.conv2d:
+            with _ConvolutionShape():
+                return _convolution(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Tensor:
+    fixed = ((0, 0), groups, False, False, False, False)
+    return torch._convolution(x, weight, bias, stride, padding, dilation, False, *fixed)
+
+
+class _ConvolutionShape(TorchDispatchMode):
+    """Answers that convolution with its shape; PyTorch's own rule for `meta` fails on sizes that are being traced."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        x, weight, _, *window = args
+        sides = zip(x.shape[2:], weight.shape[2:], *window[:3], strict=True)
+        out = [(int(n) + 2 * p - d * (int(k) - 1) - 1) // s + 1 for n, k, s, p, d in sides]
+        return x.new_empty((int(x.shape[0]), int(weight.shape[0]), *out))
+
+
+def count_fvcore(model: nn.Module, image_size: int) -> tuple[int, Counter[str]]:
+    """fvcore's count, and the operators it has no rule for. The model is on `meta`: tracing costs no arithmetic."""
+    model.eval()
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    with torch.no_grad(), _TracedConvolution():
+        analysis = FlopCountAnalysis(model, image)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.set_op_handle("aten::scaled_dot_product_attention", attention_macs)
+        by_operator = analysis.by_operator()
+        macs = sum(n for operator, n in by_operator.items() if operator not in NOT_MULTIPLY_ADDS)
+        return int(macs), analysis.unsupported_ops()
+
+
+# --- dispatch ---------------------------------------------------------------------------------------
+
+
+def count_dispatch(model: nn.Module, image_size: int) -> tuple[int, int]:
+    """FlopCounterMode's count [MACs] under the model's present attention policy, and the peak memory [bytes] seen."""
+    with FlopCounterMode(display=False) as counter:
+        peak = peak_memory(model, image_size, batch_size=1, mode="infer")
+    return counter.get_total_flops() // 2, peak
+
+
+def undispatched(model: nn.Module, image_size: int) -> list[str]:
+    """Operators that run in `model` and that FlopCounterMode has no rule for, views aside."""
+    operators: set[Any] = set()
+
+    class Names(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            operators.add(func)
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Names():
+        model(torch.empty(1, 3, image_size, image_size, device="meta"))
+    return sorted(f"{f}" for f in operators if f._overloadpacket not in flop_registry and not f.is_view)

@@ -1,0 +1,83 @@
+"""The attention mechanisms alone, at one width, over three decades of tokens: where their growth shows unmixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from replication.complexity.memory import peak_of
+from replication.files import now, write_csv, write_manifest
+from replication.models.attention import (
+    GlobalAttention,
+    SpatialReductionAttention,
+    WindowAttention,
+    set_attention,
+)
+
+aten = torch.ops.aten
+
+WIDTH, NUM_HEADS = 384, 6
+REDUCTION = 8  # R of PVT's first stage
+WINDOW = 7  # M of Swin
+GRIDS = (7, 8, 14, 16, 28, 32, 56, 64, 112, 128, 224, 256)  # tokens a side
+
+MECHANISMS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
+    "global": (1, lambda: GlobalAttention(WIDTH, NUM_HEADS)),
+    "spatial_reduction": (REDUCTION, lambda: SpatialReductionAttention(WIDTH, NUM_HEADS, REDUCTION)),
+    "windowed": (WINDOW, lambda: WindowAttention(WIDTH, NUM_HEADS, WINDOW)),
+}
+"""By name: the divisor of a grid that the mechanism cuts into equal parts, and how it is made."""
+
+COLUMNS = (
+    *("mechanism", "grid", "tokens", "width", "num_heads", "exact"),
+    *("macs", "macs_attention", "peak_memory_math", "peak_memory_fused"),
+)
+
+
+def write_mechanisms(out: Path) -> None:
+    """Count every mechanism on every grid, and write the CSV `out`."""
+    started = now()
+    write_csv(out, tqdm(mechanism_rows(), desc="mechanisms", unit="row"), COLUMNS)
+    write_manifest(out.with_suffix(".json"), started, width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
+
+
+def mechanism_rows() -> Iterator[dict[str, Any]]:
+    """One row a mechanism and grid: MACs, those of QK^T and AV, and peak memory at inference [bytes], one image.
+
+    The products of attention are the batched ones (bmm); those with weights are not. A grid smaller than the reduction
+    ratio leaves spatial reduction no key, so it is left out.
+    """
+    for name, (divisor, make) in MECHANISMS.items():
+        with torch.device("meta"):
+            module = make().eval()
+        for side in GRIDS:
+            if name == "spatial_reduction" and side < REDUCTION:
+                continue
+            set_attention(module, "fused")
+            peak_fused = _peak(module, side)
+            set_attention(module, "math")
+            with FlopCounterMode(display=False) as counter:
+                peak_math = _peak(module, side)
+            yield {
+                "mechanism": name,
+                "grid": side,
+                "tokens": side**2,
+                "width": WIDTH,
+                "num_heads": NUM_HEADS,
+                "exact": int(side % divisor == 0),
+                "macs": counter.get_total_flops() // 2,
+                "macs_attention": counter.get_flop_counts()["Global"][aten.bmm] // 2,
+                "peak_memory_math": peak_math,
+                "peak_memory_fused": peak_fused,
+            }
+
+
+def _peak(module: nn.Module, side: int) -> int:
+    tokens = torch.empty(1, side**2, WIDTH, device="meta")
+    return peak_of(lambda: module(tokens, (side, side)), [*module.parameters(), *module.buffers(), tokens])

@@ -1,0 +1,130 @@
+"""How cost grows with the number of tokens N: a power law with its interval, and where the quadratic term takes over.
+
+Only sizes at which a mechanism is in its regime are fitted: every stage's grid is a multiple of the window, as large as
+the paper says (Swin), or of the reduction ratio (PVT). Elsewhere padding and shrunken windows bend the curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from replication import papers
+from replication.complexity.formulas import cost
+from replication.complexity.mechanisms import MECHANISMS
+from replication.complexity.memory import MODES
+from replication.files import now, write_csv, write_manifest
+from replication.models.attention import POLICIES
+
+COLUMNS = (
+    *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
+    *("a", "b", "crossover_tokens", "r2", "n"),
+)
+THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "vit": 2, "hybrid": 2, "swin": 1, "pvt": 2}
+"""Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2."""
+FUSED_MEMORY = 1
+"""Exponent of the peak memory for many tokens where no score matrix is kept; with it, that of the products."""
+NEGLIGIBLE = 1e-9
+"""A term that nowhere reaches this share of the cost is rounding."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Growth of a cost over N tokens, fitted twice.
+
+    `slope` of log cost over log N by least squares, with its 95 % Student interval, all to 6 decimals; and
+    cost = c + a N + b N^2 with no coefficient negative, by least squares of the relative error so that all decades
+    count alike; c is what does not grow (weights in memory, the classifier's MACs). `r2` is the share of the variance
+    of log cost that the second explains. From `crossover` = a/b tokens on, b N^2 is more than a N.
+    """
+
+    slope: float
+    ci_low: float
+    ci_high: float
+    a: float
+    b: float
+    crossover: float | None
+    r2: float | None
+
+
+def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
+    """Fit positive `values` over `tokens`. None with fewer than three different token counts."""
+    N, y = np.asarray(tokens, float), np.asarray(values, float)
+    if len(np.unique(N)) < 3:
+        return None
+    line = stats.linregress(np.log(N), np.log(y))
+    half = stats.t.ppf(0.975, len(N) - 2) * line.stderr
+    terms = np.stack([np.ones_like(N), N, N**2], axis=1) / y[:, None]
+    size = np.linalg.norm(terms, axis=0)  # columns of one length keep the solver exact over many decades
+    weights, _ = optimize.nnls(terms / size, np.ones_like(y))
+    weights[(terms / size * weights).max(axis=0) < NEGLIGIBLE] = 0
+    _, a, b = (float(f"{w:.9g}") for w in weights / size)
+    residual = np.log(terms @ (weights / size))
+    spread = np.log(y) - np.log(y).mean()
+    return Fit(
+        slope=round(float(line.slope), 6),
+        ci_low=round(float(line.slope - half), 6),
+        ci_high=round(float(line.slope + half), 6),
+        a=a,
+        b=b,
+        crossover=float(f"{a / b:.9g}") if b > 0 else None,
+        r2=round(1 - float(residual @ residual / (spread @ spread)), 6) if spread.any() else None,
+    )
+
+
+def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
+    """Fit every model of `counts_csv` and every mechanism of `mechanisms_csv`, and write the CSV `out`."""
+    started = now()
+    counts, mechanisms = pd.read_csv(counts_csv), pd.read_csv(mechanisms_csv)
+    write_csv(out, [*mechanism_fits(mechanisms), *model_fits(counts)], COLUMNS)
+    write_manifest(out.with_suffix(".json"), started, inputs=[str(counts_csv), str(mechanisms_csv)])
+
+
+def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows for each mechanism: the attention products, the peak memory at inference, and the whole MACs."""
+    for name in MECHANISMS:
+        rows = mechanisms[(mechanisms["mechanism"] == name) & (mechanisms["exact"] == 1)]
+        yield _row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY[name])
+        for attention in POLICIES:
+            peak = rows[f"peak_memory_{attention}"]
+            theory = THEORY[name] if attention == "math" else FUSED_MEMORY
+            yield _row(name, f"peak_memory_infer_{attention}", "attention", rows["tokens"], peak, theory)
+        yield _row(name, "macs", "whole", rows["tokens"], rows["macs"])
+
+
+def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows for each model: the attention products, the whole MACs, and every peak memory at batch 1."""
+    for model, rows in counts.groupby("model", sort=False):
+        variant = papers.variant(str(model))
+        rows = rows[[cost(variant, size).regular for size in rows["image_size"]]]
+        tokens = rows["tokens"]
+        if variant.family in THEORY:
+            yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], THEORY[variant.family])
+        for metric in ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES)):
+            yield _row(variant.id, metric, "whole", tokens, rows[metric])
+
+
+def _row(
+    model: str, metric: str, part: str, tokens: pd.Series, values: pd.Series, theory: int | None = None
+) -> dict[str, Any]:
+    known = values.notna()
+    found = fit(list(tokens[known]), list(values[known]))
+    row = {"model": model, "metric": metric, "part": part, "theory": theory, "n": int(known.sum())}
+    if found is None:
+        return row
+    return {
+        **row,
+        "slope": found.slope,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "a": found.a,
+        "b": found.b,
+        "crossover_tokens": found.crossover,
+        "r2": found.r2,
+    }

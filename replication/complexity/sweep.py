@@ -1,0 +1,124 @@
+"""Counting models over image sizes: one row of counts.csv a cell, and the peak memories of it in memory.csv."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from replication import papers
+from replication.complexity.counters import count
+from replication.complexity.memory import MODES, peak_memory
+from replication.files import now, write_csv, write_manifest
+from replication.models import build_variant
+from replication.models.attention import POLICIES, set_attention
+from replication.records import UserError, Variant
+
+COUNTS_COLUMNS = (
+    *("model", "image_size", "tokens", "params"),
+    *("macs_fvcore", "macs_dispatch", "macs_formula", "macs", "flops"),
+    *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES),
+    *("gate", "macs_attention", "stages"),
+)
+MEMORY_COLUMNS = ("model", "image_size", "batch_size", "mode", "attention", "peak_memory", "parameter_memory")
+
+
+def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_sizes: Sequence[int], out: Path) -> None:
+    """Count every model at every image size [px] it allows; counts.csv and memory.csv into the folder `out`.
+
+    Batch 1 is counted at every size, the other `batch_sizes` (memory only) at the model's own image size. The training
+    step of a ResNet on one image whose last grid is 1 x 1 is left empty: batch norm has no variance of one value.
+    UserError if an image size fits none of the models; GateError if the counts of a cell disagree.
+    """
+    started = now()
+    variants = [papers.variant(model_id) for model_id in model_ids]
+    for size in image_sizes:
+        if not any(variant.allows(size) for variant in variants):
+            allowed = ", ".join(f"{v.id} multiples of {v.image_sizes_by} px" for v in variants)
+            raise UserError(f"no requested model takes images of {size} px: {allowed}")
+    cells = [(variant, size) for variant in variants for size in image_sizes if variant.allows(size)]
+    counts, memory = [], []
+    for variant, size in tqdm(cells, desc="counting", unit="cell"):
+        row, peaks = count_cell(variant, size, batch_sizes if size == variant.image_size else ())
+        counts.append(row)
+        memory.extend(peaks)
+    write_csv(out / "counts.csv", counts, COUNTS_COLUMNS)
+    write_csv(out / "memory.csv", memory, MEMORY_COLUMNS)
+    for name in ("counts", "memory"):
+        write_manifest(
+            out / f"{name}.json",
+            started,
+            models=list(model_ids),
+            image_sizes=list(image_sizes),
+            batch_sizes=list(batch_sizes),
+        )
+
+
+def count_cell(
+    variant: Variant, image_size: int, batch_sizes: Sequence[int] = ()
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of counts of one model at one image size, and its rows of memory: batch 1 and `batch_sizes`."""
+    with torch.device("meta"):
+        model = build_variant(variant, image_size)
+    counts = count(model, variant, image_size)
+    trainable_from = 2 if variant.family == "resnet" and counts.formula.stages[-1] == "1x1" else 1
+    peaks = {(1, "infer", "math"): counts.peak_memory}
+    for attention in POLICIES:
+        set_attention(model, attention)
+        for batch, mode in itertools.product(sorted({1, *batch_sizes}), MODES):
+            if (batch, mode, attention) not in peaks and (mode == "infer" or batch >= trainable_from):
+                peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
+    cell = {"model": variant.id, "image_size": image_size}
+    row = {
+        **cell,
+        "tokens": counts.formula.tokens,
+        "params": sum(p.numel() for p in model.parameters()),
+        "macs_fvcore": counts.fvcore,
+        "macs_dispatch": counts.dispatch,
+        "macs_formula": counts.formula.macs,
+        "macs": counts.dispatch,
+        "flops": 2 * counts.dispatch,
+        **{
+            f"peak_memory_{mode}_{attention}": peaks.get((1, mode, attention))
+            for mode in MODES
+            for attention in POLICIES
+        },
+        "gate": counts.gate,
+        "macs_attention": counts.formula.macs_attention,
+        "stages": "; ".join(counts.formula.stages),
+    }
+    weights = sum(p.nbytes for p in model.parameters())
+    memory = [
+        {
+            **cell,
+            "batch_size": batch,
+            "mode": mode,
+            "attention": attention,
+            "peak_memory": peaks[batch, mode, attention],
+            "parameter_memory": weights,
+        }
+        for batch, mode, attention in sorted(peaks)
+    ]
+    return row, memory
+
+
+def merge(folders: Sequence[Path], out: Path) -> None:
+    """Join the counts.csv and the memory.csv of `folders`, in their order, into the folder `out`."""
+    started = now()
+    for name, columns in (("counts", COUNTS_COLUMNS), ("memory", MEMORY_COLUMNS)):
+        rows = [row for folder in folders for row in _read(folder / f"{name}.csv", columns)]
+        write_csv(out / f"{name}.csv", rows, columns)
+        write_manifest(out / f"{name}.json", started, inputs=[str(folder / f"{name}.csv") for folder in folders])
+
+
+def _read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != tuple(columns):
+            raise UserError(f"{path}: expected the columns {', '.join(columns)}; delete it and count again")
+        return list(reader)

@@ -1,0 +1,98 @@
+"""Fits: planted laws are found again, and the counted mechanisms grow as theory says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.complexity.mechanisms import COLUMNS, GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
+from replication.complexity.scaling import Fit, fit, mechanism_fits, model_fits
+
+TOKENS = [float(side**2) for side in (7, 14, 28, 56, 112, 224)]
+
+
+def fitted(tokens: list[float], values: list[float]) -> Fit:
+    found = fit(tokens, values)
+    assert found is not None
+    return found
+
+
+@given(exponent=st.floats(0.5, 3), scale=st.floats(1e-3, 1e9))
+def test_a_planted_exponent_is_found(exponent: float, scale: float) -> None:
+    found = fitted(TOKENS, [scale * n**exponent for n in TOKENS])
+    assert found.slope == pytest.approx(exponent, abs=1e-6)
+    assert found.ci_high - found.ci_low < 1e-5
+
+
+@given(a=st.floats(1, 1e6), crossover=st.floats(100, 20_000), constant=st.floats(0, 1e6))
+def test_a_planted_crossover_is_found(a: float, crossover: float, constant: float) -> None:
+    found = fitted(TOKENS, [constant + a * n + a / crossover * n**2 for n in TOKENS])
+    assert found.a == pytest.approx(a, rel=1e-5)
+    assert found.crossover == pytest.approx(crossover, rel=1e-5)
+    assert found.r2 == pytest.approx(1)
+
+
+def test_pure_laws_have_the_one_term() -> None:
+    linear, quadratic = fitted(TOKENS, [3 * n for n in TOKENS]), fitted(TOKENS, [5 * n**2 for n in TOKENS])
+    assert (linear.a, linear.b, linear.crossover) == (3, 0, None)
+    assert (quadratic.a, quadratic.b, quadratic.crossover) == (0, 5, 0)
+
+
+def test_noise_widens_the_interval_that_covers_the_truth() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.05, len(TOKENS))
+    found = fitted(TOKENS, [n**1.5 * np.exp(e) for n, e in zip(TOKENS, noise, strict=True)])
+    assert found.ci_low < 1.5 < found.ci_high
+    assert 0.01 < found.ci_high - found.ci_low < 0.2
+
+
+def test_two_sizes_tell_nothing() -> None:
+    assert fit([10, 20], [1, 2]) is None
+
+
+@pytest.fixture(scope="module")
+def mechanisms() -> pd.DataFrame:
+    return pd.DataFrame(mechanism_rows(), columns=COLUMNS)
+
+
+def test_mechanisms_cost_what_their_papers_say(mechanisms: pd.DataFrame) -> None:
+    assert sorted(mechanisms[mechanisms["mechanism"] == "global"]["grid"]) == list(GRIDS)
+    for row in mechanisms[mechanisms["exact"] == 1].to_dict("records"):
+        tokens, products = row["tokens"], row["macs_attention"]
+        keys = {"global": tokens, "spatial_reduction": tokens / REDUCTION**2, "windowed": WINDOW**2}
+        assert products == 2 * tokens * keys[row["mechanism"]] * WIDTH
+        if row["mechanism"] != "spatial_reduction":
+            assert row["macs"] == products + 4 * tokens * WIDTH**2  # Swin, eq. 1 and 2
+
+
+def test_tokens_cover_two_decades_and_memory_follows_the_policy(mechanisms: pd.DataFrame) -> None:
+    assert mechanisms["tokens"].max() / mechanisms["tokens"].min() > 100
+    assert (mechanisms["peak_memory_math"] >= mechanisms["peak_memory_fused"]).all()
+
+
+@pytest.mark.parametrize(("name", "theory"), [("global", 2), ("windowed", 1), ("spatial_reduction", 2)])
+def test_attention_grows_as_theory_says(mechanisms: pd.DataFrame, name: str, theory: int) -> None:
+    rows = [row for row in mechanism_fits(mechanisms) if row["model"] == name]
+    (attention,) = [row for row in rows if row["part"] == "attention" and row["metric"] == "macs"]
+    assert attention["theory"] == theory
+    assert abs(attention["slope"] - theory) < 0.05
+    assert attention["ci_low"] <= theory <= attention["ci_high"]
+
+
+def test_global_attention_takes_over_at_twice_the_width(mechanisms: pd.DataFrame) -> None:
+    """4 N D^2 = 2 N^2 D where N = 2 D (Swin, eq. 1)."""
+    (whole,) = [r for r in mechanism_fits(mechanisms) if r["model"] == "global" and r["part"] == "whole"]
+    assert whole["crossover_tokens"] == pytest.approx(2 * WIDTH)
+
+
+def test_models_are_fitted_in_their_regime_only() -> None:
+    sizes = [64, 224, 320, 448, 896]
+    row = {"model": "swin_t", **dict.fromkeys(["macs", "macs_attention"], 1.0)}
+    memory = [f"peak_memory_{mode}_{attention}" for mode in ("infer", "train") for attention in ("math", "fused")]
+    counts = pd.DataFrame(
+        [row | dict.fromkeys(memory, 1.0) | {"image_size": size, "tokens": (size // 4) ** 2} for size in sizes]
+    )
+    fits = list(model_fits(counts))
+    assert {fit["n"] for fit in fits} == {3}  # 224, 448 and 896 px
+    assert [fit["metric"] for fit in fits] == ["macs", "macs", *memory]
+    assert [fit["theory"] for fit in fits] == [1, *[None] * 5]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 
-SIZES = (32, 64, 128, 224, 256, 320, 384, 448, 512, 640, 672, 896, 1024, 1344, 1792, 2688, 3584, 4096)
+SIZES = (32, 64, 128, 224, 384, 448, 512, 640, 896, 1344, 1792, 2688, 3584, 4096)  # config/config.yaml
 
 
 def main() -> None:

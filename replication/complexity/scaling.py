@@ -39,9 +39,9 @@ class Fit:
     """Growth of a cost over N tokens, fitted twice.
 
     `slope` of log cost over log N by least squares, with its 95 % Student interval, all to 6 decimals; and
-    cost = c + a N + b N^2 with no coefficient negative, by least squares of the relative error so that all decades
-    count alike; c is what does not grow (weights in memory, the classifier's MACs). `r2` is the share of the variance
-    of log cost that the second explains. From `crossover` = a/b tokens on, b N^2 is more than a N.
+    cost = c + a N + b N^2 with a, b >= 0, by least squares of the relative error so that all decades count alike; c is
+    what does not grow (weights in memory, the MACs of the classifier less those of a class token's patch). `r2` is the
+    share of the variance of log cost that the second explains. From `crossover` = a/b tokens on, b N^2 is the larger.
     """
 
     slope: float
@@ -62,8 +62,8 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
     half = stats.t.ppf(0.975, len(N) - 2) * line.stderr
     terms = np.stack([np.ones_like(N), N, N**2], axis=1) / y[:, None]
     size = np.linalg.norm(terms, axis=0)  # columns of one length keep the solver exact over many decades
-    weights, _ = optimize.nnls(terms / size, np.ones_like(y))
-    weights[(terms / size * weights).max(axis=0) < NEGLIGIBLE] = 0
+    weights = optimize.lsq_linear(terms / size, np.ones_like(y), ([-np.inf, 0, 0], np.inf), method="bvls").x
+    weights[np.abs(terms / size * weights).max(axis=0) < NEGLIGIBLE] = 0
     _, a, b = (float(f"{w:.9g}") for w in weights / size)
     residual = np.log(terms @ (weights / size))
     spread = np.log(y) - np.log(y).mean()

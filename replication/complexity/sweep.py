@@ -31,8 +31,8 @@ MEMORY_COLUMNS = ("model", "image_size", "batch_size", "mode", "attention", "pea
 def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_sizes: Sequence[int], out: Path) -> None:
     """Count every model at every image size [px] it allows; counts.csv and memory.csv into the folder `out`.
 
-    Batch 1 is counted at every size, the other `batch_sizes` (memory only) at the model's own image size. The training
-    step of a ResNet on one image whose last grid is 1 x 1 is left empty: batch norm has no variance of one value.
+    Memory is counted at `batch_sizes`, and for counts.csv at batch 1. The training step of a ResNet on one image whose
+    last grid is 1 x 1 is left empty: batch norm has no variance of one value.
     UserError if an image size fits none of the models; GateError if the counts of a cell disagree.
     """
     started = now()
@@ -44,7 +44,7 @@ def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_siz
     cells = [(variant, size) for variant in variants for size in image_sizes if variant.allows(size)]
     counts, memory = [], []
     for variant, size in tqdm(cells, desc="counting", unit="cell"):
-        row, peaks = count_cell(variant, size, batch_sizes if size == variant.image_size else ())
+        row, peaks = count_cell(variant, size, batch_sizes)
         counts.append(row)
         memory.extend(peaks)
     write_csv(out / "counts.csv", counts, COUNTS_COLUMNS)

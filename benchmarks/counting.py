@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 
-SIZES = (32, 64, 128, 224, 384, 448, 512, 640, 896, 1344, 1792, 2688, 3584, 4096)  # config/config.yaml
+SIZES = (32, 64, 128, 224, 320, 384, 448, 512, 640, 896, 1120, 1280, 1792, 2688, 3584, 4096)  # config/config.yaml
 
 
 def main() -> None:
@@ -27,15 +27,14 @@ def main() -> None:
 
     from replication import papers
     from replication.complexity.counters import Counts, count
-    from replication.models import build_variant
+    from replication.complexity.sweep import skeleton
 
     torch.set_num_threads(1)
     startup = time.perf_counter() - start
 
     def ours(model_id: str, image_size: int) -> tuple[Counts, int]:
         variant = papers.variant(model_id)
-        with torch.device("meta"):
-            model = build_variant(variant, image_size)
+        model = skeleton(variant, image_size)
         return count(model, variant, image_size), sum(p.numel() for p in model.parameters())
 
     print("model,image_size,params [M],macs [G],seconds")

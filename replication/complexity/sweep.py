@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from replication import papers
@@ -59,12 +61,29 @@ def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_siz
         )
 
 
+INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"}
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Skips the drawing of initial weights on `meta`, which has none; it is half of the time of building a model."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in INITIALISERS and args and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def skeleton(variant: Variant, image_size: int) -> nn.Module:
+    """A model of `variant` on `meta`: shapes, no weights."""
+    with torch.device("meta"), _Uninitialised():
+        return build_variant(variant, image_size)
+
+
 def count_cell(
     variant: Variant, image_size: int, batch_sizes: Sequence[int] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of counts of one model at one image size, and its rows of memory: batch 1 and `batch_sizes`."""
-    with torch.device("meta"):
-        model = build_variant(variant, image_size)
+    model = skeleton(variant, image_size)
     counts = count(model, variant, image_size)
     trainable_from = 2 if variant.family == "resnet" and counts.formula.stages[-1] == "1x1" else 1
     peaks = {(1, "infer", "math"): counts.peak_memory}

@@ -82,10 +82,10 @@ VARIANTS = (
     _vit("vit_l16", "ViT-L/16", "vit_large_patch16_224", _LARGE, 16),
     _vit("vit_l32", "ViT-L/32", "vit_large_patch32_224", _LARGE, 32),
     _vit("vit_h14", "ViT-H/14", "vit_huge_patch14_224", _HUGE, 14),
-    _hybrid("r50_vit_b16", "R50+ViT-B/16", "vit_base_r50_s16_224", _BASE, _R50_16, 16, 98659112),
-    _hybrid("r50_vit_b32", "R50+ViT-B/32", "vit_base_r50_s16_224", _BASE, _R50_32, 32),
-    _hybrid("r50_vit_l16", "R50+ViT-L/16", "vit_large_r50_s32_224", _LARGE, _R50_16, 16),
-    _hybrid("r50_vit_l32", "R50+ViT-L/32", "vit_large_r50_s32_224", _LARGE, _R50_32, 32),
+    _hybrid("r50_vit_b16", "R50+ViT-B/16", "vit_base_patch16_224", _BASE, _R50_16, 16, 98659112),
+    _hybrid("r50_vit_b32", "R50+ViT-B/32", "vit_base_patch16_224", _BASE, _R50_32, 32),
+    _hybrid("r50_vit_l16", "R50+ViT-L/16", "vit_large_patch16_224", _LARGE, _R50_16, 16),
+    _hybrid("r50_vit_l32", "R50+ViT-L/32", "vit_large_patch16_224", _LARGE, _R50_32, 32),
 )
 
 # What the tables call these models.

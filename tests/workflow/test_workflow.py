@@ -31,8 +31,8 @@ def planned(folder: Path) -> set[str]:
 
 
 def contents(results: Path) -> dict[str, str]:
-    """Digests of every result, manifests and logs (which hold times) apart."""
-    files = (f for f in sorted(results.rglob("*")) if f.is_file() and f.suffix not in {".json", ".log"})
+    """Digests of every result, apart from manifests and logs, which hold times, and what a kill left half-written."""
+    files = (f for f in sorted(results.rglob("*")) if f.is_file() and f.suffix not in {".json", ".log", ".tmp"})
     return {str(f.relative_to(results)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
@@ -90,11 +90,9 @@ def test_claim_edit_judges_again_and_never_recounts(clone: Path) -> None:
     source.write_text(text)
 
 
-def test_killed_run_goes_on_to_the_same_bytes(clone: Path) -> None:
+def kill_at(clone: Path, moment: str) -> None:
+    """Start the workflow and kill all of it as soon as a file that matches `moment` appears below the results."""
     results = clone / "results/smoke"
-    before = contents(results)
-    for folder in ("training", "complexity", "report"):
-        shutil.rmtree(results / folder)
     with subprocess.Popen(
         SNAKEMAKE,
         cwd=clone,
@@ -103,12 +101,25 @@ def test_killed_run_goes_on_to_the_same_bytes(clone: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        waited = time.monotonic() + 300
-        while not list((results / "checkpoints").rglob("*")) and process.poll() is None and time.monotonic() < waited:
-            time.sleep(0.05)
-        assert process.poll() is None, "the run ended before a checkpoint appeared"
+        deadline = time.monotonic() + 500
+        while not list(results.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, f"the run ended before {moment} appeared"
         os.killpg(process.pid, signal.SIGKILL)
-    assert contents(results) != before
+
+
+def test_killed_runs_go_on_to_the_same_bytes(clone: Path) -> None:
+    results = clone / "results/smoke"
+    before = contents(results)
+    for stage, moment in (
+        ("training", "checkpoints/*/state.pt"),  # a training, after an epoch
+        ("complexity", "logs/complexity_count/*.log"),
+        ("report", "logs/report.log"),
+    ):
+        shutil.rmtree(results / stage)
+        shutil.rmtree(results / "logs")
+        kill_at(clone, moment)
+        assert contents(results) != before
     done = snakemake(clone)
     assert done.returncode == 0, done.stderr[-4000:]
     assert contents(results) == before

@@ -4,7 +4,7 @@ timm's benchmark.py builds the model with real weights and lets fvcore trace a r
 a size that does not fit in memory cannot be counted at all. Ours runs on shapes, so it takes 4096 px like any other.
 The average includes the start-up: imports, spread over the cells.
 
-    python benchmarks/counting.py --models vit_s16 pvt_small swin_t --image-sizes 224 448 896
+    python -m benchmarks.counting --models vit_s16 pvt_small swin_t --image-sizes 224 448 896
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Weights and a small warm-up step are in place before the high-water mark is reset, so the rise is what the step itself
 needs: activations, and in training the gradients that the warm-up did not leave.
 
-    python benchmarks/memory.py --models vit_s16 pvt_small swin_t --image-size 448 --batch-size 8
+    python -m benchmarks.memory --models vit_s16 pvt_small swin_t --image-size 448 --batch-size 8
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def main() -> None:
         for mode in ("infer", "train"):
             for attention in ("math", "fused"):
                 predicted = predict(model_id, options.image_size, options.batch_size, mode, attention)
-                command = [sys.executable, __file__, "--models", model_id, "--cell", mode, attention]
+                command = [sys.executable, "-m", "benchmarks.memory", "--models", model_id, "--cell", mode, attention]
                 command += ["--image-size", str(options.image_size), "--batch-size", str(options.batch_size)]
                 done = subprocess.run(command, env=os.environ | ONE_ARENA, capture_output=True, text=True, check=True)
                 measured = int(done.stdout)

@@ -14,54 +14,29 @@ def _vit(
     label: str,
     name: str,
     shape: tuple[int, int, int],
-    patch_size: int,
-    released_params: int | None = None,
-) -> Variant:
-    embed_dim, depth, num_heads = shape
-    return Variant(
-        id=model_id,
-        label=label,
-        family="vit",
-        factory=f"timm/{name}",
-        architecture={
-            "patch_size": patch_size,
-            "embed_dim": embed_dim,
-            "depth": depth,
-            "num_heads": num_heads,
-            "mlp_ratio": 4,
-        },
-        image_sizes_by=patch_size,
-        released_params=released_params,
-    )
-
-
-def _hybrid(
-    model_id: str,
-    label: str,
-    name: str,
-    shape: tuple[int, int, int],
-    backbone_layers: tuple[int, ...],
     stride: int,
     released_params: int | None = None,
+    backbone_layers: tuple[int, ...] = (),
 ) -> Variant:
-    """A ResNet50 (BiT) of total stride `stride` before a ViT, one token per "pixel" of its feature map (Section 3.1).
+    """A ViT on patches of `stride` pixels or, with `backbone_layers`, on the feature map of a ResNet50 (BiT).
 
-    /32 is the stage-4 output of a regular ResNet50; /16 has stage 4 removed and its layers placed in stage 3, hence
-    6 + 3 blocks there and a sequence four times longer (Section 4.1).
+    A hybrid has one token per "pixel" of that map (Section 3.1). /32 is the stage-4 output of a regular ResNet50; /16
+    has stage 4 removed and its layers placed in stage 3: 6 + 3 blocks there, four times the tokens (Section 4.1).
     """
     embed_dim, depth, num_heads = shape
+    hybrid = {"backbone_layers": backbone_layers} if backbone_layers else {}
     return Variant(
         id=model_id,
         label=label,
-        family="hybrid",
+        family="hybrid" if hybrid else "vit",
         factory=f"timm/{name}",
         architecture={
-            "patch_size": 1,
+            "patch_size": 1 if hybrid else stride,
             "embed_dim": embed_dim,
             "depth": depth,
             "num_heads": num_heads,
             "mlp_ratio": 4,
-            "backbone_layers": backbone_layers,
+            **hybrid,
         },
         image_sizes_by=stride,
         released_params=released_params,
@@ -82,10 +57,10 @@ VARIANTS = (
     _vit("vit_l16", "ViT-L/16", "vit_large_patch16_224", _LARGE, 16),
     _vit("vit_l32", "ViT-L/32", "vit_large_patch32_224", _LARGE, 32),
     _vit("vit_h14", "ViT-H/14", "vit_huge_patch14_224", _HUGE, 14),
-    _hybrid("r50_vit_b16", "R50+ViT-B/16", "vit_base_patch16_224", _BASE, _R50_16, 16, 98659112),
-    _hybrid("r50_vit_b32", "R50+ViT-B/32", "vit_base_patch16_224", _BASE, _R50_32, 32),
-    _hybrid("r50_vit_l16", "R50+ViT-L/16", "vit_large_patch16_224", _LARGE, _R50_16, 16),
-    _hybrid("r50_vit_l32", "R50+ViT-L/32", "vit_large_patch16_224", _LARGE, _R50_32, 32),
+    _vit("r50_vit_b16", "R50+ViT-B/16", "vit_base_patch16_224", _BASE, 16, 98659112, _R50_16),
+    _vit("r50_vit_b32", "R50+ViT-B/32", "vit_base_patch16_224", _BASE, 32, None, _R50_32),
+    _vit("r50_vit_l16", "R50+ViT-L/16", "vit_large_patch16_224", _LARGE, 16, None, _R50_16),
+    _vit("r50_vit_l32", "R50+ViT-L/32", "vit_large_patch16_224", _LARGE, 32, None, _R50_32),
 )
 
 # What the tables call these models.

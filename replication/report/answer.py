@@ -53,7 +53,7 @@ def _differing(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
     return [
         {
             "paper": v.paper,
-            "printed": f"{v.metric} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
+            "printed": f"{v.column} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
             "ours": f"{v.measured:.4g} {v.unit}".strip(),
             "outcome": v.verdict,
         }

@@ -269,8 +269,8 @@ CLAIMS: tuple[Claim, ...] = (
 
 DISCREPANCIES = (
     "Figure 6 orders the growth of GFLOPs ViT-Small/16 > ViT-Small/32 > PVT-Small > ResNet50; counted, ViT-Small/32 "
-    "grows less than PVT-Small and is below it at every size up to 1280 px. ViT-Small is taken to be timm's of that time "
-    "(width 768, depth 8), whose /16 has the 48.8M parameters and 9.9 GFLOPs of Table 2.",
+    "grows less than PVT-Small and is below it at every size up to 1280 px. ViT-Small is taken to be timm's of that "
+    "time (width 768, depth 8), whose /16 has the 48.8M parameters and 9.9 GFLOPs of Table 2.",
     "Stage-2 depth of PVT-Small and PVT-Medium: Table 1 of the paper text prints x3, the released code uses 4 "
     "([3,4,6,3], [3,4,18,3]). Counting the parameters settles it: [3,4,6,3] gives 24.49M and [3,4,18,3] 44.21M = "
     "Table 2 (24.5/44.2); x3 would give 23.89M / 43.62M. The models here have the code's depths.",

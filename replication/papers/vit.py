@@ -158,7 +158,7 @@ RESOLUTION = Experiment(
         Arm("linear_1d", {**_FINE_TUNING, "positions": "linear_1d"}, start_from="pretrain"),
         Arm("reinit", {**_FINE_TUNING, "positions": "none"}, start_from="pretrain"),
     ),
-    scales={"laptop": {}, "smoke": {"images": 100, "epochs": 1}},
+    scales={"laptop": {}, "smoke": {"images": 500, "epochs": 4}},
 )
 
 CLAIMS: tuple[Claim, ...] = (

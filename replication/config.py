@@ -73,8 +73,9 @@ class Plan:
         return digest([dataclasses.asdict(papers.variant(model)) for model in self.models[paper]])
 
     def experiment_digest(self, experiment: str) -> str:
-        """Changes when an experiment's model, recipe or arms do."""
-        return digest(dataclasses.asdict(papers.experiment(experiment)))
+        """Changes when an experiment's model, arms or recipe at this scale do."""
+        asked = papers.experiment(experiment)
+        return digest(dataclasses.asdict(dataclasses.replace(asked, scales={self.scale: asked.scales[self.scale]})))
 
     def folder(self, run: Run) -> str:
         """Where a training leaves its results."""

@@ -8,11 +8,12 @@ import pytest
 
 from replication.complexity.sweep import COUNTS_COLUMNS, count_cell
 from replication.files import sha256
-from replication.papers import variant, write_published
+from replication.papers import cards, variant, write_published
 from replication.records import Verdict, read_records
 from replication.report.answer import answer
 from replication.report.rows import ClaimResult
 
+CAUSES = tuple(sentence for card in cards().values() for sentence in card.discrepancies)
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
 MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())
@@ -35,6 +36,13 @@ def test_readme_quotes_its_answer() -> None:
     verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
     claims = read_records(REFERENCE / "claims.csv", ClaimResult)
     assert f"-->\n{answer(verdicts, claims)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_count_has_the_printed_digits_or_a_named_cause() -> None:
+    counts = [row for row in _rows("verdicts.csv") if row["metric"] in ("params", "macs") and row["measured"]]
+    assert len(counts) > 150
+    for row in counts:
+        assert row["reason"].startswith("equal") or any(cause in row["reason"] for cause in CAUSES), row
 
 
 def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:

@@ -218,6 +218,12 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 DISCREPANCIES = (
+    "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
+    "digit: DeiT-Ti 1.26, DeiT-S 4.61, DeiT-B 17.58 and 55.54 (384 px), DeiT-Ti distilled 1.27, DeiT-S distilled "
+    "4.63, DeiT-B distilled 17.68 and 55.65 (384 px), ResNet50 4.11. Without norms they are up to 0.7 % less.",
+    "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
+    "224 px and 304.7M at 384 px. The 190.7 GFLOPs of ViT-L/16 in Swin's Table 1 leave out the class token; with "
+    "it they are 191.07.",
     "README vs paper: DeiT-S 79.9 (79.854) vs 79.8; DeiT-B 384 82.9 (82.890) vs 83.1. timm gets 83.108 for the same "
     "384 checkpoint with crop 1.0, so an evaluation-crop difference may explain it (a guess); likewise distilled 384:"
     " 85.224 (README, paper 85.2) vs 85.438 (timm, crop 1.0).",

@@ -281,6 +281,11 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 DISCREPANCIES = (
+    "Table 1 counts ViT and DeiT without the class token: 196 tokens at 224 px and 576 at 384 px give DeiT-B "
+    "17.47 and 55.38, ViT-B/16 55.38 and ViT-L/16 190.71 (printed 17.5, 55.4, 55.4 and 190.7); with it they are "
+    "17.56, 55.48, 55.48 and 191.07.",
+    "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
+    "224 px and 304.7M at 384 px.",
     "Swin-B 224: Table 1a prints 83.5, the text of section 4.1 and Table 8 print 83.3; README 83.5.",
     "Swin-T top-1 81.3 and 29M params in the paper vs 81.2 and 28M in the README (exact count is 28.29M); Swin-S 83.0"
     " paper vs 83.2 README.",

@@ -3,7 +3,8 @@
 The rules, declared before anything was run (`RULES` shows them on the page):
 
 - A count (`params`, `macs`) of a model we have is `reproduced` if ours, in the printed unit, equals the printed digits
-  when rounded or when truncated, or lies within 1 % of the printed value; else it `differs`, by so much. The image
+  when rounded or when truncated, or lies within 1 % of the printed value; else it `differs`, by so much. Where the
+  digits are not the printed ones, the reason ends with the card's sentence on the cause, if it has one. The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
 - An accuracy `needs data`: ImageNet-scale training or the released weights are not part of this scale.
@@ -59,6 +60,7 @@ CLAIM_RULES = {
     "needs data": "a number that the claim rests on is not measured; the reason names it",
 }
 TOLERANCE = Decimal("0.01")
+EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
 _CLAIMED = "snakemake --cores all results/claims.csv"
@@ -103,7 +105,7 @@ def _cell(
         command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-        if verdict == "differs":
+        if not reason.startswith(EQUAL):
             reason = "; ".join([reason, *_known(cell, variant, discrepancies)])
     return Verdict(
         paper=cell.paper,
@@ -164,9 +166,9 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     """Verdict and reason for a count, both in the printed unit; `printed` has as many digits as the paper prints."""
     last_digit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
     if ours.quantize(last_digit, ROUND_HALF_UP) == printed:
-        return "reproduced", "equal when rounded to the printed digits"
+        return "reproduced", f"{EQUAL} when rounded to the printed digits"
     if ours.quantize(last_digit, ROUND_DOWN) == printed:
-        return "reproduced", "equal when truncated to the printed digits"
+        return "reproduced", f"{EQUAL} when truncated to the printed digits"
     if printed == 0:
         return "differs", f"ours is {ours:.3g}, printed 0"
     off = ours / printed - 1
@@ -180,7 +182,7 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
 def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     """Verdict and reason for a hyper-parameter: equal or not."""
     if ours == printed:
-        return "reproduced", "equal to the hyper-parameter that builds the model"
+        return "reproduced", f"{EQUAL} to the hyper-parameter that builds the model"
     return "differs", f"the model is built with {ours.normalize():f}"
 
 

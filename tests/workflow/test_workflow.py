@@ -70,6 +70,26 @@ def test_run_is_complete(clone: Path) -> None:
     assert not list((results / "checkpoints").glob("*"))
 
 
+@pytest.mark.parametrize("config", ["config/smoke.yaml", "config/config.yaml"])  # all done, and nothing done yet
+def test_planning_imports_no_torch(clone: Path, config: str) -> None:
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "--dry-run",
+        "--configfile",
+        config,
+    ]
+    done = subprocess.run(command, cwd=clone, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "replication.papers" in imported
+    assert not {"torch", "timm"} & imported
+
+
 def test_second_run_has_nothing_to_do(clone: Path) -> None:
     assert planned(clone) == set()
 

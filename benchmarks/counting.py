@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
-SIZES = (32, 64, 128, 224, 320, 384, 448, 512, 640, 896, 1120, 1280, 1792, 2688, 3584, 4096)  # config/config.yaml
+import yaml
+
+CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 
 
 def main() -> None:
     """Print one line a cell, then the averages and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="ID", help="default: every model of every card")
-    parser.add_argument("--image-sizes", nargs="+", type=int, default=SIZES, metavar="PX")
+    parser.add_argument("--image-sizes", nargs="+", type=int, metavar="PX", help="default: the sweep of config.yaml")
     options = parser.parse_args()
+    sizes = options.image_sizes or yaml.safe_load(CONFIG.read_text())["complexity"]["image_sizes"]
 
     start = time.perf_counter()
     import torch
@@ -40,7 +44,7 @@ def main() -> None:
     print("model,image_size,params [M],macs [G],seconds")
     spent: list[float] = []
     for model_id in options.models or papers.variants():
-        for size in options.image_sizes:
+        for size in sizes:
             if papers.variant(model_id).allows(size):
                 start = time.perf_counter()
                 counts, params = ours(model_id, size)

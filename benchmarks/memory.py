@@ -58,16 +58,12 @@ def measure(model_id: str, image_size: int, batch_size: int, mode: str, attentio
 
 def predict(model_id: str, image_size: int, batch_size: int, mode: str, attention: str) -> int:
     """The same from shapes: the peak less what is there before the step, parameters, buffers and images [bytes]."""
-    import torch
-
     from replication import papers
     from replication.complexity.memory import peak_memory
-    from replication.models import build_variant
+    from replication.complexity.sweep import skeleton
     from replication.models.attention import set_attention
 
-    with torch.device("meta"):
-        model = build_variant(papers.variant(model_id), image_size)
-    set_attention(model, attention)
+    model = set_attention(skeleton(papers.variant(model_id), image_size), attention)
     held = sum(t.nbytes for t in (*model.parameters(), *model.buffers())) + batch_size * 3 * image_size**2 * 4
     return peak_memory(model, image_size, batch_size, mode) - held
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from replication.records import METRICS, Verdict
+from replication.report.formats import markdown_table
 from replication.report.rows import ClaimResult, declared
 from replication.report.tables import summary
 
@@ -17,6 +18,7 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
     held = sum(v.verdict == "reproduced" for v in compared)
     status = Counter(claim.status for claim in claims)
     decided = [claim for claim in claims if claim.status in ("contradicted", "inconclusive")]
+    counts = summary(verdicts)
     return "\n".join(
         [
             f"Of {len(verdicts):,} printed numbers, {len(compared)} can be checked at this scale, {built} of them "
@@ -24,39 +26,32 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
             f"claims, {status['supported']} are supported, {status['contradicted']} contradicted, "
             f"{status['inconclusive']} inconclusive; {status['needs data']} need data.",
             "",
-            *_table(summary(verdicts)),
+            markdown_table([list(counts[0]), *([str(n) for n in row.values()] for row in counts)]),
             "",
             "What does not hold, and what could not be decided:",
             "",
-            *_table([*map(_claim, decided), *_differing(verdicts)]),
+            markdown_table([("paper", "printed", "ours", "outcome"), *map(_claim, decided), *_differing(verdicts)]),
         ]
     )
 
 
-def _table(rows: Sequence[dict[str, str | int]]) -> list[str]:
-    head = list(rows[0]) if rows else []
-    lines = [head, ["---"] * len(head), *([str(row[name]) for name in head] for row in rows)]
-    return [f"| {' | '.join(line)} |" for line in lines]
+Row = tuple[str, str, str, str]
 
 
-def _claim(claim: ClaimResult) -> dict[str, str | int]:
+def _claim(claim: ClaimResult) -> Row:
     interval = "" if claim.ci_low == claim.ci_high else f" [{claim.ci_low:.4g}, {claim.ci_high:.4g}]"
-    return {
-        "paper": claim.paper,
-        "printed": f"{claim.statement} ({claim.where})",
-        "ours": f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip(),
-        "outcome": claim.status,
-    }
+    ours = f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
+    return claim.paper, f"{claim.statement} ({claim.where})", ours, claim.status
 
 
-def _differing(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
+def _differing(verdicts: Iterable[Verdict]) -> list[Row]:
     return [
-        {
-            "paper": v.paper,
-            "printed": f"{v.column} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
-            "ours": f"{v.measured:.4g} {v.unit}".strip(),
-            "outcome": v.verdict,
-        }
+        (
+            v.paper,
+            f"{v.column} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
+            f"{v.measured:.4g} {v.unit}".strip(),
+            v.verdict,
+        )
         for v in verdicts
         if v.verdict == "differs"
     ]

@@ -26,11 +26,15 @@ _LATEX = str.maketrans(
 )
 
 
+def markdown_table(grid: Sequence[Sequence[str]]) -> str:
+    """The grid, its first row the header."""
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in grid)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
+
+
 def markdown(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str]) -> str:
     """The grid, its first row the header, under a heading and a paragraph for each line."""
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in grid)
-    table = [head, ["---"] * len(head), *body]
-    return "\n\n".join([f"# {title}", *lines, "\n".join(f"| {' | '.join(row)} |" for row in table)]) + "\n"
+    return "\n\n".join([f"# {title}", *lines, markdown_table(grid)]) + "\n"
 
 
 def latex_escape(text: str) -> str:

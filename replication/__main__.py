@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from replication.records import UserError
+from replication.records import Size, UserError, read_size
 
 # Imports live in the commands: those that need no torch answer at once.
 
@@ -32,7 +32,7 @@ def _published(args: argparse.Namespace) -> None:
 def _complexity_count(args: argparse.Namespace) -> None:
     from replication.complexity import count_models
 
-    count_models(args.models, args.image_sizes, args.batch_sizes, args.out)
+    count_models(args.models, args.image_sizes, args.batch_sizes, args.out, args.printed)
 
 
 def _complexity_merge(args: argparse.Namespace) -> None:
@@ -95,6 +95,13 @@ def _snapshot(args: argparse.Namespace) -> None:
     write_snapshot(args.results, args.results / "reference", args.readme)
 
 
+def _size(text: str) -> Size:
+    try:
+        return read_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -138,7 +145,12 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("count", _complexity_count, "count models at image sizes, three ways that must agree", steps)
     sub.add_argument("--models", nargs="+", required=True, metavar="ID", help="model ids (see `list`)")
-    sub.add_argument("--image-sizes", nargs="+", type=_positive, required=True, metavar="PX")
+    sub.add_argument(
+        "--image-sizes", nargs="+", type=_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
+    )
+    sub.add_argument(
+        "--printed", action="store_true", help="also at each model's native size and at those that papers print"
+    )
     sub.add_argument(
         "--batch-sizes", nargs="+", type=_positive, default=[1], metavar="B", help="for peak memory (default: 1)"
     )

@@ -56,21 +56,10 @@ class Plan:
     seeds: int
     runs: tuple[Run, ...]
 
-    def image_sizes(self, paper: str) -> list[int]:
-        """The sweep, and the sizes [px] at which any paper prints a count of this paper's models; where one fits."""
-        models = [papers.variant(model) for model in self.models[paper]]
-        printed = {
-            number.image_size
-            for card in papers.cards().values()
-            for table in card.tables
-            for number in table.published
-            if number.metric in ("params", "macs") and number.model in self.models[paper] and number.image_size
-        }
-        return sorted(size for size in {*self.sweep, *printed} if any(model.allows(size) for model in models))
-
     def variants_digest(self, paper: str) -> str:
-        """Changes when an architecture of the paper does, and not when its card's prose does."""
-        return digest([dataclasses.asdict(papers.variant(model)) for model in self.models[paper]])
+        """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
+        models = self.models[paper]
+        return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
 
     def experiment_digest(self, experiment: str) -> str:
         """Changes when an experiment's model, arms or recipe at this scale do."""

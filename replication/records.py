@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -108,6 +109,25 @@ UNIT_SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}
 """Prefix units of published counts; measured counts are in ones."""
 
 
+# --- image sizes ------------------------------------------------------------------------------------
+
+Size = int | str
+"""An image size [px]: 224 is a square, "800x1280" is height x width."""
+
+
+def read_size(text: str) -> Size:
+    """`224` or `800x1280` as a size. ValueError for anything else, and for a side of 0."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
+        raise ValueError(f"'{text}' is no image size; write a side in pixels, or HEIGHTxWIDTH")
+    return text if "x" in text else int(text)
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width [px]."""
+    height, _, width = str(size).partition("x")
+    return int(height), int(width or height)
+
+
 # --- models -----------------------------------------------------------------------------------------
 
 
@@ -121,15 +141,18 @@ class Variant:
 
     id: str
     label: str  # as printed
-    family: str  # which builder and which closed form: vit, hybrid, pvt, swin, resnet
+    family: str  # which closed form: a file of complexity/formulas, if there is one
     factory: str  # "timm/<model name>" or "own/<module>"
     architecture: Mapping[str, Any]
-    image_size: int = 224
+    task: str = "classification"  # or detection, segmentation
+    image_size: Size = 224
     image_sizes_by: int = 32  # image sizes must be multiples of this
-    at_size: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
+    sized: bool = True  # built for one image size (position tables, windows); a convolutional network takes any
+    sweep: bool = True  # counted over the configured range of image sizes; if not, only where a paper prints a count
+    at_size: Mapping[Size, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
     released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
 
-    def at(self, image_size: int) -> dict[str, Any]:
+    def at(self, image_size: Size) -> dict[str, Any]:
         """The architecture at `image_size` [px] (Swin has window 12 at 384). UserError if the size does not fit."""
         if not self.allows(image_size):
             raise UserError(
@@ -137,9 +160,11 @@ class Variant:
             )
         return {**self.architecture, **self.at_size.get(image_size, {})}
 
-    def allows(self, image_size: int) -> bool:
-        """Whether the model can be built for square images of this side."""
-        return image_size > 0 and image_size % self.image_sizes_by == 0
+    def allows(self, image_size: Size) -> bool:
+        """Whether the model takes images of this size; one built for a size takes squares only."""
+        return (isinstance(image_size, int) or not self.sized) and all(
+            side > 0 and side % self.image_sizes_by == 0 for side in sides(image_size)
+        )
 
 
 # --- numbers ----------------------------------------------------------------------------------------
@@ -154,7 +179,7 @@ class Published:
     row: str
     column: str
     model: str  # our id, or a label where we have no such model
-    image_size: int | None
+    image_size: Size | None
     dataset: str
     metric: str
     value: Decimal
@@ -170,7 +195,7 @@ class Measured:
     """One number of ours, in base units (ones, bytes, seconds, percent), with its interval where it has one."""
 
     model: str
-    image_size: int | None
+    image_size: Size | None
     dataset: str
     metric: str
     value: float
@@ -193,7 +218,7 @@ class Verdict:
     row: str
     column: str
     model: str
-    image_size: int | None
+    image_size: Size | None
     dataset: str
     metric: str
     published: Decimal
@@ -245,7 +270,7 @@ class MissingError(LookupError):
 class Lookup(typing.Protocol):
     """Finds one number, in base units."""
 
-    def __call__(self, model: str, metric: str, image_size: int | None = None, dataset: str = "") -> float:
+    def __call__(self, model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
         """The number. MissingError if nobody has it."""
 
 
@@ -336,7 +361,8 @@ def _parse(text: str, kind: Any) -> Any:
     if typing.get_origin(kind) is types.UnionType:
         if text == "":
             return None
-        kind = next(t for t in typing.get_args(kind) if t is not type(None))
+        kinds = [t for t in typing.get_args(kind) if t is not type(None)]
+        kind = read_size if kinds == [int, str] else kinds[0]
     return kind(text)
 
 

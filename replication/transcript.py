@@ -15,10 +15,10 @@ A card's tables look as they do in the paper, so that anybody can hold them agai
     | PVT-Small | 24.5   | -        |
 
 A `column` line makes the column a number: its metric (`records.METRICS`), its unit, and the conditions it holds under
-(`dataset`, `image_size`, `model`, `method`, `hardware`). Columns without one are labels: together they name the row,
-and those called `model` or `backbone`, `input` and `dataset` say which model, image size and data set the row is about;
-`method` names the detector or segmenter around the backbone. A condition goes before a label. An empty cell or `-` is
-not a number; `[2, 2, 6, 2]` is four.
+(`dataset`, `image_size`, `model`, `method`, `hardware`; sizes are 224 or, height x width, 800x1280). Columns without
+one are labels: together they name the row, and those called `model` or `backbone`, `input` and `dataset` say which
+model, image size and data set the row is about; `method` names the detector or segmenter around the backbone. A
+condition goes before a label. An empty cell or `-` is not a number; `[2, 2, 6, 2]` is four.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from replication.records import METRICS, Published, Table, UserError, nearest
+from replication.records import METRICS, Published, Table, UserError, nearest, read_size
 
 _CONDITIONS = ("dataset", "image_size", "model", "method", "hardware")
 _VERIFIED = ("yes", "partly", "secondary", "parser", "no")
@@ -63,8 +63,10 @@ def _column(line: str, where: str) -> tuple[str, _Column]:
     for key in conditions:
         if key not in _CONDITIONS:
             raise nearest(key, _CONDITIONS, f"condition in {where}")
-    if not conditions.get("image_size", "0").isdecimal():
-        raise UserError(f"{where}: image_size={conditions['image_size']} is not a number of pixels")
+    try:
+        read_size(conditions.get("image_size", "1"))
+    except ValueError as error:
+        raise UserError(f"{where}: image_size: {error}") from error
     return match["name"], _Column(match["metric"], match["unit"], {k: v.strip('"') for k, v in conditions.items()})
 
 
@@ -147,7 +149,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
                 row=row_name,
                 column=name if len(values) == 1 else f"{name}[{index}]",
                 model=model,
-                image_size=int(size) if size.isdigit() else None,
+                image_size=read_size(size) if re.fullmatch(r"\d+(x\d+)?", size) else None,
                 dataset=column.conditions.get("dataset") or dataset_id(labels.get("dataset", "")),
                 metric=column.metric,
                 value=value,

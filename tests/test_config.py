@@ -58,18 +58,12 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
 def test_plan_enumerates_models_sizes_and_runs() -> None:
     asked = plan(changed(models=["swin_b", "pvt_tiny"], results="here"))
     assert asked.models == {"pvt": ("pvt_tiny",), "swin": ("swin_b",)}
-    assert asked.image_sizes("swin") == CONFIG["complexity"]["image_sizes"]
+    assert list(asked.sweep) == CONFIG["complexity"]["image_sizes"]
     runs = [run for run in asked.runs if run.experiment == "vit_resolution"]
     assert Run("vit_resolution", "pretrain", 0) in runs
     assert asked.start_weights("vit_resolution", "pretrain", "1") == []
     start = asked.start_weights("vit_resolution", "bilinear_2d", "1")
     assert start == ["here/training/vit_resolution/pretrain/seed1/weights.safetensors"]
-
-
-def test_sizes_are_those_of_the_sweep_that_fit_and_those_printed_by_any_paper() -> None:
-    asked = plan(changed(models=["deit_b", "vit_h14"], complexity__image_sizes=[224, 256]))
-    assert asked.image_sizes("deit") == [224, 256, 384]  # Swin's Table 1 prints DeiT-B at 384
-    assert asked.image_sizes("vit") == [224, 518]  # 14 does not divide 256
 
 
 def test_sources_are_real_files_of_the_stage() -> None:

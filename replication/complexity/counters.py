@@ -21,10 +21,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from replication.complexity.formulas import Cost, cost
+from replication.complexity.formulas import FAMILIES, Cost, cost
 from replication.complexity.memory import peak_memory
 from replication.models.attention import set_attention
-from replication.records import UserError, Variant
+from replication.records import Size, UserError, Variant, sides
 
 aten = torch.ops.aten
 
@@ -44,28 +44,30 @@ class Counts:
 
     fvcore: int | None  # None where it was not run: the gate says why
     dispatch: int
-    formula: Cost
+    formula: Cost | None  # None where the family has none
     peak_memory: int  # inference, unfused attention [bytes]
     gate: str
 
 
-def count(model: nn.Module, variant: Variant, image_size: int) -> Counts:
+def count(model: nn.Module, variant: Variant, image_size: Size) -> Counts:
     """All counts of `model`, built on `meta` from `variant`. GateError if they differ by more than 1 %."""
-    formula = cost(variant, image_size)
+    formula = cost(variant, image_size) if variant.family in FAMILIES else None
     set_attention(model, "math")
     dispatch, peak = count_dispatch(model, image_size)
-    counts = {"dispatch": dispatch, "formula": formula.macs}
+    counts = {"dispatch": dispatch}
+    missing = []
+    if formula:
+        counts["formula"] = formula.macs
+    else:
+        missing.append("no closed form of this family")
     modules = sum(1 for _ in model.modules())
     untraced = ""
     if modules <= TRACED_MODULES or image_size == variant.image_size:
         set_attention(model, "fused")
         counts["fvcore"], unsupported = count_fvcore(model, image_size)
         untraced = f"; fvcore has no rule for {', '.join(sorted(unsupported))}"
-        gate = "three counts agree"
     else:
-        gate = (
-            f"two counts agree; fvcore not run: {modules} modules are slow to trace, so only at {variant.image_size} px"
-        )
+        missing.append(f"fvcore not run: {modules} modules are slow to trace, so only at {variant.image_size} px")
     if max(counts.values()) > (1 + TOLERANCE) * min(counts.values()):
         raise GateError(
             f"{variant.id} at {image_size} px: the counts of multiply-adds differ by more than {TOLERANCE:.0%}: "
@@ -73,7 +75,8 @@ def count(model: nn.Module, variant: Variant, image_size: int) -> Counts:
             + untraced
             + f"; dispatch has none for {', '.join(undispatched(model, image_size))}"
         )
-    return Counts(counts.get("fvcore"), dispatch, formula, peak, gate)
+    agreeing = ("one count alone", "two counts agree", "three counts agree")[len(counts) - 1]
+    return Counts(counts.get("fvcore"), dispatch, formula, peak, "; ".join([agreeing, *missing]))
 
 
 # --- fvcore -----------------------------------------------------------------------------------------
@@ -113,10 +116,10 @@ class _ConvolutionShape(TorchDispatchMode):
         return x.new_empty((int(x.shape[0]), int(weight.shape[0]), *out))
 
 
-def count_fvcore(model: nn.Module, image_size: int) -> tuple[int, Counter[str]]:
+def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]:
     """fvcore's count, and the operators it has no rule for. The model is on `meta`: tracing costs no arithmetic."""
     model.eval()
-    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    image = torch.empty(1, 3, *sides(image_size), device="meta")
     with torch.no_grad(), _TracedConvolution():
         analysis = FlopCountAnalysis(model, image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -129,14 +132,14 @@ def count_fvcore(model: nn.Module, image_size: int) -> tuple[int, Counter[str]]:
 # --- dispatch ---------------------------------------------------------------------------------------
 
 
-def count_dispatch(model: nn.Module, image_size: int) -> tuple[int, int]:
+def count_dispatch(model: nn.Module, image_size: Size) -> tuple[int, int]:
     """FlopCounterMode's count [MACs] under the model's present attention policy, and the peak memory [bytes] seen."""
     with FlopCounterMode(display=False) as counter:
         peak = peak_memory(model, image_size, batch_size=1, mode="infer")
     return counter.get_total_flops() // 2, peak
 
 
-def undispatched(model: nn.Module, image_size: int) -> list[str]:
+def undispatched(model: nn.Module, image_size: Size) -> list[str]:
     """Operators that run in `model` and that FlopCounterMode has no rule for, views aside."""
     operators: set[Any] = set()
 
@@ -146,5 +149,5 @@ def undispatched(model: nn.Module, image_size: int) -> list[str]:
             return func(*args, **(kwargs or {}))
 
     with torch.no_grad(), Names():
-        model(torch.empty(1, 3, image_size, image_size, device="meta"))
+        model(torch.empty(1, 3, *sides(image_size), device="meta"))
     return sorted(f"{f}" for f in operators if f._overloadpacket not in flop_registry and not f.is_view)

@@ -26,6 +26,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from replication.records import Size, sides
+
 aten = torch.ops.aten
 
 MODES = ("infer", "train")
@@ -85,10 +87,10 @@ class CpuAttention(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def peak_memory(model: nn.Module, image_size: int, batch_size: int, mode: str) -> int:
-    """Peak memory [bytes] of one step (`mode`: infer or train) of a model on `meta`, on square images."""
+def peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) -> int:
+    """Peak memory [bytes] of one step (`mode`: infer, or train for a classifier) of a model on `meta`."""
     with torch.device("meta"):
-        images = torch.empty(batch_size, 3, image_size, image_size)
+        images = torch.empty(batch_size, 3, *sides(image_size))
         labels = [torch.empty(batch_size, dtype=torch.long)] if mode == "train" else []
     model.train(mode == "train")
 

@@ -16,11 +16,12 @@ import pandas as pd
 from scipy import optimize, stats
 
 from replication import papers
-from replication.complexity.formulas import cost
+from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import MECHANISMS
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
 from replication.models.attention import POLICIES
+from replication.records import read_size
 
 COLUMNS = (
     *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
@@ -102,7 +103,10 @@ def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows for each model: the attention products, the whole MACs, and every peak memory at batch 1."""
     for model, rows in counts.groupby("model", sort=False):
         variant = papers.variant(str(model))
-        rows = rows[[cost(variant, size).regular for size in rows["image_size"]]]
+        if not variant.sweep:
+            continue
+        if variant.family in FAMILIES:
+            rows = rows[[cost(variant, read_size(str(size))).regular for size in rows["image_size"]]]
         tokens = rows["tokens"]
         if variant.family in THEORY:
             yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], THEORY[variant.family])

@@ -19,7 +19,7 @@ from replication.complexity.memory import MODES, peak_memory
 from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
-from replication.records import UserError, Variant
+from replication.records import Size, UserError, Variant, sides
 
 COUNTS_COLUMNS = (
     *("model", "image_size", "tokens", "params"),
@@ -30,20 +30,33 @@ COUNTS_COLUMNS = (
 MEMORY_COLUMNS = ("model", "image_size", "batch_size", "mode", "attention", "peak_memory", "parameter_memory")
 
 
-def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_sizes: Sequence[int], out: Path) -> None:
-    """Count every model at every image size [px] it allows; counts.csv and memory.csv into the folder `out`.
+def count_models(
+    model_ids: Sequence[str],
+    image_sizes: Sequence[Size],
+    batch_sizes: Sequence[int],
+    out: Path,
+    printed: bool = False,
+) -> None:
+    """Count every model at every image size it allows; counts.csv and memory.csv into the folder `out`.
 
-    Memory is counted at `batch_sizes`, and for counts.csv at batch 1. The training step of a ResNet on one image whose
-    last grid is 1 x 1 is left empty: batch norm has no variance of one value.
+    With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
+    those that a paper prints as well. Peak memory is counted at batch 1 everywhere, at `batch_sizes` at the native
+    size; training steps of classifiers only. That of a ResNet on one image whose last grid is 1 x 1 is left empty:
+    batch norm has no variance of one value.
     UserError if an image size fits none of the models; GateError if the counts of a cell disagree.
     """
     started = now()
     variants = [papers.variant(model_id) for model_id in model_ids]
-    for size in image_sizes:
+    for size in () if printed else image_sizes:
         if not any(variant.allows(size) for variant in variants):
             allowed = ", ".join(f"{v.id} multiples of {v.image_sizes_by} px" for v in variants)
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
-    cells = [(variant, size) for variant in variants for size in image_sizes if variant.allows(size)]
+    cells = [
+        (variant, size)
+        for variant in variants
+        for size in (_sizes(variant, image_sizes) if printed else image_sizes)
+        if variant.allows(size)
+    ]
     counts, memory = [], []
     for variant, size in tqdm(cells, desc="counting", unit="cell"):
         row, peaks = count_cell(variant, size, batch_sizes)
@@ -61,6 +74,10 @@ def count_models(model_ids: Sequence[str], image_sizes: Sequence[int], batch_siz
         )
 
 
+def _sizes(variant: Variant, sweep: Sequence[Size]) -> list[Size]:
+    return sorted({*(sweep if variant.sweep else ()), *papers.printed_sizes(variant.id)}, key=sides)
+
+
 INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"}
 
 
@@ -73,33 +90,37 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def skeleton(variant: Variant, image_size: int) -> nn.Module:
+def skeleton(variant: Variant, image_size: Size) -> nn.Module:
     """A model of `variant` on `meta`: shapes, no weights."""
     with torch.device("meta"), _Uninitialised():
         return build_variant(variant, image_size)
 
 
 def count_cell(
-    variant: Variant, image_size: int, batch_sizes: Sequence[int] = ()
+    variant: Variant, image_size: Size, batch_sizes: Sequence[int] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The row of counts of one model at one image size, and its rows of memory: batch 1 and `batch_sizes`."""
+    """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size."""
+    batch_sizes = batch_sizes if image_size == variant.image_size else ()
     model = skeleton(variant, image_size)
     counts = count(model, variant, image_size)
-    trainable_from = 2 if variant.family == "resnet" and counts.formula.stages[-1] == "1x1" else 1
+    formula = counts.formula
+    modes = MODES if variant.task == "classification" else MODES[:1]
+    single_value = variant.family == "resnet" and max(sides(image_size)) <= variant.image_sizes_by
     peaks = {(1, "infer", "math"): counts.peak_memory}
     for attention in POLICIES:
         set_attention(model, attention)
-        for batch, mode in itertools.product(sorted({1, *batch_sizes}), MODES):
-            if (batch, mode, attention) not in peaks and (mode == "infer" or batch >= trainable_from):
+        for batch, mode in itertools.product(sorted({1, *batch_sizes}), modes):
+            trainable = batch > 1 or not single_value
+            if (batch, mode, attention) not in peaks and (mode == "infer" or trainable):
                 peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
     cell = {"model": variant.id, "image_size": image_size}
     row = {
         **cell,
-        "tokens": counts.formula.tokens,
+        "tokens": formula.tokens if formula else None,
         "params": sum(p.numel() for p in model.parameters()),
         "macs_fvcore": counts.fvcore,
         "macs_dispatch": counts.dispatch,
-        "macs_formula": counts.formula.macs,
+        "macs_formula": formula.macs if formula else None,
         "macs": counts.dispatch,
         "flops": 2 * counts.dispatch,
         **{
@@ -108,8 +129,8 @@ def count_cell(
             for attention in POLICIES
         },
         "gate": counts.gate,
-        "macs_attention": counts.formula.macs_attention,
-        "stages": "; ".join(counts.formula.stages),
+        "macs_attention": formula.macs_attention if formula else None,
+        "stages": "; ".join(formula.stages) if formula else "",
     }
     weights = sum(p.nbytes for p in model.parameters())
     memory = [

@@ -16,18 +16,20 @@ from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from replication import papers
-from replication.records import UserError, Variant, nearest
+from replication.records import Size, UserError, Variant, nearest
 
 
-def build(model_id: str, image_size: int | None = None, num_classes: int = 1000, **overrides: Any) -> nn.Module:
+def build(model_id: str, image_size: Size | None = None, num_classes: int | None = None, **overrides: Any) -> nn.Module:
     """The variant called `model_id` in the cards; the rest as in `build_variant`. UserError names the nearest id."""
     return build_variant(papers.variant(model_id), image_size, num_classes, **overrides)
 
 
 def build_variant(
-    variant: Variant, image_size: int | None = None, num_classes: int = 1000, **overrides: Any
+    variant: Variant, image_size: Size | None = None, num_classes: int | None = None, **overrides: Any
 ) -> nn.Module:
-    """A model with random weights for square images of `image_size` [px] (default: the variant's own).
+    """A model with random weights for images of `image_size` (default: the variant's own) and `num_classes`.
+
+    The default is the variant's own number of classes, which is 1000 unless its architecture says otherwise.
 
     `overrides` are constructor keywords that win over the card's architecture, e.g. `drop_path_rate`. Under
     `with torch.device("meta")` it takes no memory and any size is quick. Swin shrinks its window to the grid where
@@ -37,8 +39,10 @@ def build_variant(
     UserError if the image size does not fit the variant or an override is no keyword of the model.
     """
     image_size = variant.image_size if image_size is None else image_size
-    arguments = {**variant.at(image_size), "num_classes": num_classes, **overrides}
-    if variant.family != "resnet":  # convolutions take any size
+    arguments = {"num_classes": 1000, **variant.at(image_size), **overrides}
+    if num_classes is not None:
+        arguments["num_classes"] = num_classes
+    if variant.sized:
         arguments["img_size"] = image_size
     if variant.family == "hybrid":
         layers = arguments.pop("backbone_layers")

@@ -13,7 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replication.files import now, write_csv, write_manifest
-from replication.records import Card, Experiment, Lookup, Published, UserError, Variant, as_rows, nearest
+from replication.records import (
+    METRICS,
+    Card,
+    Experiment,
+    Lookup,
+    Published,
+    Size,
+    UserError,
+    Variant,
+    as_rows,
+    nearest,
+    sides,
+)
 
 
 @functools.cache
@@ -62,13 +74,26 @@ def experiment(experiment_id: str) -> Experiment:
     return experiments()[experiment_id][1]
 
 
+def printed_sizes(model_id: str) -> list[Size]:
+    """The sizes at which a paper prints a count of this model, and its native one, smallest first."""
+    model = variant(model_id)
+    printed = {
+        number.image_size
+        for card in cards().values()
+        for table in card.tables
+        for number in table.published
+        if number.model == model_id and METRICS[number.metric].kind == "count" and number.image_size
+    }
+    return sorted((size for size in {*printed, model.image_size} if model.allows(size)), key=sides)
+
+
 def transcript(card_file: str) -> str:
     """The text of the tables beside a card: `transcript(__file__)` in `vit.py` reads `vit.md`."""
     return Path(card_file).with_suffix(".md").read_text(encoding="utf-8")
 
 
-def ratio(metric: str, model: str, to: str, image_size: int | None = None) -> Callable[[Lookup], float]:
-    """The estimate of a claim: `metric` of `model` over that of `to`, both at `image_size` [px]."""
+def ratio(metric: str, model: str, to: str, image_size: Size | None = None) -> Callable[[Lookup], float]:
+    """The estimate of a claim: `metric` of `model` over that of `to`, both at `image_size`."""
     return lambda find: find(model, metric, image_size) / find(to, metric, image_size)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from replication.papers import ratio, transcript
-from replication.records import Card, Claim, Variant
+from replication.records import Card, Claim, Size, Variant
 from replication.transcript import parse_tables
 
-_AT_384 = {384: {"window_size": 12}}
+_AT_384: Mapping[Size, Mapping[str, Any]] = {384: {"window_size": 12}}
 
 
 def _swin(
@@ -19,7 +19,7 @@ def _swin(
     depths: tuple[int, ...],
     num_heads: tuple[int, ...],
     released_params: int | None = None,
-    at_size: Mapping[int, Mapping[str, Any]] | None = None,
+    at_size: Mapping[Size, Mapping[str, Any]] | None = None,
 ) -> Variant:
     return Variant(
         id=f"swin_{letter.lower()}",

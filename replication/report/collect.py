@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from replication.files import now, write_csv, write_manifest
-from replication.records import Measured, as_rows, read_records
+from replication.records import Measured, Size, as_rows, read_records, read_size
 from replication.report.rows import Run, student_interval
 
 MECHANISMS = ("global", "spatial_reduction", "windowed")
@@ -70,7 +70,7 @@ def _exact(path: Path, model: str, size: str, metric: str, value: str, interval:
     low, high = (float(bound) if bound else None for bound in interval)
     return Measured(
         model=model,
-        image_size=int(size) if size else None,
+        image_size=read_size(size) if size else None,
         dataset="",
         metric=metric,
         value=float(value),
@@ -120,7 +120,7 @@ def _scaling(path: Path) -> Iterator[Measured]:
 
 def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
     """Test results averaged over the seeds of an arm."""
-    groups: dict[tuple[str, int | None, str, str, str], list[Run]] = {}
+    groups: dict[tuple[str, Size | None, str, str, str], list[Run]] = {}
     for run in runs:
         key = (f"{run.experiment}/{run.arm}", run.image_size, run.dataset, run.metric, run.unit)
         groups.setdefault(key, []).append(run)

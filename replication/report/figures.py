@@ -103,7 +103,7 @@ def write_figures(results: Path) -> None:
     frames = Frames(
         mechanisms=_read(complexity / "mechanisms.csv"),
         scaling=_read(complexity / "scaling.csv"),
-        counts=_read(complexity / "counts.csv"),
+        counts=_squares(_read(complexity / "counts.csv")),
         epochs=_epochs(results / "training", _read(results / "training" / "runs.csv")),
         verdicts=_read(results / "verdicts.csv"),
         claims=_read(results / "claims.csv"),
@@ -129,6 +129,14 @@ def rendered(figure: Figure, frames: Frames) -> dict[str, bytes]:
 
 def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def _squares(counts: pd.DataFrame) -> pd.DataFrame:
+    """The counts of square images, whose size is a number: curves are drawn over it."""
+    if counts.empty:
+        return counts
+    counts = counts[~counts["image_size"].astype(str).str.contains("x")]
+    return counts.astype({"image_size": int})
 
 
 def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:

@@ -38,10 +38,12 @@ from replication.records import (
     Measured,
     MissingError,
     Published,
+    Size,
     Variant,
     Verdict,
     as_rows,
     read_records,
+    sides,
 )
 from replication.report.rows import ClaimResult, Run, student_interval
 
@@ -126,7 +128,7 @@ def _cell(
     )
 
 
-def _size(cell: Published, variant: Variant) -> int:
+def _size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
@@ -214,11 +216,11 @@ def _known(cell: Published, variant: Variant, discrepancies: Sequence[str]) -> l
     return [s for s in named if value.search(s) and word in s.lower()][:1]
 
 
-def count_command(models: Iterable[str], sizes: Iterable[int]) -> str:
+def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
     """The command that counts these models at these image sizes by hand."""
     return (
         f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
-        f" --image-sizes {' '.join(map(str, sorted(set(sizes))))} --out results/by_hand"
+        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
     )
 
 
@@ -312,9 +314,9 @@ def lookup(measured: Iterable[Measured], variants: Mapping[str, Variant], bound:
     """
     rows = {(m.model, m.metric, m.dataset, m.image_size): m for m in measured}
 
-    def find(model: str, metric: str, image_size: int | None = None, dataset: str = "") -> float:
+    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
         if image_size is not None:
-            sizes: list[int | None] = [image_size]
+            sizes: list[Size | None] = [image_size]
         elif model in variants:
             sizes = [variants[model].image_size, None]
         else:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from scipy import stats
 
+from replication.records import Size
+
 
 @dataclass(frozen=True)
 class Run:
@@ -18,7 +20,7 @@ class Run:
     arm: str
     seed: int
     dataset: str
-    image_size: int | None
+    image_size: Size | None
     metric: str
     value: float
     unit: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from replication import papers
 from replication.complexity import count_models, merge, write_mechanisms, write_scaling
 from replication.complexity.scaling import COLUMNS
 from replication.complexity.sweep import COUNTS_COLUMNS, MEMORY_COLUMNS
@@ -39,14 +40,13 @@ def test_one_row_a_cell_and_sizes_that_do_not_fit_are_left_out(counted: Path) ->
     assert (first["tokens"], first["stages"], first["params"]) == ("197", "14x14+1", "5717416")  # timm's own count
 
 
-def test_memory_at_every_size_and_batch(counted: Path) -> None:
+def test_memory_at_every_size_and_at_every_batch_at_the_native_one(counted: Path) -> None:
     rows = read(counted / "memory.csv")
     assert tuple(rows[0]) == MEMORY_COLUMNS
     assert {(row["model"], row["image_size"], row["batch_size"]) for row in rows} == {
         ("vit_ti16", "224", "1"),
         ("vit_ti16", "224", "64"),
         ("vit_ti16", "240", "1"),
-        ("vit_ti16", "240", "64"),
         ("pvt_tiny", "224", "1"),
         ("pvt_tiny", "224", "64"),
     }
@@ -72,6 +72,16 @@ def test_a_size_that_fits_no_model_says_why_and_writes_nothing(tmp_path: Path) -
     with pytest.raises(UserError, match="did you mean 'vit_ti16'"):
         count_models(["vit_t16"], [224], [1], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_printed_adds_the_native_size_and_keeps_the_sweep_to_the_models_that_have_one(tmp_path: Path) -> None:
+    count_models(["deit_ti", "detr_r50"], [64], [1], tmp_path, printed=True)
+    cells = [(row["model"], row["image_size"]) for row in read(tmp_path / "counts.csv")]
+    assert ("deit_ti", "64") in cells
+    assert ("deit_ti", "224") in cells
+    assert [size for model, size in cells if model == "detr_r50"] == [
+        str(size) for size in papers.printed_sizes("detr_r50")
+    ]
 
 
 def test_batch_norm_of_one_value_leaves_training_empty(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_slug_is_snake_case() -> None:
         (small("- column ap: ap_box [%] datset=coco"), "unknown condition in paper t 'datset'; did you mean 'dataset'"),
         (small("- column ap: ap_box [%] coco"), "cannot read 'coco'; expected KEY=VALUE"),
         (small('- column ap: ap_box [%] hardware="V100'), "expected KEY=VALUE"),
-        (small("- column ap: ap_box [%] image_size=big"), "image_size=big is not a number of pixels"),
+        (small("- column ap: ap_box [%] image_size=big"), "'big' is no image size"),
         (small("- column app: ap_box [%]"), "unknown column in paper t 'app'; did you mean 'ap'"),
         (small(row="Net | high"), "row 'Net', column 'ap': 'high' is not a number"),
         (small(row="Net | 1,024"), "'1,024' is not a number"),

@@ -11,12 +11,12 @@ rule complexity_count:
         "../envs/replication.yaml"
     params:
         models=lambda wildcards: PLAN.models[wildcards.paper],
-        image_sizes=lambda wildcards: PLAN.image_sizes(wildcards.paper),
+        image_sizes=PLAN.sweep,
         batch_sizes=PLAN.batch_sizes,
         out=subpath(output.counts, parent=True),
         digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
     shell:
-        "python -m replication complexity count --models {params.models} --image-sizes {params.image_sizes}"
+        "python -m replication complexity count --models {params.models} --image-sizes {params.image_sizes} --printed"
         " --batch-sizes {params.batch_sizes} --out {params.out} 2> {log}"
 
 

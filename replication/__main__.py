@@ -53,6 +53,12 @@ def _complexity_scaling(args: argparse.Namespace) -> None:
     write_scaling(args.counts, args.mechanisms, args.out)
 
 
+def _complexity_crossings(args: argparse.Namespace) -> None:
+    from replication.complexity import write_crossings
+
+    write_crossings(args.counts, args.out)
+
+
 def _training(args: argparse.Namespace) -> None:
     from replication.training import run
 
@@ -166,6 +172,10 @@ def parser() -> argparse.ArgumentParser:
     sub = command("scaling", _complexity_scaling, "fit how cost grows with tokens", steps)
     sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
     sub.add_argument("--mechanisms", type=Path, required=True, help="mechanisms.csv")
+    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+
+    sub = command("crossings", _complexity_crossings, "find where the cost curves of small models cross", steps)
+    sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
     sub = command(

@@ -351,6 +351,8 @@ class Card:
     tables: tuple[Table, ...]
     claims: tuple[Claim, ...] = ()
     experiments: tuple[Experiment, ...] = ()
+    headline: str = ""  # its table of ImageNet-1k accuracies
+    compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
     discrepancies: tuple[str, ...] = ()  # where the paper contradicts itself, its code or its quotations
 
 

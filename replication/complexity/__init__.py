@@ -1,7 +1,8 @@
 """What a model costs, exactly and from shapes alone: parameters, multiply-adds, peak memory, and how they grow."""
 
+from replication.complexity.crossings import write_crossings
 from replication.complexity.mechanisms import write_mechanisms
 from replication.complexity.scaling import write_scaling
 from replication.complexity.sweep import count_models, merge
 
-__all__ = ["count_models", "merge", "write_mechanisms", "write_scaling"]
+__all__ = ["count_models", "merge", "write_crossings", "write_mechanisms", "write_scaling"]

@@ -62,6 +62,11 @@ def variant(model_id: str) -> Variant:
     return variants()[model_id]
 
 
+def compared() -> list[str]:
+    """The models that stand for their papers in comparisons over families."""
+    return [model_id for card in cards().values() for model_id in card.compared]
+
+
 def experiments() -> dict[str, tuple[str, Experiment]]:
     """Every experiment by id, with the key of its paper."""
     return {e.id: (key, e) for key, card in cards().items() for e in card.experiments}

@@ -53,7 +53,7 @@ VARIANTS = (
     _pvt("Small", (3, 4, 6, 3), 24485864),
     _pvt("Medium", (3, 4, 18, 3), 44208104),
     _pvt("Large", (3, 8, 27, 3), 61369320),
-    Variant("resnet50", "ResNet50", "resnet", "timm/resnet50", {"layers": (3, 4, 6, 3)}),
+    Variant("resnet50", "ResNet50", "resnet", "timm/resnet50", {"layers": (3, 4, 6, 3)}, sized=False),
     _vit_small(16),
     _vit_small(32),
 )

@@ -14,13 +14,14 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.files import now, write_bytes, write_manifest
-from replication.report import draw_complexity, draw_outcomes
+from replication.report import draw_complexity, draw_families, draw_outcomes
 
 
 @dataclass(frozen=True)
 class Frames:
     """The tables that figures are drawn from; a table that does not exist is empty."""
 
+    published: pd.DataFrame
     mechanisms: pd.DataFrame
     scaling: pd.DataFrame
     counts: pd.DataFrame
@@ -71,6 +72,20 @@ FIGURES: dict[str, Figure] = {
         "windows, Swin pads them and its curve steps; the fit leaves such sizes out.",
         lambda r: draw_complexity.models_macs(r.counts, r.scaling),
     ),
+    "accuracy_cost": Figure(
+        "Accuracy against cost, all families",
+        "Top-1 accuracy on ImageNet-1k as each paper prints it for its own models, against multiply-adds and "
+        "parameters as we count them. Filled: 224 px; hollow: larger images. ViT's models are pre-trained on more data "
+        "than the others', and recipes differ: the figure compares what is printed, not architectures.",
+        lambda r: draw_families.accuracy_cost(r.published, r.counts, papers.cards()),
+    ),
+    "growth": Figure(
+        "How cost grows with the image, all families",
+        "Multiply-adds and peak memory (batch 1; fused attention at inference, unfused in a training step) of one "
+        "small model of each family against the side of a square image, all axes logarithmic. Steps are windows that "
+        "the image does not fill. Where two curves cross is in `complexity/crossings.csv`.",
+        lambda r: draw_families.growth(r.counts, papers.cards()),
+    ),
     "pvt_figure6": Figure(
         "Figure 6 of the PVT paper, recomputed",
         "What the paper calls GFLOPs (multiply-adds) against the side of a square input, axes as in the paper.",
@@ -101,6 +116,7 @@ def write_figures(results: Path) -> None:
     started = now()
     complexity, folder = results / "complexity", results / "figures"
     frames = Frames(
+        published=_read(results / "published.csv"),
         mechanisms=_read(complexity / "mechanisms.csv"),
         scaling=_read(complexity / "scaling.csv"),
         counts=_squares(_read(complexity / "counts.csv")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,8 @@ def write_page(results: Path) -> None:
         papers=[
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
+        crossings=_rows(results / "complexity" / "crossings.csv"),
+        labels={variant.id: variant.label for variant in papers.variants().values()},
         marks=MARKS,
         legend=LEGEND,
         units_note=UNITS_NOTE,
@@ -70,6 +73,11 @@ def number(value: float | None) -> str:
 def _counts(outcomes: Iterable[str], order: Iterable[str]) -> dict[str, int]:
     counts = Counter(outcomes)
     return {outcome: counts[outcome] for outcome in order}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _inlined(image: Path) -> str:

@@ -72,6 +72,8 @@ def card() -> Card:
             Claim("better", "Section 3", "B beats A.", contrast=Contrast("exp", "b", "a", "top1"), low=0.5, unit="%"),
             Claim("unmeasured", "Section 4", "It is fast.", reason="needs a GPU"),
         ),
+        headline="table1",
+        compared=("toy_s",),
         discrepancies=("The stage-2 depth of Toy_S: Table 1 prints 3, the code uses 4.",),
     )
 
@@ -134,6 +136,8 @@ def write_complexity(folder: Path) -> None:
             "macs": round(factor * (size**2 * 7e4 + size**4 * (0.02 if "vit" in model else 0.001))),
             "macs_attention": 10**8,
             "peak_memory_infer_math": 10**7,
+            "peak_memory_infer_fused": 10**6,
+            "peak_memory_train_math": 10**8,
         }
         for model, factor in models.items()
         for size in (224, 384, 512, 1024)
@@ -182,6 +186,15 @@ def write_complexity(folder: Path) -> None:
         dict(zip(MEMORY, ["toy_s", 224, batch, "train", "math", 1000 * batch, 10], strict=True)) for batch in (1, 8)
     ]
     write_csv(folder / "memory.csv", memory, MEMORY)
+    crossing = {
+        "metric": "macs",
+        "cheaper_below": "toy_s",
+        "cheaper_above": "toy_s",
+        "image_size": 300,
+        "from_size": 224,
+        "to_size": 384,
+    }
+    write_csv(folder / "crossings.csv", [crossing], list(crossing))
 
 
 @pytest.fixture

@@ -69,3 +69,18 @@ rule complexity_scaling:
     shell:
         "python -m replication complexity scaling --counts {input.counts} --mechanisms {input.mechanisms}"
         " --out {output} 2> {log}"
+
+
+rule complexity_crossings:
+    """Which model is cheaper at which image size."""
+    input:
+        sources("complexity"),
+        counts=rules.complexity_merge.output.counts,
+    output:
+        f"{RESULTS}/complexity/crossings.csv",
+    log:
+        f"{RESULTS}/logs/complexity_crossings.log",
+    conda:
+        "../envs/replication.yaml"
+    shell:
+        "python -m replication complexity crossings --counts {input.counts} --out {output} 2> {log}"

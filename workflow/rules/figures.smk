@@ -4,6 +4,7 @@ rule figures:
         sources(
             "report/figures",
             "report/draw_complexity",
+            "report/draw_families",
             "report/draw_outcomes",
             "report/rows",
         ),

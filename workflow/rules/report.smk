@@ -5,6 +5,7 @@ rule report:
         rules.judge.output,
         rules.tables.output,
         rules.figures.output,
+        rules.complexity_crossings.output,
     output:
         f"{RESULTS}/report/index.html",
     log:

@@ -1,0 +1,66 @@
+"""Which model is cheaper at which image size: where the cost curves of the papers' small models cross.
+
+The models are those that the cards name as `compared`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from replication import papers
+from replication.complexity.memory import MODES
+from replication.files import now, write_csv, write_manifest
+from replication.models.attention import POLICIES
+
+METRICS = ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES))
+COLUMNS = ("metric", "cheaper_below", "cheaper_above", "image_size", "from_size", "to_size")
+
+
+def write_crossings(counts_csv: Path, out: Path) -> None:
+    """Every crossing of two of the compared models' curves, for each metric, as one CSV."""
+    started = now()
+    counts = pd.read_csv(counts_csv, dtype={"image_size": str})
+    models = papers.compared()
+    write_csv(out, list(crossings(counts, models)), COLUMNS)
+    write_manifest(out.with_suffix(".json"), started, inputs=[str(counts_csv)], compared=models)
+
+
+def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a crossing: which of two models is cheaper below `image_size` [px], and which above.
+
+    Between the two neighbouring sizes that were counted (`from_size`, `to_size`) the curves are taken as straight on
+    logarithmic axes, so `image_size` is an interpolation. A tie at a counted size is no crossing by itself.
+    """
+    rows = counts[counts["model"].isin(models) & ~counts["image_size"].str.contains("x")]
+    rows = rows.astype({"image_size": int}).sort_values("image_size")
+    for metric in METRICS:
+        curves = rows.pivot(index="image_size", columns="model", values=metric)
+        present = [model for model in models if model in curves]
+        for first, second in itertools.combinations(present, 2):
+            both = curves[[first, second]].dropna()
+            excess = [math.log(a / b) for a, b in both.itertuples(index=False)]
+            for low, high, size in sign_changes([int(px) for px in both.index], excess):
+                dearer_above = excess[list(both.index).index(high)] > 0
+                below, above = (first, second) if dearer_above else (second, first)
+                yield {
+                    "metric": metric,
+                    "cheaper_below": below,
+                    "cheaper_above": above,
+                    "image_size": round(size),
+                    "from_size": low,
+                    "to_size": high,
+                }
+
+
+def sign_changes(sizes: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, int, float]]:
+    """Neighbouring sizes between which `values` change sign, and where, straight over the logarithm of the size."""
+    known = [(size, value) for size, value in zip(sizes, values, strict=True) if value]
+    for (low, a), (high, b) in itertools.pairwise(known):
+        if a * b < 0:
+            yield low, high, low * (high / low) ** (a / (a - b))

@@ -1,0 +1,38 @@
+"""The figures over all families show every paper's own models, at the size that is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from replication.records import Card, Variant
+from replication.report.draw_families import headline, styles
+
+
+def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv")
+    accuracy = published[published["metric"] == "top1"]
+    elsewhere = accuracy.assign(table="table2", row="elsewhere")  # not the headline
+    error = accuracy[accuracy["model"] == "toy_s"].assign(metric="top1_error", value=18.5, image_size=384)
+    rows = pd.concat([published, elsewhere, error])
+    found = headline(rows, {"toy": toy_papers})
+    assert [(row.family, row.model, row.image_size, row.top1) for row in found.itertuples()] == [
+        ("toy", "toy_s", 224, 79.8),
+        ("toy", "toy_s", 384, 81.5),
+    ]
+
+
+def test_every_family_with_accuracies_has_a_style_of_its_own(card: Card) -> None:
+    many = {str(index): card for index in range(9)} | {"baselines": dataclasses.replace(card, headline="")}
+    assert len(set(styles(many).values())) == 10
+
+
+def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv").replace({"model": {"Other*": "resnet18"}})
+    baselines = dataclasses.replace(
+        toy_papers, headline="", variants=(Variant("resnet18", "ResNet18", "cnn", "timm/resnet18", {}),)
+    )
+    found = headline(published, {"toy": toy_papers, "baselines": baselines})
+    assert list(found["family"]) == ["toy", "baselines"]

@@ -57,6 +57,10 @@ METRICS: dict[str, Metric] = {
     **_metrics(
         "architecture",
         depth="blocks (of a stage)",
+        inner_dim="width of a word (TNT)",
+        num_heads_inner="attention heads among the words of a sentence (TNT)",
+        num_heads_outer="attention heads among sentences (TNT)",
+        inner_mlp_ratio="hidden width of the words' MLP over their width (TNT)",
         embed_dim="token width (of a stage)",
         mlp_dim="hidden width of the MLP",
         mlp_ratio="hidden width of the MLP over the token width",
@@ -71,6 +75,7 @@ METRICS: dict[str, Metric] = {
         top1="top-1 accuracy",
         top1_zero_shot="top-1 accuracy at a new image size before any training there",
         top1_std="standard deviation of top-1 over fine-tuning runs",
+        top1_change="change of top-1 accuracy against another row",
         top1_error="top-1 error",
         top5="top-5 accuracy",
         few_shot="linear few-shot accuracy",
@@ -83,9 +88,24 @@ METRICS: dict[str, Metric] = {
         ap_box_small="box average precision of small objects",
         ap_box_medium="box average precision of medium objects",
         ap_box_large="box average precision of large objects",
+        ap_box_change="change of a box average precision against another row",
+        ar_box_1="box average recall with 1 detection an image",
+        ar_box_10="box average recall with 10 detections an image",
+        ar_box_100="box average recall with 100 detections an image",
+        ar_box_small="box average recall of small objects",
+        ar_box_medium="box average recall of medium objects",
+        ar_box_large="box average recall of large objects",
         ap_mask="mask average precision",
         ap_mask_50="mask average precision at an overlap of 0.5",
         ap_mask_75="mask average precision at an overlap of 0.75",
+        pq="panoptic quality",
+        sq="segmentation quality",
+        rq="recognition quality",
+        **{
+            f"{short}_{part}": f"{name} quality of {what}"
+            for short, name in (("pq", "panoptic"), ("sq", "segmentation"), ("rq", "recognition"))
+            for part, what in (("th", "things"), ("st", "stuff"))
+        },
         miou="mean intersection over union",
         ade20k_score="score of the ADE20K test server",
     ),

@@ -19,6 +19,7 @@ from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from replication.complexity.formulas import FAMILIES, Cost, cost
@@ -116,12 +117,23 @@ class _ConvolutionShape(TorchDispatchMode):
         return x.new_empty((int(x.shape[0]), int(weight.shape[0]), *out))
 
 
+class _Tensors(nn.Module):
+    """A model whose output is a flat tuple: tracing takes no dictionary of lists."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tree_leaves(self.model(image)))
+
+
 def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]:
     """fvcore's count, and the operators it has no rule for. The model is on `meta`: tracing costs no arithmetic."""
     model.eval()
     image = torch.empty(1, 3, *sides(image_size), device="meta")
     with torch.no_grad(), _TracedConvolution():
-        analysis = FlopCountAnalysis(model, image)
+        analysis = FlopCountAnalysis(_Tensors(model), image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.set_op_handle("aten::scaled_dot_product_attention", attention_macs)
         by_operator = analysis.by_operator()

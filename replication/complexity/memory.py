@@ -7,7 +7,8 @@ convolution, packed weights).
 
 Attention as of the papers (`math`) keeps the (B, h, N, N) matrix of weights; `fused` is PyTorch's
 `scaled_dot_product_attention` as a CPU runs it: the flash kernel, except where the gradient of an additive mask is
-wanted (Swin's relative position bias in training), which no CPU kernel but the unfused one can give.
+wanted (Swin's relative position bias in training), which no CPU kernel but the unfused one can give, and where the
+tensors have more than four dimensions (the windows of Twins), which the flash kernel does not take.
 
 The same totals come from `torch.distributed._tools.mem_tracker.MemTracker`, which sorts them by module and kind as
 well and takes about seven times as long; a test holds one against the other.
@@ -81,7 +82,7 @@ class CpuAttention(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention:
             mask = kwargs.get("attn_mask")
-            if mask is None or not mask.requires_grad:
+            if args[0].dim() == 4 and (mask is None or not mask.requires_grad):
                 flash = aten._scaled_dot_product_flash_attention_for_cpu.default
                 return flash(*args[:3], attn_mask=mask, scale=kwargs.get("scale"))[0]
         return func(*args, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replication.papers import ratio, transcript
+from replication.papers import baselines, ratio, transcript
 from replication.records import Card, Claim, Variant
 from replication.transcript import parse_tables
 
@@ -40,6 +40,7 @@ VARIANTS = (
 
 # What the tables call these models, and those of other cards.
 LABELS = {
+    **baselines.LABELS,
     **{variant.label: variant.id for variant in VARIANTS},
     "DeiT-B 384": "deit_b",
     "DeiT-B distilled 384": "deit_b_distilled",
@@ -52,7 +53,6 @@ LABELS = {
     "ViT-B/32": "vit_b32",
     "ViT-L/16": "vit_l16",
     "ViT-L/32": "vit_l32",
-    "ResNet-50": "resnet50",
     # the authors' repository
     "DeiT-tiny": "deit_ti",
     "DeiT-small": "deit_s",
@@ -62,6 +62,8 @@ LABELS = {
     "DeiT-base distilled": "deit_b_distilled",
     "DeiT-base 384": "deit_b",
     "DeiT-base distilled 384 (1000 epochs)": "deit_b_distilled",
+    # the EfficientNet paper
+    **{f"B{i}": f"efficientnet_b{i}" for i in range(8)},
     # timm
     "deit_tiny_patch16_224.fb_in1k": "deit_ti",
     "deit_small_patch16_224.fb_in1k": "deit_s",
@@ -220,7 +222,21 @@ CLAIMS: tuple[Claim, ...] = (
 DISCREPANCIES = (
     "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
     "digit: DeiT-Ti 1.26, DeiT-S 4.61, DeiT-B 17.58 and 55.54 (384 px), DeiT-Ti distilled 1.27, DeiT-S distilled "
-    "4.63, DeiT-B distilled 17.68 and 55.65 (384 px), ResNet50 4.11. Without norms they are up to 0.7 % less.",
+    "4.63, DeiT-B distilled 17.68 and 55.65 (384 px). Without norms they are up to 0.7 % less.",
+    "timm's benchmark of the convolutional networks counts batch norms (fvcore: two operations an element), which "
+    "reproduces it to the digit: ResNet50 4.11, ResNet101 7.83, ResNet152 11.56, RegNetY-12GF 12.14, RegNetY-16GF "
+    "15.96, EfficientNet-B3 1.87, EfficientNet-B4 4.49, EfficientNet-B5 10.46, EfficientNet-B6 19.4, EfficientNet-B7 "
+    "38.33. Without norms they are up to 2.3 % less.",
+    "Swin's Table 1 prints 16.0 GFLOPs for RegNetY-16GF: 15.91 counted, and with batch norms 15.96, which rounds to "
+    "it.",
+    "The EfficientNet paper prints 4.2 GFLOPs for EfficientNet-B4, 9.9 for EfficientNet-B5 and 37 for EfficientNet-B7, "
+    "which Swin (4.2, 9.9, 37.0) and TNT (4.2) quote; counted they are 4.39, 10.27 and 37.75, as in torchvision (4.4, "
+    "10.3, 37.7). No cause found: squeeze-and-excitation is 0.1 % of them, and another image size would explain 4.2 "
+    "(368 px: 4.18) but not 9.9 (448 px: 9.40, 452 px: 10.24).",
+    "TNT's Table 4 prints the whole millions of the EfficientNet paper with a zero behind: 12.0 for EfficientNet-B3 "
+    "and 19.0 for EfficientNet-B4, which have 12.23M and 19.34M parameters.",
+    "The EfficientNet paper prints 9.2M parameters for EfficientNet-B2, which has 9.11M. No cause found: with the "
+    "running statistics of batch norm they are 9.18M, but B1, printed as 7.8, has 7.79M without and 7.86M with them.",
     "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
     "224 px and 304.7M at 384 px. The 190.7 GFLOPs of ViT-L/16 in Swin's Table 1 leave out the class token; with "
     "it they are 191.07.",

@@ -1,10 +1,10 @@
-"""PVT (Wang et al., ICCV 2021), and the baselines of its Figure 6. Tables in `pvt.md`."""
+"""PVT (Wang et al., ICCV 2021), and the ViTs of its Figure 6. Tables in `pvt.md`."""
 
 from __future__ import annotations
 
 import functools
 
-from replication.papers import ratio, transcript
+from replication.papers import baselines, ratio, transcript
 from replication.records import Card, Claim, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -53,27 +53,28 @@ VARIANTS = (
     _pvt("Small", (3, 4, 6, 3), 24485864),
     _pvt("Medium", (3, 4, 18, 3), 44208104),
     _pvt("Large", (3, 8, 27, 3), 61369320),
-    Variant("resnet50", "ResNet50", "resnet", "timm/resnet50", {"layers": (3, 4, 6, 3)}, sized=False),
     _vit_small(16),
     _vit_small(32),
 )
 
 # What the tables call these models, and those of other cards; * marks another training, not another model.
 LABELS = {
+    **baselines.LABELS,
+    **{f"{label}*": model_id for label, model_id in baselines.LABELS.items()},
     **{variant.label: variant.id for variant in VARIANTS},
     "PVT-Large*": "pvt_large",
     "Deeper PVT-Small": "pvt_medium",
-    "ResNet50*": "resnet50",
     "DeiT-Tiny/16": "deit_ti",
     "DeiT-Small/16": "deit_s",
     "DeiT-Base/16": "deit_b",
     "ViT-Base/16": "vit_b16",
+    "TNT-S": "tnt_s",
+    "TNT-B": "tnt_b",
     # Figures 2 and 5
     "PVT-T": "pvt_tiny",
     "PVT-S": "pvt_small",
     "PVT-M": "pvt_medium",
     "PVT-L": "pvt_large",
-    "R50": "resnet50",
     "ViT-S/32": "vit_small_32",
 }
 
@@ -271,6 +272,15 @@ DISCREPANCIES = (
     "Figure 6 orders the growth of GFLOPs ViT-Small/16 > ViT-Small/32 > PVT-Small > ResNet50; counted, ViT-Small/32 "
     "grows less than PVT-Small and is below it at every size up to 1280 px. ViT-Small is taken to be timm's of that "
     "time (width 768, depth 8), whose /16 has the 48.8M parameters and 9.9 GFLOPs of Table 2.",
+    "Table 2 counts norms (two operations an element), activations and pooling (one) of the convolutional networks: so "
+    "counted ResNet18, ResNet50, ResNeXt50-32x4d, ResNet101, ResNeXt101-32x4d and ResNeXt101-64x4d have 1.82, 4.12, "
+    "4.27, 7.85, 8.03 and 15.55 GFLOPs (printed 1.8, 4.1, 4.3, 7.9, 8.0 and 15.6), without them 1.81, 4.09, 4.23, "
+    "7.80, 7.97 and 15.46.",
+    "Table 2 prints 44.7M parameters for ResNet101, which has 44.55M. No cause found: with the running statistics of "
+    "batch norm they are 44.65M, which rounds to it, but ResNeXt101-64x4d, printed as 83.5, has 83.46M without and "
+    "83.66M with them.",
+    "Table 2 prints 66.0M parameters for TNT-B: the 65.6M of its paper in whole millions with a zero behind, as for "
+    "the T2T-ViTs. The model has 65.43M.",
     "Stage-2 depth of PVT-Small and PVT-Medium: Table 1 of the paper text prints x3, the released code uses 4 "
     "([3,4,6,3], [3,4,18,3]). Counting the parameters settles it: [3,4,6,3] gives 24.49M and [3,4,18,3] 44.21M = "
     "Table 2 (24.5/44.2); x3 would give 23.89M / 43.62M. The models here have the code's depths.",

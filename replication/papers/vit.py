@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from replication.papers import ratio, transcript
+from replication.papers import baselines, ratio, transcript
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -17,6 +17,7 @@ def _vit(
     stride: int,
     released_params: int | None = None,
     backbone_layers: tuple[int, ...] = (),
+    sweep: bool = True,
 ) -> Variant:
     """A ViT on patches of `stride` pixels or, with `backbone_layers`, on the feature map of a ResNet50 (BiT).
 
@@ -39,13 +40,14 @@ def _vit(
             **hybrid,
         },
         image_sizes_by=stride,
+        sweep=sweep,
         released_params=released_params,
     )
 
 
 # Table 1: width, depth, heads. Tiny and Small are not in the paper but in its authors' AugReg release.
 _TINY, _SMALL, _BASE, _LARGE, _HUGE = (192, 12, 3), (384, 12, 6), (768, 12, 12), (1024, 24, 16), (1280, 32, 16)
-_R50_16, _R50_32 = (3, 4, 9), (3, 4, 6, 3)
+_R50_16, _R50_32, _R26_32 = (3, 4, 9), (3, 4, 6, 3), (2, 2, 2, 2)
 
 # released_params: the JAX models with a 1000-class head (google-research/vision_transformer @ c6de1e5). The ResNet
 # hybrids R50+ViT-B/32 and R50+ViT-L/16 were never released: they follow the paper's rule.
@@ -61,10 +63,12 @@ VARIANTS = (
     _vit("r50_vit_b32", "R50+ViT-B/32", "vit_base_patch16_224", _BASE, 32, None, _R50_32),
     _vit("r50_vit_l16", "R50+ViT-L/16", "vit_large_patch16_224", _LARGE, 16, None, _R50_16),
     _vit("r50_vit_l32", "R50+ViT-L/32", "vit_large_patch16_224", _LARGE, 32, None, _R50_32),
+    _vit("r26_vit_b32", "R26+ViT-B/32 (AugReg)", "vit_base_patch16_224", _BASE, 32, None, _R26_32, sweep=False),
 )
 
 # What the tables call these models.
 LABELS = {
+    **baselines.LABELS,
     **{variant.label: variant.id for variant in VARIANTS},
     "ViT-Base": "vit_b16",
     "ViT-Large": "vit_l16",
@@ -91,6 +95,8 @@ LABELS = {
     # timm
     "R50+ViT-B/16 (vit_base_r50_s16)": "r50_vit_b16",
     "R50+ViT-L/32 (vit_large_r50_s32)": "r50_vit_l32",
+    "R26+ViT-B/32 (vit_base_r26_s32)": "r26_vit_b32",
+    "ViT-H/14 (no classifier head)": "vit_h14",
     "vit_base_patch16_224.augreg_in1k": "vit_b16",
     "vit_base_patch16_224.augreg_in21k_ft_in1k": "vit_b16",
     "vit_base_patch16_224.orig_in21k_ft_in1k": "vit_b16",
@@ -387,8 +393,10 @@ CLAIMS: tuple[Claim, ...] = (
 
 DISCREPANCIES = (
     "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
-    "digit: ViT-B/16 17.58 and 55.54 (384 px), ViT-L/16 191.21 (384 px), ViT-L/32 15.39, R50+ViT-B/16 21.66 and "
-    "67.43 (384 px), R50+ViT-L/32 19.58 and 57.43 (384 px). Without norms they are up to 0.9 % less.",
+    "digit: ViT-B/16 17.58 and 55.54 (384 px), ViT-L/16 191.21 (384 px), ViT-L/32 15.39, ViT-H/14 167.4, R50+ViT-B/16 "
+    "21.66 and 67.43 (384 px), R50+ViT-L/32 19.58 and 57.43 (384 px). Without norms they are up to 0.9 % less.",
+    "timm's benchmark also counts the norm that standardises the weights of a hybrid's convolutions: R26+ViT-B/32 "
+    "(AugReg) 6.81, without norms 6.71.",
     "Section 4.2 says ViT-L/16 (JFT) outperforms BiT-L on all tasks, but Table 2 has VTAB 76.28 vs 76.29 and ReaL "
     "90.54 vs 90.54.",
     "Table 5 vs Table 6 for ViT-H/14 on JFT (14 epochs): ImageNet 88.04 vs 88.08, ReaL 90.33 vs 90.36, CIFAR-100 "
@@ -409,8 +417,8 @@ DISCREPANCIES = (
     "ViT-L_16 84.47/85.05 vs 85.15; ViT-L_32 81.89/81.13 vs 80.99.",
     "Figure numbers as in v2 and ICLR (other versions differ) are Figure 11 (attention distance incl. hybrid), Figure"
     " 12 left/right (speed/memory), Figure 13 (axial attention), Figure 10 (position embeddings).",
-    "R50+ViT-B/16 and ViT-L/32: timm's benchmark gives 97.89M and 305.51M params at 224 px, which leaves out the "
-    "1000-class head; with it they are 98.66M (as the released R50+ViT-B/16) and 306.54M.",
+    "R50+ViT-B/16, ViT-L/32 and ViT-H/14: timm's benchmark gives 97.89M, 305.51M and 630.76M params at 224 px, which "
+    "leaves out the 1000-class head; with it they are 98.66M (as the released R50+ViT-B/16), 306.54M and 632.05M.",
 )
 
 CARD = Card(

@@ -73,8 +73,8 @@ def test_the_authors_window_at_384_px() -> None:
 
 def test_resnet50_has_the_printed_operations() -> None:
     """He et al. 2016, Table 1: 3.8 GMACs with the stride in the 1x1; in the 3x3 it is 4.1 (torchvision: 4.09)."""
-    macs, sides, channels = residual_network((3, 4, 6, 3), 224)
-    assert sides == [56, 28, 14, 7]
+    macs, grids, channels = residual_network((3, 4, 6, 3), 224)
+    assert grids == [(56, 56), (28, 28), (14, 14), (7, 7)]
     assert round((macs + channels * 1000) / 1e9, 2) == 4.09
 
 

@@ -9,8 +9,8 @@ from replication.records import Variant
 def cost(variant: Variant, image_size: int) -> Cost:
     """ViT, section 3.1, hybrid architecture: a ResNet whose feature map is cut into patches."""
     architecture, prefix = variant.at(image_size), prefix_tokens(variant)
-    backbone, sides, channels = residual_network(architecture["backbone_layers"], image_size)
-    side, width = sides[-1] // architecture["patch_size"], architecture["embed_dim"]
+    backbone, grids, channels = residual_network(architecture["backbone_layers"], image_size)
+    side, width = grids[-1][0] // architecture["patch_size"], architecture["embed_dim"]
     tokens = side**2 + prefix
     blocks, products = encoder(tokens, architecture)
     embedding = patches(side**2, architecture["patch_size"], channels, width)
@@ -18,6 +18,6 @@ def cost(variant: Variant, image_size: int) -> Cost:
         macs=backbone + embedding + blocks + prefix * width * CLASSES,
         macs_attention=products,
         tokens=tokens,
-        stages=(*(f"{s}x{s}" for s in sides), f"{side}x{side}+{prefix}"),
+        stages=(*(f"{height}x{width}" for height, width in grids), f"{side}x{side}+{prefix}"),
         regular=True,
     )

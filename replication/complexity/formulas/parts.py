@@ -6,11 +6,12 @@ Letters: N tokens, n keys, D width (the papers' C), R spatial reduction ratio, M
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from replication.records import Variant
+from replication.records import Size, Variant, sides
 
 CLASSES = 1000
 COLORS = 3
@@ -50,25 +51,33 @@ def encoder(tokens: int, architecture: dict[str, Any]) -> tuple[int, int]:
     return depth * block, depth * products
 
 
-def residual_network(layers: Sequence[int], image_size: int) -> tuple[int, list[int], int]:
-    """A ResNet of bottlenecks without classifier: its MACs, the grid side of every stage, its last channels.
+Grid = tuple[int, int]
+
+
+def residual_network(layers: Sequence[int], image_size: Size, dilation: bool = False) -> tuple[int, list[Grid], int]:
+    """A ResNet of bottlenecks without classifier: its MACs, the grid of every stage, its last channels.
 
     A bottleneck to C channels is 1x1 to C/4, 3x3 (with the stage's stride), 1x1 to C; the first of a stage projects
-    its input as well. Any stride 2 rounds up.
+    its input as well. Any stride 2 rounds up. With `dilation` the fourth stage keeps the grid of the third.
     """
-    side = -(-image_size // 2)
-    macs = side**2 * 7**2 * COLORS * 64
-    side, channels, sides = -(-side // 2), 64, []
+    grid = _halved(sides(image_size))
+    macs = math.prod(grid) * 7**2 * COLORS * 64
+    grid, channels, grids = _halved(grid), 64, []
     for stage, depth in enumerate(layers):
         inner, outer = 64 * 2**stage, 256 * 2**stage
-        before, side = side, side if stage == 0 else -(-side // 2)
+        before, grid = grid, grid if stage == 0 or (dilation and stage == 3) else _halved(grid)
+        positions = math.prod(grid)
         for block in range(depth):
-            macs += (before if block == 0 else side) ** 2 * channels * inner
-            macs += side**2 * (9 * inner**2 + inner * outer)
-            macs += side**2 * channels * outer if block == 0 else 0
+            macs += (math.prod(before) if block == 0 else positions) * channels * inner
+            macs += positions * (9 * inner**2 + inner * outer)
+            macs += positions * channels * outer if block == 0 else 0
             channels = outer
-        sides.append(side)
-    return macs, sides, channels
+        grids.append(grid)
+    return macs, grids, channels
+
+
+def _halved(grid: Grid) -> Grid:
+    return -(-grid[0] // 2), -(-grid[1] // 2)
 
 
 def prefix_tokens(variant: Variant) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from replication.complexity.formulas.parts import CLASSES, Cost, residual_network
-from replication.records import Variant
+from replication.records import Size, Variant
 
 
-def cost(variant: Variant, image_size: int) -> Cost:
+def cost(variant: Variant, image_size: Size) -> Cost:
     """ResNet (He et al. 2016), stride in the 3x3 convolution; `tokens` are the positions of its finest stage."""
-    backbone, sides, channels = residual_network(variant.at(image_size)["layers"], image_size)
-    return Cost(backbone + channels * CLASSES, 0, sides[0] ** 2, tuple(f"{s}x{s}" for s in sides), regular=True)
+    backbone, grids, channels = residual_network(variant.at(image_size)["layers"], image_size)
+    stages = tuple(f"{height}x{width}" for height, width in grids)
+    return Cost(backbone + channels * CLASSES, 0, math.prod(grids[0]), stages, regular=True)

@@ -1,0 +1,19 @@
+"""The closed form of CPVT."""
+
+from __future__ import annotations
+
+from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, encoder, patches
+from replication.records import Variant
+
+
+def cost(variant: Variant, image_size: int) -> Cost:
+    """DeiT's cost, and 9 N D for every positional encoding generator (CPVT, section 3.2: k^2 D N with k = 3)."""
+    architecture = variant.at(image_size)
+    side, width = image_size // architecture["patch_size"], architecture["embed_dim"]
+    prefix = 1 if architecture.get("class_token", True) else 0
+    tokens = side**2 + prefix
+    blocks, products = encoder(tokens, architecture)
+    embedding = patches(side**2, architecture["patch_size"], COLORS, width)
+    generators = len(architecture.get("peg_after", (0,))) * 9 * side**2 * width
+    stage = f"{side}x{side}" + (f"+{prefix}" if prefix else "")
+    return Cost(embedding + blocks + generators + width * CLASSES, products, tokens, (stage,), regular=True)

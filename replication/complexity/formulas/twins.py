@@ -1,0 +1,42 @@
+"""The closed form of Twins."""
+
+from __future__ import annotations
+
+from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, attention_products, mlp, patches
+from replication.records import Variant
+
+PATCHES = (4, 2, 2, 2)
+
+
+def cost(variant: Variant, image_size: int) -> Cost:
+    """Twins, section 3: globally sub-sampled attention (GSA), in SVT alternating with locally-grouped (LSA).
+
+    GSA is PVT's spatial reduction: 2 (N + n) D^2 + 2 N n D with n = N / R^2, and n (R^2 D) D for the reduction. LSA is
+    Swin's window, 4 N D^2 + 2 M^2 N D over the grid padded to whole windows, in the even blocks of a stage. Every stage
+    has a positional encoding generator, 9 N D. There is no class token.
+    """
+    a = variant.at(image_size)
+    macs = products = 0
+    side, channels, finest, stages, regular = image_size, COLORS, 0, [], True
+    for stage, (patch, width, depth) in enumerate(zip(PATCHES, a["embed_dims"], a["depths"], strict=True)):
+        side //= patch
+        tokens, reduction = side**2, a["sr_ratios"][stage]
+        window = a["wss"][stage] if "wss" in a else None
+        keys = (side // reduction) ** 2
+        macs += patches(tokens, patch, channels, width) + 9 * tokens * width
+        for block in range(depth):
+            if window and block % 2 == 0:
+                padded = (-(-side // window) * window) ** 2
+                linear, block_products = 4 * padded * width**2, attention_products(padded, window**2, width)
+                regular = regular and padded == tokens
+            else:
+                reducing = patches(keys, reduction, width, width) if reduction > 1 else 0
+                linear = 2 * (tokens + keys) * width**2 + reducing
+                block_products = attention_products(tokens, keys, width)
+            macs += linear + block_products + mlp(tokens, width, a["mlp_ratios"][stage])
+            products += block_products
+        regular = regular and side % reduction == 0
+        finest = finest or tokens
+        stages.append(f"{side}x{side}" + (f" w{window}" if window else "") + f" r{reduction}")
+        channels = width
+    return Cost(macs + channels * CLASSES, products, finest, tuple(stages), regular)

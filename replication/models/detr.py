@@ -1,0 +1,307 @@
+"""DETR: detection as set prediction (Carion et al., arXiv 2005.12872), section 3.2 and appendix A.4.
+
+A ResNet, a transformer encoder over its feature map, a decoder whose queries become one box each, and two small heads.
+Names and shapes of parameters and buffers are those of the authors' files.
+Shapes: B batch, C channels, H W grid of the feature map, N = H W tokens, Q queries, D width, h heads, L decoder layers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torchvision
+from timm.layers.config import use_fused_attn
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import FrozenBatchNorm2d
+
+from replication.records import nearest
+
+POSITIONS = ("sine", "learned")
+
+
+class SinePositions(nn.Module):
+    """Sines and cosines of the place in the unpadded image, rows in the first half of the width (appendix A.4).
+
+    Normalised to 2 pi, temperature 10000. Always in float32, as in the authors' code, whatever the model's type.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Encodings of width `dim`, half of it for each axis."""
+        super().__init__()
+        self.features = dim // 2
+
+    def forward(self, padding: torch.Tensor) -> torch.Tensor:
+        """Padding (B, H, W), True where padded, to positions (B, D, H, W)."""
+        inside = (~padding).to(torch.float32)
+        rows, columns = inside.cumsum(1), inside.cumsum(2)
+        rows = rows / (rows[:, -1:, :] + 1e-6) * (2 * math.pi)
+        columns = columns / (columns[:, :, -1:] + 1e-6) * (2 * math.pi)
+        index = torch.arange(self.features, dtype=torch.float32, device=padding.device)
+        wavelength = 10000 ** (2 * (index // 2) / self.features)
+        return torch.cat([_waves(rows, wavelength), _waves(columns, wavelength)], dim=3).permute(0, 3, 1, 2)
+
+
+def _waves(place: torch.Tensor, wavelength: torch.Tensor) -> torch.Tensor:
+    angle = place.unsqueeze(3) / wavelength
+    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=4).flatten(3)
+
+
+class LearnedPositions(nn.Module):
+    """A table for the columns and one for the rows, up to 50 each; columns in the first half of the width."""
+
+    def __init__(self, dim: int) -> None:
+        """Encodings of width `dim`, half of it for each axis."""
+        super().__init__()
+        self.row_embed = nn.Embedding(50, dim // 2)
+        self.col_embed = nn.Embedding(50, dim // 2)
+        nn.init.uniform_(self.row_embed.weight)
+        nn.init.uniform_(self.col_embed.weight)
+
+    def forward(self, padding: torch.Tensor) -> torch.Tensor:
+        """Padding (B, H, W), of which only the shape matters, to positions (B, D, H, W)."""
+        batch, height, width = padding.shape
+        columns = self.col_embed.weight[:width].expand(height, -1, -1)
+        rows = self.row_embed.weight[:height].unsqueeze(1).expand(-1, width, -1)
+        return torch.cat([columns, rows], dim=2).permute(2, 0, 1).expand(batch, -1, -1, -1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with torch's names for its weights, and keys that can be left out.
+
+    Not `nn.MultiheadAttention`, whose evaluation is one operator that no counter sees into; a test holds them equal.
+    """
+
+    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+        """Tokens of width `dim` D, divisible by `num_heads` h; `dropout` of the attention weights in training."""
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.fused_attn = use_fused_attn()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, padding: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(B, n, D), (B, N, D) and (B, N, D) to (B, n, D); `padding` (B, N) is True for keys to leave out."""
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        q, k, v = (
+            F.linear(x, weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, h, N, D/h)
+            for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
+        )
+        takes_part = None if padding is None else ~padding[:, None, None, :]
+        dropout = self.dropout if self.training else 0.0
+        if self.fused_attn:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=takes_part, dropout_p=dropout)
+        else:
+            scores = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
+            if takes_part is not None:
+                scores = scores.masked_fill(~takes_part, -math.inf)
+            x = F.dropout(scores.softmax(dim=3), dropout) @ v
+        return self.out_proj(x.transpose(1, 2).flatten(2))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and an MLP, each added and normed after; positions on queries and keys only."""
+
+    def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
+        """Tokens of width `dim`, `hidden` width of the MLP."""
+        super().__init__()
+        self.self_attn = Attention(dim, num_heads, dropout)
+        self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+        """Tokens (B, N, D) to tokens (B, N, D)."""
+        placed = x + positions
+        x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x, padding)))
+        hidden = self.dropout(F.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout(self.linear2(hidden)))
+
+
+class DecoderLayer(nn.Module):
+    """Attention among the queries, attention to the image, an MLP, each added and normed after."""
+
+    def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
+        """Tokens of width `dim`, `hidden` width of the MLP."""
+        super().__init__()
+        self.self_attn = Attention(dim, num_heads, dropout)
+        self.multihead_attn = Attention(dim, num_heads, dropout)
+        self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        queries: torch.Tensor,
+        memory: torch.Tensor,
+        positions: torch.Tensor,
+        padding: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Decoded (B, Q, D), with learned `queries` (B, Q, D), looking at `memory` (B, N, D), to (B, Q, D)."""
+        placed = x + queries
+        x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x)))
+        x = self.norm2(x + self.dropout(self.multihead_attn(x + queries, memory + positions, memory, padding)))
+        hidden = self.dropout(F.relu(self.linear1(x)))
+        return self.norm3(x + self.dropout(self.linear2(hidden)))
+
+
+class Backbone(nn.Module):
+    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5)."""
+
+    def __init__(self, name: str, dilation: bool) -> None:
+        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels."""
+        super().__init__()
+        body = torchvision.models.get_model(
+            name,
+            weights=None,
+            norm_layer=FrozenBatchNorm2d,
+            **({"replace_stride_with_dilation": [False, False, True]} if dilation else {}),
+        )
+        self.channels = body.fc.in_features
+        self.body = nn.Sequential()
+        for child, module in body.named_children():
+            if child not in ("avgpool", "fc"):
+                self.body.add_module(child, module)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
+        return self.body(x)
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers."""
+
+    def __init__(self, layers: list[EncoderLayer]) -> None:
+        """None leaves the feature map as it is."""
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+        """Tokens (B, N, D) to tokens (B, N, D)."""
+        for layer in self.layers:
+            x = layer(x, positions, padding)
+        return x
+
+
+class Decoder(nn.Module):
+    """A stack of decoder layers, and one norm after each of them."""
+
+    def __init__(self, layers: list[DecoderLayer], dim: int) -> None:
+        """Tokens of width `dim`."""
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(
+        self, queries: torch.Tensor, memory: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Queries (B, Q, D) and encoded tokens (B, N, D) to the normed outputs of every layer, (L, B, Q, D)."""
+        x, outputs = torch.zeros_like(queries), []
+        for layer in self.layers:
+            x = layer(x, queries, memory, positions, padding)
+            outputs.append(self.norm(x))
+        return torch.stack(outputs)
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder, weights drawn after Xavier (section 3.2, appendix A.4)."""
+
+    def __init__(
+        self, dim: int, num_heads: int, hidden: int, encoder_layers: int, decoder_layers: int, dropout: float
+    ) -> None:
+        """Tokens of width `dim`, `hidden` width of the MLPs."""
+        super().__init__()
+        layer = (dim, num_heads, hidden, dropout)
+        self.encoder = Encoder([EncoderLayer(*layer) for _ in range(encoder_layers)])
+        self.decoder = Decoder([DecoderLayer(*layer) for _ in range(decoder_layers)], dim)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(
+        self, x: torch.Tensor, positions: torch.Tensor, queries: torch.Tensor, padding: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Tokens and positions (B, N, D), queries (B, Q, D) to the outputs of every decoder layer, (L, B, Q, D)."""
+        return self.decoder(queries, self.encoder(x, positions, padding), positions, padding)
+
+
+class BoxHead(nn.Module):
+    """Three linear layers with ReLU between them (section 3.2, prediction feed-forward networks)."""
+
+    def __init__(self, dim: int) -> None:
+        """From width `dim` to four numbers."""
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, 4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., D) to boxes (..., 4) in 0..1: centre x, centre y, width, height."""
+        first, second, last = self.layers
+        return last(F.relu(second(F.relu(first(x))))).sigmoid()
+
+
+class Detr(nn.Module):
+    """Images and their padding to classes and boxes, one pair a query."""
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        dilation: bool = False,
+        positions: str = "sine",
+        hidden_dim: int = 256,
+        num_heads: int = 8,
+        dim_feedforward: int = 2048,
+        encoder_layers: int = 6,
+        decoder_layers: int = 6,
+        num_queries: int = 100,
+        num_classes: int = 91,
+        dropout: float = 0.1,
+    ) -> None:
+        """`num_classes` without the class "no object", which is the last of the logits.
+
+        UserError if `positions` is neither sine nor learned.
+        """
+        super().__init__()
+        if positions not in POSITIONS:
+            raise nearest(positions, POSITIONS, "kind of positions")
+        features = Backbone(backbone, dilation)
+        place = SinePositions(hidden_dim) if positions == "sine" else LearnedPositions(hidden_dim)
+        self.backbone = nn.ModuleList([features, place])
+        self.input_proj = nn.Conv2d(features.channels, hidden_dim, kernel_size=1)
+        self.transformer = Transformer(hidden_dim, num_heads, dim_feedforward, encoder_layers, decoder_layers, dropout)
+        self.query_embed = nn.Embedding(num_queries, hidden_dim)
+        self.class_embed = nn.Linear(hidden_dim, num_classes + 1)
+        self.bbox_embed = BoxHead(hidden_dim)
+
+    def forward(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> dict[str, Any]:
+        """Images (B, 3, height, width), `mask` (B, height, width) True where padded (None: nowhere), to predictions.
+
+        `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q, 4: cxcywh in 0..1) of the last decoder layer, and
+        `aux_outputs`, the same of each layer before it. The mask reaches the grid by nearest resize.
+        """
+        features, place = self.backbone
+        x = self.input_proj(features(images))  # (B, D, H, W)
+        grid = x.shape[2:]
+        if mask is None:
+            padding = torch.zeros(len(x), *grid, dtype=torch.bool, device=x.device)
+        else:
+            padding = F.interpolate(mask.unsqueeze(1).float(), size=grid).squeeze(1).bool()
+        positions = place(padding).flatten(2).transpose(1, 2)
+        decoded = self.transformer(
+            x.flatten(2).transpose(1, 2),
+            positions.to(x.dtype),
+            self.query_embed.weight.repeat(len(x), 1, 1),
+            None if mask is None else padding.flatten(1),
+        )
+        logits, boxes = self.class_embed(decoded), self.bbox_embed(decoded)
+        outputs = [{"pred_logits": a, "pred_boxes": b} for a, b in zip(logits, boxes, strict=True)]
+        return {**outputs[-1], "aux_outputs": outputs[:-1]}
+
+
+MODEL = Detr

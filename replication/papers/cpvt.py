@@ -1,0 +1,219 @@
+"""CPVT (Chu et al., ICLR 2023; arXiv 2021). Tables in `cpvt.md`. The authors released neither code nor weights."""
+
+from __future__ import annotations
+
+from replication.papers import baselines, ratio, transcript
+from replication.records import Card, Claim, Lookup, Variant
+from replication.transcript import parse_tables
+
+
+def _cpvt(
+    size: str, embed_dim: int, num_heads: int, gap: bool = False, pegs: int = 1, params: int | None = None
+) -> Variant:
+    """A positional encoding generator after the first block, or after each of the first five: the paper's "0-5"."""
+    return Variant(
+        id=f"cpvt_{size.lower()}" + ("_gap" if gap else "") + ("_0_5" if pegs > 1 else ""),
+        label=f"CPVT-{size}" + ("-GAP" if gap else "") + (" (0-5)" if pegs > 1 else ""),
+        family="cpvt",
+        factory="own/cpvt",
+        architecture={
+            "patch_size": 16,
+            "embed_dim": embed_dim,
+            "depth": 12,
+            "num_heads": num_heads,
+            "mlp_ratio": 4,
+            "peg_after": tuple(range(pegs)),
+            "class_token": not gap,
+        },
+        image_sizes_by=16,
+        sized=False,
+        released_params=params,
+    )
+
+
+# released_params: of models that follow the paper's description; no checkpoint was released to hold them against.
+VARIANTS = (
+    _cpvt("Ti", 192, 3, params=5681512),
+    _cpvt("S", 384, 6, params=21978856),
+    _cpvt("B", 768, 12, params=86424040),
+    _cpvt("Ti", 192, 3, gap=True, params=5681320),
+    _cpvt("S", 384, 6, gap=True, params=21978472),
+    _cpvt("B", 768, 12, gap=True, params=86423272),
+    _cpvt("Ti", 192, 3, pegs=5),
+    _cpvt("S", 384, 6, pegs=5),
+    _cpvt("B", 768, 12, pegs=5),
+    _cpvt("Ti", 192, 3, gap=True, pegs=5),
+    _cpvt("S", 384, 6, gap=True, pegs=5),
+)
+
+# What the tables call these models, and those of other cards; a distilled CPVT is the same network.
+LABELS = {
+    **baselines.LABELS,
+    **{variant.label: variant.id for variant in VARIANTS},
+    "CPVT-Ti distilled": "cpvt_ti",
+    "ViT-B/16": "vit_b16",
+    "ViT-L/16": "vit_l16",
+    "DeiT-tiny": "deit_ti",
+    "DeiT-small": "deit_s",
+    "DeiT-base": "deit_b",
+    "DeiT-tiny distilled": "deit_ti_distilled",
+    "PVT-tiny": "pvt_tiny",
+    "Swin-tiny": "swin_t",
+}
+
+_IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
+_SPEED = "speed is not measured yet"
+
+
+def _saved_parameters(find: Lookup) -> float:
+    """Parameters of DeiT-Ti over those of CPVT-Ti: the position table less the generator."""
+    return find("deit_ti", "params") - find("cpvt_ti", "params")
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="needs_pe",
+        where="Table 1_v3",
+        statement="Removing the position encoding drops DeiT-tiny from 72.2 to 68.2",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="rpe_inferior",
+        where="Table 1_v3",
+        statement="2D relative encoding alone reaches 70.5 (< 72.2): absolute information is needed",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="peg_saves_parameters",
+        where="Section 3.2, Table peg_cost",
+        statement=(
+            "A positional encoding generator has fewer parameters than the position table: 1,728 weights"
+            " against the table's 14 x 14 x 192, 35,904 fewer (here: DeiT-Ti less CPVT-Ti)."
+        ),
+        numbers="1728 vs 37632",
+        estimate=_saved_parameters,
+        # give or take the class token's place in the table and the biases of the convolution, 192 each
+        low=35712,
+        high=36096,
+    ),
+    Claim(
+        id="peg_matches",
+        where="table2_v3",
+        statement="One PEG matches learnable PE at 224 (72.4 vs 72.2; 79.9 vs 79.9 for small).",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="peg_costs_little",
+        where="Section 3.2",
+        statement=(
+            "A positional encoding generator adds almost nothing to the multiply-adds (here: CPVT-Ti "
+            "over DeiT-Ti at 224 px)."
+        ),
+        estimate=ratio("macs", "cpvt_ti", "deit_ti", 224),
+        # almost nothing = less than 1 %
+        low=1.0,
+        high=1.01,
+    ),
+    Claim(
+        id="peg_generalizes",
+        where="Table 2_v3",
+        statement=(
+            "Tested at 384 without fine-tuning CPVT improves (73.4 -> 74.2) while DeiT-tiny degrades "
+            "(72.2 -> 71.2); the gap (3.0) widens with resolution"
+        ),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="gap_vs_cls",
+        where="Table 5_v2",
+        statement="Global average pooling instead of the class token gains more than 1 point (Ti 74.9, S 81.5)",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="position0",
+        where="abl_peg_position",
+        statement=(
+            "PEG at position 0 beats -1 (72.4 vs 70.6); a 27x27 kernel at -1 recovers 72.5, so the "
+            "receptive field is the reason"
+        ),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="padding_is_absolute",
+        where="abl_padding",
+        statement="Zero padding supplies absolute position: without it 70.5 vs 72.4",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="not_params",
+        where="abl_what_helps",
+        statement=("The gain is positional: a frozen random PEG still gives 71.3, twelve 1x1 convolutions only 68.6"),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="distill",
+        where="Table 5_v2",
+        statement="With hard distillation CPVT-Ti reaches 75.9, +1.4 over DeiT-tiny 74.5",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="cheap",
+        where="Table 5_v2",
+        statement=(
+            "Throughput is nearly unchanged: 2500.7 vs 2536.5 (Ti), 930.5 vs 940.4 (S), 285.5 vs 292.3 (B) img/s"
+        ),
+        reason=_SPEED,
+    ),
+    Claim(
+        id="translation",
+        where="Section 3 (secondary)",
+        statement=(
+            "PEG (depthwise conv) is translation-equivariant up to its zero-padded border; with GAP the "
+            "classifier becomes (nearly) translation-invariant"
+        ),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="pyramids",
+        where="pyramid",
+        statement="PEG adds +3.1 top-1 to PVT-tiny and +1.15 to Swin-tiny",
+        reason=_IMAGENET,
+    ),
+)
+
+DISCREPANCIES = (
+    (
+        "Swin-tiny gains +1.15 from PEG here, while Twins (same authors) reports that Swin-T with PEG "
+        "instead of relative PE does not improve (81.2 vs 81.3)."
+    ),
+    "CPVT-S-GAP throughput 942.3 here vs 817 in Twins Table 1; DeiT-small 940.4 here vs 437 there.",
+    (
+        'One summary writes "removing padding drops CPVT-S 72.4 -> 70.5"; 72.4 is the CPVT-Ti number, so'
+        " the row is CPVT-Ti."
+    ),
+    (
+        "One note gives 38,952 for the separable-conv PEG and calls it four layers; 192^2 + 9*192 = "
+        "38,592 is one layer (difference 960 to the PE table)."
+    ),
+    (
+        "A walk-through quotes 2.1G total FLOPs for the tiny model, while PVT/DeiT tables give 1.3 "
+        "GFLOPs (multiply-adds) for DeiT-Ti."
+    ),
+    "CPVT-S/B are listed as 23M/88M in the picture and 22M/86M in the v3 summary.",
+)
+
+CARD = Card(
+    key="cpvt",
+    title="Conditional Positional Encodings for Vision Transformers",
+    authors="Chu, Tian, Zhang, Wang, Shen",
+    venue="ICLR",
+    year=2023,
+    arxiv="2102.10882",
+    code="https://github.com/Meituan-AutoML/CPVT",
+    variants=VARIANTS,
+    tables=parse_tables("cpvt", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    headline="table5_v2",
+    compared=("cpvt_s_gap",),
+    discrepancies=DISCREPANCIES,
+)

@@ -1,0 +1,186 @@
+"""MSG-Transformer (Fang et al., CVPR 2022; arXiv 2021). Tables in `msg.md`."""
+
+from __future__ import annotations
+
+from replication.papers import baselines, transcript
+from replication.records import Card, Claim, Lookup, Variant
+from replication.transcript import parse_tables
+
+
+def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params: int, version: str = "") -> Variant:
+    """The final architecture, or that of arXiv `v1`, which had other depths and neither overlap."""
+    return Variant(
+        id=f"msg_{size.lower()}" + (f"_{version}" if version else ""),
+        label=f"MSG-Transformer-{size}" + (f" ({version})" if version else ""),
+        family="msg",
+        factory="own/msg",
+        architecture={
+            "embed_dim": embed_dim,
+            "depths": depths,
+            "num_heads": (heads, 2 * heads, 4 * heads, 8 * heads),
+            "window_size": 7,
+            "shuffle_regions": (4, 4, 2, 1),
+            "mlp_ratio": 4,
+            "overlapping": not version,
+        },
+        image_sizes_by=224,
+        sized=False,
+        released_params=params,
+    )
+
+
+# released_params: final, the authors' checkpoints; v1, counted on their earlier code (hustvl/MSG-Transformer).
+VARIANTS = (
+    _msg("T", 64, (2, 4, 12, 4), 2, 25086116),
+    _msg("S", 96, (2, 4, 12, 4), 3, 55968514),
+    _msg("B", 96, (2, 4, 28, 4), 3, 84392770),
+    _msg("T", 96, (2, 2, 6, 2), 3, 28290166, "v1"),
+    _msg("S", 96, (2, 2, 18, 2), 3, 49608358, "v1"),
+    _msg("B", 128, (2, 2, 18, 2), 4, 87771024, "v1"),
+)
+
+# What the tables call these models, and those of other cards.
+LABELS = {
+    **baselines.LABELS,
+    **{variant.label: variant.id for variant in VARIANTS},
+    "DeiT-S": "deit_s",
+    "DeiT-B": "deit_b",
+    "ViT-B/16": "vit_b16",
+    "ViT-L/16": "vit_l16",
+    "PVT-Small": "pvt_small",
+    "PVT-Large": "pvt_large",
+    "TNT-S": "tnt_s",
+    "TNT-B": "tnt_b",
+    "Swin-T": "swin_t",
+    "Swin-S": "swin_s",
+    "Swin-B": "swin_b",
+}
+
+_IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
+_COCO = "needs training detectors on COCO on accelerators"
+_SPEED = "speed is not measured yet"
+
+
+def _messenger_share(find: Lookup) -> float:
+    """Multiply-adds of MSG-Transformer-T (v1) over those of Swin-T: its widths and depths, no messenger."""
+    return find("msg_t_v1", "macs", 224) / find("swin_t", "macs", 224)
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="faster_cpu_v1",
+        where="v1_imagenet",
+        statement=(
+            "At matched size MSG (v1) is faster than Swin on CPU: 150 vs 189 ms (T), 262 vs 346 (S), 437 vs 547 (B)"
+        ),
+        reason=_SPEED,
+    ),
+    Claim(
+        id="gpu_v1",
+        where="v1_imagenet",
+        statement=(
+            "GPU throughput slightly above Swin: 696.7 vs 692.1 (T), 401.0 vs 396.6 (S), 262.6 vs 257.6 (B) img/s"
+        ),
+        reason=_SPEED,
+    ),
+    Claim(
+        id="accuracy_v1",
+        where="v1_imagenet",
+        statement="v1 accuracy is comparable to Swin: 80.9 vs 81.3, 83.0 vs 83.0, 83.5 vs 83.3",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="final_accuracy",
+        where="final_imagenet",
+        statement="The updated architecture reaches 82.4 / 83.4 / 84.0 top-1 with 3.8 / 8.4 / 14.2 GFLOPs",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="final_vs_swin",
+        where="final_imagenet, v1_imagenet",
+        statement=(
+            "vs Swin (v1-measured speeds, paper top-1): T 82.4 vs 81.3 at 726.5 vs 692.1 img/s and 157 "
+            "vs 189 ms; S 83.4 vs 83.0 at 422.5 vs 396.6 and 272 vs 346 ms; B 84.0 vs 83.3 at 267.6 vs "
+            "257.6 and 424 vs 547 ms"
+        ),
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="coco_final",
+        where="final_coco, v1_coco",
+        statement=(
+            "Cascade Mask R-CNN box/mask AP 51.4/44.6, 52.5/45.5, 52.8/45.7 vs Swin 50.5/43.7, 51.8/44.7, 51.9/45.0"
+        ),
+        reason=_COCO,
+    ),
+    Claim(
+        id="coco_v1",
+        where="v1_coco",
+        statement="v1 matches Swin on COCO (50.3/43.6, 51.8/44.8, 51.9/45.0) at equal FPS (9.4, 7.5, 6.2)",
+        reason=_COCO,
+    ),
+    Claim(
+        id="linear_attention",
+        where="models/msg_transformer.py",
+        statement=(
+            "Attention is computed inside windows of w x w patches plus one token, so its cost is linear"
+            " in the image (here: the exponent of the multiply-adds of attention in the number of "
+            "tokens)."
+        ),
+        estimate=lambda find: find("msg_t", "slope_macs_attention"),
+        # linear, give or take the rounding of a fit
+        low=0.99,
+        high=1.01,
+    ),
+    Claim(
+        id="messengers_nearly_free",
+        where="v1_imagenet",
+        statement=(
+            "Messengers are nearly free: MSG-Transformer-T (v1) needs 4.6 GFLOPs where Swin-T, of the "
+            "same widths and depths, needs 4.5."
+        ),
+        numbers="4.6 vs 4.5",
+        estimate=_messenger_share,
+        table="v1_imagenet",
+        # nearly free = within 5 %
+        low=1.0,
+        high=1.05,
+    ),
+)
+
+DISCREPANCIES = (
+    (
+        "Two published architectures: arXiv v1 (Swin-like depths, 28/50/88M, 80.9/83.0/83.5) and the "
+        "CVPR version (2-4-12-4 / 2-4-28-4, overlapping embeddings, 25/56/84M, 82.4/83.4/84.0). The "
+        "pictures in imgs/ still show v1 numbers while the README tables show the final ones."
+    ),
+    ("Final S has MORE parameters than v1 S (56M vs 50M) and final B uses the SAME width as S (96), not 128."),
+    (
+        "FLOPs: README 8.4 for S and 14.2 for B; the repo formula gives 8.465 and 14.252 (README "
+        "truncates rather than rounds)."
+    ),
+    (
+        "The no-weight-decay list of the repo names msg_token while the parameter is called msg_tokens, "
+        "and optimizer.py compares whole names, so the MSG tokens are in fact weight-decayed."
+    ),
+    (
+        "Swin speeds re-measured by MSG (692.1 img/s) are below the Swin paper (755.2): not the same "
+        "machine or protocol."
+    ),
+)
+
+CARD = Card(
+    key="msg",
+    title="MSG-Transformer: Exchanging Local Spatial Information by Manipulating Messenger Tokens",
+    authors="Fang, Xie, Wang, Zhang, Liu, Tian",
+    venue="CVPR",
+    year=2022,
+    arxiv="2105.15168",
+    code="https://github.com/hustvl/MSG-Transformer",
+    variants=VARIANTS,
+    tables=parse_tables("msg", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    headline="final_imagenet",
+    compared=("msg_t",),
+    discrepancies=DISCREPANCIES,
+)

@@ -1,0 +1,252 @@
+"""TNT (Han et al., NeurIPS 2021). Tables in `tnt.md`."""
+
+from __future__ import annotations
+
+from replication.papers import baselines, ratio, transcript
+from replication.records import Card, Claim, Variant
+from replication.transcript import parse_tables
+
+
+def _tnt(size: str, embed_dim: int, num_heads: int, inner_dim: int, inner_heads: int, params: int | None) -> Variant:
+    return Variant(
+        id=f"tnt_{size.lower()}",
+        label=f"TNT-{size}",
+        family="tnt",
+        factory="timm/tnt_s_patch16_224",
+        architecture={
+            "patch_size": 16,
+            "embed_dim": embed_dim,
+            "inner_dim": inner_dim,
+            "depth": 12,
+            "num_heads_outer": num_heads,
+            "num_heads_inner": inner_heads,
+            "mlp_ratio": 4,
+            "qkv_bias": False,
+        },
+        image_sizes_by=16,
+        released_params=params,
+    )
+
+
+# released_params: the authors' checkpoints, less their `outer_tokens`, which no layer reads. TNT-Ti was not released.
+VARIANTS = (
+    _tnt("Ti", 192, 3, 12, 2, None),
+    _tnt("S", 384, 6, 24, 4, 23768584),
+    _tnt("B", 640, 10, 40, 4, 65428680),
+)
+
+# What the tables call these models, and those of other cards.
+LABELS = {
+    **baselines.LABELS,
+    **{variant.label: variant.id for variant in VARIANTS},
+    "DeiT-Ti": "deit_ti",
+    "DeiT-S": "deit_s",
+    "DeiT-S (authors' implementation)": "deit_s",
+    "DeiT-B": "deit_b",
+    "ViT-B/16": "vit_b16",
+    "PVT-Small": "pvt_small",
+    "PVT-Medium": "pvt_medium",
+}
+
+_IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
+_COCO = "needs training detectors on COCO on accelerators"
+_ADE20K = "needs training segmenters on ADE20K on accelerators"
+_SPEED = "speed is not measured yet"
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="tnt_s_vs_deit_s",
+        where="Table 4",
+        statement="TNT-S beats DeiT-S by 1.7 points at similar cost",
+        numbers="81.5 vs 79.8; 23.8M/5.2B vs 22.1M/4.6B",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="tnt_b_cheaper_than_deit_b",
+        where="Table 4",
+        statement="TNT-B needs fewer FLOPs than DeiT-B: 14.1 vs 17.6.",
+        numbers="14.1 vs 17.6",
+        estimate=ratio("macs", "tnt_b", "deit_b", 224),
+        table="table4",
+        # the printed ratio, 0.801, and the rounding of its digits
+        low=0.795,
+        high=0.807,
+    ),
+    Claim(
+        id="tnt_b_smaller_than_deit_b",
+        where="Table 4",
+        statement="TNT-B has fewer parameters than DeiT-B: 65.6 vs 86.4.",
+        numbers="65.6 vs 86.4",
+        estimate=ratio("params", "tnt_b", "deit_b"),
+        table="table4",
+        # the printed ratio, 0.759, give or take a hundredth
+        low=0.75,
+        high=0.77,
+    ),
+    Claim(
+        id="tnt_b_vs_deit_b",
+        where="Table 4",
+        statement="TNT-B beats DeiT-B: 82.9 vs 81.8.",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="tnt_ti_vs_deit_ti",
+        where="Table 4",
+        statement="TNT-Ti beats DeiT-Ti",
+        numbers="73.9 vs 72.2",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="vs_cnns",
+        where="Table 4",
+        statement="TNT outperforms ResNet and RegNet, but transformers stay behind EfficientNet",
+        numbers="TNT-S 81.5 vs EfficientNet-B3 81.6 at 1.8B; TNT-B 82.9 vs B4 82.9 at 4.2B",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="block_macs",
+        where="Section 2.3",
+        statement=(
+            "A TNT block costs about 1.14 times the multiply-adds of a standard transformer block (here:"
+            " all of TNT-S over all of DeiT-S, 12 blocks each)."
+        ),
+        numbers="429M vs 376M",
+        estimate=ratio("macs", "tnt_s", "deit_s", 224),
+        # 1.14, and its rounding widened to a whole hundredth each way
+        low=1.13,
+        high=1.15,
+    ),
+    Claim(
+        id="block_params",
+        where="Section 2.3",
+        statement=(
+            "A TNT block has about 1.08 times the parameters of a standard transformer block (here: all "
+            "of TNT-S over all of DeiT-S)."
+        ),
+        numbers="1.08",
+        estimate=ratio("params", "tnt_s", "deit_s"),
+        # 1.08, and its rounding widened to a whole hundredth each way
+        low=1.07,
+        high=1.09,
+    ),
+    Claim(
+        id="few_tnt_blocks",
+        where="Table 5",
+        statement="Replacing most TNT blocks by vanilla blocks keeps accuracy and raises throughput",
+        numbers="428 img/s 81.5 -> 668 img/s 81.4 (blocks 1,4,8,12) -> 822 img/s 80.8 (block 1 only)",
+        reason=_SPEED,
+    ),
+    Claim(
+        id="both_positions",
+        where="Table 6",
+        statement="Both position encodings matter",
+        numbers="80.5 none, 80.8 sentence only, 80.7 word only, 81.5 both",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="inner_heads",
+        where="Table 7",
+        statement="2 or 4 inner heads are best",
+        numbers="81.0/81.4/81.5/81.3/81.1 for 1/2/4/6/8",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="words",
+        where="Table 8",
+        statement="The number of words m has slight influence, m=16 is best",
+        numbers="81.0/81.5/81.1 for m=64/16/4",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="transfer",
+        where="Table 9",
+        statement="TNT transfers better than DeiT with fewer parameters",
+        numbers="TNT-S 384: 83.1 ImageNet, 98.8 Flowers vs DeiT-B 384: 83.1, 98.4",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="detr_backbone",
+        where="Table 10",
+        statement="As a DETR backbone TNT-S beats PVT-Small by 3.5 AP",
+        numbers="38.2 vs 34.7",
+        reason=_COCO,
+    ),
+    Claim(
+        id="trans2seg",
+        where="Table 11",
+        statement="With Trans2Seg TNT-S beats PVT-Small by 1.0 mIoU",
+        numbers="43.6 vs 42.6",
+        reason=_ADE20K,
+    ),
+    Claim(
+        id="se",
+        where="Table 12",
+        statement="SE adds a little",
+        numbers="81.7 vs 81.5",
+        reason=_IMAGENET,
+    ),
+    Claim(
+        id="fpn",
+        where="Table 13",
+        statement="TNT works with FPN detectors",
+        numbers="41.5 vs 39.9 (DeiT-S) vs 37.4 (ResNet-50)",
+        reason=_COCO,
+    ),
+    Claim(
+        id="features",
+        where="Figure 3",
+        statement="TNT features keep more local information and are more diverse than DeiT features",
+        reason=_IMAGENET,
+    ),
+)
+
+DISCREPANCIES = (
+    (
+        "arXiv v1 (Feb 2021) reports TNT-S 81.3% (+1.5 over DeiT-S; read in copies of the v1 abstract); "
+        "v3 / NeurIPS and the README report 81.5%. TNT-B in v1 was 82.8 as recalled from memory "
+        "(unverified); v3 82.9."
+    ),
+    ("mmpretrain lists 3.36 GFLOPs for TNT-S vs 5.2 in the paper and 5.24-5.25 in timm (cause not established)."),
+    "DeiT-S throughput is 907 img/s here vs 940.4 in the DeiT paper; DeiT-B 292 agrees (292.3).",
+    (
+        "RegNetY-8GF/16GF are quoted with the original RegNet accuracies 79.9/80.4, not the DeiT-recipe "
+        "retrained 81.7/82.9."
+    ),
+    (
+        "EfficientNet-B3 top-5 94.9 and B4 96.4: other sources give 95.5 (B3, EfficientNet paper) and "
+        "95.7 (timm aa_in1k)."
+    ),
+    "ADE20K text says TNT-S is 2.8 points above DeiT-S; Table 11 gives 43.6 - 40.5 = 3.1.",
+    (
+        "Text says 4 classification transfer datasets, Table 2/9 list 5. Text says ImageNet has over "
+        "120M images, Table 2 says 1,281,167."
+    ),
+    (
+        "Grafit RegNetY-8GF on Flowers is 99.1 here and 99.0 in the DeiT paper (Table 7); DeiT-B 384 on "
+        "Flowers is 98.4 here and 98.5 there."
+    ),
+    "Parameters of TNT-B: 65.6M (paper) vs 65.41-65.43M (timm).",
+    (
+        "The official code differs from the equations: 7x7 stride-4 word convolution, LN before and "
+        "after the merge projection, initial patch tokens computed from the words (see "
+        "architectures.official_code_details). TNT-Ti is not in the official repo."
+    ),
+    ("ViT-B/16 and DeiT-B are listed with 86.4M parameters (86M in the DeiT paper, 86.57M exact at 224 px)."),
+)
+
+CARD = Card(
+    key="tnt",
+    title="Transformer in Transformer",
+    authors="Han, Xiao, Wu, Guo, Xu, Wang",
+    venue="NeurIPS",
+    year=2021,
+    arxiv="2103.00112",
+    code="https://github.com/huawei-noah/Efficient-AI-Backbones",
+    variants=VARIANTS,
+    tables=parse_tables("tnt", transcript(__file__), LABELS),
+    claims=CLAIMS,
+    headline="table4",
+    compared=("tnt_s",),
+    discrepancies=DISCREPANCIES,
+)

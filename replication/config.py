@@ -102,7 +102,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
     by_paper = {key: tuple(v.id for v in card.variants if v.id in models) for key, card in papers.cards().items()}
     sweep = tuple(config["complexity"]["image_sizes"])
     for size in sweep:
-        if not any(papers.variant(model).allows(size) for model in models):
+        if not any(papers.variant(model).sweep and papers.variant(model).allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
     seeds = config["training"]["seeds"]
     experiments = _chosen(config["experiments"], papers.experiments(), "experiment")

@@ -32,7 +32,10 @@ aten = torch.ops.aten
 TOLERANCE = 0.01
 TRACED_MODULES = 320
 """fvcore takes as long to trace a larger model as all else takes together, so it sees one at the paper's size only."""
-NOT_MULTIPLY_ADDS = ("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d")
+NOT_MULTIPLY_ADDS = (
+    *("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d"),
+    *("upsample_nearest2d", "upsample_bilinear2d"),
+)
 
 
 class GateError(UserError):
@@ -94,9 +97,10 @@ class _TracedConvolution(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is torch.conv2d:
+        traced = {torch.conv2d: _convolution, torch.conv_transpose2d: _transposed_convolution}.get(func)
+        if traced:
             with _ConvolutionShape():
-                return _convolution(*args, **kwargs)
+                return traced(*args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -107,14 +111,27 @@ def _convolution(
     return torch._convolution(x, weight, bias, stride, padding, dilation, False, *fixed)
 
 
+def _transposed_convolution(
+    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Tensor:
+    fixed = (output_padding, groups, False, False, False, False)
+    return torch._convolution(x, weight, bias, stride, padding, dilation, True, *fixed)
+
+
 class _ConvolutionShape(TorchDispatchMode):
     """Answers that convolution with its shape; PyTorch's own rule for `meta` fails on sizes that are being traced."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        x, weight, _, *window = args
-        sides = zip(x.shape[2:], weight.shape[2:], *window[:3], strict=True)
-        out = [(int(n) + 2 * p - d * (int(k) - 1) - 1) // s + 1 for n, k, s, p, d in sides]
-        return x.new_empty((int(x.shape[0]), int(weight.shape[0]), *out))
+        x, weight, _, stride, padding, dilation, transposed, output_padding, groups, *_ = args
+        window = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True)
+        reach = [(int(n), s, d * (int(k) - 1) + 1 - 2 * p, o) for n, k, s, p, d, o in window]
+        if transposed:
+            out = [(n - 1) * s + r + o for n, s, r, o in reach]
+            channels = groups * int(weight.shape[1])
+        else:
+            out = [(n - r) // s + 1 for n, s, r, _ in reach]
+            channels = int(weight.shape[0])
+        return x.new_empty((int(x.shape[0]), channels, *out))
 
 
 class _Tensors(nn.Module):

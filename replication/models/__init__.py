@@ -1,9 +1,11 @@
 """The models: `build` makes any variant of any card, from timm where timm has it and from here where it has not.
 
-`pvt` is our own; `attention` holds the attention mechanisms and their policy, `positions` the resizing of position
-embeddings.
+`pvt`, `cpvt`, `msg` and `detr` are our own, `hybrid` is the ResNet in front of ViT's hybrids; `attention` holds the
+attention mechanisms and their policy, `positions` the resizing of position embeddings. `load_checkpoint` takes the
+authors' released files.
 """
 
 from replication.models.build import build, build_variant
+from replication.models.checkpoints import load_checkpoint
 
-__all__ = ["build", "build_variant"]
+__all__ = ["build", "build_variant", "load_checkpoint"]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import timm
 import torch
-from timm.layers.hybrid_embed import HybridEmbed
-from timm.layers.std_conv import StdConv2dSame
-from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
 from replication import papers
+from replication.models.hybrid import resnet_embedding
 from replication.records import Size, UserError, Variant, nearest
 
 
@@ -59,26 +57,6 @@ def build_variant(
             if name not in accepted:
                 raise nearest(name, accepted, f"option of {variant.id}") from error
         raise
-
-
-def resnet_embedding(layers: Sequence[int], in_chans: int) -> Callable[..., HybridEmbed]:
-    """The patch embedding of the hybrids: a ResNet50 (BiT) feature map, one token per pixel of it (ViT, section 3.1).
-
-    `layers` are the blocks of each stage: (3, 4, 6, 3) is the stage-4 output of a regular ResNet50, stride 32;
-    (3, 4, 9) has stage 4's blocks moved into stage 3, stride 16. The same network as timm's `vit_*_r50_s16/s32`, whose
-    factories fix the layers. Departs from the authors' code in two small constants, as timm does: weight
-    standardisation divides by sqrt(var + 1e-8) instead of std + 1e-5, and GroupNorm's epsilon is 1e-5, not 1e-6.
-    """
-    backbone = ResNetV2(
-        layers=list(layers),
-        num_classes=0,
-        in_chans=in_chans,
-        global_pool="",
-        preact=False,
-        stem_type="same",
-        conv_layer=functools.partial(StdConv2dSame, eps=1e-8),
-    )
-    return functools.partial(HybridEmbed, backbone=backbone)
 
 
 def _factory(variant: Variant) -> Callable[..., nn.Module]:

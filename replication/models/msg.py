@@ -2,10 +2,11 @@
 
 Every window has a messenger token beside its patches. Attention stays within the window; then the messengers of a
 region exchange parts of their channels, and the next block spreads what they brought. Names and shapes of the
-parameters are those of the authors' files. Their code, not the text, decides the details: the messenger is the first
-token of its window, the exchange comes between attention and MLP, and the classifier reads the messenger.
-Shapes: B batch, C channels, M window side, W windows (of an image), N = M^2 + 1 tokens of a window, D width, h heads,
-R side of a shuffle region in windows.
+parameters are those of the authors' files, and so are the details: the messenger is the first token of its window, the
+exchange comes between attention and MLP, and the classifier reads the messenger. The rest is Swin's: norms with epsilon
+1e-5, initial weights, the bias table. The windows of a region count row by row, the channels of a group lie together.
+Shapes: B batch, C channels, H W grid, M window side, H/M W/M grid of windows, N = M^2 + 1 tokens of a window, D width,
+h heads, R side of a shuffle region in windows, G = R^2 windows of a region.
 """
 
 from __future__ import annotations
@@ -26,17 +27,30 @@ from torch.nn import functional as F
 def shuffle(messengers: torch.Tensor, region: int) -> torch.Tensor:
     """Exchange channels among the messengers of every region of R x R windows (section 3.2).
 
-    (B, H, W, D) on the grid of windows to the same. Each of the G = R^2 messengers splits its channels into G groups
-    and gives one to each: a transposition, so doing it twice undoes it. D must be divisible by G.
+    (B, H/M, W/M, D) to the same. Each of the G messengers splits its channels into G groups and gives one to each: a
+    transposition, so doing it twice undoes it. R must divide the grid of windows, G the channels.
     """
     if region == 1:
         return messengers
-    batch, height, width, dim = messengers.shape
+    batch, rows, columns, dim = messengers.shape
     groups = region * region
-    x = messengers.reshape(batch, height // region, region, width // region, region, groups, dim // groups)
-    x = x.permute(0, 1, 3, 2, 4, 5, 6).flatten(3, 4)  # (B, regions, regions, G messengers, G groups, D/G)
+    x = messengers.reshape(batch, rows // region, region, columns // region, region, groups, dim // groups)
+    x = x.transpose(2, 3).flatten(3, 4)  # (B, regions, regions, G messengers, G groups, D/G)
     x = x.transpose(3, 4).unflatten(3, (region, region)).flatten(5)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(messengers.shape)
+    return x.transpose(2, 3).reshape(messengers.shape)
+
+
+def windows(image: torch.Tensor, messengers: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, H, W, D) and messengers (B, H/M, W/M, D) to windows with the messenger first, (B, H/M, W/M, N, D)."""
+    batch, height, width, dim = image.shape
+    x = image.reshape(batch, height // side, side, width // side, side, dim).transpose(2, 3).flatten(3, 4)
+    return torch.cat([messengers.unsqueeze(3), x], dim=3)
+
+
+def unwindowed(x: torch.Tensor, side: int) -> torch.Tensor:
+    """The patches of windows, (B, H/M, W/M, M^2, D), as one image (B, H, W, D)."""
+    batch, rows, columns, _, dim = x.shape
+    return x.unflatten(3, (side, side)).transpose(2, 3).reshape(batch, rows * side, columns * side, dim)
 
 
 class MessengerAttention(nn.Module):
@@ -56,8 +70,7 @@ class MessengerAttention(nn.Module):
         self.fused_attn = use_fused_attn()
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
         self.rel_pos_msg = nn.Parameter(torch.zeros(num_heads, 2, 1, 1))
-        index = gen_relative_position_index((window_size, window_size))
-        self.register_buffer("relative_position_index", index)
+        self.register_buffer("relative_position_index", gen_relative_position_index((window_size, window_size)))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -71,7 +84,7 @@ class MessengerAttention(nn.Module):
         return torch.cat([of_messenger, torch.cat([at_messenger, patches], dim=2)], dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Windows (B W, N, D) to the same."""
+        """Windows (B H/M W/M, N, D) to the same."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         if self.fused_attn:
             x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias())
@@ -84,14 +97,7 @@ class Block(nn.Module):
     """Attention in windows, the exchange of messengers, an MLP; norms before, with epsilon 1e-5 (Figure 1)."""
 
     def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        window_size: int,
-        region: int,
-        mlp_ratio: float,
-        drop_rate: float,
-        drop_path_rate: float,
+        self, dim: int, num_heads: int, window_size: int, region: int, mlp_ratio: float, drop_path_rate: float
     ) -> None:
         """Tokens of width `dim`; `region` windows per side exchange their messengers, 1 = none do."""
         super().__init__()
@@ -100,11 +106,11 @@ class Block(nn.Module):
         self.attn = MessengerAttention(dim, num_heads, window_size)
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop_rate)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Windows on their grid, (B, H/M, W/M, N, D), to the same."""
-        x = x + self.drop_path(self.attn(self.norm1(x).flatten(0, 2))).view_as(x)
+        x = x + self.drop_path(self.attn(self.norm1(x).flatten(0, 2)).view_as(x))  # all windows of an image or none
         region = self.region if min(x.shape[1:3]) >= self.region else 1
         x = torch.cat([shuffle(x[:, :, :, 0], region).unsqueeze(3), x[:, :, :, 1:]], dim=3)
         return x + self.drop_path(self.mlp(self.norm2(x)))
@@ -136,7 +142,7 @@ class PatchMerging(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, W, D) to (B, H/2, W/2, 2 D)."""
         batch, height, width, dim = x.shape
-        x = x.reshape(batch, height // 2, 2, width // 2, 2, dim).permute(0, 1, 3, 4, 2, 5)
+        x = x.reshape(batch, height // 2, 2, width // 2, 2, dim).permute(0, 1, 3, 4, 2, 5)  # Swin's order: by columns
         return self.reduction(self.norm(x.flatten(3)))
 
 
@@ -158,20 +164,6 @@ class Stage(nn.Module):
             return x
         image = unwindowed(x[:, :, :, 1:], self.window_size)
         return windows(self.downsample(image), self.downsample(x[:, :, :, 0]), self.window_size)
-
-
-def windows(image: torch.Tensor, messengers: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, H, W, D) and messengers (B, H/M, W/M, D) to windows with the messenger first, (B, H/M, W/M, N, D)."""
-    batch, height, width, dim = image.shape
-    x = image.reshape(batch, height // side, side, width // side, side, dim).permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
-    return torch.cat([messengers.unsqueeze(3), x], dim=3)
-
-
-def unwindowed(x: torch.Tensor, side: int) -> torch.Tensor:
-    """The patches of windows, (B, H/M, W/M, M^2, D), as one image (B, H, W, D)."""
-    batch, rows, columns, _, dim = x.shape
-    x = x.unflatten(3, (side, side)).permute(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, rows * side, columns * side, dim)
 
 
 class PatchEmbedding(nn.Module):
@@ -207,12 +199,12 @@ class MessengerTransformer(nn.Module):
         overlapping: bool = True,
         in_chans: int = 3,
         num_classes: int = 1000,
-        drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
         """`overlapping` patches and merging are the final architecture; without, it is that of arXiv v1.
 
-        `drop_path_rate` is that of the last block; it grows linearly from 0 over all blocks.
+        `shuffle_regions` holds R of every stage, 1 = no exchange. `drop_path_rate` is that of the last block; it grows
+        linearly from 0 over all blocks.
         """
         super().__init__()
         self.window_size = window_size
@@ -225,8 +217,7 @@ class MessengerTransformer(nn.Module):
         for i, depth in enumerate(depths):
             dim = embed_dim * 2**i
             blocks = [
-                Block(dim, num_heads[i], window_size, shuffle_regions[i], mlp_ratio, drop_rate, next(rates))
-                for _ in range(depth)
+                Block(dim, num_heads[i], window_size, shuffle_regions[i], mlp_ratio, next(rates)) for _ in range(depth)
             ]
             self.layers.append(Stage(blocks, window_size, merging(dim) if i < len(depths) - 1 else None))
         self.norm = nn.LayerNorm(dim)

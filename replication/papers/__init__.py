@@ -12,6 +12,7 @@ import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
+from replication.dense import dense_variants
 from replication.files import now, write_csv, write_manifest
 from replication.records import (
     METRICS,
@@ -30,8 +31,15 @@ from replication.records import (
 
 @functools.cache
 def cards() -> dict[str, Card]:
-    """Every card by key, in alphabetical order. UserError if two cards claim one model id."""
+    """Every card by key, in alphabetical order. UserError if two cards claim one model id.
+
+    To the variants of a card are added the detectors and segmenters on them that some paper prints a count of.
+    """
     found = {name: importlib.import_module(f"{__name__}.{name}").CARD for _, name, _ in pkgutil.iter_modules(__path__)}
+    published = [number for card in found.values() for table in card.tables for number in table.published]
+    for key, card in found.items():
+        dense = dense_variants(card.variants, published)
+        found[key] = dataclasses.replace(card, variants=(*card.variants, *dense))
     owner: dict[str, str] = {}
     for key, card in found.items():
         for variant in card.variants:

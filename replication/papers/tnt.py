@@ -39,6 +39,7 @@ VARIANTS = (
 LABELS = {
     **baselines.LABELS,
     **{variant.label: variant.id for variant in VARIANTS},
+    "TNT-S, 16 words": "tnt_s",
     "DeiT-Ti": "deit_ti",
     "DeiT-S": "deit_s",
     "DeiT-S (authors' implementation)": "deit_s",

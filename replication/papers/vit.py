@@ -37,6 +37,7 @@ def _vit(
             "depth": depth,
             "num_heads": num_heads,
             "mlp_ratio": 4,
+            "act_layer": "gelu_tanh",  # as in the JAX release; timm's own default is the exact form
             **hybrid,
         },
         image_sizes_by=stride,

@@ -9,6 +9,7 @@ from torch import nn
 
 from replication import models, papers
 from replication.models.attention import set_attention
+from replication.models.hybrid import StandardizedConv2d
 from replication.records import Size, UserError, Variant, sides
 
 VARIANTS = papers.variants() | {e.model.id: e.model for _, e in papers.experiments().values()}
@@ -42,7 +43,7 @@ def test_every_variant_builds_with_the_released_number_of_parameters(model_id: s
         assert num_parameters(model) == variant.released_params
 
 
-@pytest.mark.parametrize("model_id", VARIANTS)
+@pytest.mark.parametrize("model_id", [key for key, variant in VARIANTS.items() if variant.sweep])
 def test_every_variant_runs_at_4096_px_without_memory(model_id: str) -> None:
     variant = VARIANTS[model_id]
     image_size = 4096 // variant.image_sizes_by * variant.image_sizes_by
@@ -72,13 +73,25 @@ def test_golden_parameter_counts(model_id: str, image_size: int, params: int) ->
     ("model_id", "reference"), [("r50_vit_b16", "vit_base_r50_s16_224"), ("r50_vit_l32", "vit_large_r50_s32_224")]
 )
 def test_hybrids_are_timms_where_timm_has_them(model_id: str, reference: str) -> None:
+    """Up to the two constants in which timm departs from the release: parts in a thousand of the largest logit."""
     narrow: dict[str, Any] = {"embed_dim": 48, "depth": 1, "num_heads": 3}
     model = models.build(model_id, 64, **narrow).eval()
     expected = timm.create_model(reference, img_size=64, num_classes=1000, **narrow).eval()
     expected.load_state_dict(model.state_dict())
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(model(x), expected(x))
+        ours, timms = model(x), expected(x)
+    assert not torch.equal(ours, timms)
+    torch.testing.assert_close(ours, timms, rtol=0, atol=5e-3 * ours.abs().max().item())
+
+
+def test_weights_are_standardised_by_the_deviation_of_each_output() -> None:
+    convolution = StandardizedConv2d(2, 3, kernel_size=1).double()
+    weight = convolution.weight.detach()[:, :, 0, 0]
+    mean = weight.mean(1, keepdim=True)
+    standard = (weight - mean) / (((weight - mean) ** 2).mean(1, keepdim=True).sqrt() + 1e-5)
+    x = torch.randn(1, 2, 1, 1, dtype=torch.double)
+    torch.testing.assert_close(convolution(x)[0, :, 0, 0], standard @ x[0, :, 0, 0])
 
 
 @pytest.mark.parametrize(("model_id", "tokens"), [("r50_vit_b16", 14 * 14), ("r50_vit_b32", 7 * 7)])

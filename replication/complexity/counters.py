@@ -97,7 +97,7 @@ class _TracedConvolution(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        traced = {torch.conv2d: _convolution, torch.conv_transpose2d: _transposed_convolution}.get(func)
+        traced: Any = {torch.conv2d: _convolution, torch.conv_transpose2d: _transposed_convolution}.get(func)
         if traced:
             with _ConvolutionShape():
                 return traced(*args, **kwargs)

@@ -59,6 +59,12 @@ def _complexity_crossings(args: argparse.Namespace) -> None:
     write_crossings(args.counts, args.out)
 
 
+def _departures(args: argparse.Namespace) -> None:
+    from replication.models.departures import write_departures
+
+    write_departures(args.out)
+
+
 def _training(args: argparse.Namespace) -> None:
     from replication.training import run
 
@@ -176,6 +182,9 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command("crossings", _complexity_crossings, "find where the cost curves of small models cross", steps)
     sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
+    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+
+    sub = command("departures", _departures, "measure how far timm's defaults are from the released models")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
     sub = command(

@@ -51,6 +51,7 @@ def write_page(results: Path) -> None:
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
         crossings=_rows(results / "complexity" / "crossings.csv"),
+        departures=_rows(results / "departures.csv"),
         labels={variant.id: variant.label for variant in papers.variants().values()},
         marks=MARKS,
         legend=LEGEND,

@@ -6,6 +6,7 @@ rule report:
         rules.tables.output,
         rules.figures.output,
         rules.complexity_crossings.output,
+        rules.departures.output,
     output:
         f"{RESULTS}/report/index.html",
     log:

@@ -1,7 +1,8 @@
 """The detectors and segmenters of the papers' tables: variants that follow from the numbers printed about them.
 
-A table with a detector or segmenter prints counts of `<method>_<backbone>`, say `mask_r_cnn_swin_t`. Where the method is
-known here and the backbone is a model of a card with feature maps at four scales, that is a variant; no list is edited.
+A table with a detector or segmenter prints counts of `<method>_<backbone>`, say `mask_r_cnn_swin_t`. Where the method
+is known here and the backbone is a model of a card with feature maps at four scales, that is a variant; no list is
+edited.
 Between `papers` and `records`: no torch.
 """
 

@@ -52,6 +52,7 @@ METRICS: dict[str, Metric] = {
         "count",
         params="learnable parameters, classifier head included",
         macs="multiply-adds of one image (what these papers print as FLOPs)",
+        macs_linear="multiply-adds without the attention products QK^T and AV",
         peak_memory="largest sum of live tensors, in bytes",
     ),
     **_metrics(

@@ -8,134 +8,182 @@ its authors do.
 from __future__ import annotations
 
 import argparse
+import collections
 import math
-import pickle
-import zipfile
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
-from timm.models import swin_transformer, tnt, vision_transformer
+from timm.models import swin_transformer, tnt
 from torch import Tensor, nn
 
 from replication.models.positions import resize_positions
-from replication.models.pvt import PyramidVisionTransformer
 from replication.records import UserError
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema")
 SHOWN = 5
-UNREAD = {"outer_tokens"}  # TNT's files hold them, no layer of it reads them
+
+# What the releases hold beside their weights: the options of a training, as argparse and yacs keep them.
+SETTINGS = [argparse.Namespace, (collections.OrderedDict, "yacs.config.CfgNode")]
+
+# How authors resize a table of positions, by its name in our models. TNT's authors do not; timm does it its own way.
+RESIZED = {
+    r"pos_embed\d": "bilinear_half_pixel",  # PVT
+    r"pos_embed": "bicubic",  # DeiT
+    r"layers.*relative_position_bias_table": "bicubic",  # Swin
+}
+RESIZED_JAX = {"pos_embed": "bilinear"}
 
 
 def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> nn.Module:
     """Load a released file into `model`, which is changed in place and returned.
 
     With `strict`, every tensor of the model must be in the file and the other way round; without, what is missing or
-    left over is passed over, but shapes must fit all the same. Position tables of other image sizes are resized: ViT's
-    release bilinearly with corners aligned, DeiT's bicubically, PVT's bilinearly, Swin's bias tables bicubically.
+    left over is passed over, but some must be there and shapes must fit all the same. Position tables of other image
+    sizes are resized: ViT's release bilinearly with corners aligned, DeiT's bicubically, PVT's bilinearly, Swin's bias
+    tables bicubically.
     UserError, with the model unchanged, if the file cannot be read or does not fit; it names keys and shapes.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
-    if path.suffix == ".npz":
-        _load_jax(model, path)
-        return model
-    state = _fitted(_read(path), model)
     own = model.state_dict()
-    faults = [
-        f"{key} is {tuple(state[key].shape)}, the model's {tuple(own[key].shape)}"
-        for key in state.keys() & own.keys()
-        if state[key].shape != own[key].shape
-    ]
-    if strict:
-        faults += _faults("not in the file", own.keys() - state.keys())
-        faults += _faults("not in the model", state.keys() - own.keys())
+    state = _resized(_renamed(_read(path), model), own, RESIZED_JAX if path.suffix == ".npz" else RESIZED)
+    faults = _listed(
+        "of another shape",
+        (
+            f"{key} {tuple(state[key].shape)}, the model's {tuple(own[key].shape)}"
+            for key in own.keys() & state.keys()
+            if state[key].shape != own[key].shape
+        ),
+    )
+    if strict or own.keys().isdisjoint(state):
+        faults += _listed("not in the file", own.keys() - state.keys())
+        faults += _listed("not in the model", state.keys() - own.keys())
     if faults:
-        raise UserError(f"{path} does not fit {type(model).__name__}: " + "; ".join(sorted(faults)[:SHOWN]))
+        raise UserError(f"{path} does not fit {type(model).__name__}: " + "; ".join(faults))
     model.load_state_dict(state, strict=strict)
     return model
 
 
-def _faults(what: str, keys: Iterable[str]) -> list[str]:
-    keys = sorted(keys)
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return [f"{what}: {', '.join(keys[:SHOWN])}{more}"] if keys else []
+def _listed(what: str, items: Iterable[str]) -> list[str]:
+    """One phrase with the first of `items` and the number of the others; none if there are no items."""
+    items = sorted(items)
+    more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return [f"{what}: {', '.join(items[:SHOWN])}{more}"] if items else []
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name. UserError if it is none, broken, or holds objects that could run code."""
+    readers: dict[str, Callable[[Path], object]] = {".npz": _read_jax, ".safetensors": safetensors.torch.load_file}
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # the options of a training, beside its weights
-            held = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} is no checkpoint or is broken: {str(error).splitlines()[0]}") from error
+        held = readers.get(path.suffix, _read_torch)(path)
+    except Exception as error:  # a broken byte makes the readers raise any kind
+        unsafe = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it holds a {unsafe[1]}, which is more than data" if unsafe else f"{type(error).__name__} on reading"
+        raise UserError(f"{path} is no checkpoint or is broken: {reason}") from error
     for wrapper in WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
             held = held[wrapper]
-    tensors = {key: value for key, value in held.items() if isinstance(value, Tensor)} if hasattr(held, "items") else {}
+    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)} if isinstance(held, Mapping) else {}
     if not tensors:
         raise UserError(f"{path} holds no tensors by name")
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
+    return {str(key).removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _fitted(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """`state` with the names of `model`, and its position tables in the size of the model's."""
+def _read_torch(path: Path) -> object:
+    with torch.serialization.safe_globals(SETTINGS):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """`state` with the names that timm has given Swin and TNT, without the buffers and tensors that nothing reads."""
     if isinstance(model, swin_transformer.SwinTransformer):
-        return swin_transformer.checkpoint_filter_fn(state, model)
-    if isinstance(model, tnt.TNT):
-        return tnt.checkpoint_filter_fn({k: v for k, v in state.items() if k not in UNREAD}, model)
-    if isinstance(model, vision_transformer.VisionTransformer):
-        return vision_transformer.checkpoint_filter_fn(state, model, interpolation="bicubic", antialias=False)
-    if isinstance(model, PyramidVisionTransformer):
-        return {key: _pvt_table(key, value, model) for key, value in state.items()}
+        kept = {key: state.pop(key) for key in list(state) if key.endswith(("bias_table", "patch_embed.proj.weight"))}
+        return kept | swin_transformer.checkpoint_filter_fn(
+            state, model
+        )  # which would resize what we kept, its own way
+    if isinstance(model, tnt.TNT) and "outer_pos" in state:
+        return tnt.checkpoint_filter_fn(state, model)
     return state
 
 
-def _pvt_table(key: str, value: Tensor, model: PyramidVisionTransformer) -> Tensor:
-    if not key.startswith("pos_embed"):
-        return value
-    stage = int(key.removeprefix("pos_embed")) - 1
-    prefix = 1 if stage == model.num_stages - 1 else 0
-    side = math.isqrt(value.shape[1] - prefix)
-    return resize_positions(value, (side, side), model.grids[stage], prefix, "bilinear_half_pixel")
+# --- positions --------------------------------------------------------------------------------------
+
+
+def _resized(state: dict[str, Tensor], own: Mapping[str, Tensor], methods: Mapping[str, str]) -> dict[str, Tensor]:
+    """`state` with its tables of positions in the sizes of `own`, where only the grid tells them apart."""
+    for key in own.keys() & state.keys():
+        for name, method in methods.items():
+            if re.fullmatch(name, key):
+                state[key] = _resize(state[key], own[key].shape, method)
+    return state
+
+
+def _resize(table: Tensor, shape: torch.Size, method: str) -> Tensor:
+    """A table (1, P + N, D) or (N, D) in `shape`, if both are square grids of N after the same P tokens."""
+    if table.shape[:-2] != shape[:-2] or table.shape[-1] != shape[-1]:
+        return table
+    for prefix in range(3):  # a class token, a distillation token
+        old, new = (math.isqrt(max(tokens - prefix, 0)) for tokens in (table.shape[-2], shape[-2]))
+        if prefix + old**2 == table.shape[-2] and prefix + new**2 == shape[-2]:
+            tokens = table.reshape(1, *table.shape[-2:])
+            return resize_positions(tokens, (old, old), (new, new), prefix, method).reshape(shape)
+    return table
 
 
 # --- JAX --------------------------------------------------------------------------------------------
 
-POSITIONS = "Transformer/posembed_input/pos_embedding"
+JAX_NAMES: dict[str, str | Callable[[re.Match[str]], str]] = {
+    r"^Transformer/encoderblock_(\d+)": r"blocks.\1",
+    r"LayerNorm_0": "norm1",
+    r"LayerNorm_2": "norm2",
+    r"MultiHeadDotProductAttention_1/out": "attn.proj",
+    r"MultiHeadDotProductAttention_1": "attn",
+    r"MlpBlock_3/Dense_0": "mlp.fc1",
+    r"MlpBlock_3/Dense_1": "mlp.fc2",
+    r"^Transformer/encoder_norm": "norm",
+    r"^Transformer/posembed_input/pos_embedding": "pos_embed",
+    r"^cls$": "cls_token",
+    r"^embedding": "patch_embed.proj",
+    r"^conv_root": "patch_embed.backbone.stem.conv",
+    r"^gn_root": "patch_embed.backbone.stem.norm",
+    r"^block(\d+)/unit(\d+)": lambda m: f"patch_embed.backbone.stages.{int(m[1]) - 1}.blocks.{int(m[2]) - 1}",
+    r"conv_proj": "downsample.conv",
+    r"gn_proj": "downsample.norm",
+    r"gn(\d)": r"norm\1",
+    r"kernel|scale": "weight",
+    r"/": ".",
+}
+"""From the names of the JAX releases to ours (timm's), each applied in turn."""
 
 
-def _load_jax(model: nn.Module, path: Path) -> None:
-    """Load a flat `.npz`: names and layouts by timm's reader, which passes over what it does not expect."""
-    if not isinstance(model, vision_transformer.VisionTransformer):
-        raise UserError(f"{path}: .npz files are releases of ViT, not of {type(model).__name__}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            sizes = {name: file[name].size for name in file.files if not name.startswith("pre_logits")}
-            table = torch.from_numpy(file[POSITIONS]) if POSITIONS in sizes else None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no checkpoint or is broken: {error}") from error
-    if table is None:
-        raise UserError(f"{path} does not fit {type(model).__name__}: no '{POSITIONS}' in the file")
-    positions = model.get_parameter("pos_embed")
-    own = sum(parameter.numel() for parameter in model.parameters()) - positions.numel()
-    theirs = sum(sizes.values()) - table.numel()
-    if own != theirs:
-        raise UserError(
-            f"{path} does not fit {type(model).__name__}: {theirs:,} parameters without positions, the model's {own:,}"
-        )
-    unchanged = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    try:
-        model.load_pretrained(str(path))
-    except (KeyError, RuntimeError, ValueError) as error:
-        model.load_state_dict(unchanged)
-        raise UserError(f"{path} does not fit {type(model).__name__}: {error}") from error
-    side = math.isqrt(table.shape[1] - 1)
-    with torch.no_grad():
-        positions.copy_(resize_positions(table, (side, side), model.patch_embed.grid_size, 1, "bilinear"))
+def _read_jax(path: Path) -> dict[str, Tensor]:
+    """A flat `.npz` under our names and in PyTorch's layouts; queries, keys and values become one matrix."""
+    state = {}
+    with np.load(path, allow_pickle=False) as file:
+        for name in file.files:
+            key = name
+            for pattern, ours in JAX_NAMES.items():
+                key = re.sub(pattern, ours, key)
+            state[key] = torch.from_numpy(_layout(name, file[name]))
+    for key in [key for key in state if ".attn.query." in key]:
+        parts = [key.replace("query", part) for part in ("query", "key", "value")]
+        if state.keys() >= set(parts):
+            state[key.replace("query", "qkv")] = torch.cat([state.pop(part) for part in parts])
+    return state
+
+
+def _layout(name: str, value: np.ndarray) -> np.ndarray:
+    """Kernels come with the inputs first: (height, width, C, D) of a convolution, (C, D) of a linear layer.
+
+    Queries, keys and values are (C, h, D/h) and the projection behind them (h, C/h, D), for h heads.
+    """
+    if not name.endswith("kernel"):
+        return value if value.ndim == 3 else value.flatten()  # class token and positions; else a vector a channel
+    if value.ndim == 4:
+        return value.transpose(3, 2, 0, 1)
+    return value.reshape(-1, value.shape[-1]).T if "/out/" in name else value.reshape(len(value), -1).T

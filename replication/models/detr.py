@@ -17,55 +17,12 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
-from replication.records import nearest
+from replication.models.detr_positions import LearnedPositions, SinePositions
+from replication.records import UserError, nearest
 
-POSITIONS = ("sine", "learned")
-
-
-class SinePositions(nn.Module):
-    """Sines and cosines of the place in the unpadded image, rows in the first half of the width (appendix A.4).
-
-    Normalised to 2 pi, temperature 10000. Always in float32, as in the authors' code, whatever the model's type.
-    """
-
-    def __init__(self, dim: int) -> None:
-        """Encodings of width `dim`, half of it for each axis."""
-        super().__init__()
-        self.features = dim // 2
-
-    def forward(self, padding: torch.Tensor) -> torch.Tensor:
-        """Padding (B, H, W), True where padded, to positions (B, D, H, W)."""
-        inside = (~padding).to(torch.float32)
-        rows, columns = inside.cumsum(1), inside.cumsum(2)
-        rows = rows / (rows[:, -1:, :] + 1e-6) * (2 * math.pi)
-        columns = columns / (columns[:, :, -1:] + 1e-6) * (2 * math.pi)
-        index = torch.arange(self.features, dtype=torch.float32, device=padding.device)
-        wavelength = 10000 ** (2 * (index // 2) / self.features)
-        return torch.cat([_waves(rows, wavelength), _waves(columns, wavelength)], dim=3).permute(0, 3, 1, 2)
-
-
-def _waves(place: torch.Tensor, wavelength: torch.Tensor) -> torch.Tensor:
-    angle = place.unsqueeze(3) / wavelength
-    return torch.stack([angle[..., 0::2].sin(), angle[..., 1::2].cos()], dim=4).flatten(3)
-
-
-class LearnedPositions(nn.Module):
-    """A table for the columns and one for the rows, up to 50 each; columns in the first half of the width."""
-
-    def __init__(self, dim: int) -> None:
-        """Encodings of width `dim`, half of it for each axis."""
-        super().__init__()
-        self.row_embed = nn.Embedding(50, dim // 2)
-        self.col_embed = nn.Embedding(50, dim // 2)
-        nn.init.uniform_(self.row_embed.weight)
-        nn.init.uniform_(self.col_embed.weight)
-
-    def forward(self, padding: torch.Tensor) -> torch.Tensor:
-        """Padding (B, H, W), of which only the shape matters, to positions (B, D, H, W)."""
-        batch, height, width = padding.shape
-        columns = self.col_embed.weight[:width].expand(height, -1, -1)
-        rows = self.row_embed.weight[:height].unsqueeze(1).expand(-1, width, -1)
-        return torch.cat([columns, rows], dim=2).permute(2, 0, 1).expand(batch, -1, -1, -1)
+POSITIONS = ("sine", "learned", "none")
+POSITIONS_AT = ("attention", "decoder", "input")
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
 class Attention(nn.Module):
@@ -83,6 +40,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
         self.out_proj = nn.Linear(dim, dim)
+        nn.init.zeros_(self.out_proj.bias)
 
     def forward(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, padding: torch.Tensor | None = None
@@ -105,64 +63,86 @@ class Attention(nn.Module):
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
 
+def _placed(x: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    return x if positions is None else x + positions
+
+
 class EncoderLayer(nn.Module):
     """Self-attention and an MLP, each added and normed after; positions on queries and keys only."""
 
     def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLP."""
+        """Tokens of width `dim`, `hidden` width of the MLP; 0 leaves out the MLP and its norm."""
         super().__init__()
         self.self_attn = Attention(dim, num_heads, dropout)
-        self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        if hidden:
+            self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        if hidden:
+            self.norm2 = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
+        self.hidden = hidden
 
-    def forward(self, x: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, positions: torch.Tensor | None, padding: torch.Tensor | None) -> torch.Tensor:
         """Tokens (B, N, D) to tokens (B, N, D)."""
-        placed = x + positions
+        placed = _placed(x, positions)
         x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x, padding)))
-        hidden = self.dropout(F.relu(self.linear1(x)))
-        return self.norm2(x + self.dropout(self.linear2(hidden)))
+        if not self.hidden:
+            return x
+        return self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
 
 
 class DecoderLayer(nn.Module):
     """Attention among the queries, attention to the image, an MLP, each added and normed after."""
 
     def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLP."""
+        """Tokens of width `dim`, `hidden` width of the MLP; 0 leaves out the MLP and its norm."""
         super().__init__()
         self.self_attn = Attention(dim, num_heads, dropout)
         self.multihead_attn = Attention(dim, num_heads, dropout)
-        self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        if hidden:
+            self.linear1, self.linear2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        if hidden:
+            self.norm3 = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
+        self.hidden = hidden
 
     def forward(
         self,
         x: torch.Tensor,
-        queries: torch.Tensor,
+        queries: torch.Tensor | None,
         memory: torch.Tensor,
-        positions: torch.Tensor,
+        positions: torch.Tensor | None,
         padding: torch.Tensor | None,
     ) -> torch.Tensor:
         """Decoded (B, Q, D), with learned `queries` (B, Q, D), looking at `memory` (B, N, D), to (B, Q, D)."""
-        placed = x + queries
+        placed = _placed(x, queries)
         x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x)))
-        x = self.norm2(x + self.dropout(self.multihead_attn(x + queries, memory + positions, memory, padding)))
-        hidden = self.dropout(F.relu(self.linear1(x)))
-        return self.norm3(x + self.dropout(self.linear2(hidden)))
+        looked = self.multihead_attn(_placed(x, queries), _placed(memory, positions), memory, padding)
+        x = self.norm2(x + self.dropout(looked))
+        if not self.hidden:
+            return x
+        return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
 
 
 class Backbone(nn.Module):
-    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5)."""
+    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5).
+
+    The authors also keep the stem and the first stage as pre-trained; here every weight can be trained.
+    """
 
     def __init__(self, name: str, dilation: bool) -> None:
-        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels."""
+        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels.
+
+        UserError if the name is unknown, or the ResNet has no bottlenecks to dilate.
+        """
         super().__init__()
+        if name not in BACKBONES:
+            raise nearest(name, BACKBONES, "backbone of DETR")
+        if dilation and name in ("resnet18", "resnet34"):
+            raise UserError(f"only the bottlenecks of resnet50 and resnet101 can be dilated, not {name}")
         body = torchvision.models.get_model(
-            name,
-            weights=None,
-            norm_layer=FrozenBatchNorm2d,
-            **({"replace_stride_with_dilation": [False, False, True]} if dilation else {}),
+            name, weights=None, norm_layer=FrozenBatchNorm2d, replace_stride_with_dilation=[False, False, dilation]
         )
         self.channels = body.fc.in_features
         self.body = nn.Sequential()
@@ -183,7 +163,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, positions: torch.Tensor | None, padding: torch.Tensor | None) -> torch.Tensor:
         """Tokens (B, N, D) to tokens (B, N, D)."""
         for layer in self.layers:
             x = layer(x, positions, padding)
@@ -200,10 +180,15 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, queries: torch.Tensor, memory: torch.Tensor, positions: torch.Tensor, padding: torch.Tensor | None
+        self,
+        x: torch.Tensor,
+        queries: torch.Tensor | None,
+        memory: torch.Tensor,
+        positions: torch.Tensor | None,
+        padding: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Queries (B, Q, D) and encoded tokens (B, N, D) to the normed outputs of every layer, (L, B, Q, D)."""
-        x, outputs = torch.zeros_like(queries), []
+        """From `x` (B, Q, D), with queries and encoded tokens (B, N, D), the normed outputs of every layer."""
+        outputs = []
         for layer in self.layers:
             x = layer(x, queries, memory, positions, padding)
             outputs.append(self.norm(x))
@@ -214,22 +199,33 @@ class Transformer(nn.Module):
     """Encoder and decoder, weights drawn after Xavier (section 3.2, appendix A.4)."""
 
     def __init__(
-        self, dim: int, num_heads: int, hidden: int, encoder_layers: int, decoder_layers: int, dropout: float
+        self,
+        dim: int,
+        num_heads: int,
+        hidden: int,
+        encoder_layers: int,
+        decoder_layers: int,
+        dropout: float,
+        positions_at: str,
     ) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLPs."""
+        """Tokens of width `dim`, `hidden` width of the MLPs; `positions_at` as in `Detr`."""
         super().__init__()
         layer = (dim, num_heads, hidden, dropout)
         self.encoder = Encoder([EncoderLayer(*layer) for _ in range(encoder_layers)])
         self.decoder = Decoder([DecoderLayer(*layer) for _ in range(decoder_layers)], dim)
+        self.positions_at = positions_at
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
     def forward(
-        self, x: torch.Tensor, positions: torch.Tensor, queries: torch.Tensor, padding: torch.Tensor | None
+        self, x: torch.Tensor, positions: torch.Tensor | None, queries: torch.Tensor, padding: torch.Tensor | None
     ) -> torch.Tensor:
         """Tokens and positions (B, N, D), queries (B, Q, D) to the outputs of every decoder layer, (L, B, Q, D)."""
-        return self.decoder(queries, self.encoder(x, positions, padding), positions, padding)
+        if self.positions_at == "input":
+            return self.decoder(queries, None, self.encoder(_placed(x, positions), None, padding), None, padding)
+        memory = self.encoder(x, positions if self.positions_at == "attention" else None, padding)
+        return self.decoder(torch.zeros_like(queries), queries, memory, positions, padding)
 
 
 class BoxHead(nn.Module):
@@ -254,6 +250,7 @@ class Detr(nn.Module):
         backbone: str = "resnet50",
         dilation: bool = False,
         positions: str = "sine",
+        positions_at: str = "attention",
         hidden_dim: int = 256,
         num_heads: int = 8,
         dim_feedforward: int = 2048,
@@ -265,19 +262,27 @@ class Detr(nn.Module):
     ) -> None:
         """`num_classes` without the class "no object", which is the last of the logits.
 
-        UserError if `positions` is neither sine nor learned.
+        The ablations: `dim_feedforward` 0 leaves out the MLPs and their norms (section 4.2). The `positions` of the
+        image are sine, learned or none, and are added to queries and keys at every `attention`, at those of the
+        `decoder` alone, or once at the `input`, the object queries with them (Table 3).
+        UserError if a name is unknown.
         """
         super().__init__()
         if positions not in POSITIONS:
             raise nearest(positions, POSITIONS, "kind of positions")
-        features = Backbone(backbone, dilation)
-        place = SinePositions(hidden_dim) if positions == "sine" else LearnedPositions(hidden_dim)
-        self.backbone = nn.ModuleList([features, place])
-        self.input_proj = nn.Conv2d(features.channels, hidden_dim, kernel_size=1)
-        self.transformer = Transformer(hidden_dim, num_heads, dim_feedforward, encoder_layers, decoder_layers, dropout)
-        self.query_embed = nn.Embedding(num_queries, hidden_dim)
+        if positions_at not in POSITIONS_AT:
+            raise nearest(positions_at, POSITIONS_AT, "place of positions")
+        body = Backbone(backbone, dilation)
+        self.transformer = Transformer(
+            hidden_dim, num_heads, dim_feedforward, encoder_layers, decoder_layers, dropout, positions_at
+        )
         self.class_embed = nn.Linear(hidden_dim, num_classes + 1)
         self.bbox_embed = BoxHead(hidden_dim)
+        self.query_embed = nn.Embedding(num_queries, hidden_dim)
+        self.input_proj = nn.Conv2d(body.channels, hidden_dim, kernel_size=1)
+        self.backbone = nn.ModuleList([body])
+        if positions != "none":
+            self.backbone.append(SinePositions(hidden_dim) if positions == "sine" else LearnedPositions(hidden_dim))
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> dict[str, Any]:
         """Images (B, 3, height, width), `mask` (B, height, width) True where padded (None: nowhere), to predictions.
@@ -285,17 +290,16 @@ class Detr(nn.Module):
         `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q, 4: cxcywh in 0..1) of the last decoder layer, and
         `aux_outputs`, the same of each layer before it. The mask reaches the grid by nearest resize.
         """
-        features, place = self.backbone
-        x = self.input_proj(features(images))  # (B, D, H, W)
+        body, *place = self.backbone
+        x = self.input_proj(body(images))  # (B, D, H, W)
         grid = x.shape[2:]
         if mask is None:
             padding = torch.zeros(len(x), *grid, dtype=torch.bool, device=x.device)
         else:
             padding = F.interpolate(mask.unsqueeze(1).float(), size=grid).squeeze(1).bool()
-        positions = place(padding).flatten(2).transpose(1, 2)
         decoded = self.transformer(
             x.flatten(2).transpose(1, 2),
-            positions.to(x.dtype),
+            place[0](padding).to(x.dtype).flatten(2).transpose(1, 2) if place else None,
             self.query_embed.weight.repeat(len(x), 1, 1),
             None if mask is None else padding.flatten(1),
         )

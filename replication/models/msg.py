@@ -25,19 +25,20 @@ from torch.nn import functional as F
 
 
 def shuffle(messengers: torch.Tensor, region: int) -> torch.Tensor:
-    """Exchange channels among the messengers of every region of R x R windows (section 3.2).
+    """Exchange channels among the messengers of every region of R x R windows (Figure 1).
 
     (B, H/M, W/M, D) to the same. Each of the G messengers splits its channels into G groups and gives one to each: a
-    transposition, so doing it twice undoes it. R must divide the grid of windows, G the channels.
+    transposition, so doing it twice undoes it. G must divide D. Messengers beyond the last whole region keep theirs, so
+    that fewer windows than a region exchange nothing.
     """
-    if region == 1:
-        return messengers
-    batch, rows, columns, dim = messengers.shape
-    groups = region * region
-    x = messengers.reshape(batch, rows // region, region, columns // region, region, groups, dim // groups)
-    x = x.transpose(2, 3).flatten(3, 4)  # (B, regions, regions, G messengers, G groups, D/G)
-    x = x.transpose(3, 4).unflatten(3, (region, region)).flatten(5)
-    return x.transpose(2, 3).reshape(messengers.shape)
+    rows, columns = (side // region for side in messengers.shape[1:3])
+    whole = messengers[:, : rows * region, : columns * region]
+    x = whole.unflatten(1, (rows, region)).unflatten(3, (columns, region)).transpose(2, 3)
+    x = x.flatten(3, 4).unflatten(4, (region**2, -1))  # (B, regions, regions, G messengers, G groups, D/G)
+    x = x.transpose(3, 4).flatten(4).unflatten(3, (region, region)).transpose(2, 3)
+    exchanged = messengers.clone()
+    exchanged[:, : rows * region, : columns * region] = x.reshape(whole.shape)
+    return exchanged
 
 
 def windows(image: torch.Tensor, messengers: torch.Tensor, side: int) -> torch.Tensor:
@@ -54,7 +55,7 @@ def unwindowed(x: torch.Tensor, side: int) -> torch.Tensor:
 
 
 class MessengerAttention(nn.Module):
-    """Attention among the N tokens of a window, with relative position bias (section 3.1).
+    """Attention among the N tokens of a window, with relative position bias.
 
     Patches have Swin's bias table; the messenger has no place in it and two parameters of its own per head:
     `rel_pos_msg[:, 0]` where a patch looks at it, `rel_pos_msg[:, 1]` where it looks at anything.
@@ -111,8 +112,7 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Windows on their grid, (B, H/M, W/M, N, D), to the same."""
         x = x + self.drop_path(self.attn(self.norm1(x).flatten(0, 2)).view_as(x))  # all windows of an image or none
-        region = self.region if min(x.shape[1:3]) >= self.region else 1
-        x = torch.cat([shuffle(x[:, :, :, 0], region).unsqueeze(3), x[:, :, :, 1:]], dim=3)
+        x = torch.cat([shuffle(x[:, :, :, 0], self.region).unsqueeze(3), x[:, :, :, 1:]], dim=3)
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 

@@ -108,4 +108,5 @@ CARD = Card(
     code="https://github.com/huggingface/pytorch-image-models",
     variants=VARIANTS,
     tables=(),
+    compared=("resnet50",),
 )

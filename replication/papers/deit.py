@@ -269,5 +269,7 @@ CARD = Card(
     variants=VARIANTS,
     tables=parse_tables("deit", transcript(__file__), LABELS),
     claims=CLAIMS,
+    headline="table5",
+    compared=("deit_s",),
     discrepancies=DISCREPANCIES,
 )

@@ -222,7 +222,8 @@ DISCREPANCIES = (
         "The 41.3M parameters of DETR leave out the frozen stem and first stage of the backbone, 0.22M; "
         "its checkpoint holds 41.52M."
     ),
-    ("33.4, 37.4 and 49.2M parameters for DETR with 0, 3 and 12 encoder layers leave out the frozen 0.22M too."),
+    "The parameters of Table 2 leave out the frozen 0.22M too: 33.4M for DETR, 0 encoder layers, 37.4M for DETR, 3 "
+    "encoder layers and 49.2M for DETR, 12 encoder layers.",
 )
 
 CARD = Card(

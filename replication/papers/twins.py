@@ -270,6 +270,50 @@ DISCREPANCIES = (
         "papers quote (a second copy) vs 43.0 now."
     ),
     "Semantic FPN weight decay 0.0005 in the paper text, 0.0001 in the repo config.",
+    "Tables 3, 4 and 8 count the parameters that are trained: detectors freeze the stem and the first stage of a "
+    "convolutional backbone. So counted RetinaNet ResNet50, RetinaNet ResNet101, RetinaNet ResNeXt101-32x4d and "
+    "RetinaNet ResNeXt101-64x4d have 37.74, 56.73, 56.37 and 95.46M (printed 37.7, 56.7, 56.4 and 95.5), Mask R-CNN "
+    "ResNet50, Mask R-CNN ResNet101, Mask R-CNN ResNeXt101-32x4d and Mask R-CNN ResNeXt101-64x4d 44.17, 63.16, "
+    "62.80 and 101.89M (printed 44.2, 63.2, 62.8 and 101.9).",
+    "Mask R-CNN Twins-SVT-S has 44.21M parameters where 44.0 is printed, Mask R-CNN Swin-B 107.14M where 107.2 is "
+    "printed. No cause found: with RetinaNet and with UPerNet both are as printed.",
+    "Table 2 counts Semantic FPN, unlike UPerNet, without the products of attention: by modules, with norms, "
+    "biases, ReLU and pooling, Semantic FPN PVT-Small, Semantic FPN PVT-Medium and Semantic FPN PVT-Large have "
+    "40.65, 55.14 and 71.14 GFLOPs (printed 40, 55 and 71), Semantic FPN Twins-PCPVT-S, Semantic FPN Twins-PCPVT-B "
+    "and Semantic FPN Twins-PCPVT-L 40.67, 55.16 and 71.16 (printed 40, 55 and 71), Semantic FPN Twins-SVT-S, "
+    "Semantic FPN Twins-SVT-B and Semantic FPN Twins-SVT-L 36.71, 66.56 and 101.63 (printed 37, 67 and 102), "
+    "Semantic FPN Swin-T and Semantic FPN Swin-B 46.39 and 107.00 (printed 46 and 107).",
+    "Table 2 prints 66 GFLOPs for Semantic FPN ResNet101, which has 64.94, and 65.23 with norms, biases, ReLU and "
+    "pooling. No cause found.",
+    "Table 2 counts UPerNet as fvcore does, with norms, pooling and resizing: so counted UPerNet Twins-SVT-B has "
+    "260.53 GFLOPs and UPerNet ResNet101 257.83 (printed 261 and 258).",
+    "Tables 3 and 4 count as fvcore did in 2021: norms are five operations an element and the transposed "
+    "convolution of the mask head is counted at its output, four times what it multiplies, 15.4 G too much. So "
+    "counted Mask R-CNN ResNet50, Mask R-CNN ResNet101 and Mask R-CNN ResNeXt101-32x4d have 173.59, 209.82 and "
+    "211.68 GFLOPs (printed 174, 210 and 212), Mask R-CNN PVT-Small and Mask R-CNN PVT-Medium 178.06 and 210.58 "
+    "(printed 178 and 211), Mask R-CNN Twins-PCPVT-S and Mask R-CNN Twins-PCPVT-B 178.08 and 210.60 (printed 178 "
+    "and 211), Mask R-CNN Swin-T and Mask R-CNN Swin-S 177.46 and 222.16 (printed 177 and 222), Mask R-CNN "
+    "Twins-SVT-S and Mask R-CNN Twins-SVT-B 163.89 and 223.65 (printed 164 and 224), RetinaNet ResNet101, RetinaNet "
+    "ResNeXt101-32x4d and RetinaNet Swin-T 149.20, 151.06 and 117.67 (printed 149, 151 and 118).",
+    "Table 3 prints 111 GFLOPs for RetinaNet ResNet50, which has 112.4, or 112.96 counted as the rest of the table, "
+    "and 151 for RetinaNet PVT-Medium and RetinaNet Twins-PCPVT-B, which have 150.44 and 150.46 so counted. No "
+    "cause found.",
+    "Table 7 leaves out the products of attention: counted by modules, with norms, biases and ReLU, RetinaNet "
+    "Swin-T has 244.82 GFLOPs and Mask R-CNN Swin-T 263.80 (printed 245 and 264).",
+    "The README's first GFLOPs of UPerNet are at 512x2048 and leave out the products of attention: by modules, with "
+    "biases, ReLU and pooling, UPerNet Twins-PCPVT-S, UPerNet Twins-PCPVT-B, UPerNet Twins-PCPVT-L and UPerNet "
+    "Twins-SVT-L have 919.20, 977.09, 1041.04 and 1163.94 (printed 919, 977, 1041 and 1164). UPerNet Twins-SVT-S "
+    "and UPerNet Twins-SVT-B have 901.15 and 1019.70 (printed 901 and 1020) if windows are not padded, as they are "
+    "in the others.",
+    "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
+    "66M parameters for TNT-B: the 65.6 of its paper rounded once more; it has 65.43M.",
+    "16.0 GFLOPs for RegNetY-16GF (RegNetY-16G): 15.91 counted, and with batch norms 15.96, which rounds to it.",
+    "26.7M and 104.7M parameters for CrossViT-S and CrossViT-B leave out the position embeddings: 26.70 and "
+    "104.72 without, 26.86 and 105.03 with them.",
+    "4.0 GFLOPs for CoaT-Lite Small: 3.94 counted, 3.96 with norms (five operations an element).",
+    "29M parameters for Swin-T are quoted from Swin's Table 1; it has 28.29M.",
+    "23M and 88M parameters for CPVT-S-GAP and CPVT-B are quoted from the CPVT paper's picture; built as its text"
+    " says they have 21.98M and 86.42M.",
 )
 
 CARD = Card(

@@ -434,5 +434,6 @@ CARD = Card(
     tables=parse_tables("vit", transcript(__file__), LABELS),
     claims=CLAIMS,
     experiments=(RESOLUTION,),
+    headline="table5",
     discrepancies=DISCREPANCIES,
 )

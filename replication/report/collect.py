@@ -2,7 +2,7 @@
 
 Conventions of `measured.csv`:
 
-- counts: the model's id, its image size [px], metrics `params`, `macs`, `macs_attention` and
+- counts: the model's id, its image size [px], metrics `params`, `macs`, `macs_attention`, `macs_linear` and
   `peak_memory_<mode>_<attention>`;
 - memory: the same at batch sizes above one, metric `peak_memory_<mode>_<attention>_batch<n>`;
 - mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
@@ -89,6 +89,8 @@ def _numbers(path: Path, row: Mapping[str, str], model: str, size: str) -> Itera
     for metric, value in row.items():
         if value and (metric in ("params", "macs", "macs_attention") or metric.startswith("peak_memory_")):
             yield _exact(path, model, size, metric, value)
+    if row.get("macs") and row.get("macs_attention"):
+        yield _exact(path, model, size, "macs_linear", str(int(row["macs"]) - int(row["macs_attention"])))
 
 
 def _counts(path: Path) -> Iterator[Measured]:

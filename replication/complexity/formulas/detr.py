@@ -5,7 +5,7 @@ from __future__ import annotations
 from replication.complexity.formulas.parts import Cost, attention_products, residual_network
 from replication.records import Size, Variant
 
-LAYERS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 
 
 def cost(variant: Variant, image_size: Size) -> Cost:
@@ -15,10 +15,11 @@ def cost(variant: Variant, image_size: Size) -> Cost:
     2 (Q + N) D^2 + 2 Q N D towards the image, MLP. The heads read every decoder layer.
     """
     a = variant.at(image_size)
-    backbone, grids, channels = residual_network(LAYERS[a["backbone"]], image_size, a.get("dilation", False))
-    height, columns = grids[-1]
-    tokens, width, queries, hidden = height * columns, 256, 100, 2048
-    encoders, decoders = a.get("encoder_layers", 6), 6
+    name, dilation = a["backbone"], a.get("dilation", False)
+    backbone, grids, channels = residual_network(LAYERS[name], image_size, dilation, name in ("resnet18", "resnet34"))
+    tokens, queries = grids[-1][0] * grids[-1][1], a.get("num_queries", 100)
+    width, hidden = a.get("hidden_dim", 256), a.get("dim_feedforward", 2048)
+    encoders, decoders = a.get("encoder_layers", 6), a.get("decoder_layers", 6)
     products = attention_products(tokens, tokens, width)
     encoder = 4 * tokens * width**2 + products + 2 * tokens * width * hidden
     among, towards = attention_products(queries, queries, width), attention_products(queries, tokens, width)

@@ -54,23 +54,30 @@ def encoder(tokens: int, architecture: dict[str, Any]) -> tuple[int, int]:
 Grid = tuple[int, int]
 
 
-def residual_network(layers: Sequence[int], image_size: Size, dilation: bool = False) -> tuple[int, list[Grid], int]:
-    """A ResNet of bottlenecks without classifier: its MACs, the grid of every stage, its last channels.
+def residual_network(
+    layers: Sequence[int], image_size: Size, dilation: bool = False, basic: bool = False
+) -> tuple[int, list[Grid], int]:
+    """A ResNet without classifier: its MACs, the grid of every stage, its last channels.
 
-    A bottleneck to C channels is 1x1 to C/4, 3x3 (with the stage's stride), 1x1 to C; the first of a stage projects
-    its input as well. Any stride 2 rounds up. With `dilation` the fourth stage keeps the grid of the third.
+    A bottleneck to C channels is 1x1 to C/4, 3x3 (with the stage's stride), 1x1 to C; a `basic` block (ResNet18 and 34)
+    is 3x3 (with the stride) and 3x3. The first of a stage projects its input as well where the channels change. Any
+    stride 2 rounds up. With `dilation` the fourth stage keeps the grid of the third.
     """
     grid = _halved(sides(image_size))
     macs = math.prod(grid) * 7**2 * COLORS * 64
     grid, channels, grids = _halved(grid), 64, []
     for stage, depth in enumerate(layers):
-        inner, outer = 64 * 2**stage, 256 * 2**stage
+        inner = 64 * 2**stage
+        outer = inner if basic else 4 * inner
         before, grid = grid, grid if stage == 0 or (dilation and stage == 3) else _halved(grid)
         positions = math.prod(grid)
         for block in range(depth):
-            macs += (math.prod(before) if block == 0 else positions) * channels * inner
-            macs += positions * (9 * inner**2 + inner * outer)
-            macs += positions * channels * outer if block == 0 else 0
+            if basic:
+                macs += positions * 9 * (channels + inner) * inner
+            else:
+                macs += (math.prod(before) if block == 0 else positions) * channels * inner
+                macs += positions * (9 * inner**2 + inner * outer)
+            macs += positions * channels * outer if channels != outer else 0
             channels = outer
         grids.append(grid)
     return macs, grids, channels

@@ -7,9 +7,12 @@ import math
 from replication.complexity.formulas.parts import CLASSES, Cost, residual_network
 from replication.records import Size, Variant
 
+BASIC = ("timm/resnet18", "timm/resnet34")
+
 
 def cost(variant: Variant, image_size: Size) -> Cost:
     """ResNet (He et al. 2016), stride in the 3x3 convolution; `tokens` are the positions of its finest stage."""
-    backbone, grids, channels = residual_network(variant.at(image_size)["layers"], image_size)
+    layers = variant.at(image_size)["layers"]
+    backbone, grids, channels = residual_network(layers, image_size, basic=variant.factory in BASIC)
     stages = tuple(f"{height}x{width}" for height, width in grids)
     return Cost(backbone + channels * CLASSES, 0, math.prod(grids[0]), stages, regular=True)

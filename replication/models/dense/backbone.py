@@ -5,16 +5,16 @@ Shapes: B batch, C_i channels of stage i, H_i W_i its grid: /4, /8, /16 and /32 
 
 from __future__ import annotations
 
-import timm
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from replication import papers
 from replication.models.build import build_variant
-from replication.models.msg import MessengerTransformer, unwindowed, windows
+from replication.models.msg import Block, shuffle, unwindowed, windows
 from replication.models.positions import resize_positions
-from replication.models.pvt import PyramidVisionTransformer
 from replication.records import UserError, Variant
 
 
@@ -22,6 +22,7 @@ class Backbone(nn.Module):
     """Images (B, 3, height, width) to four maps (B, C_i, H_i, W_i), finest first."""
 
     channels: tuple[int, ...]
+    body: Any  # the classifier's modules
 
 
 class Convolutional(Backbone):
@@ -30,11 +31,9 @@ class Convolutional(Backbone):
     def __init__(self, variant: Variant, deep_stem: bool) -> None:
         """With `deep_stem` a ResNet's 7 x 7 convolution is three of 3 x 3 (mmsegmentation's ResNetV1c)."""
         super().__init__()
-        _, _, name = variant.factory.partition("/")
-        stem = {"stem_type": "deep", "stem_width": 32} if deep_stem and name.startswith("resnet") else {}
-        self.body = timm.create_model(
-            name, features_only=True, out_indices=(1, 2, 3, 4), **variant.architecture, **stem
-        )
+        deep = deep_stem and variant.factory.startswith("timm/resnet")
+        stem = {"stem_type": "deep", "stem_width": 32} if deep else {}
+        self.body = build_variant(variant, features_only=True, out_indices=(1, 2, 3, 4), **stem)
         self.channels = tuple(self.body.feature_info.channels())
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
@@ -43,12 +42,12 @@ class Convolutional(Backbone):
 
 
 class Pvt(Backbone):
-    """PVT without class token, last norm and head; the class token's position stays, unused, as in the authors' code."""
+    """PVT without class token, last norm and head; the class token's position stays, unused, as in their code."""
 
     def __init__(self, variant: Variant) -> None:
         """A model for 224 px, the positions of which are resized to any grid."""
         super().__init__()
-        self.body: PyramidVisionTransformer = build_variant(variant)
+        self.body = build_variant(variant)
         self.channels = tuple(variant.architecture["embed_dims"])
         del self.body.cls_token, self.body.norm, self.body.head
 
@@ -106,38 +105,52 @@ class Twins(Backbone):
 
 
 class Msg(Backbone):
-    """MSG-Transformer with a norm on every map, patches only; images are padded to whole regions of windows.
+    """MSG-Transformer with a norm on every map; attention, not the MLP, on a grid padded to whole windows, as in Swin.
 
-    The authors' code of their detectors is not public. That every stage has whole windows and the messengers of a
-    region meet is how their classifier works; sides that are multiples of 224 px give it at every stage.
+    The authors' code of their detectors is not public; so padded, the models have their counts. Messengers of windows
+    beyond the last whole shuffle region keep what they have.
     """
 
     def __init__(self, variant: Variant) -> None:
         """A model for images of any size."""
         super().__init__()
-        self.body: MessengerTransformer = build_variant(variant)
+        self.body = build_variant(variant)
         self.channels = tuple(variant.architecture["embed_dim"] * 2**i for i in range(4))
-        self.multiple = variant.image_sizes_by
         del self.body.norm, self.body.head
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in self.channels)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Images to maps."""
-        height, width = images.shape[2:]
-        image = self.body.patch_embed(F.pad(images, (0, -width % self.multiple, 0, -height % self.multiple)))
         side = self.body.window_size
-        messengers = self.body._messengers(image.shape[1] // side, image.shape[2] // side)
-        x = windows(image, messengers.expand(len(image), -1, -1, -1), side)
+        image = self.body.patch_embed(images)  # (B, H, W, D)
+        messengers = self.body._messengers(-(-image.shape[1] // side), -(-image.shape[2] // side))
+        messengers = messengers.expand(len(image), -1, -1, -1)  # (B, H/M, W/M, D), rounded up
         maps = []
-        for i, (stage, norm) in enumerate(zip(self.body.layers, self.norms, strict=True)):
+        for stage, norm in zip(self.body.layers, self.norms, strict=True):
             for block in stage.blocks:
-                x = block(x)
-            image = unwindowed(x[:, :, :, 1:], side)
-            stride = 4 * 2**i
-            maps.append(norm(image).permute(0, 3, 1, 2)[:, :, : -(-height // stride), : -(-width // stride)])
+                image, messengers = _exchange(block, image, messengers, side)
+            maps.append(norm(image).permute(0, 3, 1, 2))
             if stage.downsample is not None:
-                x = windows(stage.downsample(image), stage.downsample(x[:, :, :, 0]), side)
+                image, messengers = (stage.downsample(_pad(grid, 2)) for grid in (image, messengers))
         return maps
+
+
+def _exchange(
+    block: Block, image: torch.Tensor, messengers: torch.Tensor, side: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A block of MSG-Transformer on any grid (B, H, W, D) and the messengers of its windows."""
+    _, height, width, _ = image.shape
+    x = windows(_pad(block.norm1(image), side), block.norm1(messengers), side)
+    x = block.drop_path(block.attn(x.flatten(0, 2)).view_as(x))
+    image = image + unwindowed(x[:, :, :, 1:], side)[:, :height, :width]
+    messengers = shuffle(messengers + x[:, :, :, 0], block.region)
+    image, messengers = (grid + block.drop_path(block.mlp(block.norm2(grid))) for grid in (image, messengers))
+    return image, messengers
+
+
+def _pad(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """(B, H, W, D) with zeros at the right and bottom, so that both sides are multiples."""
+    return F.pad(x, (0, 0, 0, -x.shape[2] % multiple, 0, -x.shape[1] % multiple))
 
 
 def backbone(model_id: str, deep_stem: bool = False) -> Backbone:

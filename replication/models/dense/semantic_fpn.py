@@ -13,6 +13,17 @@ from replication.models.dense.fpn import FeaturePyramid
 DIM = 128
 
 
+def _scale(doublings: int) -> nn.Sequential:
+    """A convolution and a doubling of the grid, so many times; where there is none to do, the convolution alone."""
+    if doublings == 0:
+        return nn.Sequential(Conv2dNormActivation(256, DIM))
+    steps = (
+        (Conv2dNormActivation(256 if i == 0 else DIM, DIM), nn.Upsample(scale_factor=2, mode="bilinear"))
+        for i in range(doublings)
+    )
+    return nn.Sequential(*(module for step in steps for module in step))
+
+
 class SemanticFPN(nn.Module):
     """Every level of a pyramid is convolved up to /4 of the image, one convolution a doubling, and all are added.
 
@@ -24,23 +35,16 @@ class SemanticFPN(nn.Module):
         super().__init__()
         self.backbone = build_backbone(backbone, deep_stem=True)
         self.neck = FeaturePyramid(self.backbone.channels)
-        self.scales = nn.ModuleList(
-            nn.ModuleList(Conv2dNormActivation(256 if i == 0 else DIM, DIM) for i in range(max(1, doublings)))
-            for doublings in range(4)
-        )
+        self.scales = nn.ModuleList(_scale(doublings) for doublings in range(4))
         self.classifier = nn.Conv2d(DIM, num_classes, kernel_size=1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, height, width) to logits (B, K, height, width)."""
         levels = self.neck(self.backbone(images))
         grid = levels[0].shape[2:]
-        total = torch.zeros_like(levels[0][:, :DIM])
-        for doublings, (x, convolutions) in enumerate(zip(levels, self.scales, strict=True)):
-            for convolution in convolutions:
-                x = convolution(x)
-                if doublings:
-                    x = F.interpolate(x, scale_factor=2, mode="bilinear")
-            total = total + F.interpolate(x, size=grid, mode="bilinear")
+        total = self.scales[0](levels[0])
+        for level, scale in zip(levels[1:], self.scales[1:], strict=True):
+            total = total + F.interpolate(scale(level), size=grid, mode="bilinear")
         return F.interpolate(self.classifier(total), size=images.shape[2:], mode="bilinear")
 
 

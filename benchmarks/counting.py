@@ -21,7 +21,7 @@ CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 def main() -> None:
     """Print one line a cell, then the averages and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", metavar="ID", help="default: every model of every card")
+    parser.add_argument("--models", nargs="+", metavar="ID", help="default: every model with a sweep")
     parser.add_argument("--image-sizes", nargs="+", type=int, metavar="PX", help="default: the sweep of config.yaml")
     options = parser.parse_args()
     sizes = options.image_sizes or yaml.safe_load(CONFIG.read_text())["complexity"]["image_sizes"]
@@ -43,7 +43,7 @@ def main() -> None:
 
     print("model,image_size,params [M],macs [G],seconds")
     spent: list[float] = []
-    for model_id in options.models or papers.variants():
+    for model_id in options.models or [key for key, variant in papers.variants().items() if variant.sweep]:
         for size in sizes:
             if papers.variant(model_id).allows(size):
                 start = time.perf_counter()

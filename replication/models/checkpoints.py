@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -27,9 +28,12 @@ WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema")
 SHOWN = 5
 
 # What the releases hold beside their weights: the options of a training, as argparse and yacs keep them.
-SETTINGS = [argparse.Namespace, (collections.OrderedDict, "yacs.config.CfgNode")]
+SETTINGS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    argparse.Namespace,
+    (collections.OrderedDict, "yacs.config.CfgNode"),
+]
 
-# How authors resize a table of positions, by its name in our models. TNT's authors do not; timm does it its own way.
+# How authors resize a table of positions, by its name in our models.
 RESIZED = {
     r"pos_embed\d": "bilinear_half_pixel",  # PVT
     r"pos_embed": "bicubic",  # DeiT
@@ -41,10 +45,12 @@ RESIZED_JAX = {"pos_embed": "bilinear"}
 def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> nn.Module:
     """Load a released file into `model`, which is changed in place and returned.
 
-    With `strict`, every tensor of the model must be in the file and the other way round; without, what is missing or
-    left over is passed over, but some must be there and shapes must fit all the same. Position tables of other image
-    sizes are resized: ViT's release bilinearly with corners aligned, DeiT's bicubically, PVT's bilinearly, Swin's bias
-    tables bicubically.
+    With `strict`, every tensor of the model must be in the file and the other way round. Without, what is missing or
+    left over is passed over (as the layer `pre_logits` that ViT's pre-training files have before the head and our
+    models do not), but something must be there, and shapes must fit all the same.
+
+    Position tables of other image sizes are resized: ViT's release bilinearly with corners aligned, DeiT's bicubically,
+    PVT's bilinearly, Swin's bias tables bicubically; TNT's as timm does, for its authors published no way.
     UserError, with the model unchanged, if the file cannot be read or does not fit; it names keys and shapes.
     """
     path = Path(path)
@@ -102,10 +108,9 @@ def _read_torch(path: Path) -> object:
 def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """`state` with the names that timm has given Swin and TNT, without the buffers and tensors that nothing reads."""
     if isinstance(model, swin_transformer.SwinTransformer):
-        kept = {key: state.pop(key) for key in list(state) if key.endswith(("bias_table", "patch_embed.proj.weight"))}
-        return kept | swin_transformer.checkpoint_filter_fn(
-            state, model
-        )  # which would resize what we kept, its own way
+        resized_otherwise = ("relative_position_bias_table", "patch_embed.proj.weight")  # by timm, than by the authors
+        kept = {key: state.pop(key) for key in list(state) if key.endswith(resized_otherwise)}
+        return kept | swin_transformer.checkpoint_filter_fn(state, model)
     if isinstance(model, tnt.TNT) and "outer_pos" in state:
         return tnt.checkpoint_filter_fn(state, model)
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -45,13 +46,15 @@ def _claim(claim: ClaimResult) -> Row:
 
 
 def _differing(verdicts: Iterable[Verdict]) -> list[Row]:
-    return [
-        (
-            v.paper,
-            f"{v.column} of {v.row}: {v.published} {v.unit}".strip() + f" ({v.table})",
-            f"{v.measured:.4g} {v.unit}".strip(),
-            v.verdict,
-        )
-        for v in verdicts
-        if v.verdict == "differs"
-    ]
+    """One row for each column of a table in which numbers differ, with how far they are off."""
+    columns: dict[tuple[str, str, str], list[Verdict]] = {}
+    for v in verdicts:
+        if v.measured is not None:
+            columns.setdefault((v.paper, v.table, re.sub(r"\[\d+\]$", "", v.column)), []).append(v)
+    rows = []
+    for (paper, table, column), compared in columns.items():
+        off = sorted(v.ratio - 1 for v in compared if v.verdict == "differs" and v.ratio is not None)
+        if off:
+            ends = " to ".join(dict.fromkeys(f"{end:+.1%}" for end in (off[0], off[-1])))
+            rows.append((paper, f"{column} ({table})", ends, f"{len(off)} of {len(compared)} differ"))
+    return rows

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -53,7 +55,9 @@ def meta_backbone(model_id: str) -> Backbone:
     ],
 )
 @pytest.mark.parametrize("sides", [(800, 1280), (224, 448)])
-def test_maps_are_a_4th_to_a_32nd_of_the_image(model_id: str, channels: tuple[int, ...], sides: tuple[int, int]) -> None:
+def test_maps_are_a_4th_to_a_32nd_of_the_image(
+    model_id: str, channels: tuple[int, ...], sides: tuple[int, int]
+) -> None:
     body = meta_backbone(model_id)
     assert body.channels == channels
     maps = body(torch.empty(1, 3, *sides, device="meta"))
@@ -79,38 +83,42 @@ def test_odd_grids_are_rounded_as_the_authors_do(model_id: str, last: list[tuple
 
 def small(variant: Variant) -> Variant:
     """Two blocks a stage, narrow."""
-    narrow = {
-        "pvt": {"embed_dims": (16, 32, 40, 64)},
-        "swin": {"embed_dim": 24},
-        "twins": {"embed_dims": (16, 32, 40, 64)},
+    widths: dict[str, dict[str, Any]] = {
+        "pvt": {"embed_dims": (16, 32, 40, 64), "num_heads": (1, 2, 4, 8)},
+        "swin": {"embed_dim": 24, "num_heads": (1, 2, 4, 8)},
+        "twins": {"embed_dims": (16, 32, 40, 64), "num_heads": (1, 2, 4, 8)},
         "msg": {"embed_dim": 32, "num_heads": (2, 4, 8, 16)},
-    }[variant.family]
-    heads = {} if variant.family == "msg" else {"num_heads": (1, 2, 4, 8)}
-    return Variant(
-        **{**vars(variant), "architecture": {**variant.architecture, "depths": (2, 2, 2, 2), **narrow, **heads}}
-    )
+    }
+    narrow = {**variant.architecture, **widths[variant.family], "depths": (2, 2, 2, 2)}
+    return dataclasses.replace(variant, architecture=narrow)
 
 
 def last_map(model: nn.Module, images: Tensor) -> Tensor:
     """The classifier's features before the last norm, patches alone, as a map."""
     with torch.no_grad():
         features: dict[str, Tensor] = {}
-        model.norm.register_forward_hook(lambda module, inputs, output: features.update(out=inputs[0]))
+        model.get_submodule("norm").register_forward_hook(lambda module, inputs, output: features.update(out=inputs[0]))
         model(images)
     return features["out"]
 
 
-@pytest.mark.parametrize(("model_id", "kind"), [("swin_t", Swin), ("pcpvt_s", Twins), ("msg_t", Msg)])
-def test_the_last_map_is_what_the_classifier_sees(model_id: str, kind: type[Swin | Twins | Msg]) -> None:
-    """With the same weights, at the classifier's own size; PVT's has a class token among its tokens."""
+@pytest.mark.parametrize(
+    ("model_id", "kind", "image_size"),
+    [("swin_t", Swin, 448), ("pcpvt_s", Twins, 224), ("twins_svt_s", Twins, 224), ("msg_t", Msg, 224)],
+)
+def test_the_last_map_is_what_the_classifier_sees(
+    model_id: str, kind: type[Swin | Twins | Msg], image_size: int
+) -> None:
+    """With the same weights; Swin's at a size whose last grid is wider than a window, where its classifier shifts."""
     torch.manual_seed(0)
     variant = small(papers.variant(model_id))
-    classifier, body = build_variant(variant).eval(), kind(variant).eval()
+    size = image_size if variant.sized else None
+    classifier, body = build_variant(variant, size).eval(), kind(variant).eval()
     weights = {name: w for name, w in classifier.state_dict().items() if not name.startswith(("norm.", "head."))}
     assert set(body.body.load_state_dict(weights, strict=False).missing_keys) <= {
         f"{m}.{p}" for m in ("norm", "head", "head.fc") for p in ("weight", "bias")
     }
-    images = torch.randn(1, 3, 224, 224)
+    images = torch.randn(1, 3, image_size, image_size)
     seen = last_map(classifier, images)
     if model_id == "msg_t":
         seen = seen[:, 0, 0, 1:]  # one window of 7 x 7, its messenger first

@@ -32,7 +32,7 @@ class Convolutional(Backbone):
         """With `deep_stem` a ResNet's 7 x 7 convolution is three of 3 x 3 (mmsegmentation's ResNetV1c)."""
         super().__init__()
         deep = deep_stem and variant.factory.startswith("timm/resnet")
-        stem = {"stem_type": "deep", "stem_width": 32} if deep else {}
+        stem: dict[str, Any] = {"stem_type": "deep", "stem_width": 32} if deep else {}
         self.body = build_variant(variant, features_only=True, out_indices=(1, 2, 3, 4), **stem)
         self.channels = tuple(self.body.feature_info.channels())
 

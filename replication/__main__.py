@@ -65,6 +65,12 @@ def _departures(args: argparse.Namespace) -> None:
     write_departures(args.out)
 
 
+def _evaluate(args: argparse.Namespace) -> None:
+    from replication.evaluation import evaluate
+
+    evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset)
+
+
 def _training(args: argparse.Namespace) -> None:
     from replication.training import run
 
@@ -184,6 +190,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
+    sub = command("evaluate", _evaluate, "top-1 and top-5 accuracy of released weights on a folder of images")
+    sub.add_argument("--model", required=True, metavar="ID")
+    sub.add_argument("--image-size", type=_positive, required=True, metavar="PX")
+    sub.add_argument("--checkpoint", type=Path, required=True, help="the authors' file: .pth, .safetensors or .npz")
+    sub.add_argument("--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set")
+    sub.add_argument("--dataset", default="imagenet-1k", help="what the images are (default: %(default)s)")
+    sub.add_argument("--out", type=Path, required=True, help="folder for evaluation.csv")
+
     sub = command("departures", _departures, "measure how far timm's defaults are from the released models")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
@@ -209,7 +223,9 @@ def parser() -> argparse.ArgumentParser:
         sub = command(name, run, text)
         sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
         if name == "collect":
-            sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
+            sub.add_argument(
+                "--scale", choices=["smoke", "laptop", "full"], default="laptop", help="default: %(default)s"
+            )
             sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
         if name == "snapshot":
             sub.add_argument("--readme", type=Path, default=Path("README.md"), help="default: %(default)s")

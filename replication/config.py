@@ -17,6 +17,7 @@ from replication.files import digest
 from replication.records import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINTS = (".pth", ".pt", ".safetensors", ".npz")
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -45,6 +46,15 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """A released checkpoint to evaluate."""
+
+    model: str
+    image_size: int
+    checkpoint: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What one configuration asks for, enumerated from the cards."""
 
@@ -55,6 +65,7 @@ class Plan:
     batch_sizes: tuple[int, ...]
     seeds: int
     runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...] = ()
 
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
@@ -74,6 +85,20 @@ class Plan:
         """The weights that an arm starts from: none, or those of another arm with the same seed."""
         before = papers.experiment(experiment).arm(arm).start_from
         return [f"{self.folder(Run(experiment, before, int(seed)))}/weights.safetensors"] if before else []
+
+
+def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
+    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name."""
+    found = []
+    for path in sorted(folder.glob("*")):
+        if path.suffix in CHECKPOINTS:
+            model, _, size = path.stem.rpartition("_")
+            if not size.isdigit():
+                raise UserError(
+                    f"{path}: a checkpoint is called <model id>_<image size>{path.suffix}, as deit_s_224.pth"
+                )
+            found.append(Evaluation(papers.variant(model).id, int(size), str(path)))
+    return tuple(found)
 
 
 def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -119,7 +144,15 @@ def plan(config: Mapping[str, Any]) -> Plan:
             for arm in papers.experiment(experiment).arms
             for seed in range(seeds)
         ),
+        evaluations=_evaluations(Path(config["evaluation"]["checkpoints"])) if "evaluation" in config else (),
     )
+
+
+def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
+    """Where the released weights of a model at an image size [px] are, or would be."""
+    folder = Path(config["evaluation"]["checkpoints"])
+    names = [folder / f"{model}_{image_size}{suffix}" for suffix in CHECKPOINTS]
+    return str(next((path for path in names if path.exists()), names[0]))
 
 
 def sources(*packages: str) -> list[str]:

@@ -30,6 +30,7 @@ class Method:
 METHODS = {
     "retinanet": Method("RetinaNet", "detection", 80, "800x1280"),
     "mask_r_cnn": Method("Mask R-CNN", "detection", 80, "800x1280"),
+    "atss": Method("ATSS", "detection", 80, "800x1280"),
     "cascade_mask_r_cnn": Method("Cascade Mask R-CNN", "detection", 80, "800x1280"),
     "semantic_fpn": Method("Semantic FPN", "segmentation", 150, 512),
     "upernet": Method("UPerNet", "segmentation", 150, 512),

@@ -14,6 +14,7 @@ from typing import Any
 import timm
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.layers.pos_embed_rel import resize_rel_pos_bias_table
 from torch import nn
 
 from replication.files import now, write_csv, write_manifest
@@ -72,6 +73,20 @@ def departures() -> Iterator[Departure]:
             timm="bicubic, antialiased",
             relative=difference(ours, theirs, image_size=384),
         )
+    ours, theirs = same_weights(build("swin_t", 384, window_size=12), build("swin_t", 384, window_size=12))
+    for (name, parameter), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        if name.endswith("relative_position_bias_table"):
+            generator = torch.Generator().manual_seed(2)
+            table = torch.randn(13 * 13, parameter.shape[1], dtype=torch.double, generator=generator)
+            parameter.data.copy_(resize_positions(table[None], (13, 13), (23, 23), 0, "bicubic")[0])
+            other.data.copy_(resize_rel_pos_bias_table(table, (12, 12), parameter.shape))
+    yield Departure(
+        model="swin_t",
+        detail="biases resized from windows of 7 to 12, 384 px",
+        released="bicubic",
+        timm="cubic, on distances that grow geometrically",
+        relative=difference(ours, theirs, image_size=384),
+    )
 
 
 def same_weights(first: nn.Module, second: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -247,7 +247,7 @@ DISCREPANCIES = (
     "Text says 17.8M parameters in the transformer and 23.5M in the backbone: the 41.3M that can be trained less the "
     "23.45M of the whole backbone, its frozen 0.22M included, are 17.85M; transformer, input projection, heads and "
     "queries have 18.07M, the transformer alone 17.36M. The 10.8M that removing the FFNs is said to leave in the "
-    "transformer are the 23.45M of the backbone less the 12.62M of the FFNs; it leaves 4.75M.",
+    "transformer equal the 23.45M of the backbone less the 12.62M of the FFNs; what it leaves are 4.75M.",
 )
 
 CARD = Card(

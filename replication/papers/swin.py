@@ -323,8 +323,8 @@ DISCREPANCIES = (
     "Recipe: gradient clip 1 (paper) vs 5.0 (repo config); 22K weight decay 0.01 (paper) vs 0.05 (repo); 384 "
     "fine-tune drop path 0.1 and constant lr 1e-5 (paper) vs 0.5 and cosine from 2e-5*batch/512 (repo); UperNet drop "
     "path 0.2 (paper) vs 0.3 (repo).",
-    "Table 3 FLOPs (945G for Swin-T) are about 4x the count at 512x512 (237G in Twins Table 2): the input size behind"
-    " the number must be fixed before comparing.",
+    "Table 3 prints no input of its GFLOPs: 945 for Swin-T are those of 512x2048 (944.4 counted), about four times "
+    "those of 512x512 (236.9; 237 in Twins Table 2).",
     "size_ratio_t_params: Section 3.3 says Swin-T has about 0.25x the model size of Swin-B; the params of Table 1a, "
     "29M and 88M, are 0.33x.",
     "Tables 2a, 2b and 3 and the READMEs count by modules, and add the products of attention: biases of "
@@ -332,7 +332,8 @@ DISCREPANCIES = (
     "the heads and in segmenters). So counted Cascade Mask R-CNN ResNet50, Cascade Mask R-CNN ResNeXt101-32x4d, "
     "Cascade Mask R-CNN ResNeXt101-64x4d, Cascade Mask R-CNN Swin-S and Cascade Mask R-CNN Swin-B have 738.74, "
     "818.55, 972.03, 837.60 and 982.13 GFLOPs (printed 739, 819, 972, 838 and 982), UPerNet Swin-T, UPerNet Swin-S "
-    "and UPerNet Swin-B 944.70, 1037.81 and 1187.83 (printed 945, 1038 and 1188).",
+    "and UPerNet Swin-B 944.70, 1037.81 and 1187.83 (printed 945, 1038 and 1188), ATSS ResNet50 and ATSS Swin-T "
+    "205.34 and 214.71 (printed 205 and 215).",
     "UPerNet Swin-B at 640x2560 has 1839.2 GFLOPs, 1839.9 as the other rows are counted, where 1841 is printed. No "
     "cause found: with the windows of 12 of its pre-training it would have 1890.8.",
     "UPerNet Swin-L at 640x2560 has 2482.3 GFLOPs, 2483.4 as the other rows are counted, where 3230 is printed, "

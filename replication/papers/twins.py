@@ -282,15 +282,16 @@ DISCREPANCIES = (
     "40.65, 55.14 and 71.14 GFLOPs (printed 40, 55 and 71), Semantic FPN Twins-PCPVT-S, Semantic FPN Twins-PCPVT-B "
     "and Semantic FPN Twins-PCPVT-L 40.67, 55.16 and 71.16 (printed 40, 55 and 71), Semantic FPN Twins-SVT-S, "
     "Semantic FPN Twins-SVT-B and Semantic FPN Twins-SVT-L 36.71, 66.56 and 101.63 (printed 37, 67 and 102), "
-    "Semantic FPN Swin-T and Semantic FPN Swin-B 46.39 and 107.00 (printed 46 and 107).",
+    "Semantic FPN Swin-T and Semantic FPN Swin-B 46.39 and 107.00 (printed 46 and 107). Both 40 are truncated, the "
+    "rest is rounded.",
     "Table 2 prints 66 GFLOPs for Semantic FPN ResNet101, which has 64.94, and 65.23 with norms, biases, ReLU and "
     "pooling. No cause found.",
     "Table 2 counts UPerNet as fvcore does, with norms, pooling and resizing: so counted UPerNet Twins-SVT-B has "
     "260.53 GFLOPs and UPerNet ResNet101 257.83 (printed 261 and 258).",
-    "Tables 3 and 4 count as fvcore did in 2021: norms are five operations an element and the transposed "
-    "convolution of the mask head is counted at its output, four times what it multiplies, 15.4 G too much. So "
-    "counted Mask R-CNN ResNet50, Mask R-CNN ResNet101 and Mask R-CNN ResNeXt101-32x4d have 173.59, 209.82 and "
-    "211.68 GFLOPs (printed 174, 210 and 212), Mask R-CNN PVT-Small and Mask R-CNN PVT-Medium 178.06 and 210.58 "
+    "The GFLOPs of Tables 3 and 4 are fvcore's if norms are five operations an element and the transposed "
+    "convolution of the mask head is counted at its output, which is four times what it multiplies and 15.4 G too "
+    "much. So counted Mask R-CNN ResNet50, Mask R-CNN ResNet101 and Mask R-CNN ResNeXt101-32x4d have 173.59, 209.82 "
+    "and 211.68 GFLOPs (printed 174, 210 and 212), Mask R-CNN PVT-Small and Mask R-CNN PVT-Medium 178.06 and 210.58 "
     "(printed 178 and 211), Mask R-CNN Twins-PCPVT-S and Mask R-CNN Twins-PCPVT-B 178.08 and 210.60 (printed 178 "
     "and 211), Mask R-CNN Swin-T and Mask R-CNN Swin-S 177.46 and 222.16 (printed 177 and 222), Mask R-CNN "
     "Twins-SVT-S and Mask R-CNN Twins-SVT-B 163.89 and 223.65 (printed 164 and 224), RetinaNet ResNet101, RetinaNet "
@@ -303,8 +304,8 @@ DISCREPANCIES = (
     "The README's first GFLOPs of UPerNet are at 512x2048 and leave out the products of attention: by modules, with "
     "biases, ReLU and pooling, UPerNet Twins-PCPVT-S, UPerNet Twins-PCPVT-B, UPerNet Twins-PCPVT-L and UPerNet "
     "Twins-SVT-L have 919.20, 977.09, 1041.04 and 1163.94 (printed 919, 977, 1041 and 1164). UPerNet Twins-SVT-S "
-    "and UPerNet Twins-SVT-B have 901.15 and 1019.70 (printed 901 and 1020) if windows are not padded, as they are "
-    "in the others.",
+    "and UPerNet Twins-SVT-B have 901.15 and 1019.70 (printed 901 and 1020) if grids are not padded to whole "
+    "windows, as that of UPerNet Twins-SVT-L is.",
     "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
     "66M parameters for TNT-B: the 65.6 of its paper rounded once more; it has 65.43M.",
     "16.0 GFLOPs for RegNetY-16GF (RegNetY-16G): 15.91 counted, and with batch norms 15.96, which rounds to it.",

@@ -7,6 +7,7 @@ Conventions of `measured.csv`:
 - memory: the same at batch sizes above one, metric `peak_memory_<mode>_<attention>_batch<n>`;
 - mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
 - scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
+- evaluations: a variant's released weights, metrics `top1` and `top5` on their data set;
 - trainings: model `<experiment>/<arm>`, the mean over seeds with its 95 % Student interval, n = seeds.
 """
 
@@ -41,6 +42,7 @@ def collect(results: Path, scale: str, seeds: int) -> None:
         *_memory(complexity / "memory.csv"),
         *_mechanisms(complexity / "mechanisms.csv"),
         *_scaling(complexity / "scaling.csv"),
+        *_evaluations(results / "evaluation"),
         *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
     write_csv(runs_csv, as_rows(runs), Run.__dataclass_fields__)
@@ -118,6 +120,28 @@ def _scaling(path: Path) -> Iterator[Measured]:
             yield _exact(path, model, "", f"slope_{key}", row["slope"], (row["ci_low"], row["ci_high"]))
         if row["crossover_tokens"] and row["part"] == "whole":  # attention has no linear part to overtake
             yield _exact(path, model, "", f"crossover_{key}", row["crossover_tokens"])
+
+
+def _evaluations(folder: Path) -> Iterator[Measured]:
+    """Accuracies of released weights, which are of the papers' own scale."""
+    for path in sorted(folder.glob("*/*/evaluation.csv")):
+        machine = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]["processor"]
+        for row in _read(path):
+            yield Measured(
+                model=row["model"],
+                image_size=read_size(row["image_size"]),
+                dataset=row["dataset"],
+                metric=row["metric"],
+                value=float(row["value"]),
+                unit=row["unit"],
+                ci_low=float(row["ci_low"]),
+                ci_high=float(row["ci_high"]),
+                n=int(row["n"]),
+                scale="full",
+                machine=machine,
+                seed_set="",
+                source_file=path.as_posix(),
+            )
 
 
 def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:

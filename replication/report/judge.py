@@ -7,7 +7,10 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   digits are not the printed ones, the reason ends with the card's sentence on the cause, if it has one. The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
-- An accuracy `needs data`: ImageNet-scale training or the released weights are not part of this scale.
+- An accuracy `needs data`, unless it is one that a paper prints for a model of its own in its main table and the
+  released weights were evaluated (scale `full`): then it is `reproduced` within 0.1 points, which is what another
+  decoder or resize moves it by, else it `differs`. ViT's main table has several pre-trainings of a model, of which
+  weights can be but one, so it is not judged.
 - Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
   of a model that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
@@ -49,10 +52,12 @@ from replication.report.rows import ClaimResult, Run, student_interval
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
-    "an architecture value equals the hyper-parameter that builds our model",
+    "an architecture value equals the hyper-parameter that builds our model; the accuracy of released weights is "
+    "within 0.1 points",
     "differs": "ours is further off; the reason says by how much",
     "not comparable": "ours and the paper's are in units or on hardware that cannot be converted",
-    "needs data": "an accuracy: it takes the training data or the released weights, which this scale does not have",
+    "needs data": "an accuracy: it takes the training data or the released weights, which this scale does not have; "
+    "the command is given where the suite could fill it",
     "not attempted": "speed, training cost, settings of a recipe, and models that the suite does not build",
 }
 CLAIM_RULES = {
@@ -62,6 +67,7 @@ CLAIM_RULES = {
     "needs data": "a number that the claim rests on is not measured; the reason names it",
 }
 TOLERANCE = Decimal("0.01")
+POINTS = Decimal("0.1")
 EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
@@ -92,23 +98,37 @@ def judge(results: Path) -> None:
 
 def judge_cells(cells: Iterable[Published], measured: Iterable[Measured], cards: Mapping[str, Card]) -> list[Verdict]:
     """The verdict on every published number, in their order."""
-    numbers = {(m.model, m.image_size, m.metric): m.value for m in measured if m.dataset == ""}
+    cells = list(cells)
+    numbers = {(m.model, m.image_size, m.metric, m.dataset): m.value for m in measured}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
-    return [_cell(cell, numbers, variants.get(cell.model), cards[cell.paper].discrepancies) for cell in cells]
+    released = _released(cells, cards)
+    return [_cell(cell, numbers, variants.get(cell.model), cell in released, cards[cell.paper]) for cell in cells]
+
+
+def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
+    """The accuracies on ImageNet-1k that one released checkpoint of a paper's own model stands for."""
+    own = {(card.key, variant.id): variant for card in cards.values() for variant in card.variants}
+    by_model: dict[tuple[str, str, Size, str], list[Published]] = {}
+    for cell in cells:
+        variant = own.get((cell.paper, cell.model))
+        headline = cell.table == cards[cell.paper].headline and cell.dataset == "imagenet-1k"
+        if variant and headline and cell.metric in ("top1", "top5", "top1_error"):
+            by_model.setdefault((cell.paper, cell.model, _size(cell, variant), cell.metric), []).append(cell)
+    return {same[0] for same in by_model.values() if len(same) == 1}
 
 
 def _cell(
-    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, discrepancies: Sequence[str]
+    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, released: bool, card: Card
 ) -> Verdict:
-    ours, verdict, reason = _outcome(cell, numbers, variant)
-    command = ""
-    if variant and ours is not None:
+    ours, verdict, reason = _outcome(cell, numbers, variant, released)
+    command = _evaluated(cell, variant) if released and variant else ""
+    if variant and ours is not None and not released:
         counted = METRICS[cell.metric].kind == "count"
         command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-        if not reason.startswith(EQUAL):
-            reason = "; ".join([reason, *_known(cell, variant, discrepancies)])
+    if variant and (command or verdict == "not comparable") and not (released or reason.startswith(EQUAL)):
+        reason = "; ".join([reason, *_known(cell, variant, card.discrepancies)])
     return Verdict(
         paper=cell.paper,
         table=cell.table,
@@ -132,12 +152,32 @@ def _size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
-def _outcome(cell: Published, numbers: Mapping[Any, float], variant: Variant | None) -> tuple[Decimal | None, str, str]:
+def _evaluated(cell: Published, variant: Variant) -> str:
+    target = f"results/full/evaluation/{variant.id}/{_size(cell, variant)}/evaluation.csv"
+    return f"snakemake --cores all --configfile config/full.yaml -- {target}"
+
+
+def _outcome(
+    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, released: bool
+) -> tuple[Decimal | None, str, str]:
     """Our value in the printed unit, the verdict and its reason."""
     kind = METRICS[cell.metric].kind
+    if kind == "accuracy" and released and variant:
+        size = _size(cell, variant)
+        metric = "top1" if cell.metric == "top1_error" else cell.metric
+        accuracy = numbers.get((variant.id, size, metric, cell.dataset))
+        if accuracy is None:
+            where = f"data/checkpoints/{variant.id}_{size}"
+            return None, "needs data", f"needs the validation images of ImageNet-1k and the released weights as {where}"
+        percent = 100 - Decimal(accuracy) if cell.metric == "top1_error" else Decimal(accuracy)
+        return percent, *compare_accuracy(cell.value, percent)
     if kind == "accuracy":
         data = f"{cell.dataset} training" if cell.dataset else "training on the table's data"
-        return None, "needs data", f"needs {data} or the released weights: not part of this scale"
+        return (
+            None,
+            "needs data",
+            f"needs {data} or released weights, and an instrument that the suite does not have yet",
+        )
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
     if kind == "speed":
@@ -157,7 +197,7 @@ def _outcome(cell: Published, numbers: Mapping[Any, float], variant: Variant | N
         return ours, *compare_architecture(cell.value, ours)
     if cell.unit and cell.unit not in UNIT_SCALE:
         return None, "not comparable", f"the unit '{cell.unit}' is no prefix of ones"
-    found = numbers.get((variant.id, size, cell.metric))
+    found = numbers.get((variant.id, size, cell.metric, ""))
     if found is None:
         return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
     ours = Decimal(found) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
@@ -179,6 +219,12 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     if abs(off) <= TOLERANCE:
         return "reproduced", f"within 1 %: ours is {size} {direction}"
     return "differs", f"ours is {size} {direction}"
+
+
+def compare_accuracy(printed: Decimal, ours: Decimal) -> tuple[str, str]:
+    """Verdict and reason for the accuracy [%] of released weights: the same within 0.1 points, or not."""
+    verdict = "reproduced" if abs(ours - printed) <= POINTS else "differs"
+    return verdict, f"the released weights give {ours:.2f}, {ours - printed:+.2f} points"
 
 
 def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
 import json
 import math
 import re
@@ -91,6 +93,13 @@ def yacs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yacs.config", module)
 
 
+@functools.cache
+def on_meta(model_id: str, image_size: int | None = None) -> nn.Module:
+    """Names and shapes only."""
+    with torch.device("meta"):
+        return build(model_id, image_size)
+
+
 def test_every_release_is_tested() -> None:
     assert {path.name.removesuffix(".keys.json") for path in RELEASED.glob("*.json")} == set(MODELS)
 
@@ -100,8 +109,7 @@ def test_the_number_of_parameters_is_the_authors(name: str) -> None:
     """Sum over the file, buffers aside; TNT's file holds one tensor that no layer reads."""
     release = facts(name)
     unread = sum(math.prod(shape) for key, shape, _ in release["keys"] if key == "outer_tokens")
-    with torch.device("meta"):
-        model = build(MODELS[name], 384 if name in AT_384 else None)
+    model = on_meta(MODELS[name], 384 if name in AT_384 else None)
     assert sum(p.numel() for p in model.parameters()) == release["params"] - unread
     variant = papers.variant(MODELS[name])
     assert name in AT_384 or variant.released_params == release["params"] - unread
@@ -145,8 +153,7 @@ def test_a_release_loads_strictly(name: str, tmp_path: Path) -> None:
     options = CfgNode(MODEL=CfgNode(DEPTH=1)) if "'config'" in wrapper else argparse.Namespace(lr=1e-3)
     bare = wrapper.startswith("bare")
     torch.save(state if bare else {"model": state, "epoch": 300, "options": options}, tmp_path / "file.pth")
-    with torch.device("meta"):
-        model = build(MODELS[name], 384 if name in AT_384 else None)
+    model = copy.deepcopy(on_meta(MODELS[name], 384 if name in AT_384 else None))
     loaded = load_checkpoint(model.to_empty(device="cpu"), tmp_path / "file.pth").state_dict()
     for key, tensor in state.items():
         if not key.endswith(UNREAD) or name.startswith("msg"):
@@ -175,11 +182,11 @@ def jax_file(name: str, path: Path, depth: int, **extra: np.ndarray) -> dict[str
         for key, shape, _ in facts(name)["keys"]
         if not any(f"encoderblock_{index}/" in key for index in range(depth, 40))
     }
-    np.savez(path, **{**file, **extra})
+    np.savez(path, allow_pickle=False, **file, **extra)
     return file
 
 
-@pytest.mark.parametrize("name", ["jax_vit_ti16", "jax_vit_s16", "jax_r50_vit_b16"])
+@pytest.mark.parametrize("name", ["jax_vit_ti16", "jax_r50_vit_b16"])
 def test_a_jax_release_arrives_as_timm_reads_it(name: str, tmp_path: Path) -> None:
     """timm's reader takes the same file, and passes over whatever does not fit; ours is strict."""
     jax_file(name, tmp_path / "vit.npz", depth=2)
@@ -205,7 +212,7 @@ def test_the_jax_release_arrives_transposed(tmp_path: Path) -> None:
 def test_group_norms_of_older_hybrids_have_four_dimensions(tmp_path: Path) -> None:
     file = jax_file("jax_r50_vit_b16", tmp_path / "vit.npz", depth=1)
     older = {key: value[None, None, None] if "gn" in key else value for key, value in file.items()}
-    np.savez(tmp_path / "older.npz", **older)
+    np.savez(tmp_path / "older.npz", allow_pickle=False, **older)
     model = load_checkpoint(build("r50_vit_b16", depth=1), tmp_path / "older.npz").state_dict()
     last = model["patch_embed.backbone.stages.2.blocks.8.norm3.weight"]
     np.testing.assert_array_equal(last, file["block3/unit9/gn3/scale"])
@@ -264,7 +271,7 @@ def test_positions_are_resized_as_the_authors_do(
 
 @pytest.mark.parametrize(("size", "overrides", "window"), [(384, {"window_size": 12}, 12), (96, {}, 6)])
 def test_swin_resizes_its_biases_bicubically(size: int, overrides: dict[str, int], window: int, tmp_path: Path) -> None:
-    """As an image of 2M - 1 by 2M - 1 offsets a head; at 96 px the third stage has 6 x 6 patches, fewer than a window."""
+    """A head's as an image of 2M - 1 by 2M - 1 offsets. At 96 px the third stage has 6 x 6 patches, less than 7 x 7."""
     state = synthetic("swin_tiny_patch4_window7_224")
     torch.save({"model": state}, tmp_path / "file.pth")
     model = load_checkpoint(build("swin_t", size, **overrides), tmp_path / "file.pth")
@@ -347,9 +354,8 @@ FAMILIES = {
 def test_a_release_fits_no_other_model(name: str, tmp_path: Path) -> None:
     torch.save(synthetic(name), tmp_path / "file.pth")
     for model_id in set(FAMILIES.values()) - {FAMILIES[name]}:
-        with torch.device("meta"):
-            model = build(model_id)
-        with pytest.raises(UserError, match="does not fit .*: (of another shape|not in the (file|model)): .+"):
+        model = on_meta(model_id)
+        with pytest.raises(UserError, match=r"does not fit .*: (of another shape|not in the (file|model)): .+"):
             load_checkpoint(model, tmp_path / "file.pth")
 
 
@@ -384,7 +390,7 @@ def test_a_truncated_file_is_refused(legacy: bool, tmp_path: Path) -> None:
     torch.save({"model": state}, tmp_path / "whole.pth", _use_new_zipfile_serialization=not legacy)
     whole = (tmp_path / "whole.pth").read_bytes()
     model = build("vit_ti16", depth=1)
-    for cut in range(0, len(whole), max(1, len(whole) // 100)):
+    for cut in range(0, len(whole), len(whole) // 40):
         (tmp_path / "part.pth").write_bytes(whole[:cut])
         with pytest.raises(UserError, match="is no checkpoint or is broken"):
             load_checkpoint(model, tmp_path / "part.pth")

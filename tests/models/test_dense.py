@@ -214,6 +214,18 @@ def test_two_stage_detectors_answer_on_five_levels_and_for_every_proposal(model_
     assert [tuple(x.shape) for x in out["masks"]] == passes * [(MASKS, 80, 28, 28)]
 
 
+def test_atss_has_one_answer_a_place() -> None:
+    with torch.device("meta"):
+        out = build("atss_swin_t").eval()(torch.empty(1, 3, 256, 320))
+    places = 32 * 40 + 16 * 20 + 8 * 10 + 4 * 5 + 2 * 3
+    shapes = {name: tuple(x.shape) for name, x in out.items()}
+    assert shapes == {
+        "cls_logits": (1, places, 80),
+        "bbox_regression": (1, places, 4),
+        "bbox_ctrness": (1, places, 1),
+    }
+
+
 @pytest.mark.parametrize("method", [SemanticFPN, UPerNet])
 def test_segmenters_label_every_pixel(method: type[nn.Module]) -> None:
     torch.manual_seed(0)
@@ -250,6 +262,8 @@ RESNET50_FROZEN = 225_344
         ("mask_r_cnn_pvt_large", "81.0", 0),  # PVT, Table 4
         ("cascade_mask_r_cnn_swin_b", "145", 0),  # Swin, Table 2b
         ("cascade_mask_r_cnn_msg_s", "113", 0),  # MSG, final_coco
+        ("atss_resnet50", "32.07", RESNET50_FROZEN),  # mmdet
+        ("atss_swin_t", "36", 0),  # Swin, Table 2a
         ("semantic_fpn_resnet50", "28.5", 0),  # PVT, Table 5
         ("semantic_fpn_twins_svt_b", "60.4", 0),  # Twins, Table 2
         ("upernet_swin_t", "59.9", 0),  # Twins, Table 2

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 from replication import models
@@ -137,9 +136,7 @@ def test_the_model_is_the_paper_written_out(positions: str, positions_at: str, p
         mask[index, :height, :width] = False
     images = torch.randn(2, 3, 96, 96, dtype=torch.double)
     found = model(images, mask)
-    features = F.conv2d(
-        model.get_submodule("backbone.0")(images), model.get_parameter("input_proj.weight"), model.input_proj.bias
-    )
+    features = model.get_submodule("input_proj")(model.get_submodule("backbone.0")(images))
     for index, (height, width) in enumerate(sizes):
         grid = (height // 32, width // 32)
         tokens = features[index, :, : grid[0], : grid[1]].flatten(1).T
@@ -295,8 +292,8 @@ def test_without_the_mlps_a_layer_is_its_attention() -> None:
 
 
 def test_every_weight_gets_a_gradient_that_can() -> None:
-    """The decoder starts from zeros: its first self-attention has equal values, so the projections do nothing."""
-    model = unlike(small(positions="learned")).train()
+    """The decoder starts from zeros: its first self-attention has equal values, so what projects them does nothing."""
+    model = unlike(small(positions="learned"))
     out = model(torch.randn(1, 3, 64, 64, dtype=torch.double))
     read = [o[key].square().sum() for o in (out, *out["aux_outputs"]) for key in ("pred_logits", "pred_boxes")]
     torch.stack(read).sum().backward()

@@ -142,7 +142,8 @@ def test_only_the_sentence_about_the_same_number_explains_it(card: Card) -> None
 def test_what_cannot_be_had_says_so(card: Card) -> None:
     top1 = verdict(cells(card, 0, "top1")[0], card)
     assert (top1.verdict, top1.measured) == ("needs data", None)
-    assert top1.reason == "needs imagenet-1k training or the released weights: not part of this scale"
+    assert top1.reason.endswith("the released weights as data/checkpoints/toy_s_224")
+    assert top1.command.endswith("config/full.yaml -- results/full/evaluation/toy_s/224/evaluation.csv")
     speed = verdict(cells(card, 0, "speed")[0], card)
     assert (speed.verdict, speed.reason) == ("not attempted", "speed is not measured yet; the table's hardware is V100")
 

@@ -1,0 +1,33 @@
+"""ATSS (Zhang et al., CVPR 2020), which differs from FCOS in training alone. Shapes: B batch, A places, K classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from replication.models.dense.backbone import backbone as build_backbone
+from replication.models.dense.fpn import FeaturePyramid
+
+
+class ATSS(nn.Module):
+    """Class, box and centredness of every place on five levels, /8 to /128 of the image.
+
+    The head is torchvision's of FCOS: two branches of four convolutions with group norms. mmdetection's convolutions
+    have no bias before a norm, and its boxes a scale for each level: 2043 parameters fewer.
+    """
+
+    def __init__(self, backbone: str, num_classes: int = 80) -> None:
+        """`backbone` is a model of the cards."""
+        super().__init__()
+        self.backbone = build_backbone(backbone)
+        self.neck = FeaturePyramid(self.backbone.channels[1:], LastLevelP6P7(256, 256))
+        self.head = FCOSHead(256, num_anchors=1, num_classes=num_classes)
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Images (B, 3, height, width) to `cls_logits` (B, A, K), `bbox_regression` (B, A, 4) and `bbox_ctrness`."""
+        return self.head(self.neck(self.backbone(images)[1:]))
+
+
+MODEL = ATSS

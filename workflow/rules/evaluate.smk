@@ -1,0 +1,18 @@
+rule evaluate:
+    """Accuracy of released weights, at the scale `full`."""
+    input:
+        sources("evaluation", "models", "files"),
+        checkpoint=lambda wildcards: checkpoint(config, wildcards.model, wildcards.size),
+    output:
+        f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.csv",
+    log:
+        f"{RESULTS}/logs/evaluate/{{model}}_{{size}}.log",
+    conda:
+        "../envs/replication.yaml"
+    threads: workflow.cores
+    params:
+        images=lambda wildcards: config["evaluation"]["imagenet"],
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
+        " --checkpoint {input.checkpoint} --images {params.images} --out {params.out} 2> {log}"

@@ -77,7 +77,7 @@ def accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[
 def growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     """Cost against image size of the models that stand for their papers; a second one of a family is dashed."""
     labels = {variant.id: variant.label for card in cards.values() for variant in card.variants}
-    models = [(key, card.compared) for key, card in cards.items()]
+    models = [(key, card.compared) for key, card in cards.items() if card.compared]
     rows = counts[counts["model"].isin([model for _, own in models for model in own])] if not counts.empty else counts
     if rows.empty:
         return nothing("none of the compared models is counted yet")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from replication.records import Card, Variant
-from replication.report.draw_families import headline, styles
+from replication.report.draw_families import growth, headline, styles
 
 
 def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(results: Path, toy_papers: Card) -> None:
@@ -36,3 +36,10 @@ def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path,
     )
     found = headline(published, {"toy": toy_papers, "baselines": baselines})
     assert list(found["family"]) == ["toy", "baselines"]
+
+
+def test_papers_without_accuracies_have_no_curve_of_growth(results: Path, toy_papers: Card) -> None:
+    detector = dataclasses.replace(toy_papers, headline="", compared=())
+    counts = pd.read_csv(results / "complexity" / "counts.csv")
+    figure = growth(counts, {"toy": toy_papers, "detector": detector})
+    assert [line.get_label() for line in figure.axes[0].lines] == ["Toy_S"]

@@ -72,6 +72,10 @@ class Plan:
         models = self.models[paper]
         return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
 
+    def variant_digest(self, model: str) -> str:
+        """Changes when the architecture of one model does."""
+        return digest(dataclasses.asdict(papers.variant(model)))
+
     def experiment_digest(self, experiment: str) -> str:
         """Changes when an experiment's model, arms or recipe at this scale do."""
         asked = papers.experiment(experiment)
@@ -88,8 +92,8 @@ class Plan:
 
 
 def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
-    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name."""
-    found = []
+    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name, or two of one."""
+    found: dict[str, Evaluation] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix in CHECKPOINTS:
             model, _, size = path.stem.rpartition("_")
@@ -97,8 +101,12 @@ def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
                 raise UserError(
                     f"{path}: a checkpoint is called <model id>_<image size>{path.suffix}, as deit_s_224.pth"
                 )
-            found.append(Evaluation(papers.variant(model).id, int(size), str(path)))
-    return tuple(found)
+            if path.stem in found:
+                raise UserError(
+                    f"{path} and {found[path.stem].checkpoint} are of one model at one size; leave one there"
+                )
+            found[path.stem] = Evaluation(papers.variant(model).id, int(size), str(path))
+    return tuple(found.values())
 
 
 def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -149,7 +157,9 @@ def plan(config: Mapping[str, Any]) -> Plan:
 
 
 def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
-    """Where the released weights of a model at an image size [px] are, or would be."""
+    """Where the released weights of a model at an image size [px] are, or would be. UserError if none are asked for."""
+    if "evaluation" not in config:
+        raise UserError("released weights are evaluated with `--configfile config/full.yaml`")
     folder = Path(config["evaluation"]["checkpoints"])
     names = [folder / f"{model}_{image_size}{suffix}" for suffix in CHECKPOINTS]
     return str(next((path for path in names if path.exists()), names[0]))

@@ -1,29 +1,38 @@
-"""From a photograph to a model's input, as the papers evaluate."""
+"""From a photograph to a model's input, as the authors of each paper evaluate."""
 
 from __future__ import annotations
 
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from replication import papers
 from replication.records import Variant
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CROP_RATIO = 0.875
-SQUEEZED = ("vit", "hybrid")
-"""Families whose authors resize the whole image to a square and scale it to -1..1 (the JAX release of ViT)."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's channels."""
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""Values to -1..1."""
 
 
 def preprocessing(variant: Variant, image_size: int) -> transforms.Compose:
-    """Images to tensors (3, image_size, image_size).
+    """Photographs to tensors (3, image_size, image_size).
 
-    ViT and its hybrids: the whole image squeezed into the square, bilinear, values in -1..1. DeiT and all that follow
-    its recipe: the short side to image_size / 0.875, bicubic, the centre, ImageNet's mean and deviation.
+    DeiT, at 384 px too, and all that follow its recipe (PVT, CPVT, Twins, MSG-Transformer, Swin): the short side to
+    image_size / 0.875, bicubic; the centre; ImageNet's mean and deviation. The others:
+
+    - ViT and its hybrids: the whole photograph squeezed into the square, to -1..1. Their TensorFlow resizes floats,
+      bilinearly and without antialiasing, which no resize of a picture does.
+    - Swin at 384 px: the whole photograph squeezed into the square, bicubic.
+    - TNT: as DeiT, with a ratio of 0.9 and to -1..1.
     """
-    if variant.family in SQUEEZED and variant.id.startswith(("vit_", "r50_vit_", "r26_vit_")):
-        resize = [transforms.Resize((image_size, image_size), InterpolationMode.BILINEAR)]
-        mean = std = (0.5, 0.5, 0.5)
+    square = (image_size, image_size)
+    if variant in papers.card("vit").variants:
+        resize = transforms.Resize(square, InterpolationMode.BILINEAR, antialias=False)
+        return transforms.Compose([transforms.ToTensor(), resize, transforms.Normalize(*HALF)])
+    if variant.family == "swin" and image_size == 384:
+        cut = [transforms.Resize(square, InterpolationMode.BICUBIC)]
     else:
-        short_side = int(image_size / CROP_RATIO)
-        resize = [transforms.Resize(short_side, InterpolationMode.BICUBIC), transforms.CenterCrop(image_size)]
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
-    return transforms.Compose([*resize, transforms.ToTensor(), transforms.Normalize(mean, std)])
+        short_side = int(image_size / (0.9 if variant.family == "tnt" else 0.875))
+        cut = [transforms.Resize(short_side, InterpolationMode.BICUBIC), transforms.CenterCrop(image_size)]
+    normalise = transforms.Normalize(*(HALF if variant.family == "tnt" else IMAGENET))
+    return transforms.Compose([*cut, transforms.ToTensor(), normalise])

@@ -322,6 +322,7 @@ CARD = Card(
     tables=parse_tables("pvt", transcript(__file__), LABELS),
     claims=CLAIMS,
     headline="table2",
+    unreleased=("vit_small_16", "vit_small_32"),
     compared=("pvt_small",),
     discrepancies=DISCREPANCIES,
 )

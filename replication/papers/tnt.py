@@ -253,6 +253,7 @@ CARD = Card(
     tables=parse_tables("tnt", transcript(__file__), LABELS),
     claims=CLAIMS,
     headline="table4",
+    unreleased=("tnt_ti",),
     compared=("tnt_s",),
     discrepancies=DISCREPANCIES,
 )

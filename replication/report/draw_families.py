@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from replication.records import Card
 from replication.report.draw_complexity import nothing
 
-_MARKERS = "osD^vPXp*h"
+_GREY = 7  # of the palette; kept for the networks of no paper here
+_MARKERS = "osD^vPXp*"
 GROWTH = {
     "macs": "multiply-adds of one image [G]",
     "peak_memory_infer_fused": "peak memory, inference, fused [MiB]",
@@ -23,7 +24,8 @@ GROWTH = {
 def styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
     """Colour and marker of every family that has a table of accuracies; grey for the networks of no paper here."""
     families = [key for key, card in cards.items() if card.headline]
-    cycle = itertools.cycle(zip(sns.color_palette("colorblind").as_hex(), _MARKERS, strict=True))
+    colours = sns.color_palette("colorblind").as_hex()
+    cycle = itertools.cycle(zip([*colours[:_GREY], *colours[_GREY + 1 :]], _MARKERS, strict=True))
     return {**dict(zip(families, cycle, strict=False)), "baselines": ("0.6", "H")}
 
 

@@ -7,10 +7,11 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   digits are not the printed ones, the reason ends with the card's sentence on the cause, if it has one. The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
-- An accuracy `needs data`, unless it is one that a paper prints for a model of its own in its main table and the
-  released weights were evaluated (scale `full`): then it is `reproduced` within 0.1 points, which is what another
-  decoder or resize moves it by, else it `differs`. ViT's main table has several pre-trainings of a model, of which
-  weights can be but one, so it is not judged.
+- An accuracy `needs data`, unless it is ImageNet-1k's in a main table and a released checkpoint that stands for it was
+  evaluated (scale `full`): then it is `reproduced` within 0.1 points, which is what another decoder or resize moves it
+  by, else it `differs`. A checkpoint stands for the one number that its own paper's main table prints of the model at
+  that image size, and for quotations of it in other papers' main tables. ViT prints several pre-trainings of a model
+  and DeiT two lengths of distillation, of which weights can be but one, so those are not judged.
 - Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
   of a model that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
@@ -56,8 +57,8 @@ RULES = {
     "within 0.1 points",
     "differs": "ours is further off; the reason says by how much",
     "not comparable": "ours and the paper's are in units or on hardware that cannot be converted",
-    "needs data": "an accuracy: it takes the training data or the released weights, which this scale does not have; "
-    "the command is given where the suite could fill it",
+    "needs data": "an accuracy: the command is given where released weights fill it; elsewhere the reason names the "
+    "instrument that the suite does not have",
     "not attempted": "speed, training cost, settings of a recipe, and models that the suite does not build",
 }
 CLAIM_RULES = {
@@ -68,6 +69,8 @@ CLAIM_RULES = {
 }
 TOLERANCE = Decimal("0.01")
 POINTS = Decimal("0.1")
+EVALUATED = {"top1": "top1", "top1_error": "top1", "top5": "top5"}
+"""The printed accuracies that released weights fill, and what is measured of them."""
 EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
@@ -106,15 +109,16 @@ def judge_cells(cells: Iterable[Published], measured: Iterable[Measured], cards:
 
 
 def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
-    """The accuracies on ImageNet-1k that one released checkpoint of a paper's own model stands for."""
-    own = {(card.key, variant.id): variant for card in cards.values() for variant in card.variants}
-    by_model: dict[tuple[str, str, Size, str], list[Published]] = {}
+    """The accuracies on ImageNet-1k in main tables, own and quoted, that a released checkpoint stands for."""
+    own = {v.id: (card, v) for card in cards.values() for v in card.variants if v.id not in card.unreleased}
+    printed: dict[tuple[str, str, Size, str], list[Published]] = {}
     for cell in cells:
-        variant = own.get((cell.paper, cell.model))
         headline = cell.table == cards[cell.paper].headline and cell.dataset == "imagenet-1k"
-        if variant and headline and cell.metric in ("top1", "top5", "top1_error"):
-            by_model.setdefault((cell.paper, cell.model, _size(cell, variant), cell.metric), []).append(cell)
-    return {same[0] for same in by_model.values() if len(same) == 1}
+        if headline and cell.model in own and cell.metric in EVALUATED:
+            size = _size(cell, own[cell.model][1])
+            printed.setdefault((cell.paper, cell.model, size, EVALUATED[cell.metric]), []).append(cell)
+    once = {key: same[0] for key, same in printed.items() if len(same) == 1}
+    return {cell for (_, model, *key), cell in once.items() if (own[model][0].key, model, *key) in once}
 
 
 def _cell(
@@ -127,7 +131,8 @@ def _cell(
         command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-    if variant and (command or verdict == "not comparable") and not (released or reason.startswith(EQUAL)):
+    explained = verdict == "differs" if released else command or verdict == "not comparable"
+    if variant and explained and not reason.startswith(EQUAL):
         reason = "; ".join([reason, *_known(cell, variant, card.discrepancies)])
     return Verdict(
         paper=cell.paper,
@@ -153,8 +158,9 @@ def _size(cell: Published, variant: Variant) -> Size:
 
 
 def _evaluated(cell: Published, variant: Variant) -> str:
-    target = f"results/full/evaluation/{variant.id}/{_size(cell, variant)}/evaluation.csv"
-    return f"snakemake --cores all --configfile config/full.yaml -- {target}"
+    """Names the evaluation too, so that a checkpoint that is not there stops the run instead of leaving it out."""
+    evaluation = f"results/full/evaluation/{variant.id}/{_size(cell, variant)}/evaluation.csv"
+    return f"snakemake --cores all --configfile config/full.yaml -- {evaluation} results/full/verdicts.csv"
 
 
 def _outcome(
@@ -164,20 +170,15 @@ def _outcome(
     kind = METRICS[cell.metric].kind
     if kind == "accuracy" and released and variant:
         size = _size(cell, variant)
-        metric = "top1" if cell.metric == "top1_error" else cell.metric
-        accuracy = numbers.get((variant.id, size, metric, cell.dataset))
+        accuracy = numbers.get((variant.id, size, EVALUATED[cell.metric], cell.dataset))
         if accuracy is None:
             where = f"data/checkpoints/{variant.id}_{size}"
             return None, "needs data", f"needs the validation images of ImageNet-1k and the released weights as {where}"
-        percent = 100 - Decimal(accuracy) if cell.metric == "top1_error" else Decimal(accuracy)
+        ours = Decimal(str(accuracy))  # the digits that were written: 0.1 points off is still within
+        percent = 100 - ours if cell.metric == "top1_error" else ours
         return percent, *compare_accuracy(cell.value, percent)
     if kind == "accuracy":
-        data = f"{cell.dataset} training" if cell.dataset else "training on the table's data"
-        return (
-            None,
-            "needs data",
-            f"needs {data} or released weights, and an instrument that the suite does not have yet",
-        )
+        return None, "needs data", _needed(cell)
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
     if kind == "speed":
@@ -202,6 +203,21 @@ def _outcome(
         return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
     ours = Decimal(found) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
     return ours, *compare_count(cell.value, ours)
+
+
+def _needed(cell: Published) -> str:
+    """What an accuracy takes that no evaluation of released weights fills."""
+    if cell.metric.startswith(("ap_", "ar_", "pq", "sq", "rq")):
+        instrument = "a trainer of detectors"
+    elif cell.metric in ("miou", "ade20k_score"):
+        instrument = "a trainer of segmenters"
+    elif cell.dataset in ("imagenet-1k", "imagenet-21k", ""):
+        instrument = "a trainer at full scale (no one released checkpoint stands for this number)"
+    elif cell.dataset in ("imagenet-real", "imagenet-v2", "objectnet"):
+        instrument = "an evaluation on its images and labels"
+    else:
+        instrument = "fine-tuning and evaluation there"
+    return f"needs {cell.dataset or 'the data of the table'} and what the suite does not have: {instrument}"
 
 
 def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:

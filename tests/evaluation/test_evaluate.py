@@ -1,24 +1,25 @@
-"""Evaluation on a folder of images that the test makes: accuracies counted by hand, bad folders named."""
+"""Evaluation on folders of images that the tests make: accuracies counted by hand, bad folders named."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+from torchvision import transforms
 
-from replication import papers
+from replication import papers, report
 from replication.evaluation import evaluate
-from replication.evaluation.evaluate import _folder, count_right
+from replication.evaluation.evaluate import SIZES, count_right, photographs
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build
-from replication.records import UserError
+from replication.records import Measured, UserError, read_records
+from replication.report.judge import judge_cells
 
 COLOURS = {"a_red": (255, 0, 0), "b_green": (0, 255, 0), "c_blue": (0, 0, 255)}
 
@@ -34,37 +35,59 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "val"
 
 
-class Brightest(nn.Module):
-    """The class is the brightest channel, moved by `shift` classes."""
+class Ranked(nn.Module):
+    """Reads the class c off a grey level of 30 c, and gives it the place c + 1 among the logits of seven classes."""
 
-    def __init__(self, shift: int = 0) -> None:
-        super().__init__()
-        self.shift = shift
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=(2, 3)).roll(self.shift, dims=1)
-
-
-def folder(images: Path) -> Any:
-    return _folder(images, "colours", preprocessing(papers.variant("deit_ti"), 32))
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 7)."""
+        classes = (x.mean(dim=(1, 2, 3)) * 255 / 30).round().long()
+        logits = torch.arange(7.0).expand(len(x), 7).clone()
+        for row, c in zip(logits, classes.tolist(), strict=True):
+            row[[c, 6 - c]] = row[[6 - c, c]]  # logit 6 - c: c of the others are higher
+        return logits
 
 
-def test_right_answers_are_counted(images: Path) -> None:
-    data = folder(images)
-    assert count_right(Brightest(), data, "colours", batch_size=5) == {"top1": 12, "top5": 12}
-    assert count_right(Brightest(shift=1), data, "colours") == {"top1": 0, "top5": 12}
+def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
+    """Class 0 comes first, ..., class 6 seventh: one of seven in the first place, five among the first five."""
+    for c in range(7):
+        (tmp_path / f"class{c}").mkdir()
+        for index in range(2):
+            Image.new("RGB", (8, 8), (30 * c,) * 3).save(tmp_path / f"class{c}" / f"{index}.png")
+    data = photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
+    assert count_right(Ranked(), data, "greys", batch_size=5) == {"top1": 2, "top5": 10}
+
+
+def save_weights(path: Path, images: Path, right: bool) -> None:
+    """DeiT-Ti with random weights and a head that classifies `images` without fault, or says blue to all."""
+    torch.manual_seed(0)
+    model = build("deit_ti", num_classes=3).eval()
+    data = photographs(images, "colours", preprocessing(papers.variant("deit_ti"), 224))
+    inputs, labels = default_collate([data[index] for index in range(len(data))])
+    head = model.get_submodule("head")
+    assert isinstance(head, nn.Linear)
+    with torch.no_grad():
+        if right:
+            head.weight.copy_(torch.eye(192)[:3])
+            head.bias.zero_()
+            features = torch.cat([model(inputs), torch.ones(len(inputs), 1)], dim=1)
+            solution = torch.linalg.lstsq(features, nn.functional.one_hot(labels, 3).float()).solution
+            head.weight.copy_(solution[:3].T @ head.weight)
+            head.bias.copy_(solution[3])
+        else:
+            head.weight.zero_()
+            head.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
+    torch.save(model.state_dict(), path)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "evaluation.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_rows_intervals_and_manifest(images: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = build("deit_ti", 32, num_classes=3)
-    with torch.no_grad():  # says blue, whatever it sees: a third is right
-        model.get_parameter("head.weight").zero_()
-        model.get_parameter("head.bias").copy_(torch.tensor([0.0, 1.0, 2.0]))
-    torch.save(model.state_dict(), tmp_path / "deit_ti_32.pth")
-    evaluate("deit_ti", 32, tmp_path / "deit_ti_32.pth", images, tmp_path / "out", dataset="colours")
-    with (tmp_path / "out" / "evaluation.csv").open(newline="") as file:
-        top1, top5 = csv.DictReader(file)
+    save_weights(tmp_path / "deit_ti_224.pth", images, right=False)
+    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "out", dataset="colours")
+    top1, top5 = rows(tmp_path / "out")
     assert (top1["metric"], top1["n"]) == ("top1", "12")
     assert float(top1["value"]) == pytest.approx(100 / 3)
     # Wilson, 4 of 12 at z = 1.96: centre (4 + z^2/2) / (12 + z^2), half-width z sqrt(12 p q + z^2/4) / (12 + z^2)
@@ -72,30 +95,37 @@ def test_rows_intervals_and_manifest(images: Path, tmp_path: Path) -> None:
     centre, half = (4 + z**2 / 2) / (12 + z**2), z * (12 * 2 / 9 + z**2 / 4) ** 0.5 / (12 + z**2)
     assert float(top1["ci_low"]) == pytest.approx(100 * (centre - half), abs=1e-3)
     assert float(top1["ci_high"]) == pytest.approx(100 * (centre + half), abs=1e-3)
-    assert float(top5["value"]) == 100.0
-    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["images"] == 12
+    assert float(top5["value"]) == 100.0  # three classes are all among the first five
+    manifest = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert manifest["images"] == 12
+    assert len(manifest["checkpoint"]) == 64
+    assert manifest["preprocessing"][1] == "CenterCrop(size=(224, 224))"
 
 
-def test_preprocessing_crops_the_centre_of_the_resized_image() -> None:
-    """224 / 0.875 = 256: a 512 x 256 picture loses 16 px above and below and 144 at each side."""
-    picture = np.zeros((256, 512, 3), np.uint8)
-    picture[16:240, 144:368] = 255
-    out = preprocessing(papers.variant("swin_t"), 224)(Image.fromarray(picture))
-    white = [(1 - mean) / std for mean, std in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))]
-    assert out.shape == (3, 224, 224)
-    for channel, value in enumerate(white):
-        assert out[channel].min().item() == pytest.approx(value, abs=1e-5)
+def test_from_weights_to_verdicts(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights without fault give 100 %, which is not what the papers print of DeiT-Ti."""
+    monkeypatch.setitem(SIZES, "imagenet-1k", (3, 12))
+    save_weights(tmp_path / "deit_ti_224.pth", images, right=True)
+    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "evaluation" / "deit_ti" / "224")
+    assert [row["value"] for row in rows(tmp_path / "evaluation" / "deit_ti" / "224")] == ["100.0", "100.0"]
+
+    report.collect(tmp_path, "full", 3)
+    measured = read_records(tmp_path / "measured.csv", Measured)
+    assert [(m.model, m.image_size, m.metric, m.value, m.n, m.scale) for m in measured] == [
+        ("deit_ti", 224, "top1", 100.0, 12, "full"),
+        ("deit_ti", 224, "top5", 100.0, 12, "full"),
+    ]
+    printed = [number for card in papers.cards().values() for table in card.tables for number in table.published]
+    accuracies = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
+    assert {(v.paper, str(v.published), v.measured, v.verdict) for v in accuracies} == {
+        ("deit", "72.2", 100.0, "differs"),
+        ("cpvt", "72.2", 100.0, "differs"),
+        ("tnt", "72.2", 100.0, "differs"),
+        ("pvt", "27.8", 0.0, "differs"),  # an error
+    }
 
 
-def test_the_jax_release_sees_the_whole_image() -> None:
-    picture = np.zeros((100, 200, 3), np.uint8)
-    picture[:, 100:] = 255
-    out = preprocessing(papers.variant("vit_b16"), 224)(Image.fromarray(picture))
-    assert out.shape == (3, 224, 224)
-    assert (out[0, :, 0].unique().tolist(), out[0, :, -1].unique().tolist()) == ([-1.0], [1.0])
-
-
-# --- folders that are no data set --------------------------------------------------------------------
+# --- what cannot be evaluated -----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -105,9 +135,9 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def refused(images: Path, weights: Path, dataset: str = "colours") -> str:
+def refused(images: Path, weights: Path, dataset: str = "colours", model: str = "deit_ti") -> str:
     with pytest.raises(UserError) as error:
-        evaluate("deit_ti", 32, weights, images, images.parent / "out", dataset)
+        evaluate(model, 32, weights, images, images.parent / "out", dataset)
     assert not (images.parent / "out").exists()
     return str(error.value)
 
@@ -127,8 +157,16 @@ def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) ->
     assert "does not fit" in refused(images, weights)  # one block instead of twelve
 
 
-def test_a_broken_image_is_named(images: Path) -> None:
-    whole = (images / "b_green" / "3.jpeg").read_bytes()
-    (images / "b_green" / "3.jpeg").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"3\.jpeg is no image or is broken"):
-        count_right(Brightest(), folder(images), "colours")
+def test_a_detector_has_no_top1(images: Path, weights: Path) -> None:
+    assert refused(images, weights, model="detr_r50") == (
+        "detr_r50 is made for detection; only classifiers can be evaluated"
+    )
+
+
+def test_broken_images_are_counted_and_the_first_is_named(images: Path, tmp_path: Path) -> None:
+    for name in ("b_green/3.jpeg", "c_blue/0.png"):
+        whole = (images / name).read_bytes()
+        (images / name).write_bytes(whole[: len(whole) // 2])
+    torch.save(build("deit_ti", 32, num_classes=3).state_dict(), tmp_path / "whole.pth")
+    message = refused(images, tmp_path / "whole.pth")
+    assert message == f"2 of 12 images cannot be read; the first is {images / 'b_green/3.jpeg'}"

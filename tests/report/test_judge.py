@@ -13,6 +13,7 @@ from scipy import stats
 from replication import report
 from replication.records import Card, Claim, Contrast, Measured, MissingError, Published, Variant, Verdict, read_records
 from replication.report.judge import (
+    compare_accuracy,
     compare_architecture,
     compare_count,
     judge_cells,
@@ -143,9 +144,82 @@ def test_what_cannot_be_had_says_so(card: Card) -> None:
     top1 = verdict(cells(card, 0, "top1")[0], card)
     assert (top1.verdict, top1.measured) == ("needs data", None)
     assert top1.reason.endswith("the released weights as data/checkpoints/toy_s_224")
-    assert top1.command.endswith("config/full.yaml -- results/full/evaluation/toy_s/224/evaluation.csv")
+    assert top1.command == (
+        "snakemake --cores all --configfile config/full.yaml"
+        " -- results/full/evaluation/toy_s/224/evaluation.csv results/full/verdicts.csv"
+    )
     speed = verdict(cells(card, 0, "speed")[0], card)
     assert (speed.verdict, speed.reason) == ("not attempted", "speed is not measured yet; the table's hardware is V100")
+
+
+# --- accuracies of released weights -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "verdict", "reason"),
+    [
+        ("79.8", "79.9", "reproduced", "the released weights give 79.90, +0.10 points"),  # the edge belongs to it
+        ("79.8", "79.902", "differs", "the released weights give 79.90, +0.10 points"),
+        ("79.8", "79.7", "reproduced", "the released weights give 79.70, -0.10 points"),
+        ("83.1", "82.89", "differs", "the released weights give 82.89, -0.21 points"),
+    ],
+)
+def test_accuracies(printed: str, ours: str, verdict: str, reason: str) -> None:
+    assert compare_accuracy(Decimal(printed), Decimal(ours)) == (verdict, reason)
+
+
+def accuracy(value: float, **changes: object) -> Measured:
+    return measured("top1", value, dataset="imagenet-1k", unit="%", scale="full", **changes)
+
+
+def test_released_weights_fill_their_papers_own_number(card: Card) -> None:
+    (top1, other) = cells(card, 0, "top1")
+    found = verdict(top1, card, accuracy(79.7))  # 79.7 is no binary fraction: 79.8 - 79.7 > 0.1 in floats
+    assert (found.verdict, found.measured) == ("reproduced", 79.7)
+    error = replace(top1, metric="top1_error", value=Decimal("20.2"))
+    found = verdict(error, card, accuracy(79.5))
+    assert (found.verdict, found.measured) == ("differs", 20.5)
+    assert verdict(top1, card, accuracy(79.7, image_size=384)).verdict == "needs data"
+    assert verdict(other, card).command == ""
+
+
+def test_weights_stand_for_one_number_only(card: Card) -> None:
+    """Twice in the main table, elsewhere in the paper, or never published: no checkpoint is asked for."""
+    top1 = cells(card, 0, "top1")[0]
+    longer = replace(top1, row="Toy_S, 1000 epochs", value=Decimal("81.2"))
+    assert [v.command for v in judge_cells([top1, longer], [accuracy(79.8)], {card.key: card})] == ["", ""]
+    assert verdict(replace(top1, table="table2"), card, accuracy(79.8)).command == ""
+    assert verdict(top1, replace(card, unreleased=("toy_s",)), accuracy(79.8)).reason == (
+        "needs imagenet-1k and what the suite does not have: a trainer at full scale (no one released checkpoint "
+        "stands for this number)"
+    )
+
+
+def test_a_quotation_is_held_against_the_weights_of_its_source(card: Card) -> None:
+    top1 = cells(card, 0, "top1")[0]
+    later = replace(card, key="later", variants=(), discrepancies=())
+    quoted = replace(top1, paper="later", value=Decimal("80.5"))
+    papers = {"toy": card, "later": later}
+    own, found = judge_cells([top1, quoted], [accuracy(79.8)], papers)
+    assert (own.verdict, found.verdict) == ("reproduced", "differs")
+    assert found.reason == "the released weights give 79.80, -0.70 points"
+    assert judge_cells([quoted], [accuracy(79.8)], papers)[0].verdict == "needs data"  # its source prints no such
+
+
+@pytest.mark.parametrize(
+    ("metric", "dataset", "instrument"),
+    [
+        ("ap_box", "coco", "a trainer of detectors"),
+        ("pq_th", "coco-panoptic", "a trainer of detectors"),
+        ("miou", "ade20k", "a trainer of segmenters"),
+        ("top1", "imagenet-real", "an evaluation on its images and labels"),
+        ("top1", "cifar-10", "fine-tuning and evaluation there"),
+    ],
+)
+def test_the_missing_instrument_is_named(card: Card, metric: str, dataset: str, instrument: str) -> None:
+    found = verdict(replace(cells(card, 0, "top1")[0], metric=metric, dataset=dataset), card)
+    assert (found.verdict, found.command) == ("needs data", "")
+    assert found.reason == f"needs {dataset} and what the suite does not have: {instrument}"
 
 
 # --- claims -----------------------------------------------------------------------------------------

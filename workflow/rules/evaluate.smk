@@ -13,6 +13,7 @@ rule evaluate:
     params:
         images=lambda wildcards: config["evaluation"]["imagenet"],
         out=subpath(output[0], parent=True),
+        digest=lambda wildcards: PLAN.variant_digest(wildcards.model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
-        " --checkpoint {input.checkpoint} --images {params.images} --out {params.out} 2> {log}"
+        " --checkpoint {input.checkpoint:q} --images {params.images:q} --out {params.out} 2> {log}"

@@ -94,7 +94,7 @@ def count_right(model: nn.Module, data: Photographs, what: str, batch_size: int 
     model.to(device)
     right = {"top1": 0, "top5": 0}
     unreadable: list[str] = []
-    loader = DataLoader(data, batch_size, num_workers=min(8, torch.get_num_threads()))
+    loader: DataLoader[Any] = DataLoader(data, batch_size, num_workers=min(8, torch.get_num_threads()))
     with torch.inference_mode():
         for number, (images, labels) in enumerate(tqdm(loader, desc=what, unit="batch")):
             broken = (labels == UNREADABLE).nonzero().flatten() + number * batch_size

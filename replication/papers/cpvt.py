@@ -202,8 +202,7 @@ DISCREPANCIES = (
     "CPVT-S/B are listed as 23M/88M in the picture and 22M/86M in the v3 summary.",
     "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.7M at 384 px.",
     "23M parameters for CPVT-S (0-5) and CPVT-S-GAP (0-5), 88M for CPVT-B (0-5): built as the text says they have"
-    " 21.99, 21.99 and 86.45M. No cause found: five generators hold 0.02 and 0.04M, and no published table agrees"
-    " with another.",
+    " 21.99, 21.99 and 86.45M. No cause found: five generators hold 0.02 and 0.04M.",
 )
 
 CARD = Card(

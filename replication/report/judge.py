@@ -174,8 +174,9 @@ def _outcome(
         if accuracy is None:
             where = f"data/checkpoints/{variant.id}_{size}"
             return None, "needs data", f"needs the validation images of ImageNet-1k and the released weights as {where}"
-        ours = Decimal(str(accuracy))  # the digits that were written: 0.1 points off is still within
-        percent = 100 - ours if cell.metric == "top1_error" else ours
+        percent = Decimal(str(accuracy))  # the digits that were written: 0.1 points off is still within
+        if cell.metric == "top1_error":
+            percent = 100 - percent
         return percent, *compare_accuracy(cell.value, percent)
     if kind == "accuracy":
         return None, "needs data", _needed(cell)

@@ -66,16 +66,15 @@ def save_weights(path: Path, images: Path, right: bool) -> None:
     head = model.get_submodule("head")
     assert isinstance(head, nn.Linear)
     with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
         if right:
-            head.weight.copy_(torch.eye(192)[:3])
-            head.bias.zero_()
+            model.set_submodule("head", nn.Identity())
             features = torch.cat([model(inputs), torch.ones(len(inputs), 1)], dim=1)
-            solution = torch.linalg.lstsq(features, nn.functional.one_hot(labels, 3).float()).solution
-            head.weight.copy_(solution[:3].T @ head.weight)
-            head.bias.copy_(solution[3])
-        else:
-            head.weight.zero_()
-            head.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
+            fitted = torch.linalg.lstsq(features, nn.functional.one_hot(labels, 3).float(), driver="gelsd").solution
+            head.weight.copy_(fitted[:-1].T)
+            head.bias.copy_(fitted[-1])
+            model.set_submodule("head", head)
     torch.save(model.state_dict(), path)
 
 

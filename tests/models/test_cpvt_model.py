@@ -81,3 +81,21 @@ def test_generators_follow_the_blocks_asked_for() -> None:
     last.load_state_dict(first.state_dict())
     assert not torch.allclose(first(x), last(x))
     assert len(seeded(peg_after=range(3)).pos_block) == 3
+
+
+def test_drop_path_grows_linearly_over_the_blocks() -> None:
+    model = ConditionalPositionTransformer(**TINY, drop_path_rate=0.4)
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in model.blocks]  # timm: no module at rate 0
+    assert rates == pytest.approx([0, 0.2, 0.4])
+
+
+def test_initial_weights_are_those_of_deit() -> None:
+    torch.manual_seed(0)
+    model = ConditionalPositionTransformer(**TINY | {"embed_dim": 192})
+    for name, parameter in model.named_parameters():
+        if name == "cls_token" or parameter.ndim == 2:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.2), name
+        elif "norm" in name and name.endswith("weight"):
+            assert (parameter == 1).all(), name
+        elif "patch_embed" not in name and "pos_block" not in name:
+            assert (parameter == 0).all(), name

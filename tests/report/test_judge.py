@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_accuracies(printed: str, ours: str, verdict: str, reason: str) -> None:
     assert compare_accuracy(Decimal(printed), Decimal(ours)) == (verdict, reason)
 
 
-def accuracy(value: float, **changes: object) -> Measured:
+def accuracy(value: float, **changes: Any) -> Measured:
     return measured("top1", value, dataset="imagenet-1k", unit="%", scale="full", **changes)
 
 

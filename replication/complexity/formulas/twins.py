@@ -12,8 +12,8 @@ def cost(variant: Variant, image_size: int) -> Cost:
     """Twins, section 3: globally sub-sampled attention (GSA), in SVT alternating with locally-grouped (LSA).
 
     GSA is PVT's spatial reduction: 2 (N + n) D^2 + 2 N n D with n = N / R^2, and n (R^2 D) D for the reduction. LSA is
-    Swin's window, 4 N D^2 + 2 M^2 N D over the grid padded to whole windows (its output projection over the grid alone),
-    in the even blocks of a stage. Every stage has a positional encoding generator, 9 N D. There is no class token.
+    Swin's window, 4 N D^2 + 2 M^2 N D over the grid padded to whole windows (the output projection over the grid
+    alone), in the even blocks of a stage. Every stage has a positional encoding generator, 9 N D. There is no class token.
     """
     a = variant.at(image_size)
     macs = products = 0

@@ -92,7 +92,7 @@ class Plan:
 
 
 def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
-    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name, or for two."""
+    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name or for two."""
     found: dict[str, Evaluation] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix in CHECKPOINTS:

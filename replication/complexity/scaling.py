@@ -27,8 +27,14 @@ COLUMNS = (
     *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
     *("a", "b", "crossover_tokens", "r2", "n"),
 )
-THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "vit": 2, "hybrid": 2, "swin": 1, "pvt": 2}
-"""Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2."""
+THEORY = {
+    **{"global": 2, "windowed": 1, "spatial_reduction": 2},
+    **{"vit": 2, "hybrid": 2, "cpvt": 2, "pvt": 2, "swin": 1, "msg": 1},
+}
+"""Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2.
+
+Twins (local and sub-sampled attention in turn) and TNT (words and sentences) are sums of two powers and have none.
+"""
 FUSED_MEMORY = 1
 """Exponent of the peak memory for many tokens where no score matrix is kept; with it, that of the products."""
 NEGLIGIBLE = 1e-9

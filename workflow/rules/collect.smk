@@ -4,7 +4,10 @@ rule collect:
         sources("report/collect", "report/rows", "records"),
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
-        [f"{RESULTS}/evaluation/{e.model}/{e.image_size}/evaluation.csv" for e in PLAN.evaluations],
+        [
+            f"{RESULTS}/evaluation/{e.model}/{e.image_size}/evaluation.csv"
+            for e in PLAN.evaluations
+        ],
         [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
     output:
         measured=f"{RESULTS}/measured.csv",

@@ -13,7 +13,8 @@ def cost(variant: Variant, image_size: int) -> Cost:
 
     GSA is PVT's spatial reduction: 2 (N + n) D^2 + 2 N n D with n = N / R^2, and n (R^2 D) D for the reduction. LSA is
     Swin's window, 4 N D^2 + 2 M^2 N D over the grid padded to whole windows (the output projection over the grid
-    alone), in the even blocks of a stage. Every stage has a positional encoding generator, 9 N D. There is no class token.
+    alone), in the even blocks of a stage. Every stage has a positional encoding generator, 9 N D; there is no class
+    token.
     """
     a = variant.at(image_size)
     macs = products = 0

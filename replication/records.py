@@ -171,6 +171,7 @@ class Variant:
     sized: bool = True  # built for one image size (position tables, windows); a convolutional network takes any
     sweep: bool = True  # counted over the configured range of image sizes; if not, only where a paper prints a count
     at_size: Mapping[Size, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
+    ablation: str = ""  # what is changed in the model once built: a function of models/ablations.py
     released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
 
     def at(self, image_size: Size) -> dict[str, Any]:
@@ -297,12 +298,20 @@ class Lookup(typing.Protocol):
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference between two arms of an experiment, paired over seeds: `arm` minus `baseline`."""
+    """A difference between arms of experiments, paired over seeds: the sum of `plus` minus the sum of `minus`.
 
-    experiment: str
-    arm: str
-    baseline: str
-    metric: str
+    An arm is `<experiment>/<arm>`; arms of several experiments compare if they were tested on the same images. Two arms
+    on each side ask whether one difference is larger than another.
+    """
+
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+    metric: str = "top1"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm it needs."""
+        return self.plus + self.minus
 
 
 @dataclass(frozen=True)
@@ -330,11 +339,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Arm:
-    """One condition of an experiment: the shared recipe with these changes, started from another arm's weights."""
+    """One condition of an experiment: the shared recipe with these changes, on its own model if it has one.
+
+    `start_from` and `teacher` name arms of the same experiment, whose weights with the same seed it starts from, or
+    learns from by distillation.
+    """
 
     id: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     start_from: str = ""
+    teacher: str = ""
+    model: Variant | None = None
 
 
 @dataclass(frozen=True)
@@ -343,11 +358,10 @@ class Experiment:
 
     id: str
     question: str
-    dataset: str
     model: Variant
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]  # the fields of training.recipe.Recipe
     arms: tuple[Arm, ...]
-    scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale
+    scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
 
     def arm(self, arm_id: str) -> Arm:
         """The arm of that id. UserError if there is none."""
@@ -355,6 +369,10 @@ class Experiment:
             if arm.id == arm_id:
                 return arm
         raise nearest(arm_id, (a.id for a in self.arms), f"arm of {self.id}")
+
+    def variant(self, arm_id: str) -> Variant:
+        """The model of an arm: its own, or that of the experiment."""
+        return self.arm(arm_id).model or self.model
 
 
 @dataclass(frozen=True)

@@ -328,6 +328,7 @@ class Claim:
     where: str
     statement: str
     numbers: str = ""  # as printed
+    effect: float | None = None  # the printed size of what the contrast asks for, in its unit
     estimate: Callable[[Lookup], float] | None = None
     contrast: Contrast | None = None
     table: str = ""

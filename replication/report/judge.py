@@ -1,4 +1,4 @@
-"""The verdicts: every published number against ours, every claim against its declared range.
+"""The verdicts: every published number against ours.
 
 The rules, declared before anything was run (`RULES` shows them on the page):
 
@@ -15,20 +15,17 @@ The rules, declared before anything was run (`RULES` shows them on the page):
 - Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
   of a model that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
-- A claim's estimate is one predicate over the measured numbers, evaluated at their values and at both ends of their
-  intervals; its interval is the smallest to the largest of the three. A contrast is the mean difference paired over
-  seeds with its 95 % Student interval. `supported`: the whole interval lies in the declared range; `contradicted`: it
-  lies wholly outside; else `inconclusive`. A number that nobody has, or nothing to evaluate, is `needs data`.
+
+Those on claims are in `claims`.
 """
 
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from replication import papers
 from replication.files import now, write_csv, write_manifest
@@ -36,20 +33,16 @@ from replication.records import (
     METRICS,
     UNIT_SCALE,
     Card,
-    Claim,
-    Contrast,
-    Lookup,
     Measured,
-    MissingError,
     Published,
     Size,
     Variant,
     Verdict,
     as_rows,
     read_records,
-    sides,
 )
-from replication.report.rows import ClaimResult, Run, student_interval
+from replication.report.claims import judge_claims
+from replication.report.rows import ClaimResult, Run, count_command
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
@@ -61,12 +54,6 @@ RULES = {
     "instrument that the suite does not have",
     "not attempted": "speed, training cost, settings of a recipe, and models that the suite does not build",
 }
-CLAIM_RULES = {
-    "supported": "the whole interval of our estimate lies in the range that the card declares beforehand",
-    "contradicted": "the whole interval lies outside the declared range",
-    "inconclusive": "the interval crosses an end of the declared range, or there is no interval",
-    "needs data": "a number that the claim rests on is not measured; the reason names it",
-}
 TOLERANCE = Decimal("0.01")
 POINTS = Decimal("0.1")
 EVALUATED = {"top1": "top1", "top1_error": "top1", "top5": "top5"}
@@ -74,7 +61,6 @@ EVALUATED = {"top1": "top1", "top1_error": "top1", "top5": "top5"}
 EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
-_CLAIMED = "snakemake --cores all results/claims.csv"
 
 
 def judge(results: Path) -> None:
@@ -277,121 +263,3 @@ def _known(cell: Published, variant: Variant, discrepancies: Sequence[str]) -> l
     names = {variant.label, cell.row} - {""}
     named = (s for s in discrepancies if any(name in s for name in names))
     return [s for s in named if value.search(s) and word in s.lower()][:1]
-
-
-def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
-    """The command that counts these models at these image sizes by hand."""
-    return (
-        f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
-        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
-    )
-
-
-# --- claims -----------------------------------------------------------------------------------------
-
-
-def judge_claims(cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run]) -> list[ClaimResult]:
-    """The status of every claim, in the order of the cards."""
-    return [_claim(card.key, claim, measured, runs) for card in cards for claim in card.claims]
-
-
-def _claim(paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run]) -> ClaimResult:
-    used: list[Measured] = []
-    interval: tuple[float, float] | None = None
-    value: float | None = None
-    n_seeds: int | None = None
-    command = _CLAIMED
-    try:
-        if claim.estimate is not None:
-            bounds: tuple[Bound, ...] = ("value", "ci_low", "ci_high")
-            values = [claim.estimate(lookup(measured, papers.variants(), bound, used)) for bound in bounds]
-            value, interval = values[0], (min(values), max(values))
-            if all(m.metric in METRICS and m.image_size for m in used):
-                command = count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
-        elif claim.contrast is not None:
-            differences = paired(runs, claim.contrast)
-            value, interval, n_seeds = statistics.fmean(differences), student_interval(differences), len(differences)
-            arm = f"{claim.contrast.experiment}/{claim.contrast.arm}"
-            used = [m for m in measured if m.model == arm and m.metric == claim.contrast.metric]
-        else:
-            raise MissingError(claim.reason or "the suite has no instrument for it yet")
-        status, reason = verdict_on(interval, claim.low, claim.high)
-    except MissingError as missing:
-        status, reason = "needs data", str(missing)
-        if claim.estimate is None and claim.contrast is None:
-            command = ""
-    return ClaimResult(
-        claim=claim.id,
-        paper=paper,
-        where=claim.where,
-        statement=claim.statement,
-        published_numbers=claim.numbers,
-        estimate=value,
-        ci_low=interval[0] if interval else None,
-        ci_high=interval[1] if interval else None,
-        low=claim.low,
-        high=claim.high,
-        unit=claim.unit,
-        n_seeds=n_seeds,
-        scale=" + ".join(sorted({m.scale for m in used})),
-        status=status,
-        reason=reason,
-        command=command,
-    )
-
-
-def verdict_on(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
-    """Status and reason for an interval held against the declared range [low, high], its ends included."""
-    if interval is None:
-        return "inconclusive", "one seed has no interval"
-    if low <= interval[0] and interval[1] <= high:
-        return "supported", "the whole interval lies in the declared range"
-    if interval[1] < low or interval[0] > high:
-        return "contradicted", "the whole interval lies outside the declared range"
-    return "inconclusive", "the interval crosses an end of the declared range"
-
-
-def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:
-    """Arm minus baseline for every seed that both have, by seed. MissingError if either has no runs."""
-    values: dict[str, dict[int, float]] = {contrast.arm: {}, contrast.baseline: {}}
-    for run in runs:
-        if run.experiment == contrast.experiment and run.metric == contrast.metric and run.arm in values:
-            values[run.arm][run.seed] = run.value
-    for arm, by_seed in values.items():
-        if not by_seed:
-            raise MissingError(f"no run of the arm '{arm}' of '{contrast.experiment}' has a {contrast.metric} yet")
-    shared = sorted(values[contrast.arm].keys() & values[contrast.baseline].keys())
-    if not shared:
-        raise MissingError(f"the arms '{contrast.arm}' and '{contrast.baseline}' share no seed")
-    return [values[contrast.arm][seed] - values[contrast.baseline][seed] for seed in shared]
-
-
-Bound = Literal["value", "ci_low", "ci_high"]
-
-
-def lookup(measured: Iterable[Measured], variants: Mapping[str, Variant], bound: Bound, used: list[Measured]) -> Lookup:
-    """Finds measured numbers at their value or an end of their interval; what is found is added to `used`.
-
-    Without an image size, a model variant is looked up at its native one (or where none applies, as for a slope); any
-    other model at the only size there is.
-    """
-    rows = {(m.model, m.metric, m.dataset, m.image_size): m for m in measured}
-
-    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
-        if image_size is not None:
-            sizes: list[Size | None] = [image_size]
-        elif model in variants:
-            sizes = [variants[model].image_size, None]
-        else:
-            sizes = [size for *key, size in rows if key == [model, metric, dataset]]
-        found = [rows[model, metric, dataset, size] for size in sizes if (model, metric, dataset, size) in rows]
-        where = f" at {image_size}" if image_size else ""
-        if not found:
-            raise MissingError(f"{metric} of {model}{where} is not measured in this run")
-        if len(found) > 1 and model not in variants:
-            raise MissingError(f"{metric} of {model} is measured at {len(found)} sizes; the claim must name one")
-        used.append(found[0])
-        interval_end = getattr(found[0], bound)
-        return found[0].value if interval_end is None else interval_end
-
-    return find

@@ -16,8 +16,9 @@ import replication
 from replication import papers
 from replication.files import now, write_manifest, write_text
 from replication.records import METRICS, STATUSES, VERDICTS, Verdict, read_records
+from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
-from replication.report.judge import CLAIM_RULES, RULES
+from replication.report.judge import RULES
 from replication.report.rows import ClaimResult, declared
 from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, summary
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
 
-from replication.records import Size
+from replication.records import Size, sides
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,20 @@ class ClaimResult:
     where: str
     statement: str
     published_numbers: str
-    estimate: float | None
-    ci_low: float | None
-    ci_high: float | None
+    published_effect: float | None  # of a contrast, in its unit
     low: float
     high: float
     unit: str
-    n_seeds: int | None
-    scale: str
-    status: str
-    reason: str
-    command: str
+    estimate: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None  # of a contrast
+    p_holm: float | None = None
+    n_seeds: int | None = None
+    scale: str = ""
+    status: str = "needs data"
+    reason: str = ""
+    command: str = ""
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
@@ -65,3 +68,11 @@ def declared(low: float, high: float) -> str:
     if math.isinf(low):
         return f"at most {high:.4g}"
     return f"{low:.4g} to {high:.4g}"
+
+
+def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
+    """The command that counts these models at these image sizes by hand."""
+    return (
+        f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
+        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
+    )

@@ -69,7 +69,7 @@ def card() -> Card:
                 low=1.9,
                 high=2.1,
             ),
-            Claim("better", "Section 3", "B beats A.", contrast=Contrast("exp", "b", "a", "top1"), low=0.5, unit="%"),
+            Claim("better", "Section 3", "B beats A.", contrast=Contrast(("exp/b",), ("exp/a",)), low=0.5, unit="%"),
             Claim("unmeasured", "Section 4", "It is fast.", reason="needs a GPU"),
         ),
         headline="table1",

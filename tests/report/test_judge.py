@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy import stats
 
 from replication import report
-from replication.records import Card, Claim, Contrast, Measured, MissingError, Published, Variant, Verdict, read_records
+from replication.records import Card, Measured, Published, Variant, Verdict, read_records
 from replication.report.judge import (
     compare_accuracy,
     compare_architecture,
     compare_count,
     judge_cells,
-    judge_claims,
-    lookup,
-    paired,
-    verdict_on,
 )
-from replication.report.rows import ClaimResult, Run
+from replication.report.rows import ClaimResult
 
 # --- counts -----------------------------------------------------------------------------------------
 
@@ -221,109 +215,6 @@ def test_the_missing_instrument_is_named(card: Card, metric: str, dataset: str, 
     found = verdict(replace(cells(card, 0, "top1")[0], metric=metric, dataset=dataset), card)
     assert (found.verdict, found.command) == ("needs data", "")
     assert found.reason == f"needs {dataset} and what the suite does not have: {instrument}"
-
-
-# --- claims -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("interval", "status"),
-    [
-        ((1.0, 2.0), "supported"),  # the ends belong to the range
-        ((1.2, 1.2), "supported"),
-        ((0.999, 1.5), "inconclusive"),
-        ((1.5, 2.001), "inconclusive"),
-        ((0.0, 3.0), "inconclusive"),
-        ((0.5, 1.0), "inconclusive"),
-        ((0.5, 0.999), "contradicted"),
-        ((2.001, 3.0), "contradicted"),
-        (None, "inconclusive"),
-    ],
-)
-def test_status(interval: tuple[float, float] | None, status: str) -> None:
-    assert verdict_on(interval, 1.0, 2.0)[0] == status
-
-
-def test_one_sided_ranges() -> None:
-    assert verdict_on((0.6, 900.0), 0.5, math.inf)[0] == "supported"
-    assert verdict_on((0.4, 900.0), 0.5, math.inf)[0] == "inconclusive"
-    assert verdict_on((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
-
-
-def run(arm: str, seed: int, value: float, metric: str = "top1", experiment: str = "exp") -> Run:
-    return Run(experiment, arm, seed, "digits", 28, metric, value, "%", 1000)
-
-
-def claim_of(card: Card, claim: Claim, numbers: list[Measured], runs: list[Run]) -> ClaimResult:
-    return judge_claims([replace(card, claims=(claim,))], numbers, runs)[0]
-
-
-def test_the_interval_of_an_estimate_spans_the_three_evaluations(toy_papers: Card) -> None:
-    numbers = [measured("slope_x", 2.0, image_size=None, ci_low=1.5, ci_high=2.25)]
-    claim = Claim("c", "", "", estimate=lambda find: -find("toy_s", "slope_x"), low=-3, high=-1.5)
-    found = claim_of(toy_papers, claim, numbers, [])
-    assert (found.estimate, found.ci_low, found.ci_high) == (-2.0, -2.25, -1.5)
-    assert (found.status, found.scale, found.command) == (
-        "supported",
-        "exact",
-        "snakemake --cores all results/claims.csv",
-    )
-
-
-def test_an_exact_estimate_names_the_command_that_counts_it(toy_papers: Card) -> None:
-    numbers = [measured("macs", 3.816e9), measured("params", 24.486e6)]
-    found = claim_of(toy_papers, toy_papers.claims[0], numbers, [])
-    assert (found.ci_low, found.estimate, found.ci_high) == pytest.approx((155.844,) * 3, rel=1e-5)
-    assert found.command.startswith("python -m replication complexity count --models toy_s --image-sizes 224 ")
-
-
-def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
-    arm, baseline = {0: 92.0, 1: 92.5, 2: 91.0, 5: 10.0}, {0: 90.0, 1: 91.0, 2: 89.5, 4: 99.0}
-    runs = [run("b", s, v) for s, v in arm.items()] + [run("a", s, v) for s, v in baseline.items()]
-    runs += [run("b", 0, -1, metric="loss"), run("b", 0, -1, experiment="other")]
-    found = claim_of(toy_papers, toy_papers.claims[2], [], runs)
-    expected = stats.ttest_rel([92.0, 92.5, 91.0], [90.0, 91.0, 89.5]).confidence_interval(0.95)
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected))
-    assert found.estimate == pytest.approx(5 / 3)
-    assert (found.n_seeds, found.status) == (3, "supported")
-
-
-def test_one_seed_decides_nothing(toy_papers: Card) -> None:
-    found = claim_of(toy_papers, toy_papers.claims[2], [], [run("a", 0, 1.0), run("b", 0, 90.0)])
-    assert (found.status, found.estimate, found.ci_low) == ("inconclusive", 89.0, None)
-
-
-def test_what_is_missing_is_named(toy_papers: Card) -> None:
-    results = {r.claim: r for r in judge_claims([toy_papers], [], [])}
-    assert {r.status for r in results.values()} == {"needs data"}
-    assert results["ratio"].reason == "macs of toy_s is not measured in this run"
-    assert results["better"].reason == "no run of the arm 'b' of 'exp' has a top1 yet"
-    assert (results["unmeasured"].reason, results["unmeasured"].command) == ("needs a GPU", "")
-    with pytest.raises(MissingError, match="share no seed"):
-        paired([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast("exp", "b", "a", "top1"))
-
-
-def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(card: Card) -> None:
-    variants = {v.id: v for v in card.variants}
-    rows = [
-        measured("macs", 1.0),
-        measured("macs", 2.0, image_size=384),
-        measured("macs", 3.0, model="windowed_attention", image_size=14),
-        measured("macs", 4.0, model="global_attention", image_size=14),
-        measured("macs", 5.0, model="global_attention", image_size=28),
-        measured("params", 6.0, image_size=384),
-    ]
-    find = lookup(rows, variants, "value", [])
-    assert (find("toy_s", "macs"), find("toy_s", "macs", 384), find("windowed_attention", "macs")) == (1.0, 2.0, 3.0)
-    assert find("global_attention", "macs", 28) == 5.0
-    for model, metric, size in [
-        ("toy_s", "params", None),
-        ("toy_s", "macs", 512),
-        ("nobody", "macs", None),
-        ("global_attention", "macs", None),
-    ]:
-        with pytest.raises(MissingError, match=f"{metric} of {model}"):
-            find(model, metric, size)
 
 
 # --- files ------------------------------------------------------------------------------------------

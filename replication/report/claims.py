@@ -1,0 +1,224 @@
+"""The status of every claim: our estimate and its interval against the range that the card declares beforehand.
+
+- An estimate is one predicate over the measured numbers, evaluated at their values and at both ends of their
+  intervals; its interval is the smallest to the largest of the three.
+- A contrast is the mean difference paired over seeds, with its 95 % Student interval and a p value: that of the
+  Student test against the nearest end of the declared range. For a range with two ends and a mean between them that is
+  the equivalence test, two one-sided tests of which the weaker counts. The p values of a paper are corrected together
+  by Holm's method, so that among many contrasts none is found true, or false, by chance.
+- `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
+  Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
+  `needs data`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from replication import papers
+from replication.records import METRICS, Card, Claim, Contrast, Lookup, Measured, MissingError, Size, Variant
+from replication.report.rows import ClaimResult, Run, count_command, student_interval
+
+CLAIM_RULES = {
+    "supported": "the whole interval of our estimate lies in the range that the card declares beforehand; for "
+    "trainings, also after Holm's correction over the paper's contrasts",
+    "contradicted": "the whole interval lies outside the declared range; for trainings, also after Holm's correction",
+    "inconclusive": "the interval crosses an end of the declared range, there is no interval, or Holm's correction "
+    "leaves too little",
+    "needs data": "a number that the claim rests on is not measured; the reason names it",
+}
+ALPHA = 0.05
+_CLAIMED = "snakemake --cores all results/claims.csv"
+_EXTENDED = "snakemake --cores all --configfile config/extended.yaml"
+
+
+def judge_claims(cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run]) -> list[ClaimResult]:
+    """The status of every claim, in the order of the cards."""
+    return [
+        result
+        for card in cards
+        for result in corrected([_claim(card.key, claim, measured, runs) for claim in card.claims])
+    ]
+
+
+def _claim(paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run]) -> ClaimResult:
+    result = ClaimResult(
+        claim=claim.id,
+        paper=paper,
+        where=claim.where,
+        statement=claim.statement,
+        published_numbers=claim.numbers,
+        published_effect=claim.effect,
+        low=claim.low,
+        high=claim.high,
+        unit=claim.unit,
+    )
+    try:
+        if claim.estimate is not None:
+            return _estimated(result, claim, measured)
+        if claim.contrast is not None:
+            return _contrasted(result, claim.contrast, measured, runs)
+    except MissingError as missing:
+        command = _EXTENDED if claim.contrast else _CLAIMED
+        return dataclasses.replace(result, reason=str(missing), command=command)
+    return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
+
+
+def _estimated(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) -> ClaimResult:
+    assert claim.estimate is not None
+    used: list[Measured] = []
+    bounds: tuple[Bound, ...] = ("value", "ci_low", "ci_high")
+    values = [claim.estimate(lookup(measured, papers.variants(), bound, used)) for bound in bounds]
+    counted = all(m.metric in METRICS and m.image_size for m in used)
+    status, reason = verdict_on((min(values), max(values)), result.low, result.high)
+    return dataclasses.replace(
+        result,
+        estimate=values[0],
+        ci_low=min(values),
+        ci_high=max(values),
+        scale=_scales(used),
+        status=status,
+        reason=reason,
+        command=count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
+        if counted
+        else _CLAIMED,
+    )
+
+
+def _contrasted(
+    result: ClaimResult, contrast: Contrast, measured: Sequence[Measured], runs: Sequence[Run]
+) -> ClaimResult:
+    differences = paired(runs, contrast)
+    interval = student_interval(differences)
+    status, reason = verdict_on(interval, result.low, result.high)
+    used = [m for m in measured if m.model in contrast.arms and m.metric == contrast.metric]
+    return dataclasses.replace(
+        result,
+        estimate=statistics.fmean(differences),
+        ci_low=interval[0] if interval else None,
+        ci_high=interval[1] if interval else None,
+        p_value=p_value(differences, result.low, result.high) if interval else None,
+        n_seeds=len(differences),
+        scale=_scales(used),
+        status=status,
+        reason=reason,
+        command=_CLAIMED,
+    )
+
+
+def _scales(used: Iterable[Measured]) -> str:
+    return " + ".join(sorted({m.scale for m in used}))
+
+
+def verdict_on(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
+    """Status and reason for an interval held against the declared range [low, high], its ends included."""
+    if interval is None:
+        return "inconclusive", "one seed has no interval"
+    if low <= interval[0] and interval[1] <= high:
+        return "supported", "the whole interval lies in the declared range"
+    if interval[1] < low or interval[0] > high:
+        return "contradicted", "the whole interval lies outside the declared range"
+    return "inconclusive", "the interval crosses an end of the declared range"
+
+
+def p_value(differences: Sequence[float], low: float, high: float) -> float:
+    """Two-sided p value that the mean of `differences` lies on the side of the ends of [low, high] where it was found.
+
+    Twice the Student probability, n - 1 degrees of freedom, of a mean as far from the nearest end; below 0.05 exactly
+    where the 95 % interval does not cross that end. 0 if all differences are equal and not at an end.
+    """
+    mean, spread = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
+    distance = min(abs(mean - end) for end in (low, high))
+    if spread == 0:
+        return 0.0 if distance else 1.0
+    return min(1.0, 2 * float(stats.t.sf(distance / spread, len(differences) - 1)))
+
+
+def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """The results of one paper with Holm's p values; what they no longer decide is `inconclusive`."""
+    tested = [result.p_value for result in results if result.p_value is not None]
+    adjusted = iter(holm(tested))
+    found = []
+    for result in results:
+        if result.p_value is None:
+            found.append(result)
+            continue
+        p = next(adjusted)
+        status, reason = result.status, result.reason
+        if status != "inconclusive" and p >= ALPHA:
+            status, reason = "inconclusive", f"{reason}, but not after Holm's correction over {len(tested)} contrasts"
+        found.append(dataclasses.replace(result, p_holm=p, status=status, reason=reason))
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the i-th smallest of m p values times m - i + 1, never decreasing, at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return [float(p) for p in adjusted]
+
+
+def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:
+    """The difference for every seed that all arms have, by seed. MissingError if an arm has no runs, or none is shared.
+
+    Arms of different experiments must have been tested on as many images of the same data set.
+    """
+    values: dict[str, dict[int, float]] = {arm: {} for arm in contrast.arms}
+    tested: dict[tuple[str, int | None], str] = {}
+    for run in runs:
+        name = f"{run.experiment}/{run.arm}"
+        if name in values and run.metric == contrast.metric:
+            values[name][run.seed] = run.value
+            tested[run.dataset, run.n] = name
+    for arm, by_seed in values.items():
+        if not by_seed:
+            raise MissingError(f"no run of {arm} has a {contrast.metric} in these results")
+    if len(tested) > 1:
+        raise MissingError(f"{' and '.join(tested.values())} were not tested on the same images")
+    shared = sorted(set.intersection(*(set(by_seed) for by_seed in values.values())))
+    if not shared:
+        raise MissingError(f"{' and '.join(values)} share no seed")
+    return [
+        sum(values[arm][seed] for arm in contrast.plus) - sum(values[arm][seed] for arm in contrast.minus)
+        for seed in shared
+    ]
+
+
+Bound = Literal["value", "ci_low", "ci_high"]
+
+
+def lookup(measured: Iterable[Measured], variants: Mapping[str, Variant], bound: Bound, used: list[Measured]) -> Lookup:
+    """Finds measured numbers at their value or an end of their interval; what is found is added to `used`.
+
+    Without an image size, a model variant is looked up at its native one (or where none applies, as for a slope); any
+    other model at the only size there is.
+    """
+    rows = {(m.model, m.metric, m.dataset, m.image_size): m for m in measured}
+
+    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
+        if image_size is not None:
+            sizes: list[Size | None] = [image_size]
+        elif model in variants:
+            sizes = [variants[model].image_size, None]
+        else:
+            sizes = [size for *key, size in rows if key == [model, metric, dataset]]
+        found = [rows[model, metric, dataset, size] for size in sizes if (model, metric, dataset, size) in rows]
+        where = f" at {image_size}" if image_size else ""
+        if not found:
+            raise MissingError(f"{metric} of {model}{where} is not measured in this run")
+        if len(found) > 1 and model not in variants:
+            raise MissingError(f"{metric} of {model} is measured at {len(found)} sizes; the claim must name one")
+        used.append(found[0])
+        interval_end = getattr(found[0], bound)
+        return found[0].value if interval_end is None else interval_end
+
+    return find

@@ -1,0 +1,172 @@
+"""The rules on claims, each at its edges, on runs and numbers made by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from replication.records import Card, Claim, Contrast, Measured, MissingError
+from replication.report.claims import corrected, holm, judge_claims, lookup, p_value, paired, verdict_on
+from replication.report.rows import ClaimResult, Run
+
+
+@pytest.mark.parametrize(
+    ("interval", "status"),
+    [
+        ((1.0, 2.0), "supported"),  # the ends belong to the range
+        ((1.2, 1.2), "supported"),
+        ((0.999, 1.5), "inconclusive"),
+        ((1.5, 2.001), "inconclusive"),
+        ((0.0, 3.0), "inconclusive"),
+        ((0.5, 1.0), "inconclusive"),
+        ((0.5, 0.999), "contradicted"),
+        ((2.001, 3.0), "contradicted"),
+        (None, "inconclusive"),
+    ],
+)
+def test_status(interval: tuple[float, float] | None, status: str) -> None:
+    assert verdict_on(interval, 1.0, 2.0)[0] == status
+
+
+def test_one_sided_ranges() -> None:
+    assert verdict_on((0.6, 900.0), 0.5, math.inf)[0] == "supported"
+    assert verdict_on((0.4, 900.0), 0.5, math.inf)[0] == "inconclusive"
+    assert verdict_on((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
+
+
+NUMBER = Measured("toy_s", 224, "", "macs", 0.0, "", None, None, None, "exact", "any", "", "")
+
+
+def measured(metric: str, value: float, **changes: Any) -> Measured:
+    return replace(NUMBER, metric=metric, value=value, **changes)
+
+
+def run(arm: str, seed: int, value: float, metric: str = "top1", experiment: str = "exp") -> Run:
+    return Run(experiment, arm, seed, "digits", 28, metric, value, "%", 1000)
+
+
+def claim_of(card: Card, claim: Claim, numbers: list[Measured], runs: list[Run]) -> ClaimResult:
+    return judge_claims([replace(card, claims=(claim,))], numbers, runs)[0]
+
+
+def test_the_interval_of_an_estimate_spans_the_three_evaluations(toy_papers: Card) -> None:
+    numbers = [measured("slope_x", 2.0, image_size=None, ci_low=1.5, ci_high=2.25)]
+    claim = Claim("c", "", "", estimate=lambda find: -find("toy_s", "slope_x"), low=-3, high=-1.5)
+    found = claim_of(toy_papers, claim, numbers, [])
+    assert (found.estimate, found.ci_low, found.ci_high) == (-2.0, -2.25, -1.5)
+    assert (found.status, found.scale, found.command) == (
+        "supported",
+        "exact",
+        "snakemake --cores all results/claims.csv",
+    )
+
+
+def test_an_exact_estimate_names_the_command_that_counts_it(toy_papers: Card) -> None:
+    numbers = [measured("macs", 3.816e9), measured("params", 24.486e6)]
+    found = claim_of(toy_papers, toy_papers.claims[0], numbers, [])
+    assert (found.ci_low, found.estimate, found.ci_high) == pytest.approx((155.844,) * 3, rel=1e-5)
+    assert found.command.startswith("python -m replication complexity count --models toy_s --image-sizes 224 ")
+
+
+def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
+    arm, baseline = {0: 92.0, 1: 92.5, 2: 91.0, 5: 10.0}, {0: 90.0, 1: 91.0, 2: 89.5, 4: 99.0}
+    runs = [run("b", s, v) for s, v in arm.items()] + [run("a", s, v) for s, v in baseline.items()]
+    runs += [run("b", 0, -1, metric="loss"), run("b", 0, -1, experiment="other")]
+    found = claim_of(toy_papers, toy_papers.claims[2], [], runs)
+    expected = stats.ttest_rel([92.0, 92.5, 91.0], [90.0, 91.0, 89.5]).confidence_interval(0.95)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected))
+    assert found.estimate == pytest.approx(5 / 3)
+    assert (found.n_seeds, found.status) == (3, "supported")
+
+
+def test_one_seed_decides_nothing(toy_papers: Card) -> None:
+    found = claim_of(toy_papers, toy_papers.claims[2], [], [run("a", 0, 1.0), run("b", 0, 90.0)])
+    assert (found.status, found.estimate, found.ci_low) == ("inconclusive", 89.0, None)
+
+
+def test_what_is_missing_is_named(toy_papers: Card) -> None:
+    results = {r.claim: r for r in judge_claims([toy_papers], [], [])}
+    assert {r.status for r in results.values()} == {"needs data"}
+    assert results["ratio"].reason == "macs of toy_s is not measured in this run"
+    assert results["better"].reason == "no run of exp/b has a top1 in these results"
+    assert (results["unmeasured"].reason, results["unmeasured"].command) == ("needs a GPU", "")
+    with pytest.raises(MissingError, match="share no seed"):
+        paired([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast(("exp/b",), ("exp/a",)))
+
+
+def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(card: Card) -> None:
+    variants = {v.id: v for v in card.variants}
+    rows = [
+        measured("macs", 1.0),
+        measured("macs", 2.0, image_size=384),
+        measured("macs", 3.0, model="windowed_attention", image_size=14),
+        measured("macs", 4.0, model="global_attention", image_size=14),
+        measured("macs", 5.0, model="global_attention", image_size=28),
+        measured("params", 6.0, image_size=384),
+    ]
+    find = lookup(rows, variants, "value", [])
+    assert (find("toy_s", "macs"), find("toy_s", "macs", 384), find("windowed_attention", "macs")) == (1.0, 2.0, 3.0)
+    assert find("global_attention", "macs", 28) == 5.0
+    for model, metric, size in [
+        ("toy_s", "params", None),
+        ("toy_s", "macs", 512),
+        ("nobody", "macs", None),
+        ("global_attention", "macs", None),
+    ]:
+        with pytest.raises(MissingError, match=f"{metric} of {model}"):
+            find(model, metric, size)
+
+
+def test_p_values_are_those_of_the_student_test_against_the_nearest_end() -> None:
+    values = [0.9, 1.7, 1.2, 0.4]
+    for end in (0.5, 3.0):
+        expected = stats.ttest_1samp(values, end).pvalue
+        assert p_value(values, end, math.inf) == pytest.approx(expected)
+        assert p_value(values, -math.inf, end) == pytest.approx(expected)
+    weaker = max(stats.ttest_1samp(values, -1.0).pvalue, stats.ttest_1samp(values, 2.0).pvalue)
+    assert p_value(values, -1.0, 2.0) == pytest.approx(weaker)  # two one-sided tests
+    assert p_value([1.0, 1.0], 0.0, math.inf) == 0.0
+    assert p_value([1.0, 1.0], 1.0, math.inf) == 1.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, math.inf), (-1.0, 2.0), (1.6, 1.9)])
+@pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])
+def test_a_p_value_below_5_percent_is_an_interval_that_crosses_no_end(low: float, high: float, spread: float) -> None:
+    values = [1.0 + spread * x for x in (-1.0, 0.3, 0.8, -0.1)]
+    ends = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    decided = verdict_on((float(ends.low), float(ends.high)), low, high)[0] != "inconclusive"
+    assert (p_value(values, low, high) < 0.05) == decided
+
+
+def test_holm_against_its_definition() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_what_holm_leaves_undecided_says_so_and_exact_claims_are_left_alone() -> None:
+    def result(p: float | None, status: str) -> ClaimResult:
+        return ClaimResult("c", "toy", "", "", "", None, 0, 1, "", p_value=p, status=status, reason="it lies there")
+
+    found = corrected([result(0.001, "supported"), result(None, "supported"), result(0.04, "contradicted")] * 2)
+    assert [r.p_holm for r in found[:3]] == pytest.approx([0.004, None, 0.08])
+    assert [r.status for r in found[:3]] == ["supported", "supported", "inconclusive"]
+    assert found[2].reason == "it lies there, but not after Holm's correction over 4 contrasts"
+
+
+def test_a_difference_of_differences_takes_arms_of_several_experiments() -> None:
+    runs = [run("few", s, 10.0 + s) for s in range(3)] + [run("many", s, 20.0) for s in range(3)]
+    runs += [run("few", s, 4.0, experiment="other") for s in range(3)]
+    runs += [run("many", s, 19.0, experiment="other") for s in range(4)]
+    contrast = Contrast(("exp/few", "other/many"), ("other/few", "exp/many"))
+    assert paired(runs, contrast) == [(10 + s - 4) - (20 - 19) for s in range(3)]
+
+
+def test_arms_tested_on_other_images_do_not_compare() -> None:
+    runs = [run("a", 0, 1.0), replace(run("b", 0, 1.0), n=100)]
+    with pytest.raises(MissingError, match="exp/a and exp/b were not tested on the same images"):
+        paired(runs, Contrast(("exp/b",), ("exp/a",)))

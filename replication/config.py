@@ -87,8 +87,14 @@ class Plan:
 
     def start_weights(self, experiment: str, arm: str, seed: str) -> list[str]:
         """The weights that an arm starts from: none, or those of another arm with the same seed."""
-        before = papers.experiment(experiment).arm(arm).start_from
-        return [f"{self.folder(Run(experiment, before, int(seed)))}/weights.safetensors"] if before else []
+        return self._weights(experiment, papers.experiment(experiment).arm(arm).start_from, seed)
+
+    def teacher_weights(self, experiment: str, arm: str, seed: str) -> list[str]:
+        """The weights that an arm is distilled from: none, or those of another arm with the same seed."""
+        return self._weights(experiment, papers.experiment(experiment).arm(arm).teacher, seed)
+
+    def _weights(self, experiment: str, arm: str, seed: str) -> list[str]:
+        return [f"{self.folder(Run(experiment, arm, int(seed)))}/weights.safetensors"] if arm else []
 
 
 def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
@@ -120,6 +126,17 @@ def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list
     return [name for name in known if name in set(asked)]
 
 
+def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
+    """The experiments asked for that say what `scale` means for them. UserError for a named one that does not."""
+    chosen = _chosen(asked, papers.experiments(), "experiment")
+    there = [name for name in chosen if scale in papers.experiment(name).scales]
+    if not isinstance(asked, str) and there != chosen:
+        left = next(name for name in chosen if name not in there)
+        scales = ", ".join(papers.experiment(left).scales)
+        raise UserError(f"the experiment {left} is not run at the scale {scale}, only at: {scales}")
+    return there
+
+
 def _writable(folder: Path) -> bool:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     return existing.is_dir() and os.access(existing, os.W_OK)
@@ -138,7 +155,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         if not any(papers.variant(model).sweep and papers.variant(model).allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
     seeds = config["training"]["seeds"]
-    experiments = _chosen(config["experiments"], papers.experiments(), "experiment")
+    experiments = _experiments(config["experiments"], config["scale"])
     return Plan(
         scale=config["scale"],
         results=str(results),

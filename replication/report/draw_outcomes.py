@@ -1,17 +1,13 @@
-"""Figures of outcomes: training curves, verdicts by paper, claims against their declared ranges."""
+"""Figures of outcomes: training curves, and verdicts by paper."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from replication.records import STATUSES, VERDICTS
+from replication.records import VERDICTS
 from replication.report.draw_complexity import axes, nothing
-from replication.report.rows import declared
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 _VERDICT_STYLE = dict(  # colour and hatch, so that print in grey tells them apart
@@ -22,9 +18,6 @@ _VERDICT_STYLE = dict(  # colour and hatch, so that print in grey tells them apa
     )
 )
 _ON_HATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-_STATUS_STYLE = dict(
-    zip(STATUSES, [(_PALETTE[2], "o"), (_PALETTE[3], "X"), (_PALETTE[1], "s"), ("#808080", "d")], strict=True)
-)
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", ">"]
 _CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_top1": "validation top-1 [%]"}
 
@@ -78,61 +71,3 @@ def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(VERDICTS))
     sns.despine(fig=figure, left=True)
     return figure
-
-
-def claims(results: pd.DataFrame) -> Figure:
-    """Every tested claim: its estimate and interval on an axis of its own, on which the declared range is the band."""
-    tested = results[results["estimate"].notna()] if not results.empty else results
-    if tested.empty:
-        return nothing("no claim is tested yet")
-    figure, ax = axes(width=10, height=1.6 + 0.34 * len(tested))
-    names = []
-    for y, (_, claim) in enumerate(tested.iterrows()):
-        colour, marker = _STATUS_STYLE[claim["status"]]
-        ends = [claim["estimate"] if pd.isna(claim[end]) else claim[end] for end in ("ci_low", "ci_high")]
-        low, high, (value, *interval) = normalised(claim["low"], claim["high"], [claim["estimate"], *ends])
-        ax.barh(y, high - low, left=low, height=0.8, color="#e4e9f2", label="" if y else "declared range")
-        ax.plot(interval, [y, y], color=colour, lw=2.5, solid_capstyle="butt")
-        ax.plot(value, y, marker=marker, color=colour, ms=7, mec="white", ls="")
-        ax.text(EDGE + 0.1, y, _numbers(claim), va="center", fontsize="small")
-        names.append(f"{claim['paper']}: {claim['claim']}")
-    for status, (colour, marker) in _STATUS_STYLE.items():
-        if (tested["status"] == status).any():
-            ax.plot([], [], marker=marker, color=colour, ls="", ms=7, mec="white", label=status)
-    ax.set(xlim=(-EDGE, EDGE), ylim=(len(tested) - 0.4, -0.6), xticks=[], yticks=range(len(names)))
-    ax.set_yticklabels(names)
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=5)
-    sns.despine(fig=figure, left=True, bottom=True)
-    ax.tick_params(length=0)
-    return figure
-
-
-EDGE = 2.5
-"""The claims' axes end here, in half-widths of the declared range; what lies further out is drawn at the end."""
-
-
-def normalised(low: float, high: float, values: Sequence[float]) -> tuple[float, float, list[float]]:
-    """The ends of a range and values on an axis where the range is [-1, 1].
-
-    A range with one end reaches from it to the edge of the axis, and a range of one point is at 0; the value furthest
-    from that end or point is then one unit away. Values beyond the edge are drawn at the edge.
-    """
-    if math.isinf(low) and math.isinf(high):
-        return -EDGE, EDGE, [0.0 for _ in values]
-    if math.isfinite(low) and low < high < math.inf:
-        left, right = -1.0, 1.0
-        places = [2 * (value - low) / (high - low) - 1 for value in values]
-    else:
-        end = low if math.isfinite(low) else high
-        left = -EDGE if math.isinf(low) else 0.0
-        right = EDGE if math.isinf(high) else 0.0
-        furthest = max(abs(value - end) for value in values) or 1.0
-        places = [(value - end) / furthest for value in values]
-    return left, right, [min(max(place, -EDGE), EDGE) for place in places]
-
-
-def _numbers(claim: pd.Series) -> str:
-    spread = pd.notna(claim["ci_low"]) and claim["ci_low"] < claim["ci_high"]
-    interval = f" [{claim['ci_low']:.4g}, {claim['ci_high']:.4g}]" if spread else ""
-    unit = "" if pd.isna(claim["unit"]) else f" {claim['unit']}"
-    return f"{claim['estimate']:.4g}{interval}{unit}; declared {declared(claim['low'], claim['high'])}"

@@ -14,7 +14,7 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.files import now, write_bytes, write_manifest
-from replication.report import draw_complexity, draw_families, draw_outcomes
+from replication.report import draw_claims, draw_complexity, draw_families, draw_outcomes
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,18 @@ FIGURES: dict[str, Figure] = {
         lambda r: draw_outcomes.verdicts_by_paper(r.verdicts),
     ),
     "claims": Figure(
-        "Tested claims",
+        "Claims that counts decide",
         "Each row is one claim on an axis of its own: the band is the range that its card declares for support, the "
         "marker our estimate, the line its interval. What lies far out of the range is drawn at the edge.",
-        lambda r: draw_outcomes.claims(r.claims),
+        lambda r: draw_claims.claims(r.claims),
+    ),
+    "effects": Figure(
+        "Claims that trainings decide",
+        "The difference between two arms of an experiment, paired over seeds, with its 95 % interval, beside the "
+        "effect that the paper prints (black) at its own scale. The band is the range that the card declares for "
+        "support; the status also takes Holm's correction over the paper's contrasts. At the scales `smoke` and "
+        "`laptop` these are analogues on small data: they test the direction of a claim, not its size.",
+        lambda r: draw_claims.forest(r.claims),
     ),
     "complexity_macs": Figure(
         "Cost of attention mechanisms",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from replication import report
-from replication.report.draw_outcomes import EDGE, normalised
+from replication.report.draw_claims import EDGE, normalised
 from replication.report.figures import FIGURES, Frames, rendered
 
 

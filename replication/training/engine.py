@@ -72,13 +72,13 @@ def run_arm(
         raise UserError(f"the arm {arm_id} of {experiment.id} starts from the weights of {arm.start_from}; give them")
     if start_from is not None and not arm.start_from:
         raise UserError(f"the arm {arm_id} of {experiment.id} starts from scratch; give no weights")
-    dataset = data.load(experiment.dataset, recipe.image_size, recipe.images)
+    variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images)
 
     init = stream(seed, "init", arm.start_from)  # not the numbers that the start weights were initialised with
-    model = fresh(experiment.model, recipe.image_size, dataset.classes, init)
+    model = fresh(variant, recipe.image_size, dataset.classes, init)
     if start_from is not None:
         old_size = resolve(experiment, arm.start_from, scale).image_size
-        trained = fresh(experiment.model, old_size, dataset.classes, init)
+        trained = fresh(experiment.variant(arm.start_from), old_size, dataset.classes, init)
         load_weights(trained, start_from)
         transfer(trained, model, recipe.positions)
     identity: dict[str, Any] = {
@@ -86,9 +86,8 @@ def run_arm(
         "arm": arm.id,
         "scale": scale,
         "seed": seed,
-        "model": asdict(experiment.model),
+        "model": asdict(variant),
         "recipe": asdict(recipe),
-        "dataset": experiment.dataset,
         "data_sha256": dataset.sha256,
         "start_from": arm.start_from,
         "start_sha256": sha256(start_from) if start_from else "",
@@ -108,7 +107,7 @@ def run_arm(
             "experiment": experiment.id,
             "arm": arm.id,
             "seed": seed,
-            "dataset": experiment.dataset,
+            "dataset": recipe.dataset,
             "image_size": recipe.image_size,
             "metric": metric,
             "value": value,

@@ -12,6 +12,7 @@ from replication.records import Experiment, UserError, nearest
 class Recipe:
     """Everything that decides a training but the model, the data set and the seed."""
 
+    dataset: str
     image_size: int  # [px]
     epochs: int
     batch_size: int

@@ -21,6 +21,7 @@ TINY = Variant(
     image_sizes_by=14,
 )
 RECIPE = {
+    "dataset": "digits",
     "image_size": 28,
     "images": 50,
     "epochs": 3,
@@ -39,7 +40,6 @@ def experiment() -> Experiment:
     return Experiment(
         id="tiny_resolution",
         question="",
-        dataset="digits",
         model=TINY,
         recipe=RECIPE,
         arms=(

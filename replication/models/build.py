@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from replication import papers
-from replication.models.hybrid import resnet_embedding
+from replication.models.ablations import ABLATIONS
+from replication.models.hybrid import convolutional_embedding, resnet_embedding
 from replication.records import Size, UserError, Variant, nearest
 
 
@@ -45,9 +46,11 @@ def build_variant(
     if variant.family == "hybrid":
         layers = arguments.pop("backbone_layers")
         arguments["embed_layer"] = resnet_embedding(layers, arguments.get("in_chans", 3))
+    if "stem_widths" in arguments:
+        arguments["embed_layer"] = convolutional_embedding(arguments.pop("stem_widths"))
     factory = _factory(variant)
     try:
-        return factory(**arguments)
+        return _ablated(factory(**arguments), variant.ablation)
     except TypeError as error:
         if not overrides:
             raise
@@ -57,6 +60,14 @@ def build_variant(
             if name not in accepted:
                 raise nearest(name, accepted, f"option of {variant.id}") from error
         raise
+
+
+def _ablated(model: nn.Module, ablation: str) -> nn.Module:
+    if ablation:
+        if ablation not in ABLATIONS:
+            raise nearest(ablation, ABLATIONS, "ablation")
+        ABLATIONS[ablation](model)
+    return model
 
 
 def _factory(variant: Variant) -> Callable[..., nn.Module]:

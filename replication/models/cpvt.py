@@ -63,7 +63,8 @@ class ConditionalPositionTransformer(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
-        """`peg_after` are the blocks, from 0, that a generator follows: one after the first is the paper's default.
+        """`peg_after` are the blocks, from 0, that a generator follows: one after the first is the paper's default; one
+        after block -1 comes before the first.
 
         Without `class_token` the classifier reads the mean of the tokens (CPVT-GAP, section 3.3). `drop_path_rate` is
         that of the last block; it grows linearly from 0.
@@ -110,7 +111,7 @@ class ConditionalPositionTransformer(nn.Module):
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         x = self.pos_drop(x)
         generators = dict(zip(self.peg_after, self.pos_block, strict=True))
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate([nn.Identity(), *self.blocks], start=-1):
             x = block(x)
             if index in generators:
                 x = generators[index](x, grid)

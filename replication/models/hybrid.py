@@ -8,6 +8,7 @@ not 1e-5.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,6 +17,7 @@ from timm.layers.norm_act import GroupNormAct
 from timm.layers.padding import pad_same
 from timm.layers.std_conv import StdConv2dSame
 from timm.models.resnetv2 import ResNetV2
+from torch import nn
 from torch.nn import functional as F
 
 
@@ -48,3 +50,35 @@ def resnet_embedding(layers: Sequence[int], in_chans: int) -> Callable[..., Hybr
         norm_layer=functools.partial(GroupNormAct, num_groups=32, eps=1e-6),
     )
     return functools.partial(HybridEmbed, backbone=backbone)
+
+
+class ConvolutionalEmbedding(nn.Module):
+    """A hybrid's patch embedding for small images: 3 x 3 convolutions of stride 2, then 1 x 1.
+
+    Images (B, C, H, W) to tokens (B, N, D), N = ceil(H / 8) * ceil(W / 8): 28 px are 4 x 4 tokens.
+    """
+
+    def __init__(self, img_size: int, in_chans: int, embed_dim: int, widths: Sequence[int], **unused: object) -> None:
+        """`widths` are those of the first two convolutions; ViT's other arguments (patch size, bias) are unused."""
+        super().__init__()
+        side = -(-img_size // 8)
+        self.grid_size = (side, side)
+        self.num_patches = side * side
+        channels = (in_chans, *widths, embed_dim)
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(channels):
+            layers += [
+                nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, kernel_size=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) to (B, N, D)."""
+        return self.layers(x).flatten(2).transpose(1, 2)
+
+
+def convolutional_embedding(widths: Sequence[int]) -> Callable[..., ConvolutionalEmbedding]:
+    """The embedding that ViT's constructor asks for."""
+    return functools.partial(ConvolutionalEmbedding, widths=widths)

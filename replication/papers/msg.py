@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.records import Card, Claim, Variant
+from replication.recipes import WINDOW_SCALES, WINDOWS
+from replication.records import Arm, Card, Claim, Contrast, Experiment, Variant
 from replication.transcript import parse_tables
 
 
@@ -60,6 +62,20 @@ _IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
 _COCO = "needs training detectors on COCO on accelerators"
 _SPEED = "speed is not measured yet"
 
+EXPERIMENTS = (
+    Experiment(
+        id="msg_windows",
+        question="Do windows need to exchange messages?",
+        model=analogues.MSG,
+        recipe=WINDOWS,
+        arms=(
+            Arm("exchange"),
+            Arm("silent", model=analogues.MSG_SILENT),
+        ),
+        scales=WINDOW_SCALES,
+    ),
+)
+
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="faster_cpu_v1",
@@ -81,7 +97,12 @@ CLAIMS: tuple[Claim, ...] = (
         id="accuracy_v1",
         where="v1_imagenet",
         statement="v1 accuracy is comparable to Swin: 80.9 vs 81.3, 83.0 vs 83.0, 83.5 vs 83.3",
-        reason=_IMAGENET,
+        effect=-0.4,
+        contrast=Contrast(("msg_windows/exchange",), ("swin_windows/shifted",)),
+        # comparable = within 1 point
+        low=-1,
+        high=1,
+        unit="%",
     ),
     Claim(
         id="final_accuracy",
@@ -213,6 +234,7 @@ CARD = Card(
     variants=VARIANTS,
     tables=parse_tables("msg", transcript(__file__), LABELS),
     claims=CLAIMS,
+    experiments=EXPERIMENTS,
     headline="final_imagenet",
     compared=("msg_t",),
     discrepancies=DISCREPANCIES,

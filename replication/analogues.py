@@ -1,0 +1,115 @@
+"""Small models that stand for the papers' families in seeded trainings: analogues, to test the direction of a claim.
+
+The columnar ones see 28 px images as 4 x 4 patches; those with windows or a pyramid see 32 px images as an 8 x 8 grid
+and then a 4 x 4 one. All have about 3.5 M multiply-adds unless the question is their size. The number of channels comes
+with the data set. Between `papers` and `records`: no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from replication.records import Variant
+
+_VIT = {"patch_size": 7, "embed_dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 4}
+
+
+def _vit(name: str, label: str, ablation: str = "", **changes: Any) -> Variant:
+    return Variant(
+        id=f"{name}_small",
+        label=label,
+        family="vit",
+        factory="timm/vit_tiny_patch16_224",
+        architecture={**_VIT, **changes},
+        image_size=28,
+        image_sizes_by=changes.get("patch_size", 7),
+        ablation=ablation,
+    )
+
+
+VIT = _vit("vit", "ViT analogue: width 64, depth 4, 4 heads, patches of 7 px")
+VIT_NO_POSITIONS = _vit("vit_no_positions", "without positions", pos_embed="none")
+VIT_FACTORISED = _vit("vit_factorised", "a table for rows, one for columns", ablation="factorised_positions")
+VIT_RELATIVE = _vit("vit_relative", "a bias for each offset", ablation="relative_positions", pos_embed="none")
+VIT_POOLING = _vit("vit_pooling", "the mean of the tokens", class_token=False, global_pool="avg")
+VIT_PATCH_14 = _vit("vit_patch_14", "patches of 14 px", patch_size=14)
+VIT_DEPTH_2 = _vit("vit_depth_2", "depth 2", depth=2)
+VIT_WIDTH_32 = _vit("vit_width_32", "width 32", embed_dim=32)
+HYBRID = _vit("hybrid", "three convolutions before depth 3", depth=3, stem_widths=(24, 40))
+DEIT_DISTILLED = replace(
+    _vit("deit_distilled", "with a distillation token"), factory="timm/deit_tiny_distilled_patch16_224"
+)
+RESNET = Variant(
+    id="resnet_small",
+    label="ResNet analogue: four basic blocks",
+    family="resnet",
+    factory="timm/resnet18",
+    architecture={"layers": (1, 1, 1, 1), "channels": (40, 48, 64, 96)},
+    image_size=28,
+    image_sizes_by=1,
+    sized=False,
+)
+
+
+def _cpvt(name: str, label: str, ablation: str = "", **changes: Any) -> Variant:
+    return replace(
+        _vit(name, label, ablation, **changes), id=f"{name}_small", family="cpvt", factory="own/cpvt", sized=False
+    )
+
+
+CPVT = _cpvt("cpvt", "a PEG after the first block")
+CPVT_POOLING = _cpvt("cpvt_pooling", "and the mean of the tokens", class_token=False)
+CPVT_BEFORE = _cpvt("cpvt_before", "a PEG before the first block", peg_after=(-1,))
+CPVT_UNPADDED = _cpvt("cpvt_unpadded", "a PEG that does not see the border", ablation="peg_without_border")
+CPVT_FROZEN = _cpvt("cpvt_frozen", "a PEG that does not learn", ablation="frozen_peg")
+
+TNT = Variant(
+    id="tnt_small",
+    label="TNT analogue: 16 sentences of 4 words",
+    family="tnt",
+    factory="timm/tnt_s_patch16_224",
+    architecture={
+        **{"patch_size": 7, "first_stride": 4, "embed_dim": 60, "inner_dim": 8, "depth": 4},
+        **{"num_heads_outer": 4, "num_heads_inner": 2, "mlp_ratio": 4, "qkv_bias": False},
+    },
+    image_size=28,
+    image_sizes_by=7,
+)
+TNT_WORD_POSITIONS = replace(TNT, id="tnt_word_positions_small", ablation="no_sentence_positions")
+TNT_SENTENCE_POSITIONS = replace(TNT, id="tnt_sentence_positions_small", ablation="no_word_positions")
+
+_STAGES = {"depths": (2, 2), "num_heads": (2, 4)}
+_PYRAMID = {**_STAGES, "embed_dims": (32, 64), "mlp_ratios": (4, 4), "sr_ratios": (2, 1)}
+
+
+def _windows(name: str, label: str, family: str, factory: str, architecture: dict[str, Any], **more: Any) -> Variant:
+    return Variant(f"{name}_small", label, family, factory, architecture, image_size=32, image_sizes_by=4, **more)
+
+
+_SWIN = {**_STAGES, "patch_size": 4, "window_size": 4, "embed_dim": 32, "drop_path_rate": 0.0}
+SWIN = _windows("swin", "Swin analogue: windows of 4 x 4", "swin", "timm/swin_tiny_patch4_window7_224", _SWIN)
+SWIN_UNSHIFTED = replace(SWIN, id="swin_unshifted_small", ablation="no_shift")
+SWIN_NO_POSITIONS = replace(SWIN, id="swin_no_positions_small", ablation="no_position_bias")
+SWIN_ABSOLUTE = replace(SWIN, id="swin_absolute_small", ablation="absolute_instead_of_bias")
+SWIN_ABSOLUTE_AND_RELATIVE = replace(SWIN, id="swin_absolute_and_relative_small", ablation="absolute_positions")
+
+MSG = _windows(
+    *("msg", "MSG analogue: windows of 4 x 4 and a messenger", "msg", "own/msg"),
+    {**_STAGES, "window_size": 4, "embed_dim": 32, "shuffle_regions": (2, 1), "overlapping": False},
+    sized=False,
+)
+MSG_SILENT = replace(MSG, id="msg_silent_small", architecture={**MSG.architecture, "shuffle_regions": (1, 1)})
+
+PVT = _windows("pvt", "PVT analogue", "pvt", "own/pvt", {**_PYRAMID, "patch_sizes": (4, 2)})
+PVT_DEEPER = replace(PVT, id="pvt_deeper_small", architecture={**PVT.architecture, "depths": (3, 3)})
+PVT_WIDER = replace(PVT, id="pvt_wider_small", architecture={**PVT.architecture, "embed_dims": (40, 80)})
+COLUMNAR = replace(VIT, id="columnar_small", architecture={**_VIT, "patch_size": 8}, image_size=32, image_sizes_by=8)
+"""The ViT analogue at 32 px: as many tokens, 4 x 4."""
+
+PCPVT = _windows("pcpvt", "Twins-PCPVT analogue", "twins", "timm/twins_pcpvt_small", {**_PYRAMID, "patch_size": 4})
+SVT = replace(PCPVT, id="svt_small", factory="timm/twins_svt_small", architecture={**PCPVT.architecture, "wss": (4, 4)})
+SVT_LOCAL = replace(SVT, id="svt_local_small", ablation="local_attention_only")
+
+ANALOGUES = {value.id: value for value in list(vars().values()) if isinstance(value, Variant)}
+"""Every one by id."""

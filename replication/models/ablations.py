@@ -1,0 +1,171 @@
+"""What the papers take away from a model, or put in its place: each function changes one thing in a built model.
+
+The papers named say which model it is for. A part that is taken away leaves no parameter behind. Hooks read the module
+they hang on, so a copy of the model has its own.
+Shapes: B batch, N tokens, D width, H W grid, h heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from timm.layers.pos_embed_rel import gen_relative_position_index
+from timm.layers.weight_init import trunc_normal_
+from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
+from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from replication.models.positions import Grid
+
+
+class FactorisedPositions(nn.Module):
+    """A position table (1, 1 + H*W, D) from one table for rows and one for columns (ViT, appendix D.4: 2-D).
+
+    Half of the channels say the row of a patch, half its column. The class token has all of its own.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        """For a `grid` of H x W patches."""
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, class_token: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(1, 1, D), (H, D/2) and (W, D/2) to the table."""
+        height, width = self.grid
+        grid = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=2)
+        return torch.cat([class_token, grid.flatten(0, 1)[None]], dim=1)
+
+    def right_inverse(self, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The class token's entry, and those of the first column and the first row of patches."""
+        grid = table[0, 1:].unflatten(0, self.grid)
+        half = table.shape[2] // 2
+        return table[:, :1], grid[:, 0, :half], grid[0, :, half:]
+
+
+def factorised_positions(model: Any) -> None:
+    """ViT, Table 8: 2-D positions, a table for the rows and one for the columns."""
+    parametrize.register_parametrization(model, "pos_embed", FactorisedPositions(model.patch_embed.grid_size))
+    _without_decay(model, [f"parametrizations.pos_embed.original{i}" for i in range(3)])
+
+
+def relative_positions(model: Any) -> None:
+    """ViT, Table 8: relative positions, a learned bias of the logits for each head and offset in two dimensions.
+
+    The paper learns embeddings of the offsets that attend to the content; this is Swin's form of it. The class token
+    is nowhere, so it has no bias.
+    """
+    height, width = model.patch_embed.grid_size
+    for block in model.blocks:
+        table = torch.empty((2 * height - 1) * (2 * width - 1), block.attn.num_heads)
+        block.attn.relative_positions = nn.Parameter(trunc_normal_(table, std=0.02))
+        block.attn.relative_grid = (height, width)
+        block.attn.register_forward_pre_hook(_biased, with_kwargs=True)
+    _without_decay(model, [f"blocks.{i}.attn.relative_positions" for i in range(len(model.blocks))])
+
+
+def _biased(attention: Any, args: tuple[Tensor], kwargs: dict[str, Any]) -> tuple[tuple[Tensor], dict[str, Any]]:
+    index = gen_relative_position_index(attention.relative_grid).flatten().to(args[0].device)
+    tokens = attention.relative_grid[0] * attention.relative_grid[1]
+    bias = attention.relative_positions[index].unflatten(0, (tokens, tokens)).permute(2, 0, 1)
+    return args, {**kwargs, "attn_mask": nn.functional.pad(bias, (1, 0, 1, 0))[None]}
+
+
+def no_shift(model: Any) -> None:
+    """Swin, Table 4, without shifting: every block has the same windows."""
+    for block in _all(model, SwinTransformerBlock):
+        block.target_shift_size = block.shift_size = (0, 0)
+        block.attn_mask = None
+
+
+def no_position_bias(model: Any) -> None:
+    """Swin, Table 4, no position encoding: the relative position bias is 0."""
+    for attention in _all(model, WindowAttention):
+        _zeros(attention, "relative_position_bias_table")
+
+
+def absolute_positions(model: Any) -> None:
+    """Swin, Table 4, absolute position embedding as well: a learned table is added to the patches, (1, H, W, D)."""
+    height, width = model.patch_embed.grid_size
+    table = torch.empty(1, height, width, model.embed_dim)
+    model.patch_embed.absolute_positions = nn.Parameter(trunc_normal_(table, std=0.02))
+    model.patch_embed.register_forward_hook(lambda embedding, _, patches: patches + embedding.absolute_positions)
+    _without_decay(model, ["patch_embed.absolute_positions"])
+
+
+def absolute_instead_of_bias(model: Any) -> None:
+    """Swin, Table 4, absolute position embedding instead of the relative bias."""
+    no_position_bias(model)
+    absolute_positions(model)
+
+
+def local_attention_only(model: Any) -> None:
+    """Twins, Table 5: locally-grouped attention in every block."""
+    for blocks in model.blocks:
+        local = next(block.attn for block in blocks if isinstance(block.attn, LocallyGroupedAttn))
+        for block in blocks:
+            if isinstance(block.attn, GlobalSubSampleAttn):
+                block.attn = LocallyGroupedAttn(local.dim, local.num_heads, ws=local.ws)
+                block.attn.apply(model._init_weights)
+
+
+def no_sentence_positions(model: Any) -> None:
+    """TNT, Table 6: no position encoding of sentences."""
+    _zeros(model, "patch_pos")
+
+
+def no_word_positions(model: Any) -> None:
+    """TNT, Table 6: no position encoding of words."""
+    _zeros(model, "pixel_pos")
+
+
+def peg_without_border(model: Any) -> None:
+    """CPVT, ablation of zero padding: the border repeats the outermost tokens, so nothing tells where it is."""
+    for generator in model.pos_block:
+        old = generator.proj[0]
+        generator.proj[0] = nn.Conv2d(
+            old.in_channels, old.out_channels, 3, padding=1, groups=old.groups, padding_mode="replicate"
+        )
+
+
+def frozen_peg(model: Any) -> None:
+    """CPVT, ablation of the parameters: generators keep their random weights."""
+    model.pos_block.requires_grad_(False)
+
+
+def _all(model: nn.Module, kind: type[nn.Module]) -> list[Any]:
+    return [module for module in model.modules() if isinstance(module, kind)]
+
+
+def _zeros(module: nn.Module, name: str) -> None:
+    """Replace a parameter by zeros that neither learn nor count."""
+    zeros = torch.zeros_like(module.get_parameter(name).detach())
+    delattr(module, name)
+    module.register_buffer(name, zeros, persistent=False)
+
+
+def _without_decay(model: Any, names: list[str]) -> None:
+    """Leave these parameters out of weight decay, as the model leaves out its own position embeddings."""
+    skipped = {*model.no_weight_decay(), *names}
+    model.no_weight_decay = lambda: skipped
+
+
+ABLATIONS: dict[str, Callable[[Any], None]] = {
+    function.__name__: function
+    for function in (
+        factorised_positions,
+        relative_positions,
+        no_shift,
+        no_position_bias,
+        absolute_positions,
+        absolute_instead_of_bias,
+        local_attention_only,
+        no_sentence_positions,
+        no_word_positions,
+        peg_without_border,
+        frozen_peg,
+    )
+}
+"""By name."""

@@ -79,4 +79,6 @@ def load(image_size: int = NATIVE_SIZE, images: int | None = None) -> Dataset:
         test=split(TRAIN + VAL, TEST),
         classes=CLASSES,
         sha256=SHA256,
+        mean=(MEAN,),
+        std=(STD,),
     )

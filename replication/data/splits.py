@@ -17,6 +17,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The images and labels at `indices` (B,)."""
+        return self.images[indices], self.labels[indices]
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -27,3 +31,10 @@ class Dataset:
     test: Split
     classes: int
     sha256: str
+    mean: tuple[float, ...]  # of each channel, what the images were normalised with; black is 0, white is 1
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colours."""
+        return len(self.mean)

@@ -74,7 +74,17 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _training(args: argparse.Namespace) -> None:
     from replication.training import run
 
-    run(args.experiment, args.arm, args.seed, args.scale, args.out, args.checkpoints, args.start_from)
+    run(
+        args.experiment,
+        args.arm,
+        args.seed,
+        args.scale,
+        args.out,
+        args.checkpoints,
+        args.start_from,
+        args.teacher,
+        args.device,
+    )
 
 
 def _collect(args: argparse.Namespace) -> None:
@@ -207,8 +217,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--experiment", required=True, metavar="ID")
     sub.add_argument("--arm", required=True, metavar="ID")
     sub.add_argument("--seed", type=_not_negative, required=True)
-    sub.add_argument("--scale", choices=["smoke", "laptop"], default="laptop", help="default: %(default)s")
+    sub.add_argument("--scale", default="laptop", help="one that the experiment is run at (default: %(default)s)")
     sub.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="weights of the arm this one starts from")
+    sub.add_argument("--teacher", type=Path, metavar="WEIGHTS", help="weights of the arm this one is distilled from")
+    sub.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
+    )
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
     sub.add_argument("--out", type=Path, required=True, help="folder for this run's results")
 

@@ -3,13 +3,13 @@
 Repeatable to the bit on one machine: a single thread, a random stream for each purpose, and every epoch draws its
 numbers from (seed, epoch) alone. So a killed run that goes on from its checkpoint ends where an unbroken one ends,
 and all arms with the same seed see the same batches.
-Shapes: B batch, C channels, H W pixels.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,24 @@ from typing import Any
 import safetensors.torch
 import timm
 import torch
-from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from replication import data, papers
-from replication.data import Split
+from replication.data import Dataset, Split
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
 from replication.records import Experiment, UserError
 from replication.training import checkpoint
-from replication.training.recipe import Recipe, learning_rate, resolve
+from replication.training.batches import order
+from replication.training.learner import Learner
+from replication.training.recipe import Recipe, resolve
+from replication.training.schedule import learning_rate
 from replication.training.start import fresh, load_weights, stream, transfer
+from replication.training.tasks import TASKS
 
-EPOCH_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_top1")
+EPOCH_COLUMNS = ("epoch", "step", "learning_rate", "train_loss")
 TEST_COLUMNS = ("experiment", "arm", "seed", "dataset", "image_size", "metric", "value", "unit", "n")
-EVALUATION_BATCH = 250
+CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a GPU a look stops the queue
 
 
 def run(
@@ -43,9 +45,11 @@ def run(
     out: Path,
     checkpoints: Path,
     start_from: Path | None = None,
+    teacher: Path | None = None,
+    device: str = "cpu",
 ) -> None:
     """Run one arm of an experiment of the cards; see `run_arm`."""
-    run_arm(papers.experiment(experiment_id), arm_id, seed, scale, out, checkpoints, start_from)
+    run_arm(papers.experiment(experiment_id), arm_id, seed, scale, out, checkpoints, start_from, teacher, device)
 
 
 def run_arm(
@@ -56,31 +60,39 @@ def run_arm(
     out: Path,
     checkpoints: Path,
     start_from: Path | None = None,
+    teacher: Path | None = None,
+    device: str = "cpu",
 ) -> None:
     """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
 
     Validation is measured after every epoch (epoch 0: before any), test at the end; an arm that starts from the weights
-    `start_from` is also measured on test before its first step (`top1_zero_shot`). Nothing is chosen on either: the
-    last weights are the result. The manifest is written last, so a folder with one is complete. After every epoch the
-    state goes to a folder of `checkpoints` named by the digest of all that decides the run; it is removed at the end.
-    UserError: unknown names, weights missing, damaged or uncalled for, a loss that is not finite.
+    `start_from` is also measured on test before its first step (`top1_zero_shot`), and only then if it has no epochs.
+    Nothing is chosen on either: the last weights are the result. `teacher` are the weights of the arm to distil from.
+    The manifest is written last, so a folder with one is complete. After every epoch the state goes to a folder of
+    `checkpoints` named by the digest of all that decides the run; it is removed at the end. `device` is "cpu", "cuda"
+    or "auto". UserError: unknown names, weights missing, damaged or uncalled for, data that do not fit, a loss that is
+    not finite.
     """
     started = now()
     torch.set_num_threads(1)
+    place = on(device)
     arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
-    if arm.start_from and start_from is None:
-        raise UserError(f"the arm {arm_id} of {experiment.id} starts from the weights of {arm.start_from}; give them")
-    if start_from is not None and not arm.start_from:
-        raise UserError(f"the arm {arm_id} of {experiment.id} starts from scratch; give no weights")
+    title = f"{experiment.id}/{arm.id}"
+    called_for(title, "starts from", arm.start_from, start_from)
+    called_for(title, "learns from", arm.teacher, teacher)
     variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images)
+    check_labels(dataset, recipe.dataset)
 
-    init = stream(seed, "init", arm.start_from)  # not the numbers that the start weights were initialised with
-    model = fresh(variant, recipe.image_size, dataset.classes, init)
+    # Not the numbers that the start weights were initialised with.
+    init = stream(seed, "init", arm.start_from)
+    model = build(experiment, arm_id, recipe, dataset, init)
     if start_from is not None:
-        old_size = resolve(experiment, arm.start_from, scale).image_size
-        trained = fresh(experiment.variant(arm.start_from), old_size, dataset.classes, init)
-        load_weights(trained, start_from)
-        transfer(trained, model, recipe.positions)
+        start(model, experiment, arm_id, scale, dataset, init, start_from)
+    master = None
+    if teacher is not None:
+        master = build(experiment, arm.teacher, resolve(experiment, arm.teacher, scale), dataset, init)
+        load_weights(master, teacher)
+        master.to(place).eval()
     identity: dict[str, Any] = {
         "experiment": experiment.id,
         "arm": arm.id,
@@ -91,17 +103,24 @@ def run_arm(
         "data_sha256": dataset.sha256,
         "start_from": arm.start_from,
         "start_sha256": sha256(start_from) if start_from else "",
+        "teacher": arm.teacher,
+        "teacher_sha256": sha256(teacher) if teacher else "",
+        "device": place.type,
         "versions": {"torch": torch.__version__, "timm": timm.__version__, "source": source_digest()},
     }
 
-    results = {"top1_zero_shot": evaluate(model, dataset.test)[1]} if start_from else {}
+    task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
+    learner = Learner(task, recipe, place)
+    results = {}
+    if start_from:
+        results = {"top1_zero_shot": learner.evaluate(dataset.test)["top1"]}
     folder = checkpoints / digest(identity)
-    title = f"{experiment.id}/{arm.id}/seed{seed}"
-    history = train(model, dataset.train, dataset.val, recipe, seed, folder / "state.pt", title)
-    results["loss"], results["top1"] = evaluate(model, dataset.test)
+    history = train(learner, dataset, seed, folder / "state.pt", f"{title}/seed{seed}")
+    if recipe.epochs or not start_from:
+        results |= learner.evaluate(dataset.test)
 
     (out / "manifest.json").unlink(missing_ok=True)
-    write_csv(out / "epochs.csv", history, EPOCH_COLUMNS)
+    write_csv(out / "epochs.csv", history, (*EPOCH_COLUMNS, *(f"val_{metric}" for metric in task.metrics)))
     rows = [
         {
             "experiment": experiment.id,
@@ -117,9 +136,63 @@ def run_arm(
         for metric, value in sorted(results.items())
     ]
     write_csv(out / "test.csv", rows, TEST_COLUMNS)
-    write_bytes(out / "weights.safetensors", safetensors.torch.save(model.state_dict()))
+    weights = task.model_of(learner.tested).state_dict()
+    write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity))
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def on(device: str) -> torch.device:
+    """The device called "cpu" or "cuda", or for "auto" a GPU if there is one. UserError if there is no GPU."""
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise UserError("there is no GPU that torch can use; choose the device cpu")
+    return torch.device("cuda" if there and device != "cpu" else "cpu")
+
+
+def called_for(title: str, what: str, arm: str, weights: Path | None) -> None:
+    """UserError if weights are not given where an arm is named that they are of, or are given where none is."""
+    if arm and weights is None:
+        raise UserError(f"{title} {what} the weights of {arm}; give them")
+    if weights is not None and not arm:
+        raise UserError(f"{title} {what} no other arm; give no weights")
+
+
+def check_labels(dataset: Dataset, name: str) -> None:
+    """UserError if a label is none of the classes, or a class has no training image."""
+    for part, split in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test)):
+        wrong = split.labels[(split.labels < 0) | (split.labels >= dataset.classes)]
+        if len(wrong):
+            raise UserError(f"{name}: the label {int(wrong[0])} in {part} is not one of {dataset.classes} classes")
+    missing = set(range(dataset.classes)) - set(dataset.train.labels.tolist())
+    if missing:
+        raise UserError(
+            f"{name}: {len(missing)} of {dataset.classes} classes have no training image, the first {min(missing)}; "
+            "raise images"
+        )
+
+
+def build(experiment: Experiment, arm_id: str, recipe: Recipe, dataset: Dataset, seed: int) -> nn.Module:
+    """The model of an arm with random weights, for the classes and channels of `dataset`."""
+    architecture = dict(recipe.architecture)
+    if recipe.drop_path_rate is not None:
+        architecture["drop_path_rate"] = recipe.drop_path_rate
+    variant = experiment.variant(arm_id)
+    return fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
+
+
+def start(
+    model: nn.Module, experiment: Experiment, arm_id: str, scale: str, dataset: Dataset, seed: int, weights: Path
+) -> None:
+    """Give the model of an arm the `weights` of the arm that it starts from, resized where the image sizes differ."""
+    arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
+    before = resolve(experiment, arm.start_from, scale)
+    if recipe.image_size == before.image_size:
+        load_weights(model, weights, head=recipe.head == "start")
+        return
+    trained = build(experiment, arm.start_from, before, dataset, seed)
+    load_weights(trained, weights, head=recipe.head == "start")
+    transfer(trained, model, recipe.positions)
 
 
 def source_digest() -> str:
@@ -129,69 +202,64 @@ def source_digest() -> str:
     return digest([sha256(path) for path in files])
 
 
-def batches(split: Split, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The whole split in an order that `seed` alone decides, `size` at a time; the last batch may be smaller."""
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-    for chosen in order.split(size):
-        yield split.images[chosen], split.labels[chosen]
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, split: Split) -> tuple[float, float]:
-    """Mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
-    model.eval()
-    loss, correct = 0.0, 0
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
-        logits = model(images)
-        loss += F.cross_entropy(logits, labels, reduction="sum").item()
-        correct += int((logits.argmax(dim=1) == labels).sum())
-    return loss / len(split), 100 * correct / len(split)
-
-
-def train(
-    model: nn.Module, split: Split, val: Split, recipe: Recipe, seed: int, state: Path, title: str
-) -> list[dict[str, Any]]:
-    """Train `model` in place, or go on from the checkpoint `state`; the rows of epochs.csv. UserError on a bad loss."""
-    optimizer = create_optimizer_v2(model, opt="adamw", lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps_per_epoch = -(-len(split) // recipe.batch_size)
-    steps = recipe.epochs * steps_per_epoch
-    warmup = round(recipe.warmup_epochs * steps_per_epoch)
-
+def train(learner: Learner, dataset: Dataset, seed: int, state: Path, title: str) -> list[dict[str, Any]]:
+    """Train, or go on from the checkpoint `state`; the rows of epochs.csv. UserError on a loss that is not finite."""
+    recipe, history = learner.recipe, [_row(0, 0, None, None, {})]
     saved = checkpoint.load(state)
     if saved:
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        learner.load_state_dict(saved["learner"])
         history = saved["history"]
     else:
-        history = [_row(0, 0, None, None, *evaluate(model, val))]
+        history = [_row(0, 0, None, None, learner.evaluate(dataset.val))]
     done = history[-1]["epoch"]
-
     for epoch in tqdm(range(done + 1, recipe.epochs + 1), title, recipe.epochs, initial=done, unit="epoch"):
-        torch.manual_seed(stream(seed, "layers", epoch))  # dropout and stochastic depth
-        model.train()
-        step, total = (epoch - 1) * steps_per_epoch, 0.0
-        for images, labels in batches(split, recipe.batch_size, stream(seed, "order", epoch)):
-            rate = learning_rate(step, steps, warmup, recipe.learning_rate)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = F.cross_entropy(model(images), labels, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
-            if not (loss.isfinite() and norm.isfinite()):
-                raise UserError(
-                    f"{title}: at epoch {epoch}, step {step} the loss is {loss.item()} and the norm of its gradient "
-                    f"{norm.item()}; lower learning_rate"
-                )
-            optimizer.step()
-            step, total = step + 1, total + loss.item() * len(labels)
-        history.append(_row(epoch, step, rate, total / len(split), *evaluate(model, val)))
-        checkpoint.save(state, {"history": history, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+        step, rate, loss = train_epoch(learner, dataset.train, seed, epoch, title)
+        val = learner.evaluate(dataset.val)
+        if not math.isfinite(val["loss"]):
+            raise UserError(f"{title}: after epoch {epoch} the validation loss is {val['loss']}; lower learning_rate")
+        history.append(_row(epoch, step, rate, loss, val))
+        checkpoint.save(state, {"history": history, "learner": learner.state_dict()})
     return history
 
 
-def _row(
-    epoch: int, step: int, rate: float | None, train_loss: float | None, val_loss: float, val_top1: float
-) -> dict[str, Any]:
-    values = (epoch, step, rate, train_loss, val_loss, val_top1)
-    return dict(zip(EPOCH_COLUMNS, values, strict=True))
+def train_epoch(learner: Learner, split: Split, seed: int, epoch: int, title: str) -> tuple[int, float, float]:
+    """Learn from every image of the split once: the steps done so far, the last rate and the mean loss [nats].
+
+    UserError for a loss that is not finite; it names the images of that batch by their places in the split.
+    """
+    recipe = learner.recipe
+    torch.manual_seed(stream(seed, "layers", epoch))  # dropout, stochastic depth, masked patches
+    learner.task.augmentation.seed(stream(seed, "augmentation", epoch))
+    learner.learning()
+    batches = order(len(split), recipe.batch_size, stream(seed, "order", epoch), recipe.repeated_augmentation)
+    first, total = (epoch - 1) * len(batches), 0.0
+    unseen: list[tuple[Tensor, Tensor]] = []
+    for step, indices in enumerate(batches, first):
+        rate = learning_rate(recipe, step, len(batches))
+        images, labels = (tensor.to(learner.device) for tensor in split.batch(indices))
+        unseen.append(learner.step(*learner.task.augment(images, labels), rate))
+        if len(unseen) == CHECKED_STEPS or step == first + len(batches) - 1:
+            losses, norms = (torch.stack(values).double().cpu() for values in zip(*unseen, strict=True))
+            seen = batches[step - first + 1 - len(unseen) : step - first + 1]
+            if recipe.precision == "fp16":  # the scaler leaves out a step with an infinite gradient
+                norms.zero_()
+            check_finite(losses, norms, seen, f"{title}: at epoch {epoch}, step {{}}", step + 1 - len(unseen))
+            total += (losses * torch.tensor([len(batch) for batch in seen])).sum().item()
+            unseen = []
+    return first + len(batches), rate, total / len(split)
+
+
+def check_finite(losses: Tensor, norms: Tensor, batches: Sequence[Tensor], where: str, first: int) -> None:
+    """UserError for the first loss or gradient norm (S,) that is not finite; `where` has a place for its step."""
+    wrong = (~(losses + norms).isfinite()).nonzero().flatten().tolist()
+    if wrong:
+        at = wrong[0]
+        raise UserError(
+            f"{where.format(first + at)} the loss is {losses[at]:g} and the norm of its gradient {norms[at]:g}, on the "
+            f"training images {batches[at].tolist()}; lower learning_rate, or look at these images"
+        )
+
+
+def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, float]) -> dict[str, Any]:
+    values = (epoch, step, rate, train_loss)
+    return dict(zip(EPOCH_COLUMNS, values, strict=True)) | {f"val_{metric}": value for metric, value in val.items()}

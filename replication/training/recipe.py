@@ -1,32 +1,101 @@
-"""A training recipe, resolved from an experiment, one of its arms and a scale; and its learning-rate schedule."""
+"""A training recipe, resolved from an experiment, one of its arms and a scale, and checked."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from replication.records import Experiment, UserError, nearest
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training but the model, the data set and the seed."""
+    """Everything that decides a training but the model, the weights it starts from, its teacher and the seed."""
 
     dataset: str
     image_size: int  # [px]
     epochs: int
-    batch_size: int
+    batch_size: int  # of one step, over all processes and micro-batches
     learning_rate: float  # the peak
     warmup_epochs: float
     weight_decay: float  # not on biases, norms, class token and position embedding
     label_smoothing: float  # in the training loss only
-    clip_norm: float  # largest L2 norm of the whole gradient
+    clip_norm: float | None  # largest L2 norm of the whole gradient
     images: int | None = None  # of all splits together; None is all there are
+    task: str = "classification"
+    architecture: Mapping[str, Any] = field(default_factory=dict)  # changes of the model's constructor keywords
+    drop_path_rate: float | None = None  # of the last block, stochastic depth; None is the model's own
+
     positions: str = ""  # how an arm that starts from another resizes the position embedding; see training.start
+    head: str = "start"  # of an arm that starts from another: "fresh" takes over all but the classifier
+    trainable: str = "all"  # "head": the classifier learns on features that stay as they are
+
+    optimizer: str = "adamw"
+    momentum: float = 0.9  # of SGD, not Nesterov's
+    betas: tuple[float, float] = (0.9, 0.999)  # of Adam, AdamW and LAMB
+    schedule: str = "cosine"  # how the rate goes from its peak to min_learning_rate; see training.schedule
+    warmup_learning_rate: float = 0.0
+    min_learning_rate: float = 0.0
+    step_epochs: float | None = None  # of the schedule "step": epochs from one drop to the next
+    step_decay: float = 0.1  # and the factor of a drop
+    ema_decay: float | None = None  # of the moving average of the weights, which is then tested and kept
+    micro_batch: int | None = None  # images at a time, of which the gradients add up to those of a batch
+    precision: str = "fp32"
+    compile: bool = False
+
+    hflip: float = 0.0  # probability
+    crop_padding: int = 0  # [px] around an image in memory, before a random crop back to its size
+    random_resized_crop: tuple[float, float] | None = None  # range of the area of the crop; image files only
+    color_jitter: float = 0.0  # image files only
+    rand_augment: str = ""  # timm's configuration, "rand-m9-mstd0.5-inc1"; image files only
+    random_erasing: float = 0.0  # probability
+    repeated_augmentation: int = 1  # how often an image comes in a batch, each time augmented anew
+    mixup: float = 0.0  # parameter of the Beta distribution
+    cutmix: float = 0.0  # the same
+    mixup_prob: float = 1.0  # of mixing a batch at all
+    mixup_switch_prob: float = 0.5  # of CutMix where both are on
+
+    distillation: str = "none"  # see training.distillation
+    distillation_alpha: float = 0.5  # weight of the teacher's part of the loss
+    temperature: float = 3.0  # of soft distillation
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed, and so have several labels."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "task": ("classification", "masked_patches"),
+    "head": ("start", "fresh"),
+    "trainable": ("all", "head"),
+    "optimizer": ("adamw", "adam", "sgd", "lamb"),
+    "schedule": ("cosine", "linear", "constant", "step"),
+    "precision": ("fp32", "tf32", "bf16", "fp16"),
+    "distillation": ("none", "soft", "hard"),
+}
+"""The values of the recipe keys that are names."""
+
+_INFINITY = float("inf")
+BOUNDS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("image_size", "batch_size", "images", "micro_batch", "repeated_augmentation"), (1, _INFINITY)),
+    **dict.fromkeys(
+        ("epochs", "learning_rate", "warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
+        (0, _INFINITY),
+    ),
+    **dict.fromkeys(("clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
+    **dict.fromkeys(("crop_padding", "color_jitter", "mixup", "cutmix"), (0, _INFINITY)),
+    **dict.fromkeys(
+        ("label_smoothing", "drop_path_rate", "momentum", "step_decay", "ema_decay", "hflip", "random_erasing"), (0, 1)
+    ),
+    **dict.fromkeys(("mixup_prob", "mixup_switch_prob", "distillation_alpha"), (0, 1)),
+}
+"""The smallest and largest value of the recipe keys that are numbers."""
 
 
 def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
-    """The shared recipe, changed by the scale, then by the arm. UserError names the nearest key, arm or scale."""
+    """The shared recipe, changed by the scale, then by the arm. UserError names the nearest key, name, arm or scale."""
     if scale not in experiment.scales:
         raise nearest(scale, experiment.scales, f"scale of {experiment.id}")
     merged = {**experiment.recipe, **experiment.scales[scale], **experiment.arm(arm_id).changes}
@@ -34,14 +103,30 @@ def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
     for key in merged:
         if key not in names:
             raise nearest(key, names, f"recipe key of {experiment.id}")
-    for field in fields(Recipe):
-        if field.name not in merged and field.default is MISSING:
-            raise UserError(f"the recipe of {experiment.id} does not say {field.name}")
-    return Recipe(**merged)
+    for needed in fields(Recipe):
+        if needed.name not in merged and needed.default is needed.default_factory is MISSING:
+            raise UserError(f"the recipe of {experiment.id} does not say {needed.name}")
+    recipe = Recipe(**merged)
+    _check(recipe, f"{experiment.id}/{arm_id}")
+    if (recipe.distillation != "none") != bool(experiment.arm(arm_id).teacher):
+        raise UserError(f"{experiment.id}/{arm_id}: distillation needs a teacher, and a teacher needs distillation")
+    return recipe
 
 
-def learning_rate(step: int, steps: int, warmup: int, peak: float) -> float:
-    """The rate of `step` (0, ..., steps - 1): linear over `warmup` steps up to `peak`, then a half cosine towards 0."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+def _check(recipe: Recipe, title: str) -> None:
+    """UserError for a value that is out of range or contradicts another."""
+    for key, names in CHOICES.items():
+        if getattr(recipe, key) not in names:
+            raise nearest(getattr(recipe, key), names, f"{key} of {title}")
+    for key, (low, high) in BOUNDS.items():
+        value = getattr(recipe, key)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"{title}: {key} is {value}, not between {low:g} and {high:g}")
+    if (recipe.schedule == "step") != (recipe.step_epochs is not None):
+        raise UserError(f"{title}: step_epochs goes with the schedule 'step', and that with step_epochs")
+    if recipe.task != "classification" and (
+        recipe.mixes or recipe.distillation != "none" or recipe.trainable == "head"
+    ):
+        raise UserError(
+            f"{title}: mixup, cutmix, distillation and trainable: head are of classification, not {recipe.task}"
+        )

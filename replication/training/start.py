@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -24,18 +25,36 @@ def stream(seed: int, *purpose: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
-def fresh(variant: Variant, image_size: int, classes: int, seed: int) -> nn.Module:
-    """The model for `image_size` [px] as its own law initialises it, from `seed`."""
+def fresh(variant: Variant, image_size: int, classes: int, channels: int, seed: int, **architecture: Any) -> nn.Module:
+    """The model for `image_size` [px] as its own law initialises it, from `seed`.
+
+    `architecture` are constructor keywords that win over the variant's. UserError names the nearest to a wrong one.
+    """
     torch.manual_seed(seed)
-    return build_variant(variant, image_size=image_size, num_classes=classes)
+    return build_variant(variant, image_size, classes, in_chans=channels, **architecture)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Fill `model` from a safetensors file. UserError if that is missing, damaged or of another model."""
+def heads(model: nn.Module) -> list[nn.Module]:
+    """The classifier of a model: one layer, or two for a model with a distillation token."""
+    found = model.get_classifier() if hasattr(model, "get_classifier") else model.head  # type: ignore[operator]
+    return list(found) if isinstance(found, tuple) else [found]  # type: ignore[list-item]
+
+
+def load_weights(model: nn.Module, path: Path, head: bool = True) -> None:
+    """Fill `model` from a safetensors file, all of it or all but its `head`.
+
+    UserError if that is missing, damaged or of another model.
+    """
     try:
-        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        state = safetensors.torch.load(path.read_bytes())
+        if not head:
+            of_heads = {id(t) for layer in heads(model) for t in layer.state_dict(keep_vars=True).values()}
+            own = model.state_dict(keep_vars=True)
+            kept = {name: tensor for name, tensor in own.items() if id(tensor) in of_heads}
+            state = {name: tensor for name, tensor in state.items() if name not in kept} | kept
+        model.load_state_dict(state)
     except FileNotFoundError as error:
-        raise UserError(f"there are no weights at {path}; train the arm to start from first") from error
+        raise UserError(f"there are no weights at {path}; train the arm they are of first") from error
     except SafetensorError as error:
         raise UserError(f"the weights {path} are damaged ({error}); train that arm again") from error
     except RuntimeError as error:

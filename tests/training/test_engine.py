@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from replication import data
 from replication.data import Split, digits
 from replication.records import Experiment, UserError
-from replication.training import engine, run, run_arm
+from replication.training import batches, engine, run, run_arm
+from replication.training.classification import Classification
+from replication.training.recipe import resolve
 from replication.training.start import fresh
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
@@ -22,6 +24,14 @@ RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
 def result(experiment: Experiment, arm: str, seed: int, out: Path, start_from: Path | None = None) -> dict[str, bytes]:
     run_arm(experiment, arm, seed, "smoke", out, out / "checkpoints", start_from)
     return {name: (out / name).read_bytes() for name in RESULTS}
+
+
+def evaluate(model: nn.Module, experiment: Experiment, split: Split) -> dict[str, float]:
+    """The metrics of a classifier, that being the task of all arms."""
+    whole, cpu = data.load("digits", 28, 50), torch.device("cpu")
+    task = Classification(model, resolve(experiment, "pretrain", "smoke"), whole, cpu, None)
+    with torch.no_grad():
+        return task.evaluate(model.eval(), split, cpu)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -50,10 +60,10 @@ def test_files_of_a_run(experiment: Experiment, tmp_path: Path) -> None:
 
 def test_test_result_is_that_of_the_weights(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "pretrain", 0, tmp_path)
-    model = fresh(experiment.model, 28, 10, seed=99)
+    model = fresh(experiment.model, 28, 10, 1, seed=99)
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
-    loss, top1 = engine.evaluate(model, data.load("digits", 28, 50).test)
-    assert [float(row["value"]) for row in rows(tmp_path / "test.csv")] == [loss, top1]
+    tested = evaluate(model, experiment, data.load("digits", 28, 50).test)
+    assert [float(row["value"]) for row in rows(tmp_path / "test.csv")] == [tested["loss"], tested["top1"]]
 
 
 def test_same_seed_repeats_to_the_byte_and_another_does_not(experiment: Experiment, tmp_path: Path) -> None:
@@ -98,39 +108,39 @@ def test_arms_share_the_batch_order_of_a_seed(
 
 
 def test_every_epoch_sees_every_image_once() -> None:
-    split = Split(torch.arange(30.0).reshape(30, 1, 1, 1), torch.arange(30))
-    images, labels = zip(*engine.batches(split, 8, seed=3), strict=True)
-    assert [len(batch) for batch in labels] == [8, 8, 8, 6]
-    assert torch.cat(images).flatten().tolist() == torch.cat(labels).tolist()
-    assert sorted(torch.cat(labels).tolist()) == list(range(30))
+    drawn = batches.order(30, 8, seed=3)
+    assert [len(batch) for batch in drawn] == [8, 8, 8, 6]
+    assert sorted(torch.cat(drawn).tolist()) == list(range(30))
 
 
 def test_training_learns_its_images_by_heart(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "overfit", 0, tmp_path)
-    model = fresh(experiment.model, 28, 10, seed=0)
+    model = fresh(experiment.model, 28, 10, 1, seed=0)
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
-    loss, top1 = engine.evaluate(model, data.load("digits", 28, 50).train)
-    assert top1 == 100
-    assert loss < 0.1
+    tested = evaluate(model, experiment, data.load("digits", 28, 50).train)
+    assert tested["top1"] == 100
+    assert tested["loss"] < 0.1
 
 
 @pytest.mark.parametrize("batch", [3, 10])
-def test_evaluation_averages_over_images(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+def test_evaluation_averages_over_images(monkeypatch: pytest.MonkeyPatch, batch: int, experiment: Experiment) -> None:
     class Says(nn.Module):
         """Logit ln 9 for the class written in the pixel, 0 for the nine others: probabilities 1/2 and 1/18."""
 
         def forward(self, images: Tensor) -> Tensor:
             return nn.functional.one_hot(images.flatten().long(), 10) * math.log(9)
 
-    monkeypatch.setattr(engine, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(batches, "EVALUATION_BATCH", batch)
     written = torch.tensor([0, 1, 2, 3, 4, 5, 6, 0, 0, 0])  # right for seven of the ten labels
-    loss, top1 = engine.evaluate(Says(), Split(written.reshape(10, 1, 1, 1).float(), torch.arange(10)))
-    assert top1 == 70
-    assert loss == pytest.approx(0.7 * math.log(2) + 0.3 * math.log(18))
+    tested = evaluate(Says(), experiment, Split(written.reshape(10, 1, 1, 1).float(), torch.arange(10)))
+    assert tested["top1"] == 70
+    assert tested["loss"] == pytest.approx(0.7 * math.log(2) + 0.3 * math.log(18))
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(experiment: Experiment, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"exploding/seed0: at epoch \d, step \d+ the loss is \S+ .* learning_rate"):
+    with pytest.raises(
+        UserError, match=r"exploding/seed0: at epoch \d, step \d+ the loss is \S+ .* images \[\d+, .*learning_rate"
+    ):
         result(experiment, "exploding", 0, tmp_path / "out")
     assert not any((tmp_path / "out" / name).exists() for name in (*RESULTS, "manifest.json"))
 

@@ -5,21 +5,7 @@ import dataclasses
 import pytest
 
 from replication.records import Arm, Experiment, UserError
-from replication.training.recipe import learning_rate, resolve
-
-
-def test_schedule_is_linear_then_half_a_cosine() -> None:
-    rates = [learning_rate(step, steps=6, warmup=2, peak=2.0) for step in range(6)]
-    # Two steps up; then 1 + cos of 0, 45, 90 and 135 degrees.
-    assert rates == pytest.approx([1.0, 2.0, 2.0, 1 + 2**-0.5, 1.0, 1 - 2**-0.5])
-
-
-def test_schedule_without_warmup_starts_at_the_peak() -> None:
-    assert learning_rate(0, steps=10, warmup=0, peak=0.3) == 0.3
-
-
-def test_schedule_of_a_run_shorter_than_its_warmup_only_rises() -> None:
-    assert [learning_rate(step, steps=2, warmup=4, peak=1.0) for step in range(2)] == [0.25, 0.5]
+from replication.training.recipe import resolve
 
 
 def test_scale_changes_the_recipe_and_the_arm_changes_both(experiment: Experiment) -> None:

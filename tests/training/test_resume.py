@@ -39,13 +39,13 @@ def unbroken(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for every epoch trained in this process."""
     epochs: list[int] = []
-    original = engine.batches
+    original = engine.train_epoch
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: Any) -> object:
         epochs.append(1)
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments)
 
-    monkeypatch.setattr(engine, "batches", counted)
+    monkeypatch.setattr(engine, "train_epoch", counted)
     return epochs
 
 

@@ -10,7 +10,9 @@ from torch import nn
 
 from replication import data
 from replication.records import Experiment, UserError
-from replication.training import engine, run_arm
+from replication.training import run_arm
+from replication.training.classification import Classification
+from replication.training.recipe import resolve
 from replication.training.start import fresh, transfer
 
 
@@ -46,7 +48,7 @@ def test_reinitialised_positions_are_new_draws_of_the_same_law(experiment: Exper
 def test_arms_that_start_alike_and_are_not_trained_only_differ_in_positions(
     experiment: Experiment, tmp_path: Path
 ) -> None:
-    trained, one, other = (fresh(experiment.model, size, 10, seed) for size, seed in ((28, 0), (56, 1), (56, 1)))
+    trained, one, other = (fresh(experiment.model, size, 10, 1, seed) for size, seed in ((28, 0), (56, 1), (56, 1)))
     transfer(trained, one, "bilinear")
     transfer(trained, other, "linear_1d")
     differing = [name for name, value in one.state_dict().items() if not torch.equal(value, other.state_dict()[name])]
@@ -55,10 +57,13 @@ def test_arms_that_start_alike_and_are_not_trained_only_differ_in_positions(
 
 def test_zero_shot_is_measured_before_the_first_step(experiment: Experiment, tmp_path: Path) -> None:
     start(experiment, "bilinear_2d", "pretrain", tmp_path)
-    trained, model = (fresh(experiment.model, size, 10, 5) for size in (28, 56))
+    trained, model = (fresh(experiment.model, size, 10, 1, 5) for size in (28, 56))
     trained.load_state_dict(safetensors.torch.load_file(tmp_path / "pretrain" / "weights.safetensors"))
     transfer(trained, model, "bilinear")
-    _, zero_shot = engine.evaluate(model, data.load("digits", 56, 50).test)
+    digits, cpu = data.load("digits", 56, 50), torch.device("cpu")
+    task = Classification(model, resolve(experiment, "bilinear_2d", "smoke"), digits, cpu, None)
+    with torch.no_grad():
+        zero_shot = task.evaluate(model.eval(), digits.test, cpu)["top1"]
     with (tmp_path / "bilinear_2d" / "test.csv").open(newline="") as file:
         test = {row["metric"]: (float(row["value"]), row["unit"], row["image_size"]) for row in csv.DictReader(file)}
     assert test.keys() == {"loss", "top1", "top1_zero_shot"}
@@ -66,7 +71,7 @@ def test_zero_shot_is_measured_before_the_first_step(experiment: Experiment, tmp
 
 
 def test_unknown_way_to_resize_names_the_nearest(experiment: Experiment) -> None:
-    trained, model = (fresh(experiment.model, size, 10, 0) for size in (28, 56))
+    trained, model = (fresh(experiment.model, size, 10, 1, 0) for size in (28, 56))
     with pytest.raises(UserError, match="'bilinaer'; did you mean 'bilinear'"):
         transfer(trained, model, "bilinaer")
 
@@ -77,9 +82,9 @@ def test_only_a_vit_can_start_from_weights() -> None:
 
 
 def test_start_weights_must_be_given_where_and_only_where_called_for(experiment: Experiment, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="bilinear_2d of tiny_resolution starts from the weights of pretrain"):
+    with pytest.raises(UserError, match="tiny_resolution/bilinear_2d starts from the weights of pretrain; give them"):
         run_arm(experiment, "bilinear_2d", 0, "smoke", tmp_path, tmp_path)
-    with pytest.raises(UserError, match="pretrain of tiny_resolution starts from scratch"):
+    with pytest.raises(UserError, match="tiny_resolution/pretrain starts from no other arm; give no weights"):
         run_arm(experiment, "pretrain", 0, "smoke", tmp_path, tmp_path, tmp_path / "weights.safetensors")
 
 

@@ -5,6 +5,9 @@ rule training:
         start=lambda wildcards: PLAN.start_weights(
             wildcards.experiment, wildcards.arm, wildcards.seed
         ),
+        teacher=lambda wildcards: PLAN.teacher_weights(
+            wildcards.experiment, wildcards.arm, wildcards.seed
+        ),
     output:
         f"{RESULTS}/training/{{experiment}}/{{arm}}/seed{{seed}}/epochs.csv",
         f"{RESULTS}/training/{{experiment}}/{{arm}}/seed{{seed}}/weights.safetensors",
@@ -20,8 +23,11 @@ rule training:
         start=lambda wildcards, input: (
             f"--start-from {input.start}" if input.start else ""
         ),
+        teacher=lambda wildcards, input: (
+            f"--teacher {input.teacher}" if input.teacher else ""
+        ),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
-        " --seed {wildcards.seed} --scale {params.scale} {params.start} --checkpoints {params.checkpoints}"
-        " --out {params.out} 2> {log}"
+        " --seed {wildcards.seed} --scale {params.scale} {params.start} {params.teacher}"
+        " --checkpoints {params.checkpoints} --out {params.out} 2> {log}"

@@ -1,0 +1,29 @@
+"""Batches of a split: in a seeded order to learn from, in their own to test on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from replication.data import Split
+
+EVALUATION_BATCH = 250
+
+
+def order(images: int, size: int, seed: int, repeats: int = 1) -> list[Tensor]:
+    """The indices of every batch of an epoch, in an order that `seed` alone decides; the last may be smaller.
+
+    Every image comes once; or, with `repeats`, so many times in a row (repeated augmentation: DeiT, Section 6), of as
+    many images as still fill an epoch of the same length.
+    """
+    drawn = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    return list(drawn.repeat_interleave(repeats)[:images].split(size))
+
+
+def in_order(split: Split, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """The whole split as it lies."""
+    for indices in torch.arange(len(split)).split(EVALUATION_BATCH):
+        images, labels = split.batch(indices)
+        yield images.to(device), labels.to(device)

@@ -1,0 +1,68 @@
+"""Classification, on its own or with a teacher. Shapes: B batch, C channels, H W pixels, K classes."""
+
+from __future__ import annotations
+
+import torch
+from timm.models.deit import VisionTransformerDistilled
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from replication.data import Dataset, Split
+from replication.training import distillation
+from replication.training.augment import Augment
+from replication.training.batches import in_order
+from replication.training.recipe import Recipe
+
+
+class Classification:
+    """The task of telling classes apart: cross-entropy, and top-1 accuracy.
+
+    With a teacher the loss is (1 - a) times that of the labels plus a times that of the teacher, a being the recipe's
+    `distillation_alpha` (DeiT, equations 2 and 3). A model with a distillation token answers twice in training: its
+    class head learns from the labels, its distillation head from the teacher, and in tests it gives their mean. One
+    without learns both from the one answer, DeiT's "usual" distillation.
+    """
+
+    metrics: tuple[str, ...] = ("loss", "top1")
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, dataset: Dataset, device: torch.device, teacher: nn.Module | None
+    ) -> None:
+        """Train `model` for the classes of `dataset`; the teacher, if any, is in evaluation mode."""
+        self.module, self.recipe, self.teacher = model, recipe, teacher
+        self.augmentation = Augment(recipe, dataset.classes, device)
+        if teacher is not None and isinstance(model, VisionTransformerDistilled):
+            model.set_distilled_training(True)
+
+    def model_of(self, module: nn.Module) -> nn.Module:
+        """The module is the model."""
+        return module
+
+    def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch to learn from: images (B, C, H, W) and labels (B,), or shares of the classes (B, K) if mixed."""
+        return self.augmentation.mix(self.augmentation.images(images), labels)
+
+    def loss(self, module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """Mean over the images [nats]. Shares of classes are smooth already."""
+        smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
+        answers = module(images)
+        logits, distilled = answers if isinstance(answers, tuple) else (answers, answers)
+        loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            taught = self.teacher(images)
+        if self.recipe.distillation == "soft":
+            lesson = distillation.soft(distilled, taught, self.recipe.temperature)
+        else:
+            lesson = distillation.hard(distilled, taught)
+        return (1 - self.recipe.distillation_alpha) * loss + self.recipe.distillation_alpha * lesson
+
+    def evaluate(self, module: nn.Module, split: Split, device: torch.device) -> dict[str, float]:
+        """Mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
+        loss, correct = 0.0, 0
+        for images, labels in in_order(split, device):
+            logits = module(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum").item()
+            correct += int((logits.argmax(dim=1) == labels).sum())
+        return {"loss": loss / len(split), "top1": 100 * correct / len(split)}

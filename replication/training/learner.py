@@ -1,0 +1,120 @@
+"""What learns: a task's module with its optimizer, its moving average and its precision; one step, and the state."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+from torch import Tensor, nn
+
+from replication.training.recipe import Recipe
+from replication.training.start import heads
+from replication.training.tasks import Task
+
+OPTIMIZERS = {"adamw": "adamw", "adam": "adam", "sgd": "momentum", "lamb": "lamb"}
+"""timm's names; its "sgd" is Nesterov's."""
+FUSED = ("adamw", "adam", "sgd")  # one kernel updates all parameters
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Learner:
+    """A task and all that changes while it is learned."""
+
+    def __init__(self, task: Task, recipe: Recipe, device: torch.device) -> None:
+        """Learn the task on `device` by the recipe."""
+        self.task, self.recipe, self.device = task, recipe, device
+        self.module = task.module
+        if recipe.trainable == "head":
+            learning = {parameter for head in heads(self.module) for parameter in head.parameters()}
+            for parameter in self.module.parameters():
+                parameter.requires_grad_(parameter in learning)
+        self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self.optimizer = optimizer(self.module, recipe)
+        self.average = ModelEmaV3(self.module, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
+        self.scaler = torch.GradScaler(device.type, enabled=recipe.precision == "fp16")
+        self.forward = self.module
+        if recipe.compile:
+            self.forward = torch.compile(self.module)  # type: ignore[assignment]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision of the forward pass."""
+        dtype = AUTOCAST.get(self.recipe.precision)
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
+
+    def learning(self) -> None:
+        """Put the module in training mode; of a linear readout only the head."""
+        self.module.train(self.recipe.trainable == "all")
+        for head in heads(self.module) if self.recipe.trainable == "head" else ():
+            head.train()
+
+    def step(self, images: Tensor, targets: Any, rate: float) -> tuple[Tensor, Tensor]:
+        """Learn from one batch at the learning rate `rate`; its mean loss and the norm of its gradient.
+
+        The norm is 0 where nothing asks for it. With micro-batches the gradient is that of the whole batch.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.device)
+        size = self.recipe.micro_batch or len(images)
+        for first in range(0, len(images), size):
+            part = slice(first, first + size)
+            with self.autocast():
+                loss = self.task.loss(self.forward, images[part], targets[part]) * (len(images[part]) / len(images))
+            self.scaler.scale(loss).backward()
+            total += loss.detach()
+        norm = torch.zeros((), device=self.device)
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm, foreach=True)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.module)
+        return total, norm
+
+    @torch.no_grad()
+    def evaluate(self, split: Any) -> dict[str, float]:
+        """The task's metrics, of the moving average if there is one."""
+        module = self.tested.eval()
+        with self.autocast():
+            return self.task.evaluate(module, split, self.device)
+
+    @property
+    def tested(self) -> nn.Module:
+        """The module that is the result: the moving average of the weights, or the weights."""
+        return self.module if self.average is None else self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything to go on from, exactly."""
+        state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state["scaler"] = self.scaler.state_dict()
+        if self.average is not None:
+            state["average"] = self.average.module.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a saved state."""
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
+
+
+def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the parameters that learn; biases, norms and the like do not decay."""
+    options: dict[str, Any] = {"fused": True} if recipe.optimizer in FUSED else {}
+    if recipe.optimizer != "sgd":
+        options["betas"] = recipe.betas
+    return create_optimizer_v2(
+        module,
+        opt=OPTIMIZERS[recipe.optimizer],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        momentum=recipe.momentum,
+        **options,
+    )

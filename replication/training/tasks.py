@@ -1,0 +1,37 @@
+"""What a model can be trained for. A new task is one more file with this interface, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from replication.data import Split
+from replication.training.classification import Classification
+from replication.training.masked_patches import MaskedPatches
+
+
+class Task(Protocol):
+    """The loss of a batch and the metrics of a split; made from a model, recipe, data set, device and teacher."""
+
+    metrics: tuple[str, ...]  # "loss" first
+    module: nn.Module  # what is trained: the model, with what the task adds to it
+    augmentation: Any  # with `seed(seed)`, called at every epoch
+
+    def model_of(self, module: nn.Module) -> nn.Module:
+        """The model inside the module, whose weights are the result."""
+
+    def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Any]:
+        """The images to learn from and their targets, which can be cut into micro-batches."""
+
+    def loss(self, module: nn.Module, images: Tensor, targets: Any) -> Tensor:
+        """Mean over the images; `module` is the task's own, perhaps wrapped."""
+
+    def evaluate(self, module: nn.Module, split: Split, device: torch.device) -> dict[str, float]:
+        """Every metric over a split; `module` is the task's own or a moving average of it, in evaluation mode."""
+
+
+TASKS: dict[str, Callable[..., Task]] = {"classification": Classification, "masked_patches": MaskedPatches}
+"""By the name that a recipe gives them."""

@@ -103,7 +103,7 @@ MSG_SILENT = replace(MSG, id="msg_silent_small", architecture={**MSG.architectur
 
 PVT = _windows("pvt", "PVT analogue", "pvt", "own/pvt", {**_PYRAMID, "patch_sizes": (4, 2)})
 PVT_DEEPER = replace(PVT, id="pvt_deeper_small", architecture={**PVT.architecture, "depths": (3, 3)})
-PVT_WIDER = replace(PVT, id="pvt_wider_small", architecture={**PVT.architecture, "embed_dims": (40, 80)})
+PVT_WIDER = replace(PVT, id="pvt_wider_small", architecture={**PVT.architecture, "embed_dims": (40, 76)})
 COLUMNAR = replace(VIT, id="columnar_small", architecture={**_VIT, "patch_size": 8}, image_size=32, image_sizes_by=8)
 """The ViT analogue at 32 px: as many tokens, 4 x 4."""
 

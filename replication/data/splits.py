@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from replication.records import UserError
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,15 @@ class Split:
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The images and labels at `indices` (B,)."""
         return self.images[indices], self.labels[indices]
+
+    def first(self, images: int, classes: int) -> Split:
+        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
+        each, left = divmod(images, classes)
+        chosen = [(self.labels == label).nonzero().flatten()[:each] for label in range(classes)]
+        if left or each == 0 or any(len(of_class) < each for of_class in chosen):
+            raise UserError(f"{images} training images cannot be as many of each of {classes} classes")
+        indices = torch.cat(chosen)
+        return Split(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True)

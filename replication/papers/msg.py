@@ -78,6 +78,14 @@ EXPERIMENTS = (
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
+        id="exchange",
+        where="Section 3.2",
+        statement="Windows that exchange messages do better than windows that do not.",
+        contrast=Contrast(("msg_windows/exchange",), ("msg_windows/silent",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
         id="faster_cpu_v1",
         where="v1_imagenet",
         statement=(

@@ -7,6 +7,7 @@ and all arms with the same seed see the same batches.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def run_arm(
     called_for(title, "learns from", arm.teacher, teacher)
     variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images)
     check_labels(dataset, recipe.dataset)
+    if recipe.train_images is not None:
+        dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))
 
     # Not the numbers that the start weights were initialised with.
     init = stream(seed, "init", arm.start_from)

@@ -23,6 +23,7 @@ class Recipe:
     label_smoothing: float  # in the training loss only
     clip_norm: float | None  # largest L2 norm of the whole gradient
     images: int | None = None  # of all splits together; None is all there are
+    train_images: int | None = None  # of the training images, as many of each class; validation and test stay whole
     task: str = "classification"
     architecture: Mapping[str, Any] = field(default_factory=dict)  # changes of the model's constructor keywords
     drop_path_rate: float | None = None  # of the last block, stochastic depth; None is the model's own
@@ -79,7 +80,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 _INFINITY = float("inf")
 BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("image_size", "batch_size", "images", "micro_batch", "repeated_augmentation"), (1, _INFINITY)),
+    **dict.fromkeys(
+        ("image_size", "batch_size", "images", "train_images", "micro_batch", "repeated_augmentation"), (1, _INFINITY)
+    ),
     **dict.fromkeys(
         ("epochs", "learning_rate", "warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
         (0, _INFINITY),

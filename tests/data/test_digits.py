@@ -78,3 +78,13 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         digits.raw.__wrapped__()
     pixels[0, 0] -= 1
     assert torch.equal(digits.raw.__wrapped__()[0], digits.raw()[0])
+
+
+def test_the_first_training_images_are_as_many_of_each_class() -> None:
+    train = data.load("digits", 28).train
+    few = train.first(300, 10)
+    assert few.labels.bincount().tolist() == [30] * 10
+    assert (few.images[0] == train.images[train.labels == 0][0]).all()
+    for wrong in (5, 305, 5000):
+        with pytest.raises(UserError, match=f"{wrong} training images cannot be as many of each of 10 classes"):
+            train.first(wrong, 10)

@@ -1,0 +1,113 @@
+"""What the cards' experiments promise before anything is trained."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from replication import analogues, papers
+from replication.models import build_variant
+from replication.records import Claim, Experiment, Variant
+from replication.training.recipe import resolve
+
+EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.experiments().values()}
+ARMS = {f"{experiment.id}/{arm.id}": experiment for experiment in EXPERIMENTS.values() for arm in experiment.arms}
+CONTRASTS = [claim for card in papers.cards().values() for claim in card.claims if claim.contrast]
+
+every_contrast = pytest.mark.parametrize("claim", CONTRASTS, ids=[claim.id for claim in CONTRASTS])
+every_experiment = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+
+
+@every_contrast
+def test_a_contrast_compares_arms_tested_on_the_same_images(claim: Claim) -> None:
+    assert claim.contrast is not None
+    for scale in ("laptop", "gpu"):
+        recipes = [resolve(ARMS[arm], arm.split("/")[1], scale) for arm in claim.contrast.arms]
+        assert len({(recipe.dataset, recipe.images) for recipe in recipes}) == 1
+    assert len(claim.contrast.plus) == len(claim.contrast.minus)
+
+
+def test_every_arm_decides_a_claim_or_leads_to_one_that_does() -> None:
+    used = {arm for claim in CONTRASTS if claim.contrast for arm in claim.contrast.arms}
+    for experiment in EXPERIMENTS.values():
+        for arm in experiment.arms:
+            used |= {f"{experiment.id}/{other}" for other in (arm.start_from, arm.teacher) if other}
+    assert sorted(set(ARMS) - used) == []
+
+
+@every_experiment
+def test_the_arms_that_an_arm_needs_come_before_it(experiment: Experiment) -> None:
+    before: set[str] = {""}
+    for arm in experiment.arms:
+        assert {arm.start_from, arm.teacher} <= before
+        before.add(arm.id)
+
+
+@every_experiment
+def test_arms_differ(experiment: Experiment) -> None:
+    conditions = [
+        (experiment.variant(a.id), sorted(a.changes.items()), a.start_from, a.teacher) for a in experiment.arms
+    ]
+    assert all(conditions.count(condition) == 1 for condition in conditions)
+
+
+# --- the models -------------------------------------------------------------------------------------
+
+
+def cost(variant: Variant) -> tuple[int, int]:
+    """Multiply-adds of one grey image, and parameters that learn."""
+    with torch.device("meta"):
+        model = build_variant(variant, num_classes=10, in_chans=1).eval()
+        image = torch.empty(1, 1, variant.image_size, variant.image_size)  # type: ignore[arg-type]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(image)
+    return counter.get_total_flops() // 2, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (analogues.HYBRID, analogues.VIT),  # "at equal compute"
+        (analogues.RESNET, analogues.VIT),  # "of similar cost"
+        (analogues.TNT, analogues.VIT),  # "at similar cost"
+        (analogues.PVT, analogues.COLUMNAR),
+        (analogues.PCPVT, analogues.PVT),
+        (analogues.SVT, analogues.SWIN),
+        (analogues.SWIN_UNSHIFTED, analogues.SWIN),
+        (analogues.MSG_SILENT, analogues.MSG),
+    ],
+    ids=lambda variant: variant.id,
+)
+def test_models_compared_at_equal_cost_have_it(one: Variant, other: Variant) -> None:
+    assert cost(one)[0] == pytest.approx(cost(other)[0], rel=0.05)
+
+
+def test_deeper_and_wider_have_as_many_parameters() -> None:
+    assert cost(analogues.PVT_DEEPER)[1] == pytest.approx(cost(analogues.PVT_WIDER)[1], rel=0.03)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("variant", analogues.ANALOGUES.values(), ids=list(analogues.ANALOGUES))
+def test_every_learned_part_of_an_analogue_gets_a_gradient(variant: Variant, channels: int) -> None:
+    torch.manual_seed(0)
+    model = build_variant(variant, num_classes=10, in_chans=channels)
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.SGD(learned.values(), lr=0.01)
+    images = torch.randn(2, channels, variant.image_size, variant.image_size)  # type: ignore[arg-type]
+    for _ in range(2):  # in its first step a residual branch that starts at zero gets none
+        optimizer.zero_grad()
+        logits = model(images)
+        assert logits.shape == (2, 10)
+        logits.square().sum().backward()
+        optimizer.step()
+    still = [name for name, p in learned.items() if p.grad is None or not p.grad.any()]
+    assert still == UNREAD.get(variant.id, [])
+
+
+UNREAD = {
+    "msg_small": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "msg_silent_small": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "vit_relative_small": ["blocks.3.attn.relative_positions"],
+}
+"""The classifier reads the messenger or the class token, and what those attend to has no bias from this table."""

@@ -24,13 +24,14 @@ from tqdm import tqdm
 from replication import data, papers
 from replication.data import Dataset, Split
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
+from replication.models.transfer import transfer
 from replication.records import Experiment, UserError
 from replication.training import checkpoint
 from replication.training.batches import order
 from replication.training.learner import Learner
 from replication.training.recipe import Recipe, resolve
 from replication.training.schedule import learning_rate
-from replication.training.start import fresh, load_weights, stream, transfer
+from replication.training.start import fresh, load_weights, stream
 from replication.training.tasks import TASKS
 
 EPOCH_COLUMNS = ("epoch", "step", "learning_rate", "train_loss")

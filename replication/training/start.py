@@ -9,14 +9,10 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from replication.models import build_variant
-from replication.models.positions import resize_positions
 from replication.records import UserError, Variant
-
-FRESH = "none"
 
 
 def stream(seed: int, *purpose: object) -> int:
@@ -59,22 +55,3 @@ def load_weights(model: nn.Module, path: Path, head: bool = True) -> None:
         raise UserError(f"the weights {path} are damaged ({error}); train that arm again") from error
     except RuntimeError as error:
         raise UserError(f"the weights {path} are of another model or image size; train that arm again") from error
-
-
-def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
-    """Give `model` the weights of a ViT `trained` at another image size (ViT, Section 3.2).
-
-    Of the position embedding (1, P + H*W, D) the P prefix tokens are copied, as they have no location; the grid is
-    resized by the method `positions` (`models.positions.METHODS`) or, for "none", stays as `model` was initialised.
-    UserError if the method is unknown or the models are no ViTs.
-    """
-    if not (isinstance(trained, VisionTransformer) and isinstance(model, VisionTransformer)):
-        raise UserError("only a ViT can start from another arm's weights: it has one table of positions")
-    state = trained.state_dict()
-    table, prefix = state["pos_embed"], trained.num_prefix_tokens
-    if positions == FRESH:
-        state["pos_embed"] = torch.cat([table[:, :prefix], model.state_dict()["pos_embed"][:, prefix:]], dim=1)
-    else:
-        old_grid, new_grid = trained.patch_embed.grid_size, model.patch_embed.grid_size
-        state["pos_embed"] = resize_positions(table, old_grid, new_grid, prefix, positions)
-    model.load_state_dict(state)

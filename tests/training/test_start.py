@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from torch import nn
 
 from replication import data
+from replication.models.transfer import transfer
 from replication.records import Experiment, UserError
 from replication.training import run_arm
 from replication.training.classification import Classification
 from replication.training.recipe import resolve
-from replication.training.start import fresh, transfer
+from replication.training.start import fresh
 
 
 def start(experiment: Experiment, arm: str, before: str, out: Path) -> tuple[dict[str, torch.Tensor], ...]:
@@ -68,17 +68,6 @@ def test_zero_shot_is_measured_before_the_first_step(experiment: Experiment, tmp
         test = {row["metric"]: (float(row["value"]), row["unit"], row["image_size"]) for row in csv.DictReader(file)}
     assert test.keys() == {"loss", "top1", "top1_zero_shot"}
     assert test["top1_zero_shot"] == (zero_shot, "%", "56")
-
-
-def test_unknown_way_to_resize_names_the_nearest(experiment: Experiment) -> None:
-    trained, model = (fresh(experiment.model, size, 10, 1, 0) for size in (28, 56))
-    with pytest.raises(UserError, match="'bilinaer'; did you mean 'bilinear'"):
-        transfer(trained, model, "bilinaer")
-
-
-def test_only_a_vit_can_start_from_weights() -> None:
-    with pytest.raises(UserError, match="only a ViT"):
-        transfer(nn.Linear(1, 1), nn.Linear(1, 1), "bilinear")
 
 
 def test_start_weights_must_be_given_where_and_only_where_called_for(experiment: Experiment, tmp_path: Path) -> None:

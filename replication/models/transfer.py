@@ -1,0 +1,83 @@
+"""The weights of a model trained at one image size, for the same model at another.
+
+Only what is stored per place changes its shape with the image: position tables, and bias tables where the window
+changes. A positional encoding generator (CPVT, Twins) stores nothing per place and needs nothing.
+Shapes: P prefix tokens, H W grid, D width, h heads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from timm.models.swin_transformer import SwinTransformer, WindowAttention
+from timm.models.tnt import TNT
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from replication.models.msg import MessengerAttention
+from replication.models.positions import Grid, resize_positions
+from replication.models.pvt import PyramidVisionTransformer
+from replication.records import UserError
+
+FRESH = "none"
+
+
+def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
+    """Give `model` the weights of `trained`, the same network for another image size (ViT, section 3.2).
+
+    Tables of places, (1, P + H*W, D), (H*W, h) or (H, W, D), keep their P prefix tokens and are resized by the method
+    `positions` (`models.positions.METHODS`) or, for "none", stay as `model` was initialised. UserError if the method is
+    unknown or anything else differs; it names what.
+    """
+    state, own = trained.state_dict(), model.state_dict()
+    state |= {name: buffer for name, buffer in own.items() if not buffer.is_floating_point()}  # indices into tables
+    grids, new_grids = _grids(trained), _grids(model)
+    for name in sorted(grids.keys() & new_grids.keys() & state.keys()):
+        if grids[name] != new_grids[name]:
+            state[name] = _moved(state[name], grids[name], own[name], new_grids[name], positions)
+    shapes, own_shapes = ({name: tensor.shape for name, tensor in held.items()} for held in (state, own))
+    differing = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
+    if differing:
+        raise UserError(
+            f"only the image size may differ between the two {type(model).__name__}s, not {len(differing)} other "
+            f"tensors, the first {differing[0]}"
+        )
+    model.load_state_dict(state)
+
+
+def _moved(table: Tensor, grid: Grid, own: Tensor, new_grid: Grid, method: str) -> Tensor:
+    places = table.reshape(1, -1, table.shape[-1])  # (1, P + H*W, D)
+    prefix = places.shape[1] - grid[0] * grid[1]
+    if method == FRESH:
+        return torch.cat([places[:, :prefix], own.reshape(1, -1, own.shape[-1])[:, prefix:]], dim=1).reshape(own.shape)
+    return resize_positions(places, grid, new_grid, prefix, method).reshape(own.shape)
+
+
+def _grids(model: Any) -> dict[str, Grid]:
+    """The grid of every table that is stored per place, by its name."""
+    found: dict[str, Grid] = {}
+    if isinstance(model, VisionTransformer | SwinTransformer):
+        embedding: Any = model.patch_embed
+        height, width = embedding.grid_size
+        found |= {"pos_embed": (height, width), "patch_embed.absolute_positions": (height, width)}
+        factorised = "parametrizations.pos_embed.original"
+        found |= {f"{factorised}1": (height, 1), f"{factorised}2": (width, 1)}
+    if isinstance(model, TNT):
+        found["patch_pos"] = model.pixel_embed.grid_size
+    if isinstance(model, PyramidVisionTransformer):
+        found |= {f"pos_embed{i}": grid for i, grid in enumerate(model.grids, start=1)}
+    for name, module in model.named_modules():
+        if isinstance(module, WindowAttention):
+            found[f"{name}.relative_position_bias_table"] = _offsets(*module.window_size)
+        if isinstance(module, MessengerAttention):
+            side = math.isqrt(len(module.relative_position_index))
+            found[f"{name}.relative_position_bias_table"] = _offsets(side, side)
+        if hasattr(module, "relative_grid"):
+            found[f"{name}.relative_positions"] = _offsets(*module.relative_grid)
+    return found
+
+
+def _offsets(height: int, width: int) -> Grid:
+    return 2 * height - 1, 2 * width - 1

@@ -15,7 +15,15 @@ import jinja2
 import replication
 from replication import papers
 from replication.files import now, write_manifest, write_text
-from replication.records import METRICS, STATUSES, VERDICTS, Verdict, read_records
+from replication.records import (
+    METRICS,
+    STATUSES,
+    VERDICTS,
+    Experiment,
+    Measured,
+    Verdict,
+    read_records,
+)
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
 from replication.report.judge import RULES
@@ -51,6 +59,7 @@ def write_page(results: Path) -> None:
         papers=[
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
+        experiments=_experiments(read_records(results / "measured.csv", Measured)),
         crossings=_rows(results / "complexity" / "crossings.csv"),
         departures=_rows(results / "departures.csv"),
         labels={variant.id: variant.label for variant in papers.variants().values()},
@@ -75,6 +84,27 @@ def number(value: float | None) -> str:
 def _counts(outcomes: Iterable[str], order: Iterable[str]) -> dict[str, int]:
     counts = Counter(outcomes)
     return {outcome: counts[outcome] for outcome in order}
+
+
+def _experiments(measured: Iterable[Measured]) -> list[tuple[Experiment, list[tuple[str, str, Measured]]]]:
+    """Every experiment that was run, with the label and the recipe changes of each arm and its accuracies."""
+    found: dict[str, list[Measured]] = {}
+    for row in measured:
+        if "/" in row.model and row.unit == "%":
+            found.setdefault(row.model.split("/")[0], []).append(row)
+    shown = []
+    for _, experiment in papers.experiments().values():
+        rows = []
+        for row in found.get(experiment.id, []):
+            arm = experiment.arm(row.model.split("/")[1])
+            start = [
+                f"{name} {other}" for name, other in (("from", arm.start_from), ("taught by", arm.teacher)) if other
+            ]
+            changes = "; ".join([*start, *(f"{key} {value}" for key, value in arm.changes.items())])
+            rows.append((experiment.variant(arm.id).label, changes, row))
+        if rows:
+            shown.append((experiment, rows))
+    return shown
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 
 from replication import papers
 from replication.files import write_csv
-from replication.records import Card, Claim, Contrast, Lookup, Published, Variant, as_rows
+from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Published, Variant, as_rows
 from replication.transcript import parse_tables
 
 TRANSCRIPT = """# Toy: its tables, as printed
@@ -71,6 +71,16 @@ def card() -> Card:
             ),
             Claim("better", "Section 3", "B beats A.", contrast=Contrast(("exp/b",), ("exp/a",)), low=0.5, unit="%"),
             Claim("unmeasured", "Section 4", "It is fast.", reason="needs a GPU"),
+        ),
+        experiments=(
+            Experiment(
+                "exp",
+                "Does B beat A?",
+                Variant("mini", "Mini", "pvt", "own/toy", {}),
+                {"dataset": "digits"},
+                (Arm("a"), Arm("b", {"epochs": 3}, start_from="a")),
+                {"laptop": {}},
+            ),
         ),
         headline="table1",
         compared=("toy_s",),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from replication import report
-from replication.records import Verdict, read_records
+from replication.records import Measured, Verdict, read_records
 from replication.report.figures import FIGURES
 from replication.report.page import provenance
 from replication.report.tables import MARKS
@@ -113,3 +113,15 @@ def test_provenance_groups_what_was_made_alike(results: Path) -> None:
     (made,) = provenance([results / "complexity", results / "training"])
     assert made["machine"]["processor"] == "toy processor"
     assert made["results"] == [f"training/exp/{arm}/seed{seed}" for arm in "ab" for seed in range(3)]
+
+
+def test_an_experiment_shows_its_arms_with_their_means(results: Path, text: str) -> None:
+    (section,) = re.findall(r'<section id="experiments">(.*?)</section>', text, re.DOTALL)
+    assert "Does B beat A? Trained on digits." in section
+    rows = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in re.findall(r"<tr>(.*?)</tr>", section, re.DOTALL)]
+    found = {row[0]: row[1:] for row in rows[1:]}
+    (b,) = (m for m in read_records(results / "measured.csv", Measured) if m.model == "exp/b" and m.metric == "top1")
+    assert found["a"][:2] == ["Mini", ""]
+    assert found["b"] == [
+        *("Mini", "from a; epochs 3", "28", "top1", f"{b.value:.1f}", f"{b.ci_low:.1f} to {b.ci_high:.1f}", str(b.n))
+    ]

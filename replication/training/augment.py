@@ -1,7 +1,8 @@
 """What happens to a training batch before the model sees it. A recipe that asks for nothing leaves it untouched.
 
 The numbers are drawn from generators of their own, seeded for every epoch, so that a model with dropout sees the same
-images as one without. Shapes: B batch, C channels, H W pixels, K classes.
+images as one without; but the noise in erased rectangles comes from torch's global one.
+Shapes: B batch, C channels, H W pixels, K classes.
 """
 
 from __future__ import annotations

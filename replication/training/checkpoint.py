@@ -14,16 +14,23 @@ from typing import Any
 import torch
 
 from replication.files import write_bytes
+from replication.records import UserError
 
 _DIGEST = hashlib.sha256().digest_size
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at `path` by `state` (tensors and plain data), all of it or nothing."""
+    """Replace the checkpoint at `path` by `state` (tensors and plain data), all of it or nothing.
+
+    UserError if it cannot be written, for want of space or of permission; the previous one stays.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    write_bytes(path, hashlib.sha256(payload).digest() + payload)
+    try:
+        write_bytes(path, hashlib.sha256(payload).digest() + payload)
+    except OSError as error:
+        raise UserError(f"cannot write the checkpoint {path}: {error.strerror}; run again to go on") from error
 
 
 def load(path: Path) -> dict[str, Any] | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from replication.records import Arm, Experiment, Variant
@@ -14,12 +16,12 @@ TINY = Variant(
         "embed_dim": 16,
         "depth": 1,
         "num_heads": 2,
-        "in_chans": 1,
         "proj_drop_rate": 0.1,  # so that resuming has a random stream to lose
     },
     image_size=28,
     image_sizes_by=14,
 )
+DISTILLED = replace(TINY, id="tiny_distilled", factory="timm/deit_tiny_distilled_patch16_224")
 RECIPE = {
     "dataset": "digits",
     "image_size": 28,
@@ -53,6 +55,15 @@ def experiment() -> Experiment:
             Arm("as_it_was_2d", {"image_size": 56, "positions": "bilinear", "epochs": 0}, start_from="pretrain"),
             Arm("as_it_was_reinit", {"image_size": 56, "positions": "none", "epochs": 0}, start_from="untrained"),
             Arm("untrained", {"epochs": 0}),
+            Arm(
+                "everything",
+                {"mixup": 0.8, "cutmix": 1.0, "random_erasing": 0.25, "ema_decay": 0.9, "micro_batch": 3}
+                | {"hflip": 0.5, "crop_padding": 2, "drop_path_rate": 0.1, "clip_norm": None, "precision": "bf16"},
+            ),
+            Arm("distilled", {"distillation": "hard"}, teacher="pretrain", model=DISTILLED),
+            Arm("masked", {"task": "masked_patches"}),
+            Arm("fine_tuned", {"head": "fresh", "epochs": 0}, start_from="masked"),
+            Arm("readout", {"trainable": "head", "head": "fresh"}, start_from="masked"),
         ),
         scales={"smoke": {}, "laptop": {"images": 100}},
     )

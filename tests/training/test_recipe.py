@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,34 @@ def test_unknown_key_names_the_nearest(experiment: Experiment, where: str) -> No
     }[where]
     with pytest.raises(UserError, match="'learning_rat'; did you mean 'learning_rate'"):
         resolve(changed, "pretrain", "smoke")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"optimizer": "adamv"}, "optimizer of tiny_resolution/pretrain 'adamv'; did you mean 'adam'"),
+        ({"task": "masked_patch"}, "'masked_patch'; did you mean 'masked_patches'"),
+        ({"mixup": -0.1}, "mixup is -0.1, not between 0 and inf"),
+        ({"batch_size": 0}, "batch_size is 0, not between 1 and inf"),
+        ({"hflip": 1.5}, "hflip is 1.5, not between 0 and 1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"clip_norm": 0}, "clip_norm is 0"),
+        ({"schedule": "step"}, "step_epochs goes with the schedule 'step'"),
+        ({"step_epochs": 2}, "step_epochs goes with the schedule 'step'"),
+        ({"task": "masked_patches", "mixup": 0.8}, "are of classification, not masked_patches"),
+        ({"task": "masked_patches", "trainable": "head"}, "are of classification, not masked_patches"),
+        ({"distillation": "hard"}, "distillation needs a teacher"),
+    ],
+)
+def test_wrong_value_is_named(experiment: Experiment, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        resolve(dataclasses.replace(experiment, arms=(Arm("pretrain", wrong),)), "pretrain", "smoke")
+
+
+def test_teacher_without_distillation_is_refused(experiment: Experiment) -> None:
+    arms = (Arm("pretrain", teacher="again"), Arm("again"))
+    with pytest.raises(UserError, match="a teacher needs distillation"):
+        resolve(dataclasses.replace(experiment, arms=arms), "pretrain", "smoke")
 
 
 def test_missing_key_is_named(experiment: Experiment) -> None:

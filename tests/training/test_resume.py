@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import pickle
 import signal
 import subprocess
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from replication.records import Experiment
+from replication.records import Experiment, UserError
 from replication.training import checkpoint, engine, run_arm
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
@@ -50,7 +52,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def interrupt(
-    experiment: Experiment, seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, start_from: Path | None = None
+    experiment: Experiment,
+    seed: int,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arm: str = "pretrain",
+    start_from: Path | None = None,
 ) -> Path:
     """Break off a run of three epochs after its second checkpoint; the path of that."""
     original = checkpoint.save
@@ -60,7 +67,6 @@ def interrupt(
         if state["history"][-1]["epoch"] == 2:
             raise KeyboardInterrupt
 
-    arm = "bilinear_2d" if start_from else "pretrain"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(checkpoint, "save", save)
         run_arm(experiment, arm, seed, "smoke", folder / "out", folder / "checkpoints", start_from)
@@ -117,6 +123,43 @@ def test_run_stopped_while_writing_its_results_is_not_complete_and_finishes_them
     assert (out / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("arm", ["everything", "masked"])
+def test_averages_mixing_accumulation_and_masks_go_on_as_if_unbroken(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int], arm: str
+) -> None:
+    run_arm(experiment, arm, 0, "smoke", tmp_path / "unbroken", tmp_path / "checkpoints")
+    interrupt(experiment, 0, tmp_path, monkeypatch, arm)
+    trained.clear()
+    run_arm(experiment, arm, 0, "smoke", tmp_path / "out", tmp_path / "checkpoints")
+    assert len(trained) == 1
+    assert read(tmp_path / "out") == read(tmp_path / "unbroken")
+
+
+def test_full_disk_leaves_the_previous_checkpoint_and_says_so(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int]
+) -> None:
+    original, writes = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        writes.append(descriptor)
+        if len(writes) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(descriptor)
+
+    out, checkpoints = tmp_path / "out", tmp_path / "checkpoints"
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=r"state\.pt: No space left on device"):
+        patch.setattr(os, "fsync", fsync)
+        run_arm(experiment, "pretrain", 0, "smoke", out, checkpoints)
+    state = checkpoint.load(only_state(checkpoints))
+    assert state is not None
+    assert state["history"][-1]["epoch"] == 2
+    assert [path.name for path in only_state(checkpoints).parent.iterdir()] == ["state.pt"]
+    assert not out.exists()
+    trained.clear()
+    run_arm(experiment, "pretrain", 0, "smoke", out, checkpoints)
+    assert len(trained) == 1
+
+
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])
 def test_damaged_checkpoint_is_said_and_not_used(
     experiment: Experiment,
@@ -161,7 +204,7 @@ def test_checkpoint_of_other_start_weights_is_not_used(
     one, other = tmp_path / "seed0", tmp_path / "seed1"
     for seed, folder in enumerate((one, other)):
         run_arm(experiment, "pretrain", seed, "smoke", folder, checkpoints)
-    interrupt(experiment, 0, tmp_path, monkeypatch, one / "weights.safetensors")
+    interrupt(experiment, 0, tmp_path, monkeypatch, "bilinear_2d", one / "weights.safetensors")
     for folder, left in ((other, 3), (one, 1)):
         trained.clear()
         run_arm(experiment, "bilinear_2d", 0, "smoke", tmp_path / "out", checkpoints, folder / "weights.safetensors")

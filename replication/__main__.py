@@ -77,7 +77,7 @@ def _training(args: argparse.Namespace) -> None:
     run(
         args.experiment,
         args.arm,
-        args.seed,
+        args.seeds,
         args.scale,
         args.out,
         args.checkpoints,
@@ -212,19 +212,19 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
     sub = command(
-        "training", _training, "train one arm of an experiment with one seed; run again to go on after a kill"
+        "training", _training, "train one arm of an experiment with some seeds; run again to go on after a kill"
     )
     sub.add_argument("--experiment", required=True, metavar="ID")
     sub.add_argument("--arm", required=True, metavar="ID")
-    sub.add_argument("--seed", type=_not_negative, required=True)
+    sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
     sub.add_argument("--scale", default="laptop", help="one that the experiment is run at (default: %(default)s)")
-    sub.add_argument("--start-from", type=Path, metavar="WEIGHTS", help="weights of the arm this one starts from")
-    sub.add_argument("--teacher", type=Path, metavar="WEIGHTS", help="weights of the arm this one is distilled from")
+    sub.add_argument("--start-from", type=Path, metavar="FOLDER", help="results of the arm this one starts from")
+    sub.add_argument("--teacher", type=Path, metavar="FOLDER", help="results of the arm this one is distilled from")
     sub.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
     )
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
-    sub.add_argument("--out", type=Path, required=True, help="folder for this run's results")
+    sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 
     for name, run, text in (
         ("collect", _collect, "gather our numbers into measured.csv"),
@@ -238,7 +238,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
         if name == "collect":
             sub.add_argument(
-                "--scale", choices=["smoke", "laptop", "full"], default="laptop", help="default: %(default)s"
+                "--scale", choices=["smoke", "laptop", "gpu", "full"], default="laptop", help="default: %(default)s"
             )
             sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
         if name == "snapshot":

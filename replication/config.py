@@ -64,6 +64,7 @@ class Plan:
     sweep: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     seeds: int
+    device: str
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -85,16 +86,25 @@ class Plan:
         """Where a training leaves its results."""
         return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
 
-    def start_weights(self, experiment: str, arm: str, seed: str) -> list[str]:
-        """The weights that an arm starts from: none, or those of another arm with the same seed."""
-        return self._weights(experiment, papers.experiment(experiment).arm(arm).start_from, seed)
+    def weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""
+        runs = (Run(experiment, arm, seed) for seed in range(self.seeds)) if arm else ()
+        return [f"{self.folder(run)}/weights.safetensors" for run in runs]
 
-    def teacher_weights(self, experiment: str, arm: str, seed: str) -> list[str]:
-        """The weights that an arm is distilled from: none, or those of another arm with the same seed."""
-        return self._weights(experiment, papers.experiment(experiment).arm(arm).teacher, seed)
+    def start_weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm starts from: none, or those of another arm."""
+        return self.weights(experiment, papers.experiment(experiment).arm(arm).start_from)
 
-    def _weights(self, experiment: str, arm: str, seed: str) -> list[str]:
-        return [f"{self.folder(Run(experiment, arm, int(seed)))}/weights.safetensors"] if arm else []
+    def teacher_weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm is distilled from: none, or those of another arm."""
+        return self.weights(experiment, papers.experiment(experiment).arm(arm).teacher)
+
+    def other_arms(self, experiment: str, arm: str) -> str:
+        """The options of the command `training` that name the arms whose weights an arm needs."""
+        asked = papers.experiment(experiment).arm(arm)
+        named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
+        folder = f"{self.results}/training/{experiment}"
+        return " ".join(f"{option} {folder}/{other}" for option, other in named.items() if other)
 
 
 def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
@@ -163,6 +173,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         sweep=sweep,
         batch_sizes=tuple(config["complexity"]["batch_sizes"]),
         seeds=seeds,
+        device=config["training"].get("device", "cpu"),
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments

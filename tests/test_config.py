@@ -61,9 +61,20 @@ def test_plan_enumerates_models_sizes_and_runs() -> None:
     assert list(asked.sweep) == CONFIG["complexity"]["image_sizes"]
     runs = [run for run in asked.runs if run.experiment == "vit_resolution"]
     assert Run("vit_resolution", "pretrain", 0) in runs
-    assert asked.start_weights("vit_resolution", "pretrain", "1") == []
-    start = asked.start_weights("vit_resolution", "bilinear_2d", "1")
-    assert start == ["here/training/vit_resolution/pretrain/seed1/weights.safetensors"]
+    assert asked.start_weights("vit_resolution", "pretrain") == []
+    start = asked.start_weights("vit_resolution", "bilinear_2d")
+    assert start[1] == "here/training/vit_resolution/pretrain/seed1/weights.safetensors"
+    assert len(start) == CONFIG["training"]["seeds"]
+    assert asked.teacher_weights("deit_distillation", "hard")[0].startswith("here/training/deit_distillation/convnet/")
+    assert asked.other_arms("vit_resolution", "bilinear_2d") == "--start-from here/training/vit_resolution/pretrain"
+    assert asked.other_arms("deit_distillation", "hard") == "--teacher here/training/deit_distillation/convnet"
+
+
+def test_an_experiment_is_run_at_the_scales_it_names() -> None:
+    chosen = {run.experiment for run in plan(changed(scale="smoke", experiments="all")).runs}
+    assert chosen == {"vit_resolution"}
+    with pytest.raises(UserError, match="swin_windows is not run at the scale smoke, only at: laptop, gpu"):
+        plan(changed(scale="smoke", experiments=["swin_windows"]))
 
 
 def test_sources_are_real_files_of_the_stage() -> None:

@@ -42,7 +42,7 @@ class FactorisedPositions(nn.Module):
         """The class token's entry, and those of the first column and the first row of patches."""
         grid = table[0, 1:].unflatten(0, self.grid)
         half = table.shape[2] // 2
-        return table[:, :1], grid[:, 0, :half], grid[0, :, half:]
+        return table[:, :1].clone(), grid[:, 0, :half].clone(), grid[0, :, half:].clone()
 
 
 def factorised_positions(model: Any) -> None:

@@ -42,7 +42,7 @@ CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a G
 def run(
     experiment_id: str,
     arm_id: str,
-    seed: int,
+    seeds: Sequence[int],
     scale: str,
     out: Path,
     checkpoints: Path,
@@ -50,8 +50,22 @@ def run(
     teacher: Path | None = None,
     device: str = "cpu",
 ) -> None:
-    """Run one arm of an experiment of the cards; see `run_arm`."""
-    run_arm(papers.experiment(experiment_id), arm_id, seed, scale, out, checkpoints, start_from, teacher, device)
+    """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
+
+    `start_from` and `teacher` are such folders of other arms. Checkpoints are kept until the last seed is done, so that
+    a killed job repeats none of its seeds.
+    """
+    experiment = papers.experiment(experiment_id)
+
+    def weights(arm: Path | None, seed: int) -> Path | None:
+        return arm / f"seed{seed}" / "weights.safetensors" if arm else None
+
+    states = []
+    for seed in seeds:
+        given = weights(start_from, seed), weights(teacher, seed)
+        states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given, device))
+    for state in states:
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def run_arm(
@@ -64,15 +78,15 @@ def run_arm(
     start_from: Path | None = None,
     teacher: Path | None = None,
     device: str = "cpu",
-) -> None:
+) -> Path:
     """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
 
     Validation is measured after every epoch (epoch 0: before any), test at the end; an arm that starts from the weights
     `start_from` is also measured on test before its first step (`top1_zero_shot`), and only then if it has no epochs.
     Nothing is chosen on either: the last weights are the result. `teacher` are the weights of the arm to distil from.
     The manifest is written last, so a folder with one is complete. After every epoch the state goes to a folder of
-    `checkpoints` named by the digest of all that decides the run; it is removed at the end. `device` is "cpu", "cuda"
-    or "auto". UserError: unknown names, weights missing, damaged or uncalled for, data that do not fit, a loss that is
+    `checkpoints` named by the digest of all that decides the run, which is returned. `device` is "cpu", "cuda" or
+    "auto". UserError: unknown names, weights missing, damaged or uncalled for, data that do not fit, a loss that is
     not finite.
     """
     started = now()
@@ -143,7 +157,7 @@ def run_arm(
     weights = task.model_of(learner.tested).state_dict()
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity))
-    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def on(device: str) -> torch.device:

@@ -147,4 +147,4 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(experiment: 
 
 def test_unknown_experiment_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown experiment 'no_such'"):
-        run("no_such", "pretrain", 0, "smoke", tmp_path, tmp_path)
+        run("no_such", "pretrain", [0], "smoke", tmp_path, tmp_path)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from replication import papers
 from replication.records import Experiment, UserError
-from replication.training import checkpoint, engine, run_arm
+from replication.training import checkpoint, engine, run, run_arm
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
 RUN = "import pickle, sys; from replication.training import run_arm; run_arm(*pickle.load(open(sys.argv[1], 'rb')))"
@@ -93,8 +94,7 @@ def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
     assert 1 <= done < 40
     run_arm(experiment, "longer", 0, "smoke", out, checkpoints)
     assert len(trained) == 40 - done
-    assert list(checkpoints.iterdir()) == []
-    run_arm(experiment, "longer", 0, "smoke", tmp_path / "unbroken", checkpoints)
+    run_arm(experiment, "longer", 0, "smoke", tmp_path / "unbroken", tmp_path / "others")
     assert len(trained) == 40 - done + 40
     assert read(out) == read(tmp_path / "unbroken")
 
@@ -127,7 +127,7 @@ def test_run_stopped_while_writing_its_results_is_not_complete_and_finishes_them
 def test_averages_mixing_accumulation_and_masks_go_on_as_if_unbroken(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int], arm: str
 ) -> None:
-    run_arm(experiment, arm, 0, "smoke", tmp_path / "unbroken", tmp_path / "checkpoints")
+    run_arm(experiment, arm, 0, "smoke", tmp_path / "unbroken", tmp_path / "others")
     interrupt(experiment, 0, tmp_path, monkeypatch, arm)
     trained.clear()
     run_arm(experiment, arm, 0, "smoke", tmp_path / "out", tmp_path / "checkpoints")
@@ -203,9 +203,34 @@ def test_checkpoint_of_other_start_weights_is_not_used(
     checkpoints = tmp_path / "checkpoints"
     one, other = tmp_path / "seed0", tmp_path / "seed1"
     for seed, folder in enumerate((one, other)):
-        run_arm(experiment, "pretrain", seed, "smoke", folder, checkpoints)
+        run_arm(experiment, "pretrain", seed, "smoke", folder, folder)
     interrupt(experiment, 0, tmp_path, monkeypatch, "bilinear_2d", one / "weights.safetensors")
     for folder, left in ((other, 3), (one, 1)):
         trained.clear()
         run_arm(experiment, "bilinear_2d", 0, "smoke", tmp_path / "out", checkpoints, folder / "weights.safetensors")
         assert len(trained) == left
+
+
+def test_a_killed_job_repeats_none_of_its_seeds(
+    experiment: Experiment, tmp_path: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(papers, "experiment", lambda _: experiment)
+    original = checkpoint.save
+
+    def save(path: Path, state: dict[str, Any]) -> None:
+        original(path, state)
+        if len(trained) == 5:
+            raise KeyboardInterrupt
+
+    arguments = ("tiny_resolution", "pretrain", [0, 1], "smoke", tmp_path / "out", tmp_path / "checkpoints")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "save", save)
+        run(*arguments)  # three epochs of seed 0 and two of seed 1
+    for file in RESULTS:
+        (tmp_path / "out" / "seed0" / file).unlink()  # a workflow removes what an unfinished job wrote
+    run(*arguments)
+    assert len(trained) == 6
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    for seed in (0, 1):
+        run_arm(experiment, "pretrain", seed, "smoke", tmp_path / "alone", tmp_path / f"others{seed}")
+        assert read(tmp_path / "out" / f"seed{seed}") == read(tmp_path / "alone")

@@ -1,33 +1,34 @@
+TRAINING = RESULTS + "/training/{experiment}/{arm}"
+
+
 rule training:
-    """One seeded run of one arm of an experiment; a killed run goes on from its last epoch."""
+    """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
         sources("training", "data", "models", "files"),
-        start=lambda wildcards: PLAN.start_weights(
-            wildcards.experiment, wildcards.arm, wildcards.seed
-        ),
+        start=lambda wildcards: PLAN.start_weights(wildcards.experiment, wildcards.arm),
         teacher=lambda wildcards: PLAN.teacher_weights(
-            wildcards.experiment, wildcards.arm, wildcards.seed
+            wildcards.experiment, wildcards.arm
         ),
     output:
-        f"{RESULTS}/training/{{experiment}}/{{arm}}/seed{{seed}}/epochs.csv",
-        f"{RESULTS}/training/{{experiment}}/{{arm}}/seed{{seed}}/weights.safetensors",
-        test=f"{RESULTS}/training/{{experiment}}/{{arm}}/seed{{seed}}/test.csv",
+        expand(
+            TRAINING + "/seed{seed}/{file}",
+            seed=range(PLAN.seeds),
+            file=["epochs.csv", "test.csv", "weights.safetensors"],
+            allow_missing=True,
+        ),
     log:
-        f"{RESULTS}/logs/training/{{experiment}}/{{arm}}/seed{{seed}}.log",
+        f"{RESULTS}/logs/training/{{experiment}}/{{arm}}.log",
     conda:
         "../envs/replication.yaml"
     params:
         scale=PLAN.scale,
-        out=subpath(output.test, parent=True),
+        device=PLAN.device,
+        seeds=range(PLAN.seeds),
+        out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",
-        start=lambda wildcards, input: (
-            f"--start-from {input.start}" if input.start else ""
-        ),
-        teacher=lambda wildcards, input: (
-            f"--teacher {input.teacher}" if input.teacher else ""
-        ),
+        others=lambda wildcards: PLAN.other_arms(wildcards.experiment, wildcards.arm),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
-        " --seed {wildcards.seed} --scale {params.scale} {params.start} {params.teacher}"
+        " --seeds {params.seeds} --scale {params.scale} --device {params.device} {params.others}"
         " --checkpoints {params.checkpoints} --out {params.out} 2> {log}"

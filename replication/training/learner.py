@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from replication.records import UserError
+from replication.training.processes import Processes
 from replication.training.recipe import Recipe
 from replication.training.start import heads
 from replication.training.tasks import Task
@@ -23,10 +26,11 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Learner:
     """A task and all that changes while it is learned."""
 
-    def __init__(self, task: Task, recipe: Recipe, device: torch.device) -> None:
-        """Learn the task on `device` by the recipe."""
-        self.task, self.recipe, self.device = task, recipe, device
+    def __init__(self, task: Task, recipe: Recipe, device: torch.device, processes: Processes) -> None:
+        """Learn the task on `device` by the recipe, all `processes` together."""
+        self.task, self.recipe, self.device, self.processes = task, recipe, device, processes
         self.module = task.module
+        set_products(recipe.precision, device)
         if recipe.trainable == "head":
             learning = {parameter for head in heads(self.module) for parameter in head.parameters()}
             for parameter in self.module.parameters():
@@ -35,9 +39,10 @@ class Learner:
         self.optimizer = optimizer(self.module, recipe)
         self.average = ModelEmaV3(self.module, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
         self.scaler = torch.GradScaler(device.type, enabled=recipe.precision == "fp16")
-        self.forward = self.module
+        self.parallel = DistributedDataParallel(self.module) if processes.world > 1 else None
+        self.forward: Any = self.parallel or self.module
         if recipe.compile:
-            self.forward = torch.compile(self.module)  # type: ignore[assignment]
+            self.forward = torch.compile(self.forward)
 
     def autocast(self) -> AbstractContextManager[None]:
         """The precision of the forward pass."""
@@ -50,10 +55,11 @@ class Learner:
         for head in heads(self.module) if self.recipe.trainable == "head" else ():
             head.train()
 
-    def step(self, images: Tensor, targets: Any, rate: float) -> tuple[Tensor, Tensor]:
-        """Learn from one batch at the learning rate `rate`; its mean loss and the norm of its gradient.
+    def step(self, images: Tensor, targets: Any, batch: int, rate: float) -> tuple[Tensor, Tensor]:
+        """Learn from one batch at the learning rate `rate`: its mean loss and the norm of its gradient.
 
-        The norm is 0 where nothing asks for it. With micro-batches the gradient is that of the whole batch.
+        `images` is the share of this process in a `batch` of so many, and the loss the share of it in the mean. The
+        norm is 0 where nothing asks for it. With micro-batches and processes the gradient is that of the whole batch.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -62,10 +68,13 @@ class Learner:
         size = self.recipe.micro_batch or len(images)
         for first in range(0, len(images), size):
             part = slice(first, first + size)
-            with self.autocast():
-                loss = self.task.loss(self.forward, images[part], targets[part]) * (len(images[part]) / len(images))
-            self.scaler.scale(loss).backward()
-            total += loss.detach()
+            weight = len(images[part]) / batch
+            with self._exchange(last=part.stop >= len(images)):
+                with self.autocast():
+                    loss = self.task.loss(self.forward, images[part], targets[part])
+                # Gradients are averaged over the processes, and the batch wants their sum.
+                self.scaler.scale(loss * (weight * self.processes.world)).backward()
+            total += loss.detach() * weight
         norm = torch.zeros((), device=self.device)
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -75,6 +84,10 @@ class Learner:
         if self.average is not None:
             self.average.update(self.module)
         return total, norm
+
+    def _exchange(self, last: bool) -> AbstractContextManager[None]:
+        """The processes exchange gradients once a step, at its last micro-batch."""
+        return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
     @torch.no_grad()
     def evaluate(self, split: Any) -> dict[str, float]:
@@ -103,6 +116,13 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
+
+
+def set_products(precision: str, device: torch.device) -> None:
+    """Let products of float32 matrices be TF32 or not, for the whole process. UserError for TF32 without a GPU."""
+    if precision == "tf32" and device.type != "cuda":
+        raise UserError("precision tf32 needs a GPU; choose fp32 or bf16")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

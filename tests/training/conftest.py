@@ -36,6 +36,9 @@ RECIPE = {
 }
 
 
+SHARED = {"images": 500, "epochs": 4, "batch_size": 64, "architecture": {"proj_drop_rate": 0.0}}  # 20 steps
+
+
 @pytest.fixture(scope="session")
 def experiment() -> Experiment:
     """Thirty digits, four tokens, one block; `as_it_was_*` are not trained, so they show what a run starts with."""
@@ -60,6 +63,9 @@ def experiment() -> Experiment:
                 {"mixup": 0.8, "cutmix": 1.0, "random_erasing": 0.25, "ema_decay": 0.9, "micro_batch": 3}
                 | {"hflip": 0.5, "crop_padding": 2, "drop_path_rate": 0.1, "clip_norm": None, "precision": "bf16"},
             ),
+            Arm("shared_sgd", SHARED | {"optimizer": "sgd", "learning_rate": 0.05}),
+            Arm("shared_adamw", SHARED),
+            Arm("shared_accumulated", SHARED | {"optimizer": "sgd", "learning_rate": 0.05, "micro_batch": 12}),
             Arm("distilled", {"distillation": "hard"}, teacher="pretrain", model=DISTILLED),
             Arm("masked", {"task": "masked_patches"}),
             Arm("fine_tuned", {"head": "fresh", "epochs": 0}, start_from="masked"),

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from replication import data
-from replication.records import Experiment
+from replication.records import Experiment, UserError
 from replication.training.classification import Classification
 from replication.training.learner import Learner
+from replication.training.processes import Processes
 from replication.training.recipe import resolve
 from replication.training.start import fresh, heads
 
@@ -21,7 +22,7 @@ RATE = 1e-3
 def learner(experiment: Experiment, arm: str = "pretrain", **changes: Any) -> Learner:
     recipe = dataclasses.replace(resolve(experiment, arm, "smoke"), **changes)
     model = fresh(experiment.variant(arm), 28, 10, 1, 0, **{"proj_drop_rate": 0.0, **recipe.architecture})
-    return Learner(Classification(model, recipe, data.load("digits", 28, 300), CPU, None), recipe, CPU)
+    return Learner(Classification(model, recipe, data.load("digits", 28, 300), CPU, None), recipe, CPU, Processes())
 
 
 def batch(images: int = 64) -> tuple[Tensor, Tensor]:
@@ -40,21 +41,21 @@ def test_four_micro_batches_are_one_batch(experiment: Experiment, optimizer: str
     for learned in (whole, parts):
         learned.module.to(dtype)
     for _ in range(5):
-        one, other = (learned.step(images.to(dtype), labels, 1e-2) for learned in (whole, parts))
+        one, other = (learned.step(images.to(dtype), labels, 64, 1e-2) for learned in (whole, parts))
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
     assert (parameters(whole) - parameters(parts)).abs().max() < 1e-6
 
 
 def test_micro_batches_of_unequal_size_weigh_their_images(experiment: Experiment) -> None:
     whole, parts = learner(experiment), learner(experiment, micro_batch=24)  # 24, 24 and 16
-    torch.testing.assert_close(whole.step(*batch(), RATE), parts.step(*batch(), RATE), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(whole.step(*batch(), 64, RATE), parts.step(*batch(), 64, RATE), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-2), ("adam", 1e-2), ("sgd", 0.1), ("lamb", 0.05)])
 def test_every_optimizer_lowers_the_loss(experiment: Experiment, optimizer: str, rate: float) -> None:
     learned = learner(experiment, optimizer=optimizer)
     learned.learning()
-    losses = [learned.step(*batch(), rate)[0].item() for _ in range(40)]
+    losses = [learned.step(*batch(), 64, rate)[0].item() for _ in range(40)]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -63,7 +64,7 @@ def test_sgd_is_plain_momentum(experiment: Experiment) -> None:
     (group,) = {id(g): g for g in learned.optimizer.param_groups if g["params"]}.values()
     before, velocity = parameters(learned), torch.zeros(())
     for _ in range(3):
-        learned.step(*batch(), 0.1)
+        learned.step(*batch(), 64, 0.1)
         gradient = torch.cat([parameter.grad.flatten() for parameter in learned.parameters])  # type: ignore[union-attr]
         velocity = 0.9 * velocity + gradient
         before = before - 0.1 * velocity
@@ -83,7 +84,7 @@ def test_moving_average_of_two_steps(experiment: Experiment) -> None:
     learned = learner(experiment, ema_decay=0.9)
     states = [parameters(learned)]
     for _ in range(2):
-        learned.step(*batch(), RATE)
+        learned.step(*batch(), 64, RATE)
         states.append(parameters(learned))
     average = torch.cat([parameter.detach().flatten() for parameter in learned.tested.parameters()])
     torch.testing.assert_close(average, 0.81 * states[0] + 0.09 * states[1] + 0.1 * states[2])
@@ -94,7 +95,7 @@ def test_clipping_bounds_the_gradient_and_is_off_without_a_norm(experiment: Expe
     free, clipped = learner(experiment, clip_norm=None), learner(experiment, clip_norm=0.01)
     norms = []
     for learned in (free, clipped):
-        _, norm = learned.step(*batch(), RATE)
+        _, norm = learned.step(*batch(), 64, RATE)
         norms.append((norm.item(), torch.stack([p.grad.norm() for p in learned.parameters]).norm().item()))  # type: ignore[union-attr]
     assert norms[0][0] == 0
     assert norms[1][0] == pytest.approx(norms[0][1])
@@ -108,7 +109,7 @@ def test_linear_readout_learns_the_head_on_features_that_stay(experiment: Experi
     features = [learned.module.forward_features(batch()[0]) for _ in range(2)]  # type: ignore[operator]
     assert torch.equal(*features)  # nothing is dropped
     for _ in range(2):
-        learned.step(*batch(), RATE)
+        learned.step(*batch(), 64, RATE)
     changed = {name for name, tensor in learned.module.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {"head.weight", "head.bias"}
 
@@ -118,7 +119,38 @@ def test_distilled_model_has_two_heads(experiment: Experiment) -> None:
     assert heads(model) == [model.head, model.head_dist]
 
 
+def test_tf32_needs_a_gpu(experiment: Experiment) -> None:
+    with pytest.raises(UserError, match="tf32 needs a GPU"):
+        learner(experiment, precision="tf32")
+
+
+def test_fp16_scales_the_loss_and_not_what_is_learned(experiment: Experiment) -> None:
+    one, other = learner(experiment), learner(experiment, precision="fp16")
+    for _ in range(3):
+        torch.testing.assert_close(one.step(*batch(), 64, RATE), other.step(*batch(), 64, RATE), rtol=1e-2, atol=1e-2)
+    assert other.state_dict()["scaler"]["scale"] > 1
+    assert one.state_dict()["scaler"] == {}
+
+
+def test_compiled_model_learns_the_same(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+
+    def traced(module: Any) -> Any:  # the whole way of torch.compile but for its C++
+        compiled.append(module)
+        return compile(module, backend="eager")
+
+    compile = torch.compile
+    monkeypatch.setattr(torch, "compile", traced)
+    one, other = learner(experiment), learner(experiment, compile=True)
+    assert compiled == [other.module]
+    for _ in range(2):
+        torch.testing.assert_close(one.step(*batch(), 64, RATE), other.step(*batch(), 64, RATE))
+    assert one.module.state_dict().keys() == other.module.state_dict().keys()
+
+
 def test_bf16_is_close_to_fp32_and_not_the_same(experiment: Experiment) -> None:
-    one, other = (learner(experiment, precision=precision).step(*batch(), RATE)[0] for precision in ("fp32", "bf16"))
+    one, other = (
+        learner(experiment, precision=precision).step(*batch(), 64, RATE)[0] for precision in ("fp32", "bf16")
+    )
     assert one != other
     torch.testing.assert_close(one, other, rtol=1e-2, atol=0)

@@ -1,0 +1,103 @@
+"""The epochs of a run: batches in, curves out, a checkpoint after each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from replication.data import Dataset, Split
+from replication.files import write_bytes
+from replication.records import UserError
+from replication.training import checkpoint
+from replication.training.batches import order
+from replication.training.events import events
+from replication.training.learner import Learner
+from replication.training.schedule import learning_rate
+from replication.training.start import stream
+
+COLUMNS = ("epoch", "step", "learning_rate", "train_loss")  # and one for every metric on validation
+EVENTS = "events.out.tfevents.replication"  # TensorBoard looks for the middle of this name
+CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a GPU a look stops the queue
+
+
+def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: str) -> list[dict[str, Any]]:
+    """Train, or go on from the checkpoint in `folder`; the rows of epochs.csv. UserError on a loss that is not finite.
+
+    After every epoch the state and the curves so far, for TensorBoard, are written there.
+    """
+    recipe, first = learner.recipe, learner.processes.first
+    check_shares(len(dataset.train), recipe.batch_size, learner.processes.world)
+    saved = learner.processes.from_first(checkpoint.load(folder / "state.pt") if first else None)
+    history = [_row(0, 0, None, None, learner.evaluate(dataset.val) if first and not saved else {})]
+    if saved:
+        learner.load_state_dict(saved["learner"])
+        history = saved["history"]
+    done = history[-1]["epoch"]
+    epochs = range(done + 1, recipe.epochs + 1)
+    for epoch in tqdm(epochs, title, recipe.epochs, initial=done, unit="epoch", disable=not first):
+        step, rate, loss = train_epoch(learner, dataset.train, seed, epoch, title)
+        if not first:
+            continue
+        val = learner.evaluate(dataset.val)
+        if not math.isfinite(val["loss"]):
+            raise UserError(f"{title}: after epoch {epoch} the validation loss is {val['loss']}; lower learning_rate")
+        history.append(_row(epoch, step, rate, loss, val))
+        checkpoint.save(folder / "state.pt", {"history": history, "learner": learner.state_dict()})
+        write_bytes(folder / EVENTS, events(history))
+    return history
+
+
+def train_epoch(learner: Learner, split: Split, seed: int, epoch: int, title: str) -> tuple[int, float, float]:
+    """Learn from every image of the split once: the steps done so far, the last rate and the mean loss [nats].
+
+    UserError for a loss that is not finite; it names the images of that batch by their places in the split.
+    """
+    recipe, processes = learner.recipe, learner.processes
+    torch.manual_seed(stream(seed, "layers", epoch, processes.rank))  # dropout, stochastic depth, masked patches
+    learner.task.augmentation.seed(stream(seed, "augmentation", epoch, processes.rank))
+    learner.learning()
+    batches = order(len(split), recipe.batch_size, stream(seed, "order", epoch), recipe.repeated_augmentation)
+    first, total = (epoch - 1) * len(batches), 0.0
+    unseen: list[tuple[Tensor, Tensor]] = []
+    for step, indices in enumerate(batches, first):
+        rate = learning_rate(recipe, step, len(batches))
+        images, labels = (tensor.to(learner.device) for tensor in split.batch(processes.share(indices)))
+        unseen.append(learner.step(*learner.task.augment(images, labels), len(indices), rate))
+        if len(unseen) == CHECKED_STEPS or step == first + len(batches) - 1:
+            losses, norms = (torch.stack(values).double().cpu() for values in zip(*unseen, strict=True))
+            seen = batches[step - first + 1 - len(unseen) : step - first + 1]
+            if recipe.precision == "fp16":  # the scaler leaves out a step with an infinite gradient
+                norms.zero_()
+            check_finite(losses, norms, seen, f"{title}: at epoch {epoch}, step {{}}", step + 1 - len(unseen))
+            total += (losses * torch.tensor([len(batch) for batch in seen])).sum().item()
+            unseen = []
+    return first + len(batches), rate, processes.sum(total) / len(split)
+
+
+def check_shares(images: int, batch_size: int, processes: int) -> None:
+    """UserError if the last batch of an epoch has not an image for each of the processes."""
+    last = (images - 1) % batch_size + 1
+    if last < processes:
+        raise UserError(f"the last batch has {last} images for {processes} processes; change batch_size")
+
+
+def check_finite(losses: Tensor, norms: Tensor, batches: Sequence[Tensor], where: str, first: int) -> None:
+    """UserError for the first loss or gradient norm (S,) that is not finite; `where` has a place for its step."""
+    wrong = (~(losses + norms).isfinite()).nonzero().flatten().tolist()
+    if wrong:
+        at = wrong[0]
+        raise UserError(
+            f"{where.format(first + at)} the loss is {losses[at]:g} and the norm of its gradient {norms[at]:g}, on the "
+            f"training images {batches[at].tolist()}; lower learning_rate, or look at these images"
+        )
+
+
+def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, float]) -> dict[str, Any]:
+    values = (epoch, step, rate, train_loss)
+    return dict(zip(COLUMNS, values, strict=True)) | {f"val_{metric}": value for metric, value in val.items()}

@@ -1,0 +1,68 @@
+"""Several processes that train one model, as `torchrun` starts them: each learns from its share of every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many there are, and which of them this is. The first evaluates and writes."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that evaluates and writes."""
+        return self.rank == 0
+
+    def share(self, indices: Tensor) -> Tensor:
+        """The part of a batch that this one learns from."""
+        return indices[self.rank :: self.world]
+
+    def sum(self, value: float) -> float:
+        """The sum over all of them, known to all."""
+        if self.world == 1:
+            return value
+        total = torch.tensor([value], dtype=torch.float64, device=_device())
+        distributed.all_reduce(total)
+        return total.item()
+
+    def from_first(self, value: T) -> T:
+        """What the first one has, known to all."""
+        if self.world == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, device=_device())
+        return box[0]
+
+
+def _device() -> torch.device:
+    backend = distributed.get_backend()
+    return torch.device("cuda", torch.cuda.current_device()) if backend == "nccl" else torch.device("cpu")
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes of this run, joined while the block lasts: by gloo on a CPU, by NCCL on GPUs, one for each."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), world)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import csv
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from replication.records import Experiment, UserError
+from replication.training import run_arm
+from replication.training.loop import check_shares
+from replication.training.processes import Processes
+
+RUN = """
+import pickle, sys, torch
+from replication.training import run_arm
+from replication.training.processes import joined
+with joined(torch.device("cpu")) as processes:
+    for order in pickle.load(open(sys.argv[1], "rb")):
+        run_arm(*order, processes=processes)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def together(world: int, orders: list[tuple[object, ...]], folder: Path) -> None:
+    """`run_arm(*order)` for every order in so many processes, as torchrun starts them."""
+    path = folder / "orders.pickle"
+    path.write_bytes(pickle.dumps(orders))
+    shared = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN, str(path)],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+
+def epochs(out: Path) -> list[dict[str, float]]:
+    with (out / "epochs.csv").open(newline="") as file:
+        return [{name: float(value or 0) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_two_processes_agree_with_one(experiment: Experiment, tmp_path: Path) -> None:
+    arms = ("shared_sgd", "shared_accumulated", "shared_adamw")
+
+    def order(arm: str, world: str) -> tuple[object, ...]:
+        return experiment, arm, 0, "smoke", tmp_path / world / arm, tmp_path / "checkpoints"
+
+    together(2, [order(arm, "two") for arm in arms], tmp_path)
+    for arm in arms:
+        run_arm(*order(arm, "one"))  # type: ignore[arg-type]
+        one, two = (tmp_path / world / arm for world in ("one", "two"))
+        assert epochs(one)[-1]["step"] == 20
+        for row, other in zip(epochs(one), epochs(two), strict=True):
+            assert row == pytest.approx(other, abs=1e-6)
+        if arm != "shared_adamw":  # which turns the rounding in the keys' biases, whose gradient is 0, into steps
+            weights, others = (safetensors.torch.load_file(out / "weights.safetensors") for out in (one, two))
+            assert max(float((weights[name] - others[name]).abs().max()) for name in weights) < 1e-6
+
+
+def test_shares_are_the_batch() -> None:
+    shares = [Processes(rank, 3).share(torch.arange(8)) for rank in range(3)]
+    assert [len(share) for share in shares] == [3, 3, 2]
+    assert sorted(torch.cat(shares).tolist()) == list(range(8))
+
+
+def test_batch_smaller_than_the_processes_is_refused() -> None:
+    check_shares(images=30, batch_size=8, processes=6)
+    check_shares(images=32, batch_size=8, processes=8)
+    with pytest.raises(UserError, match="the last batch has 6 images for 7 processes; change batch_size"):
+        check_shares(images=30, batch_size=8, processes=7)

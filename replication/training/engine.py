@@ -46,12 +46,13 @@ def run(
     start_from: Path | None = None,
     teacher: Path | None = None,
     device: str = "cpu",
+    root: Path = Path("data"),
 ) -> None:
     """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
 
     `start_from` and `teacher` are such folders of other arms. `device` is "cpu", "cuda", or "auto" for a GPU if there
-    is one. Started by `torchrun`, several processes share every batch. Checkpoints are kept until the last seed is
-    done, so that a killed job repeats none of its seeds.
+    is one; `root` is the folder of fetched data sets. Started by `torchrun`, several processes share every batch.
+    Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
     """
     experiment = papers.experiment(experiment_id)
 
@@ -61,9 +62,8 @@ def run(
     place, states = on(device), []
     with joined(place) as processes:
         for seed in seeds:
-            given = weights(start_from, seed), weights(teacher, seed)
-            folder = out / f"seed{seed}"
-            states.append(run_arm(experiment, arm_id, seed, scale, folder, checkpoints, *given, place, processes))
+            given = weights(start_from, seed), weights(teacher, seed), place, processes, root
+            states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
         if processes.first:
             for state in states:
                 shutil.rmtree(state, ignore_errors=True)
@@ -80,6 +80,7 @@ def run_arm(
     teacher: Path | None = None,
     place: torch.device = CPU,
     processes: Processes = ALONE,
+    root: Path = Path("data"),
 ) -> Path:
     """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
 
@@ -99,7 +100,7 @@ def run_arm(
     title = f"{experiment.id}/{arm.id}"
     called_for(title, "starts from", arm.start_from, start_from)
     called_for(title, "learns from", arm.teacher, teacher)
-    variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images)
+    variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images, root)
     check_labels(dataset, recipe.dataset)
     if recipe.train_images is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))

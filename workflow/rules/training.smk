@@ -5,6 +5,7 @@ rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
         sources("training", "data", "models", "files"),
+        data=lambda wildcards: PLAN.fetched(wildcards.experiment, wildcards.arm),
         start=lambda wildcards: PLAN.start_weights(wildcards.experiment, wildcards.arm),
         teacher=lambda wildcards: PLAN.teacher_weights(
             wildcards.experiment, wildcards.arm
@@ -26,9 +27,10 @@ rule training:
         seeds=range(PLAN.seeds),
         out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",
+        root=PLAN.data["root"],
         others=lambda wildcards: PLAN.other_arms(wildcards.experiment, wildcards.arm),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} --device {params.device} {params.others}"
-        " --checkpoints {params.checkpoints} --out {params.out} 2> {log}"
+        " --data {params.root} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"

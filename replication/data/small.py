@@ -1,0 +1,132 @@
+"""MNIST, Fashion-MNIST and CIFAR: small images that fit into memory, from the published files.
+
+None has a validation set: the last tenth of each class's training images is held out, in an order drawn by hashing.
+Images are normalised by the mean and deviation of the training images' channels.
+Shapes: B batch, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from replication.data.splits import Dataset, Split
+from replication.records import UserError
+
+HELD_OUT = 0.1
+SPLIT_SEED = 2021
+CHUNK = 5000  # images resized at a time
+
+Raw = tuple[Tensor, Tensor]
+"""Pixels (B, C, H, W) and labels (B,), uint8."""
+
+
+def idx(folder: Path, part: str) -> Raw:
+    """`train` or `t10k` of MNIST's format: a header of big-endian numbers, then a byte a pixel. UserError if broken."""
+    pixels, labels = (
+        _bytes(folder / f"{part}-{what}-ubyte.gz", header) for what, header in (("images-idx3", 16), ("labels-idx1", 8))
+    )
+    if len(pixels) != len(labels) * 28 * 28:
+        raise UserError(f"{folder}: {part} has {len(labels)} labels for {len(pixels) / 784:g} images")
+    return torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(labels)
+
+
+def _bytes(path: Path, header: int) -> np.ndarray:
+    try:
+        return np.frombuffer(gzip.decompress(path.read_bytes())[header:], np.uint8).copy()
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} is missing or broken ({error}); fetch the data set again") from error
+
+
+def cifar(folder: Path, files: list[str], labels: int) -> Raw:
+    """CIFAR's binary format, an image a row: `labels` bytes, the last of them the class, and 3 x 32 x 32 pixels."""
+    row = labels + 3 * 32 * 32
+    try:
+        content = np.concatenate([np.fromfile(folder / file, np.uint8) for file in files])
+    except OSError as error:
+        raise UserError(f"{error.filename} is missing or broken; fetch the data set again") from error
+    if len(content) == 0 or len(content) % row:
+        raise UserError(f"{folder}: {files[0]} is truncated; fetch the data set again")
+    rows = torch.from_numpy(content).reshape(-1, row)
+    return rows[:, labels:].reshape(-1, 3, 32, 32), rows[:, labels - 1]
+
+
+def read(name: str, folder: Path) -> tuple[Raw, Raw, int]:
+    """Training images, test images and the number of classes."""
+    if name in ("mnist", "fashion_mnist"):
+        return idx(folder, "train"), idx(folder, "t10k"), 10
+    if name == "cifar_10":
+        unpacked = folder / "cifar-10-binary" / "cifar-10-batches-bin"
+        files = [f"data_batch_{i}.bin" for i in range(1, 6)]
+        return cifar(unpacked, files, 1), cifar(unpacked, ["test_batch.bin"], 1), 10
+    unpacked = folder / "cifar-100-binary" / "cifar-100-binary"
+    return cifar(unpacked, ["train.bin"], 2), cifar(unpacked, ["test.bin"], 2), 100
+
+
+def load(name: str, folder: Path, image_size: int, images: int | None = None) -> Dataset:
+    """The data set `name` in `folder` at `image_size` [px]; of `images` over all splits, the first of each class.
+
+    UserError if it is not fetched or broken, or `images` cannot keep the proportions of the splits and classes.
+    """
+    (pixels, labels), (test_pixels, test_labels), classes = read(name, folder)
+    mean, std = _statistics(pixels)
+    kept, held_out = hold_out(labels.long(), classes)
+
+    def split(x: Tensor, y: Tensor) -> Split:
+        whole = Split(_normalised(x, mean, std, image_size), y.long())
+        if images is None:
+            return whole
+        share = images * len(y) / (len(labels) + len(test_labels))
+        return whole.first(round(share), classes)
+
+    return Dataset(
+        train=split(pixels[kept], labels[kept]),
+        val=split(pixels[held_out], labels[held_out]),
+        test=split(test_pixels, test_labels),
+        classes=classes,
+        sha256=_sha256(pixels, labels, test_pixels, test_labels),
+        mean=mean,
+        std=std,
+    )
+
+
+def _sha256(*tensors: Tensor) -> str:
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.numpy().tobytes())
+    return found.hexdigest()
+
+
+def hold_out(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Indices to learn from and to validate on, class after class, each as the hash of the index orders them."""
+
+    def draw(index: int) -> bytes:
+        return hashlib.sha256(f"{SPLIT_SEED}/{index}".encode()).digest()
+
+    ranked = [sorted((labels == c).nonzero().flatten().tolist(), key=draw) for c in range(classes)]
+    cuts = [round(len(of_class) * (1 - HELD_OUT)) for of_class in ranked]
+    kept = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[:cut]]
+    held_out = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[cut:]]
+    return torch.tensor(kept), torch.tensor(held_out)
+
+
+def _statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    channels = pixels.transpose(0, 1).flatten(1).double() / 255
+    return tuple(channels.mean(dim=1).tolist()), tuple(channels.std(dim=1).tolist())
+
+
+def _normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...], image_size: int) -> Tensor:
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    parts = []
+    for part in pixels.split(CHUNK):
+        x = (part.float() / 255 - shift) / scale
+        if image_size != x.shape[-1]:
+            x = F.interpolate(x, size=(image_size, image_size), mode="bilinear", antialias=True)
+        parts.append(x)
+    return torch.cat(parts)

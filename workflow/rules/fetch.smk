@@ -1,0 +1,12 @@
+rule fetch:
+    """A data set, checked and unpacked; a broken download leaves nothing behind."""
+    output:
+        PLAN.data["root"] + "/{dataset}/manifest.json",
+    log:
+        f"{RESULTS}/logs/fetch/{{dataset}}.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        options=PLAN.fetch_options,
+    shell:
+        "python -m replication fetch --dataset {wildcards.dataset} {params.options} > {log} 2>&1"

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data.splits import Dataset, Split
+from replication.data.splits import Dataset, Split, hold_out
 from replication.records import UserError
 
 HELD_OUT = 0.1
-SPLIT_SEED = 2021
 CHUNK = 5000  # images resized at a time
 
 Raw = tuple[Tensor, Tensor]
@@ -76,7 +75,7 @@ def load(name: str, folder: Path, image_size: int, images: int | None = None) ->
     """
     (pixels, labels), (test_pixels, test_labels), classes = read(name, folder)
     mean, std = _statistics(pixels)
-    kept, held_out = hold_out(labels.long(), classes)
+    kept, held_out = hold_out(labels.long(), classes, HELD_OUT)
 
     def split(x: Tensor, y: Tensor) -> Split:
         whole = Split(_normalised(x, mean, std, image_size), y.long())
@@ -101,19 +100,6 @@ def _sha256(*tensors: Tensor) -> str:
     for tensor in tensors:
         found.update(tensor.numpy().tobytes())
     return found.hexdigest()
-
-
-def hold_out(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Indices to learn from and to validate on, class after class, each as the hash of the index orders them."""
-
-    def draw(index: int) -> bytes:
-        return hashlib.sha256(f"{SPLIT_SEED}/{index}".encode()).digest()
-
-    ranked = [sorted((labels == c).nonzero().flatten().tolist(), key=draw) for c in range(classes)]
-    cuts = [round(len(of_class) * (1 - HELD_OUT)) for of_class in ranked]
-    kept = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[:cut]]
-    held_out = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[cut:]]
-    return torch.tensor(kept), torch.tensor(held_out)
 
 
 def _statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

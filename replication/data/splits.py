@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,21 +29,38 @@ class Split:
 
     def first(self, images: int, classes: int) -> Split:
         """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
-        each, left = divmod(images, classes)
-        chosen = [(self.labels == label).nonzero().flatten()[:each] for label in range(classes)]
-        if left or each == 0 or any(len(of_class) < each for of_class in chosen):
-            raise UserError(f"{images} training images cannot be as many of each of {classes} classes")
-        indices = torch.cat(chosen)
-        return Split(self.images[indices], self.labels[indices])
+        return Split(*self.batch(chosen_of_each(self.labels, images, classes)))
+
+    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels at each of the `chosen` indices (B,); nothing is random here."""
+        return map(self.batch, chosen)
+
+
+class Images(Protocol):
+    """What a training reads: images in memory (`Split`) or in files (`photographs.Photographs`)."""
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def first(self, images: int, classes: int) -> Images:
+        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
+
+    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (B, C, H, W) and labels at each of the `chosen` indices (B,); what is random comes from `seed`."""
+
+
+AnyImages = TypeVar("AnyImages", bound=Images)
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(Generic[AnyImages]):
     """Train, validation and test, disjoint. `sha256` is that of the raw data, whatever part of it is used."""
 
-    train: Split
-    val: Split
-    test: Split
+    train: AnyImages
+    val: AnyImages
+    test: AnyImages
     classes: int
     sha256: str
     mean: tuple[float, ...]  # of each channel, what the images were normalised with; black is 0, white is 1
@@ -50,3 +70,31 @@ class Dataset:
     def channels(self) -> int:
         """1 for grey images, 3 for colours."""
         return len(self.mean)
+
+
+def chosen_of_each(labels: Tensor, images: int, classes: int) -> Tensor:
+    """Indices of the first `images`, as many of each of the `classes`. UserError if they cannot be that."""
+    each, left = divmod(images, classes)
+    chosen = [(labels == label).nonzero().flatten()[:each] for label in range(classes)]
+    if left or each == 0 or any(len(of_class) < each for of_class in chosen):
+        raise UserError(f"{images} images cannot be as many of each of {classes} classes")
+    return torch.cat(chosen)
+
+
+SPLIT_SEED = 2021
+
+
+def hold_out(labels: Tensor, classes: int, share: float) -> tuple[Tensor, Tensor]:
+    """Indices to learn from and, a `share` of each class, to validate on; class after class, as hashes order them.
+
+    Hashes instead of a random generator, so that no library version can move an image from one split to another.
+    """
+
+    def draw(index: int) -> bytes:
+        return hashlib.sha256(f"{SPLIT_SEED}/{index}".encode()).digest()
+
+    ranked = [sorted((labels == c).nonzero().flatten().tolist(), key=draw) for c in range(classes)]
+    cuts = [round(len(of_class) * (1 - share)) for of_class in ranked]
+    kept = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[:cut]]
+    held_out = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[cut:]]
+    return torch.tensor(kept), torch.tensor(held_out)

@@ -86,5 +86,5 @@ def test_the_first_training_images_are_as_many_of_each_class() -> None:
     assert few.labels.bincount().tolist() == [30] * 10
     assert (few.images[0] == train.images[train.labels == 0][0]).all()
     for wrong in (5, 305, 5000):
-        with pytest.raises(UserError, match=f"{wrong} training images cannot be as many of each of 10 classes"):
+        with pytest.raises(UserError, match=f"{wrong} images cannot be as many of each of 10 classes"):
             train.first(wrong, 10)

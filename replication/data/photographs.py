@@ -1,0 +1,205 @@
+"""Photographs in folders, read while a model learns: ImageNet-1k, Flowers-102 and Oxford-IIIT Pets.
+
+Shapes: B batch, C = 3 channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from scipy.io import loadmat
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as Items
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from replication.data.splits import Dataset, chosen_of_each, hold_out
+from replication.files import digest
+from replication.records import UserError
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's channels, for all photographs as usual
+SIZES = {"imagenet_1k": (1000, 1_281_167, 50_000), "flowers_102": (102, 1020, 6149), "oxford_pets": (37, 3680, 3669)}
+"""Classes, training images and test images as published."""
+HELD_OUT = {"imagenet_1k": 0.01, "flowers_102": 0.0, "oxford_pets": 0.1}
+"""Share of the training images to validate on (ViT, appendix B.1); Flowers has a validation set of its own."""
+CORRUPT = ("strict", "skip")
+
+Transform = Callable[[Image.Image], Tensor]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Files and their labels (B,), int64; images (B, 3, H, W) are made by `transform` as they are asked for.
+
+    An image that cannot be read stops the run (`corrupt` "strict"), or is named, once, and left out ("skip").
+    """
+
+    paths: tuple[Path, ...]
+    labels: Tensor
+    transform: Transform
+    corrupt: str = "strict"
+    named: set[Path] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def first(self, images: int, classes: int) -> Photographs:
+        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
+        return self.at(chosen_of_each(self.labels, images, classes))
+
+    def at(self, indices: Tensor) -> Photographs:
+        """Some of them."""
+        return replace(self, paths=tuple(self.paths[i] for i in indices.tolist()), labels=self.labels[indices])
+
+    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images and labels at each of the `chosen` indices (B,), read by workers.
+
+        The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
+        UserError for an image that cannot be read, or a batch of which none can.
+        """
+        places = iter(range(sum(len(indices) for indices in chosen)))
+        keys = [[(int(index), next(places)) for index in indices] for indices in chosen]
+        workers = min(len(os.sched_getaffinity(0)), len(keys))
+        loader: DataLoader[Any] = DataLoader(
+            _Reader(self.paths, self.transform, seed), batch_sampler=keys, collate_fn=list, num_workers=workers
+        )
+        for read in loader:
+            images = [(image, index) for index, image in read if image is not None]
+            for path in sorted({self.paths[index] for index, image in read if image is None} - self.named):
+                if self.corrupt == "strict":
+                    raise UserError(f"{path} cannot be read; mend it, or set `data.corrupt: skip`")
+                self.named.add(path)
+                print(f"warning: {path} cannot be read and is left out ({len(self.named)} so far)", file=sys.stderr)
+            if not images:
+                raise UserError(f"no image of a batch of {len(read)} can be read")
+            yield torch.stack([image for image, _ in images]), self.labels[[index for _, index in images]]
+
+
+class _Reader(Items[tuple[int, Tensor | None]]):
+    def __init__(self, paths: Sequence[Path], transform: Transform, seed: int) -> None:
+        self.paths, self.transform, self.seed = paths, transform, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Tensor | None]:
+        index, place = key
+        try:
+            with Image.open(self.paths[index]) as file:
+                picture = file.convert("RGB")
+        except (OSError, SyntaxError):  # what PIL raises on files that are broken, or no images
+            return index, None
+        drawn = random.Random(f"{self.seed}/{place}")
+        random.seed(drawn.getrandbits(32))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(drawn.getrandbits(32))
+            return index, self.transform(picture)
+
+
+def central(image_size: int) -> Transform:
+    """The short side to image_size / 0.875, bicubic, and the centre of that: as DeiT tests."""
+    return transforms.Compose(
+        [
+            transforms.Resize(int(image_size / 0.875), InterpolationMode.BICUBIC),
+            transforms.CenterCrop(image_size),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def load(
+    name: str, folder: Path, image_size: int, learning: Transform | None = None, corrupt: str = "strict"
+) -> Dataset:
+    """The data set in `folder`, tested on central crops of `image_size` [px] and learned from as `learning` makes them.
+
+    UserError if it is not there whole: a class folder missing, files that the lists name missing, other counts.
+    """
+    (train, val, test), names = LAYOUTS[name](folder)
+    classes, train_images, test_images = SIZES[name]
+    found = (len(names), len(train) + (len(val) if HELD_OUT[name] else 0), len(test))
+    if found != (classes, train_images, test_images):
+        raise UserError(
+            f"{folder} is not {name}: expected {classes} classes, {train_images:,} images to learn from and "
+            f"{test_images:,} to test on, found {found[0]}, {found[1]:,} and {found[2]:,}"
+        )
+    whole = [*train, *val, *test]
+    missing = [path for path, _ in whole if not path.is_file()] if name != "imagenet_1k" else []
+    if missing:
+        raise UserError(f"{len(missing)} files of {name} are missing, the first {missing[0]}; fetch it again")
+
+    def split(samples: list[tuple[Path, int]], transform: Transform) -> Photographs:
+        paths, labels = zip(*samples, strict=True)
+        return Photographs(paths, torch.tensor(labels), transform, corrupt)
+
+    test_transform = central(image_size)
+    return Dataset(
+        train=split(train, learning or test_transform),
+        val=split(val, test_transform),
+        test=split(test, test_transform),
+        classes=classes,
+        sha256=digest([(path.relative_to(folder).as_posix(), label) for path, label in whole]),
+        mean=MEAN,
+        std=STD,
+    )
+
+
+Samples = list[tuple[Path, int]]
+Layout = tuple[tuple[Samples, Samples, Samples], list[str]]
+
+
+def imagenet(folder: Path) -> Layout:
+    """train/<class>/*.JPEG and val/<class>/*.JPEG; the published validation images are the test set."""
+    parts = {}
+    for part in ("train", "val"):
+        if not (folder / part).is_dir():
+            raise UserError(
+                f"{folder} has no folder {part}; ImageNet-1k is brought along as train/<class>/, val/<class>/"
+            )
+        parts[part] = sorted(path for path in (folder / part).iterdir() if path.is_dir())
+    names = [path.name for path in parts["train"]]
+    absent = sorted(set(names) ^ {path.name for path in parts["val"]})
+    if absent:
+        raise UserError(f"{folder}: {len(absent)} class folders are in train or val only, the first {absent[0]}")
+    train, test = (
+        [(image, label) for label, of_class in enumerate(parts[part]) for image in sorted(of_class.iterdir())]
+        for part in ("train", "val")
+    )
+    return _held_out(train, test, len(names), HELD_OUT["imagenet_1k"]), names
+
+
+def flowers(folder: Path) -> Layout:
+    """Labels and split as Matlab files, images by number."""
+    labels = loadmat(folder / "imagelabels.mat")["labels"].ravel() - 1
+    parts = loadmat(folder / "setid.mat")
+    train, val, test = (
+        [(folder / "102flowers" / "jpg" / f"image_{i:05d}.jpg", int(labels[i - 1])) for i in parts[part].ravel()]
+        for part in ("trnid", "valid", "tstid")
+    )
+    return (train, val, test), [str(label) for label in sorted(set(labels))]
+
+
+def pets(folder: Path) -> Layout:
+    """A list a part: name, class from 1, and more."""
+    parts = []
+    for part in ("trainval", "test"):
+        lines = (folder / "annotations" / "annotations" / f"{part}.txt").read_text(encoding="utf-8").splitlines()
+        rows = [line.split() for line in lines if line]
+        parts.append([(folder / "images" / "images" / f"{row[0]}.jpg", int(row[1]) - 1) for row in rows])
+    names = sorted({path.stem.rpartition("_")[0] for path, _ in parts[0]})
+    return _held_out(parts[0], parts[1], len(names), HELD_OUT["oxford_pets"]), names
+
+
+def _held_out(train: Samples, test: Samples, classes: int, share: float) -> tuple[Samples, Samples, Samples]:
+    kept, held = hold_out(torch.tensor([label for _, label in train]), classes, share)
+    return [train[i] for i in kept.tolist()], [train[i] for i in held.tolist()], test
+
+
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {"imagenet_1k": imagenet, "flowers_102": flowers, "oxford_pets": pets}
+"""How each lies in its folder: samples to learn from, to validate and to test on, and the names of the classes."""

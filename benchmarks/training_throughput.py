@@ -55,7 +55,9 @@ def user(epochs: int) -> Contender:
         def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
             return transform(self.pictures[index]), self.labels[index]
 
-    train = DataLoader(Pictures(digits.train), RECIPE["batch_size"], shuffle=True, num_workers=2)
+    train = DataLoader(
+        Pictures(digits.train), RECIPE["batch_size"], shuffle=True, num_workers=2, multiprocessing_context="fork"
+    )
     val = DataLoader(Pictures(digits.val), 250)
     model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed=0)
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
@@ -139,7 +141,7 @@ def main() -> None:
         pipes[name] = []
         for kind in kinds:
             ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(kind, epochs, theirs)).start()
+            context.Process(target=serve, args=(kind, epochs, theirs), daemon=kind != "user").start()
             pipes[name].append(ours)
     images = {name: [pipe.recv() for pipe in group] for name, group in pipes.items()}
     by_wall: dict[str, list[float]] = {name: [] for name in contenders}

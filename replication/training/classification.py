@@ -11,6 +11,7 @@ from replication.data import Dataset, Split
 from replication.training import distillation
 from replication.training.augment import Augment
 from replication.training.batches import in_order
+from replication.training.last_block import read_prefix_only
 from replication.training.recipe import Recipe
 
 
@@ -29,6 +30,7 @@ class Classification:
         self, model: nn.Module, recipe: Recipe, dataset: Dataset, device: torch.device, teacher: nn.Module | None
     ) -> None:
         """Train `model` for the classes of `dataset`; the teacher, if any, is in evaluation mode."""
+        read_prefix_only(model)
         self.module, self.recipe, self.teacher = model, recipe, teacher
         self.augmentation = Augment(recipe, dataset.classes, device)
         if teacher is not None and isinstance(model, VisionTransformerDistilled):

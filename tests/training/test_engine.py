@@ -119,7 +119,7 @@ def test_training_learns_its_images_by_heart(experiment: Experiment, tmp_path: P
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     tested = evaluate(model, experiment, data.load("digits", 28, 50).train)
     assert tested["top1"] == 100
-    assert tested["loss"] < 0.1
+    assert tested["loss"] < 0.2
 
 
 @pytest.mark.parametrize("batch", [3, 10])

@@ -137,9 +137,9 @@ def test_compiled_model_learns_the_same(experiment: Experiment, monkeypatch: pyt
 
     def traced(module: Any) -> Any:  # the whole way of torch.compile but for its C++
         compiled.append(module)
-        return compile(module, backend="eager")
+        return original(module, backend="eager")
 
-    compile = torch.compile
+    original = torch.compile
     monkeypatch.setattr(torch, "compile", traced)
     one, other = learner(experiment), learner(experiment, compile=True)
     assert compiled == [other.module]

@@ -5,8 +5,10 @@ Keys are the fields of `training.recipe.Recipe`. Between `papers` and `records`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from replication.records import Arm, Experiment, Variant
 
 DIGITS: Mapping[str, Any] = {
     "dataset": "digits",
@@ -41,3 +43,50 @@ WINDOW_SCALES: Mapping[str, Mapping[str, Any]] = {
     **SCALES,
     "gpu": {**SCALES["gpu"], "dataset": "cifar_10", "epochs": 30},
 }
+
+IMAGENET: Mapping[str, Any] = {
+    "dataset": "imagenet_1k",
+    "image_size": 224,
+    "epochs": 300,
+    "batch_size": 1024,
+    "micro_batch": 128,  # the same gradient in less memory
+    "precision": "fp16",
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,  # 5e-4 for every 512 images of a batch
+    "warmup_epochs": 5,
+    "warmup_learning_rate": 1e-6,
+    "min_learning_rate": 1e-5,
+    "weight_decay": 0.05,
+    "clip_norm": None,
+    "label_smoothing": 0.1,
+    "drop_path_rate": 0.1,
+    "random_resized_crop": (0.08, 1.0),
+    "hflip": 0.5,
+    "color_jitter": 0.4,
+    "rand_augment": "rand-m9-mstd0.5-inc1",
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "random_erasing": 0.25,
+    "repeated_augmentation": 3,
+}
+"""DeiT's training (Table 9 and the authors' main.py), which the papers after it start from."""
+
+
+def on_imagenet(
+    paper: str,
+    recipe: Mapping[str, Any],
+    variants: Iterable[Variant],
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    more: tuple[Arm, ...] = (),
+) -> Experiment:
+    """The paper's own training of its models, at the scale `full`: an arm a model, with `changes` by model id."""
+    arms = tuple(Arm(variant.id, (changes or {}).get(variant.id, {}), model=variant) for variant in variants)
+    assert arms[0].model is not None
+    return Experiment(
+        id=f"{paper}_imagenet",
+        question="Does the paper's recipe give the paper's accuracy?",
+        model=arms[0].model,
+        recipe=recipe,
+        arms=(*arms, *more),
+        scales={"full": {}},
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, SCALES
+from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -87,6 +87,12 @@ EXPERIMENTS = (
             Arm("peg_frozen", model=analogues.CPVT_FROZEN),
         ),
         scales=SCALES,
+    ),
+    on_imagenet(
+        "cpvt",
+        {**IMAGENET, "batch_size": 2048, "learning_rate": 2e-3},
+        VARIANTS,
+        {v.id: {"batch_size": 1024, "learning_rate": 1e-3} for v in VARIANTS if v.id.startswith("cpvt_b")},
     ),
 )
 

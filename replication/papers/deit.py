@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, SCALES
+from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Variant
 from replication.transcript import parse_tables
 
@@ -120,6 +120,23 @@ EXPERIMENTS = (
             ),
         ),
         scales=SCALES,
+    ),
+    on_imagenet(
+        "deit",
+        {**IMAGENET, "color_jitter": 0.3},
+        VARIANTS[:3],  # the distilled ones need RegNetY-16GF's weights as teacher
+        more=(
+            # Section 5.3 and the README's command: batch 512
+            Arm(
+                "deit_b_384",
+                {
+                    **{"image_size": 384, "epochs": 30, "batch_size": 512, "micro_batch": 32, "positions": "bicubic"},
+                    **{"learning_rate": 5e-6, "min_learning_rate": 5e-6, "weight_decay": 1e-8},
+                },
+                start_from="deit_b",
+                model=VARIANTS[2],
+            ),
+        ),
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import WINDOW_SCALES, WINDOWS
+from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Variant
 from replication.transcript import parse_tables
 
@@ -73,6 +73,19 @@ EXPERIMENTS = (
             Arm("silent", model=analogues.MSG_SILENT),
         ),
         scales=WINDOW_SCALES,
+    ),
+    on_imagenet(
+        "msg",
+        {
+            **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 5e-7},
+            **{"min_learning_rate": 5e-6, "clip_norm": 5.0},
+        },
+        VARIANTS,
+        {
+            **{"msg_s": {"drop_path_rate": 0.3}, "msg_b": {"drop_path_rate": 0.5}},
+            **{"msg_t_v1": {"drop_path_rate": 0.2}, "msg_s_v1": {"drop_path_rate": 0.3}},
+            **{"msg_b_v1": {"drop_path_rate": 0.5}},
+        },
     ),
 )
 

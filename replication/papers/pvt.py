@@ -6,7 +6,7 @@ import functools
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import WINDOW_SCALES, WINDOWS
+from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -114,6 +114,12 @@ EXPERIMENTS = (
             Arm("wider", model=analogues.PVT_WIDER),
         ),
         scales=WINDOW_SCALES,
+    ),
+    on_imagenet(
+        "pvt",
+        IMAGENET,
+        VARIANTS[:4],
+        {name: {"drop_path_rate": 0.3, "clip_norm": 1.0} for name in ("pvt_medium", "pvt_large")},
     ),
 )
 

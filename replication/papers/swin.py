@@ -7,7 +7,7 @@ from typing import Any
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import WINDOW_SCALES, WINDOWS
+from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Size, Variant
 from replication.transcript import parse_tables
 
@@ -103,6 +103,15 @@ EXPERIMENTS = (
             Arm("absolute_and_relative", model=analogues.SWIN_ABSOLUTE_AND_RELATIVE),
         ),
         scales=WINDOW_SCALES,
+    ),
+    on_imagenet(
+        "swin",
+        {
+            **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 5e-7},
+            **{"min_learning_rate": 5e-6, "clip_norm": 5.0},  # the released code's; the paper says 1
+        },
+        VARIANTS[:3],
+        {"swin_t": {"drop_path_rate": 0.2}, "swin_s": {"drop_path_rate": 0.3}, "swin_b": {"drop_path_rate": 0.5}},
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, SCALES
+from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Variant
 from replication.transcript import parse_tables
 
@@ -70,6 +70,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
+    on_imagenet("tnt", {**IMAGENET, "ema_decay": 0.99996}, VARIANTS),
 )
 
 CLAIMS: tuple[Claim, ...] = (

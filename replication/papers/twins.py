@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import WINDOW_SCALES, WINDOWS
+from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -102,6 +102,16 @@ EXPERIMENTS = (
             Arm("pcpvt", model=analogues.PCPVT),
         ),
         scales=WINDOW_SCALES,
+    ),
+    on_imagenet(
+        "twins",
+        {**IMAGENET, "repeated_augmentation": 1, "clip_norm": 5.0},
+        VARIANTS,
+        {
+            f"{name}_{size}": {"drop_path_rate": rate}
+            for name in ("pcpvt", "twins_svt")
+            for size, rate in (("s", 0.2), ("b", 0.3), ("l", 0.5))
+        },
     ),
 )
 

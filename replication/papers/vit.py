@@ -6,7 +6,7 @@ import functools
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, SCALES, SGD
+from replication.recipes import DIGITS, SCALES, SGD, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Variant
 from replication.transcript import parse_tables
 
@@ -213,6 +213,31 @@ EXPERIMENTS = (
             Arm("fine_tuned", {"head": "fresh"}, start_from="pretrain"),
         ),
         scales=SCALES,
+    ),
+    on_imagenet(
+        "vit",
+        # Table 3 on ImageNet alone: 10,000 steps of warm-up are 32 epochs; Adam with a decay outside of it
+        {
+            **{"dataset": "imagenet_1k", "image_size": 224, "epochs": 300, "batch_size": 4096, "micro_batch": 256},
+            **{"precision": "bf16", "learning_rate": 3e-3, "warmup_epochs": 32, "weight_decay": 0.3, "clip_norm": 1.0},
+            **{"label_smoothing": 0.0, "random_resized_crop": (0.05, 1.0), "hflip": 0.5},
+            "architecture": {"proj_drop_rate": 0.1, "pos_drop_rate": 0.1},
+        },
+        VARIANTS[2:6],
+        # Table 4: at 384 px, SGD, 20,000 steps of 512 images are 8 epochs
+        more=tuple(
+            Arm(
+                f"{variant.id}_384",
+                {
+                    **{"image_size": 384, "epochs": 8, "batch_size": 512, "micro_batch": 64, "positions": "bilinear"},
+                    **{"optimizer": "sgd", "learning_rate": 0.03, "warmup_epochs": 0.2, "weight_decay": 0.0},
+                    "architecture": {},
+                },
+                start_from=variant.id,
+                model=variant,
+            )
+            for variant in VARIANTS[2:6]
+        ),
     ),
 )
 

@@ -8,7 +8,8 @@ Conventions of `measured.csv`:
 - mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
 - scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
 - evaluations: a variant's released weights, metrics `top1` and `top5` on their data set;
-- trainings: model `<experiment>/<arm>`, the mean over seeds with its 95 % Student interval, n = seeds.
+- trainings: model `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds with
+  its 95 % Student interval, n = seeds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from replication import papers
 from replication.files import now, write_csv, write_manifest
 from replication.records import Measured, Size, as_rows, read_records, read_size
 from replication.report.rows import Run, student_interval
@@ -144,11 +146,18 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
             )
 
 
+def _trained(run: Run) -> str:
+    """A model of a paper by its id, so that its published cells find it; any other arm as `<experiment>/<arm>`."""
+    known = {e.id: {arm.id: e.variant(arm.id).id for arm in e.arms} for _, e in papers.experiments().values()}
+    model = known.get(run.experiment, {}).get(run.arm)
+    return model if model and model in papers.variants() else f"{run.experiment}/{run.arm}"
+
+
 def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
     """Test results averaged over the seeds of an arm."""
     groups: dict[tuple[str, Size | None, str, str, str], list[Run]] = {}
     for run in runs:
-        key = (f"{run.experiment}/{run.arm}", run.image_size, run.dataset, run.metric, run.unit)
+        key = (_trained(run), run.image_size, run.dataset.replace("_", "-"), run.metric, run.unit)
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit), group in groups.items():
         values = [run.value for run in group]

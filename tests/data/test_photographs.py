@@ -101,9 +101,7 @@ def test_faults_of_the_folder_are_named(imagenet: Path) -> None:
         data.load("imagenet_1k", 16, root=imagenet)
     (folder / "val" / "n04").rename(folder / "val" / "n02")
     (folder / "val" / "n02" / "val0.png").unlink()
-    with pytest.raises(
-        UserError, match="18 images to learn from and 6 to test on, found 3, 18 and 5"
-    ):
+    with pytest.raises(UserError, match="18 images to learn from and 6 to test on, found 3, 18 and 5"):
         data.load("imagenet_1k", 16, root=imagenet)
     with pytest.raises(UserError, match="has no folder train"):
         data.load("imagenet_1k", 16, root=imagenet / "elsewhere")

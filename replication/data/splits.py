@@ -39,7 +39,9 @@ class Split:
 class Images(Protocol):
     """What a training reads: images in memory (`Split`) or in files (`photographs.Photographs`)."""
 
-    labels: Tensor
+    @property
+    def labels(self) -> Tensor:
+        """The class of each (B,), int64."""
 
     def __len__(self) -> int:
         """How many."""

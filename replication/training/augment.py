@@ -11,12 +11,31 @@ import random
 
 import numpy as np
 import torch
+from timm.data import create_transform  # type: ignore[attr-defined]
 from timm.data.mixup import Mixup, mixup_target
 from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.nn import functional as F
 
+from replication.data.photographs import MEAN, STD, Transform
 from replication.training.recipe import Recipe
+
+
+def photograph_transform(recipe: Recipe) -> Transform | None:
+    """How a photograph is learned from: a random part of it, RandAugment or colour jitter; None if not asked for."""
+    if not (recipe.random_resized_crop or recipe.rand_augment or recipe.color_jitter):
+        return None
+    return create_transform(
+        recipe.image_size,
+        is_training=True,
+        scale=recipe.random_resized_crop or (1.0, 1.0),
+        hflip=0.0,  # is done to the batch
+        color_jitter=recipe.color_jitter,
+        auto_augment=recipe.rand_augment or None,
+        interpolation="bicubic",
+        mean=MEAN,
+        std=STD,
+    )
 
 
 class Augment:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from replication.data import Split
+from replication.data import Images
 
 EVALUATION_BATCH = 250
 
@@ -22,8 +22,7 @@ def order(images: int, size: int, seed: int, repeats: int = 1) -> list[Tensor]:
     return list(drawn.repeat_interleave(repeats)[:images].split(size))
 
 
-def in_order(split: Split, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def in_order(split: Images, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """The whole split as it lies."""
-    for indices in torch.arange(len(split)).split(EVALUATION_BATCH):
-        images, labels = split.batch(indices)
+    for images, labels in split.batches(torch.arange(len(split)).split(EVALUATION_BATCH), seed=0):
         yield images.to(device), labels.to(device)

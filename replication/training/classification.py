@@ -7,7 +7,7 @@ from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from replication.data import Dataset, Split
+from replication.data import Dataset, Images
 from replication.training import distillation
 from replication.training.augment import Augment
 from replication.training.batches import in_order
@@ -60,11 +60,12 @@ class Classification:
             lesson = distillation.hard(distilled, taught)
         return (1 - self.recipe.distillation_alpha) * loss + self.recipe.distillation_alpha * lesson
 
-    def evaluate(self, module: nn.Module, split: Split, device: torch.device) -> dict[str, float]:
+    def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
         """Mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
-        loss, correct = 0.0, 0
+        loss, correct, images_read = 0.0, 0, 0
         for images, labels in in_order(split, device):
             logits = module(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == labels).sum())
-        return {"loss": loss / len(split), "top1": 100 * correct / len(split)}
+            images_read += len(labels)
+        return {"loss": loss / images_read, "top1": 100 * correct / images_read}

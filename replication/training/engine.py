@@ -21,9 +21,11 @@ from torch import nn
 
 from replication import data, papers
 from replication.data import Dataset
+from replication.data.photographs import Photographs
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
 from replication.models.transfer import transfer
 from replication.records import Experiment, UserError
+from replication.training.augment import photograph_transform
 from replication.training.events import events
 from replication.training.learner import Learner
 from replication.training.loop import COLUMNS, EVENTS, train
@@ -47,11 +49,13 @@ def run(
     teacher: Path | None = None,
     device: str = "cpu",
     root: Path = Path("data"),
+    corrupt: str = "strict",
 ) -> None:
     """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
 
     `start_from` and `teacher` are such folders of other arms. `device` is "cpu", "cuda", or "auto" for a GPU if there
-    is one; `root` is the folder of fetched data sets. Started by `torchrun`, several processes share every batch.
+    is one; `root` is the folder of data sets, and `corrupt` says what becomes of images that cannot be read. Started by
+    `torchrun`, several processes share every batch.
     Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
     """
     experiment = papers.experiment(experiment_id)
@@ -62,7 +66,7 @@ def run(
     place, states = on(device), []
     with joined(place) as processes:
         for seed in seeds:
-            given = weights(start_from, seed), weights(teacher, seed), place, processes, root
+            given = weights(start_from, seed), weights(teacher, seed), place, processes, root, corrupt
             states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
         if processes.first:
             for state in states:
@@ -81,6 +85,7 @@ def run_arm(
     place: torch.device = CPU,
     processes: Processes = ALONE,
     root: Path = Path("data"),
+    corrupt: str = "strict",
 ) -> Path:
     """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
 
@@ -100,7 +105,10 @@ def run_arm(
     title = f"{experiment.id}/{arm.id}"
     called_for(title, "starts from", arm.start_from, start_from)
     called_for(title, "learns from", arm.teacher, teacher)
-    variant, dataset = experiment.variant(arm_id), data.load(recipe.dataset, recipe.image_size, recipe.images, root)
+    variant, learning = experiment.variant(arm_id), photograph_transform(recipe)
+    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt)
+    if learning and not isinstance(dataset.train, Photographs):
+        raise UserError(f"{title}: random_resized_crop, rand_augment and color_jitter are for photographs")
     check_labels(dataset, recipe.dataset)
     if recipe.train_images is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))

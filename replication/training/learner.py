@@ -11,6 +11,7 @@ from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from replication.models.attention import set_attention
 from replication.records import UserError
 from replication.training.processes import Processes
 from replication.training.recipe import Recipe
@@ -31,6 +32,8 @@ class Learner:
         self.task, self.recipe, self.device, self.processes = task, recipe, device, processes
         self.module = task.module
         set_products(recipe.precision, device)
+        if recipe.precision in AUTOCAST and device.type == "cpu":
+            set_attention(self.module, "math")  # torch's fused kernel takes five times as long in half precision
         if recipe.trainable == "head":
             learning = {parameter for head in heads(self.module) for parameter in head.parameters()}
             for parameter in self.module.parameters():

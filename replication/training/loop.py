@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from replication.data import Dataset, Split
+from replication.data import Dataset, Images
 from replication.files import write_bytes
 from replication.records import UserError
 from replication.training import checkpoint
@@ -53,7 +53,7 @@ def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: st
     return history
 
 
-def train_epoch(learner: Learner, split: Split, seed: int, epoch: int, title: str) -> tuple[int, float, float]:
+def train_epoch(learner: Learner, split: Images, seed: int, epoch: int, title: str) -> tuple[int, float, float]:
     """Learn from every image of the split once: the steps done so far, the last rate and the mean loss [nats].
 
     UserError for a loss that is not finite; it names the images of that batch by their places in the split.
@@ -65,9 +65,10 @@ def train_epoch(learner: Learner, split: Split, seed: int, epoch: int, title: st
     batches = order(len(split), recipe.batch_size, stream(seed, "order", epoch), recipe.repeated_augmentation)
     first, total = (epoch - 1) * len(batches), 0.0
     unseen: list[tuple[Tensor, Tensor]] = []
-    for step, indices in enumerate(batches, first):
+    read = split.batches([processes.share(indices) for indices in batches], stream(seed, "images", epoch))
+    for step, (indices, (images, labels)) in enumerate(zip(batches, read, strict=True), first):
         rate = learning_rate(recipe, step, len(batches))
-        images, labels = (tensor.to(learner.device) for tensor in split.batch(processes.share(indices)))
+        images, labels = images.to(learner.device), labels.to(learner.device)
         unseen.append(learner.step(*learner.task.augment(images, labels), len(indices), rate))
         if len(unseen) == CHECKED_STEPS or step == first + len(batches) - 1:
             losses, norms = (torch.stack(values).double().cpu() for values in zip(*unseen, strict=True))

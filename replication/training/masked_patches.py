@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from replication.data import Dataset, Split
+from replication.data import Dataset, Images
 from replication.records import UserError
 from replication.training.augment import Augment
 from replication.training.batches import in_order
@@ -113,7 +113,7 @@ class MaskedPatches:
         """Mean over the corrupted patches [nats], which are drawn anew every time."""
         return F.cross_entropy(*self._answers(module, images, targets))
 
-    def evaluate(self, module: nn.Module, split: Split, device: torch.device) -> dict[str, float]:
+    def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
         """Mean cross-entropy [nats] and accuracy [%] over the corrupted patches of a split, the same every time."""
         generator = torch.Generator().manual_seed(0)
         loss, correct, patches = 0.0, 0, 0

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from replication.data import Split
+from replication.data import Images
 from replication.training.classification import Classification
 from replication.training.masked_patches import MaskedPatches
 
@@ -29,7 +29,7 @@ class Task(Protocol):
     def loss(self, module: nn.Module, images: Tensor, targets: Any) -> Tensor:
         """Mean over the images; `module` is the task's own, perhaps wrapped."""
 
-    def evaluate(self, module: nn.Module, split: Split, device: torch.device) -> dict[str, float]:
+    def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
         """Every metric over a split; `module` is the task's own or a moving average of it, in evaluation mode."""
 
 

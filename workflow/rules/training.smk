@@ -5,7 +5,9 @@ rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
         sources("training", "data", "models", "files"),
-        data=lambda wildcards: PLAN.fetched(wildcards.experiment, wildcards.arm),
+        data=lambda wildcards: ancient(
+            PLAN.fetched(wildcards.experiment, wildcards.arm)
+        ),
         start=lambda wildcards: PLAN.start_weights(wildcards.experiment, wildcards.arm),
         teacher=lambda wildcards: PLAN.teacher_weights(
             wildcards.experiment, wildcards.arm
@@ -24,13 +26,14 @@ rule training:
     params:
         scale=PLAN.scale,
         device=PLAN.device,
-        seeds=range(PLAN.seeds),
+        seeds=list(range(PLAN.seeds)),
         out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",
         root=PLAN.data["root"],
+        corrupt=PLAN.data["corrupt"],
         others=lambda wildcards: PLAN.other_arms(wildcards.experiment, wildcards.arm),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} --device {params.device} {params.others}"
-        " --data {params.root} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"
+        " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"

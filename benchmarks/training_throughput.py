@@ -1,9 +1,10 @@
 """Training throughput of the engine against the loop a user would write, on the digits with the small ViT of 17 tokens.
 
 The loop: PIL images, torchvision transforms, a DataLoader with two workers, AdamW as it comes, `.item()` at every step.
-Same model, batches of 64, schedule and number of epochs. Every contender is a process of its own with one compute
-thread; they take turns, epoch by epoch, so that a busy machine slows all alike. The last contender is two runs of the
-engine at once: what the machine does when runs go side by side.
+Same model, batches of 64, schedule and number of epochs. The engine runs in fp32, as the loop does, and in bf16, which
+pays on processors with instructions for it. Every contender is a process of its own with one compute thread; they take
+turns, epoch by epoch, so that a busy machine slows all alike. Two runs at once are what the machine does when runs go
+side by side.
 
     python -m benchmarks.training_throughput --epochs 8
 """
@@ -27,7 +28,7 @@ Contender = tuple[Callable[[int], None], Callable[[], float], int]
 """Train one epoch, given its number from 1; top-1 accuracy on validation [%]; the number of training images."""
 
 
-def user(epochs: int) -> Contender:
+def user(epochs: int, seed: int) -> Contender:
     """The loop a user would write."""
     import torch
     from PIL import Image
@@ -59,7 +60,7 @@ def user(epochs: int) -> Contender:
         Pictures(digits.train), RECIPE["batch_size"], shuffle=True, num_workers=2, multiprocessing_context="fork"
     )
     val = DataLoader(Pictures(digits.val), 250)
-    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed=0)
+    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed)
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate(recipe, step, len(train)) / recipe.learning_rate
@@ -86,7 +87,7 @@ def user(epochs: int) -> Contender:
     return epoch, accuracy, len(digits.train)
 
 
-def engine(epochs: int, **changes: Any) -> Contender:
+def engine(epochs: int, seed: int, precision: str) -> Contender:
     """The engine of the suite."""
     import torch
 
@@ -98,12 +99,16 @@ def engine(epochs: int, **changes: Any) -> Contender:
     from replication.training.start import fresh
     from replication.training.tasks import TASKS
 
-    recipe, digits, cpu = Recipe(**RECIPE | changes, epochs=epochs), data.load("digits", 28), torch.device("cpu")
-    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed=0)
+    recipe, digits, cpu = (
+        Recipe(**RECIPE, epochs=epochs, precision=precision),
+        data.load("digits", 28),
+        torch.device("cpu"),
+    )
+    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed)
     learner = Learner(TASKS[recipe.task](model, recipe, digits, cpu, None), recipe, cpu, Processes())
 
     def epoch(number: int) -> None:
-        train_epoch(learner, digits.train, 0, number, "benchmark")
+        train_epoch(learner, digits.train, seed, number, "benchmark")
 
     return epoch, lambda: learner.evaluate(digits.val)["top1"], len(digits.train)
 
@@ -114,12 +119,12 @@ def seconds_of_cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def serve(contender: str, epochs: int, pipe: Connection) -> None:
+def serve(contender: str, epochs: int, seed: int, pipe: Connection) -> None:
     """A process that trains an epoch whenever it is told its number, and answers with its seconds: wall and CPU."""
     import torch
 
     torch.set_num_threads(1)
-    epoch, accuracy, images = user(epochs) if contender == "user" else engine(epochs)
+    epoch, accuracy, images = user(epochs, seed) if contender == "user" else engine(epochs, seed, contender)
     pipe.send(images)
     for number in range(1, epochs + 1):
         pipe.recv()
@@ -135,13 +140,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="the first warms up (default: %(default)s)")
     epochs = parser.parse_args().epochs
     context = multiprocessing.get_context("spawn")
-    contenders = {"the loop a user would write": ["user"], "one run": ["engine"], "two runs at once": ["engine"] * 2}
+    contenders = {"the loop a user would write": ["user"]}
+    for precision in ("fp32", "bf16"):
+        contenders |= {f"one run, {precision}": [precision], f"two runs at once, {precision}": [precision] * 2}
     pipes: dict[str, list[Connection]] = {}
     for name, kinds in contenders.items():
         pipes[name] = []
-        for kind in kinds:
+        for seed, kind in enumerate(kinds):
             ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(kind, epochs, theirs), daemon=kind != "user").start()
+            context.Process(target=serve, args=(kind, epochs, seed, theirs), daemon=kind != "user").start()
             pipes[name].append(ours)
     images = {name: [pipe.recv() for pipe in group] for name, group in pipes.items()}
     by_wall: dict[str, list[float]] = {name: [] for name in contenders}

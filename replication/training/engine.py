@@ -131,6 +131,7 @@ def run_arm(
         "model": asdict(variant),
         "recipe": asdict(recipe),
         "data_sha256": dataset.sha256,
+        "corrupt": corrupt,
         "start_from": arm.start_from,
         "start_sha256": sha256(start_from) if start_from else "",
         "teacher": arm.teacher,

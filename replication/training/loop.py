@@ -65,7 +65,9 @@ def train_epoch(learner: Learner, split: Images, seed: int, epoch: int, title: s
     batches = order(len(split), recipe.batch_size, stream(seed, "order", epoch), recipe.repeated_augmentation)
     first, total = (epoch - 1) * len(batches), 0.0
     unseen: list[tuple[Tensor, Tensor]] = []
-    read = split.batches([processes.share(indices) for indices in batches], stream(seed, "images", epoch))
+    read = split.batches(
+        [processes.share(indices) for indices in batches], stream(seed, "images", epoch, processes.rank)
+    )
     for step, (indices, (images, labels)) in enumerate(zip(batches, read, strict=True), first):
         rate = learning_rate(recipe, step, len(batches))
         images, labels = images.to(learner.device), labels.to(learner.device)

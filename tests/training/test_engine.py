@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from replication import data
 from replication.data import Split, digits
-from replication.records import Experiment, UserError
+from replication.records import Arm, Experiment, UserError
 from replication.training import batches, engine, run, run_arm
 from replication.training.classification import Classification
 from replication.training.recipe import resolve
@@ -148,3 +149,38 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_no_result(experiment: 
 def test_unknown_experiment_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown experiment 'no_such'"):
         run("no_such", "pretrain", [0], "smoke", tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 10], "toys: the label 10 in train is not one of 10 classes"),
+        ([0, 1, -1], "toys: the label -1 in train is not one of 10 classes"),
+        ([0, 2, 3, 4, 5, 6, 7, 8], "toys: 2 of 10 classes have no training image, the first 1; raise images"),
+    ],
+)
+def test_labels_must_be_of_the_classes_and_every_class_be_there(labels: list[int], message: str) -> None:
+    digits = data.load("digits", 28, 50)
+    wrong = Split(torch.zeros(len(labels), 1, 28, 28), torch.tensor(labels))
+    engine.check_labels(digits, "toys")
+    with pytest.raises(UserError, match=message):
+        engine.check_labels(dataclasses.replace(digits, train=wrong), "toys")
+
+
+def test_device_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert engine.on("auto") == engine.on("cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="there is no GPU that torch can use"):
+        engine.on("cuda")
+
+
+def test_device_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert engine.on("auto") == engine.on("cuda") == torch.device("cuda")
+    assert engine.on("cpu") == torch.device("cpu")
+
+
+def test_augmentation_of_photographs_is_refused_for_images_in_memory(experiment: Experiment, tmp_path: Path) -> None:
+    arm = Arm("cropped", {"random_resized_crop": (0.5, 1.0)})
+    with pytest.raises(UserError, match="tiny_resolution/cropped: random_resized_crop, .* are for photographs"):
+        run_arm(dataclasses.replace(experiment, arms=(arm,)), "cropped", 0, "smoke", tmp_path, tmp_path)

@@ -114,6 +114,12 @@ def test_every_epoch_sees_every_image_once() -> None:
     assert sorted(torch.cat(drawn).tolist()) == list(range(30))
 
 
+def test_repeated_augmentation_has_as_many_images_each_three_times() -> None:
+    drawn = torch.cat(batches.order(30, 8, seed=3, repeats=3))
+    assert drawn.reshape(10, 3).unique(dim=1).shape == (10, 1)
+    assert len(drawn.unique()) == 10
+
+
 def test_training_learns_its_images_by_heart(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "overfit", 0, tmp_path)
     model = fresh(experiment.model, 28, 10, 1, seed=0)
@@ -182,5 +188,5 @@ def test_device_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_augmentation_of_photographs_is_refused_for_images_in_memory(experiment: Experiment, tmp_path: Path) -> None:
     arm = Arm("cropped", {"random_resized_crop": (0.5, 1.0)})
-    with pytest.raises(UserError, match="tiny_resolution/cropped: random_resized_crop, .* are for photographs"):
+    with pytest.raises(UserError, match=r"tiny_resolution/cropped: random_resized_crop, .* are for photographs"):
         run_arm(dataclasses.replace(experiment, arms=(arm,)), "cropped", 0, "smoke", tmp_path, tmp_path)

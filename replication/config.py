@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,9 @@ class Plan:
     @property
     def fetch_options(self) -> str:
         """The options of the command `fetch`."""
-        mirror = f"--mirror {self.data['mirror']}" if self.data["mirror"] else ""
-        return f"--root {self.data['root']} {mirror} {'--offline' if self.data['offline'] else ''}".strip()
+        options = ["--root", self.data["root"]]
+        options += ["--mirror", self.data["mirror"]] if self.data["mirror"] else []
+        return shlex.join([*options, *(["--offline"] if self.data["offline"] else [])])
 
     def weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""

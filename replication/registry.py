@@ -1,6 +1,6 @@
 """The data sets that can be had: where from, how large, under which licence, and the digest of every file.
 
-Digests are those that the publishers print, or print through torchvision; a file without one would not be trusted.
+Digests are those that the publishers print, or, where they print none (Oxford, COCO), that public loaders agree on.
 Torch-free, so that the workflow knows what to fetch.
 """
 

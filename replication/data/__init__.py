@@ -33,6 +33,8 @@ def load(
     if dataset not in SOURCES:
         raise nearest(dataset, ["digits", *SOURCES], "data set")
     folder = root / dataset
+    if images is not None and dataset not in SMALL:
+        raise UserError(f"{dataset}: images is for data in memory; say train_images instead")
     if dataset == "imagenet_1k":
         return photographs.load(dataset, folder, image_size, learning, corrupt)
     if not (folder / "manifest.json").exists():

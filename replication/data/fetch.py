@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import pooch
@@ -15,43 +16,50 @@ from replication.records import UserError
 from replication.registry import File, source
 
 RETRIES = 3
+TEMPORARY = "tmp"  # how the names of unfinished files begin, pooch's as well
 ARCHIVES = (".tar.gz", ".tgz", ".zip")
 
 
 def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Path:
     """Bring the data set `name` into `root/name`, unpack its archives, and write manifest.json last; the folder.
 
-    A file that is there with the right digest is not fetched again. `mirror` is a folder or an address that is asked
-    first for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind.
-    UserError: an unknown name, no source has a file whole, offline and missing, an archive that writes elsewhere.
+    A file that is there with the right digest is neither fetched nor unpacked again. `mirror` is a folder or an address
+    that is asked first for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and
+    what a killed one left is removed.
+    UserError: an unknown name, a mirror that is no folder, no source has a file whole, offline and missing, an archive
+    that writes elsewhere.
     """
     started, wanted, folder = now(), source(name), root / name
     if not wanted.files:
         raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage})")
+    if mirror and "://" not in mirror and not Path(mirror).is_dir():
+        raise UserError(f"the mirror {mirror} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
     (folder / "manifest.json").unlink(missing_ok=True)
     for file in wanted.files:
-        _bring(file, name, folder, mirror, offline)
-    for file in wanted.files:
-        if file.name.endswith(ARCHIVES):
-            _unpack(folder / file.name, folder / file.name.split(".")[0])
+        new, target = _bring(file, name, folder, mirror, offline), folder / file.name.split(".")[0]
+        if file.name.endswith(ARCHIVES) and (new or not target.exists()):
+            _unpack(folder / file.name, target)
     digests = {file.name: sha256(folder / file.name) for file in wanted.files}
     write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)
     return folder
 
 
-def _bring(file: File, name: str, folder: Path, mirror: str, offline: bool) -> None:
+def _bring(file: File, name: str, folder: Path, mirror: str, offline: bool) -> bool:
+    """Whether the file had to be fetched; it is there afterwards."""
     path = folder / file.name
     if path.exists() and _digest(path, file) == _published(file):
-        return
+        return False
     local = Path(mirror) / name / file.name
     if mirror and "://" not in mirror and local.exists():
         if _digest(local, file) != _published(file):
             raise UserError(f"{local} is not the published file: its digest differs")
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as temporary:
             copy = shutil.copyfile(local, Path(temporary) / file.name)
             Path(copy).replace(path)
-        return
+        return True
     addresses = [f"{mirror.rstrip('/')}/{name}/{file.name}"] if "://" in mirror else []
     addresses += [] if offline else file.urls
     if not addresses:
@@ -62,6 +70,7 @@ def _bring(file: File, name: str, folder: Path, mirror: str, offline: bool) -> N
     faults = [fault for address in addresses if (fault := _download(address, file, folder))]
     if len(faults) == len(addresses):
         raise UserError(f"{file.name} of {name} could not be fetched: {'; '.join(faults)}")
+    return True
 
 
 def _download(address: str, file: File, folder: Path) -> str:
@@ -69,7 +78,7 @@ def _download(address: str, file: File, folder: Path) -> str:
     if (folder / file.name).exists() and _digest(folder / file.name, file) == _published(file):
         return ""
     try:
-        downloader = pooch.HTTPDownloader(progressbar=True, timeout=60)
+        downloader = pooch.HTTPDownloader(progressbar=True, timeout=60, chunk_size=1 << 20)
         one = pooch.create(folder, "", registry={file.name: file.digest}, urls={file.name: address})
         one.retry_if_failed = RETRIES
         one.fetch(file.name, downloader=downloader)
@@ -89,7 +98,7 @@ def _digest(path: Path, file: File) -> str:
 
 def _unpack(archive: Path, target: Path) -> None:
     """Unpack into `target`, whole or not at all. UserError for a member that would lie outside of it."""
-    with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=archive.parent) as temporary:
         inside = Path(temporary) / "unpacked"
         inside.mkdir()
         try:
@@ -103,8 +112,8 @@ def _unpack(archive: Path, target: Path) -> None:
                 with tarfile.open(archive) as packed_tar:
                     packed_tar.extractall(inside, filter="data")
         except tarfile.FilterError as error:
-            raise UserError(f"{archive}: {error}") from error
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise UserError(f"{archive}: {str(error).splitlines()[0]}") from error
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
             raise UserError(f"{archive} is no archive or is broken: {error}") from error
         shutil.rmtree(target, ignore_errors=True)
         inside.replace(target)

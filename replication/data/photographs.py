@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from scipy.io import loadmat
@@ -67,10 +68,13 @@ class Photographs:
         UserError for an image that cannot be read, or a batch of which none can.
         """
         places = iter(range(sum(len(indices) for indices in chosen)))
-        keys = [[(int(index), next(places)) for index in indices] for indices in chosen]
-        workers = min(len(os.sched_getaffinity(0)), len(keys))
+        keys = [[(index, next(places)) for index in indices.tolist()] for indices in chosen]
         loader: DataLoader[Any] = DataLoader(
-            _Reader(self.paths, self.transform, seed), batch_sampler=keys, collate_fn=list, num_workers=workers
+            _Reader(self.paths, self.transform, seed),
+            batch_sampler=keys,
+            collate_fn=list,
+            num_workers=min(os.cpu_count() or 1, len(keys)),
+            generator=torch.Generator(),  # not torch's own, which the model draws from
         )
         for read in loader:
             images = [(image, index) for index, image in read if image is not None]
@@ -93,13 +97,12 @@ class _Reader(Items[tuple[int, Tensor | None]]):
         try:
             with Image.open(self.paths[index]) as file:
                 picture = file.convert("RGB")
-        except (OSError, SyntaxError):  # what PIL raises on files that are broken, or no images
+        except (OSError, SyntaxError, Image.DecompressionBombError):  # what PIL raises on files that are no images
             return index, None
         drawn = random.Random(f"{self.seed}/{place}")
-        random.seed(drawn.getrandbits(32))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(drawn.getrandbits(32))
-            return index, self.transform(picture)
+        for seeded in (random.seed, np.random.seed, torch.manual_seed):  # of this worker
+            seeded(drawn.getrandbits(32))
+        return index, self.transform(picture)
 
 
 def central(image_size: int) -> Transform:

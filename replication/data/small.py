@@ -7,8 +7,11 @@ Shapes: B batch, C channels, H W pixels.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data.splits import Dataset, Split, hold_out
+from replication.data.splits import Dataset, Split, chosen_of_each, hold_out
 from replication.records import UserError
 
 HELD_OUT = 0.1
@@ -38,9 +41,12 @@ def idx(folder: Path, part: str) -> Raw:
 
 def _bytes(path: Path, header: int) -> np.ndarray:
     try:
-        return np.frombuffer(gzip.decompress(path.read_bytes())[header:], np.uint8).copy()
-    except (OSError, EOFError) as error:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is missing or broken ({error}); fetch the data set again") from error
+    if content[:4] != bytes([0, 0, 8, header // 4 - 1]):  # bytes, in so many dimensions
+        raise UserError(f"{path} is not in MNIST's format; fetch the data set again")
+    return np.frombuffer(content[header:], np.uint8).copy()
 
 
 def cifar(folder: Path, files: list[str], labels: int) -> Raw:
@@ -68,7 +74,8 @@ def read(name: str, folder: Path) -> tuple[Raw, Raw, int]:
     return cifar(unpacked, ["train.bin"], 2), cifar(unpacked, ["test.bin"], 2), 100
 
 
-def load(name: str, folder: Path, image_size: int, images: int | None = None) -> Dataset:
+@functools.lru_cache(maxsize=1)
+def load(name: str, folder: Path, image_size: int, images: int | None = None) -> Dataset[Split]:
     """The data set `name` in `folder` at `image_size` [px]; of `images` over all splits, the first of each class.
 
     UserError if it is not fetched or broken, or `images` cannot keep the proportions of the splits and classes.
@@ -76,23 +83,30 @@ def load(name: str, folder: Path, image_size: int, images: int | None = None) ->
     (pixels, labels), (test_pixels, test_labels), classes = read(name, folder)
     mean, std = _statistics(pixels)
     kept, held_out = hold_out(labels.long(), classes, HELD_OUT)
+    hold_out(test_labels.long(), classes, 0.0)  # labels are checked there
+    parts = [
+        (pixels[kept], labels[kept].long()),
+        (pixels[held_out], labels[held_out].long()),
+        (test_pixels, test_labels.long()),
+    ]
+    if images is not None:
+        parts = _fewer(name, parts, images, classes)
+    train, val, test = (Split(_normalised(x, mean, std, image_size), y) for x, y in parts)
+    sha256 = _sha256(pixels, labels, test_pixels, test_labels)
+    return Dataset(train, val, test, classes, sha256, mean, std)
 
-    def split(x: Tensor, y: Tensor) -> Split:
-        whole = Split(_normalised(x, mean, std, image_size), y.long())
-        if images is None:
-            return whole
-        share = images * len(y) / (len(labels) + len(test_labels))
-        return whole.first(round(share), classes)
 
-    return Dataset(
-        train=split(pixels[kept], labels[kept]),
-        val=split(pixels[held_out], labels[held_out]),
-        test=split(test_pixels, test_labels),
-        classes=classes,
-        sha256=_sha256(pixels, labels, test_pixels, test_labels),
-        mean=mean,
-        std=std,
-    )
+def _fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[Raw]:
+    """The first of each class, in the proportions of the parts. UserError says which numbers there can be."""
+    whole = sum(len(y) for _, y in parts)
+    counts = [y.bincount(minlength=classes) for _, y in parts]
+    if any(count.min() != count.max() for count in counts):
+        raise UserError(f"{name} has not as many images of each class; say train_images instead of images")
+    unit = whole // math.gcd(*(int(count[0]) for count in counts))
+    if images not in range(unit, whole + 1, unit):
+        raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
+    chosen = [chosen_of_each(y, len(y) * images // whole, classes) for _, y in parts]
+    return [(x[indices], y[indices]) for (x, y), indices in zip(parts, chosen, strict=True)]
 
 
 def _sha256(*tensors: Tensor) -> str:

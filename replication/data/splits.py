@@ -90,7 +90,11 @@ def hold_out(labels: Tensor, classes: int, share: float) -> tuple[Tensor, Tensor
     """Indices to learn from and, a `share` of each class, to validate on; class after class, as hashes order them.
 
     Hashes instead of a random generator, so that no library version can move an image from one split to another.
+    UserError for a label that is none of the classes.
     """
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise UserError(f"the label {int(wrong[0])} is not one of {classes} classes")
 
     def draw(index: int) -> bytes:
         return hashlib.sha256(f"{SPLIT_SEED}/{index}".encode()).digest()
@@ -99,4 +103,4 @@ def hold_out(labels: Tensor, classes: int, share: float) -> tuple[Tensor, Tensor
     cuts = [round(len(of_class) * (1 - share)) for of_class in ranked]
     kept = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[:cut]]
     held_out = [index for of_class, cut in zip(ranked, cuts, strict=True) for index in of_class[cut:]]
-    return torch.tensor(kept), torch.tensor(held_out)
+    return torch.tensor(kept, dtype=torch.long), torch.tensor(held_out, dtype=torch.long)

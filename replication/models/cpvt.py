@@ -93,6 +93,10 @@ class ConditionalPositionTransformer(nn.Module):
         self.pos_block = nn.ModuleList(PositionalEncodingGenerator(embed_dim) for _ in peg_after)
         self._init_weights()
 
+    def no_weight_decay(self) -> set[str]:
+        """The class token and the generators, as in the authors' code for Twins."""
+        return {"cls_token", *(f"pos_block.{name}" for name, _ in self.pos_block.named_parameters())}
+
     def _init_weights(self) -> None:
         """Truncated normal, std 0.02, for the class token and linear layers; convolutions as torch has them."""
         if self.class_token:

@@ -224,6 +224,11 @@ class MessengerTransformer(nn.Module):
         self.head = nn.Linear(dim, num_classes)
         self._init_weights()
 
+    def no_weight_decay(self) -> set[str]:
+        """The biases of positions; the authors name the messengers too, but in a way that does not match them."""
+        ends = ("relative_position_bias_table", "rel_pos_msg")
+        return {name for name, _ in self.named_parameters() if name.endswith(ends)}
+
     def _init_weights(self) -> None:
         """Truncated normal, std 0.02, for messengers, position biases and linear layers; the rest as torch has it."""
         for name, parameter in self.named_parameters():

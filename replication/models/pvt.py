@@ -97,6 +97,10 @@ class PyramidVisionTransformer(nn.Module):
     def _num_prefix(self, stage: int) -> int:
         return 1 if stage == self.num_stages - 1 else 0
 
+    def no_weight_decay(self) -> set[str]:
+        """As in the authors' code, which decays the position tables."""
+        return {"cls_token"}
+
     def _init_weights(self) -> None:
         """Truncated normal, std 0.02, for positions, class token and linear layers; convolutions as torch has them."""
         for name, parameter in self.named_parameters():

@@ -32,10 +32,11 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
     unknown or anything else differs; it names what.
     """
     state, own = trained.state_dict(), model.state_dict()
-    state |= {name: buffer for name, buffer in own.items() if not buffer.is_floating_point()}  # indices into tables
+    state |= {name: buffer for name, buffer in own.items() if name.endswith("relative_position_index")}
     grids, new_grids = _grids(trained), _grids(model)
-    for name in sorted(grids.keys() & new_grids.keys() & state.keys()):
-        if grids[name] != new_grids[name]:
+    for name in sorted(grids.keys() & new_grids.keys() & state.keys() & own.keys()):
+        old, new = (state[name], grids[name]), (own[name], new_grids[name])
+        if grids[name] != new_grids[name] and _beside_the_grid(*old) == _beside_the_grid(*new):
             state[name] = _moved(state[name], grids[name], own[name], new_grids[name], positions)
     shapes, own_shapes = ({name: tensor.shape for name, tensor in held.items()} for held in (state, own))
     differing = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
@@ -45,6 +46,11 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
             f"tensors, the first {differing[0]}"
         )
     model.load_state_dict(state)
+
+
+def _beside_the_grid(table: Tensor, grid: Grid) -> tuple[int, int]:
+    """Prefix tokens P and width D: what may not differ."""
+    return table.numel() // table.shape[-1] - math.prod(grid), table.shape[-1]
 
 
 def _moved(table: Tensor, grid: Grid, own: Tensor, new_grid: Grid, method: str) -> Tensor:

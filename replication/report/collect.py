@@ -148,9 +148,9 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
 
 def _trained(run: Run) -> str:
     """A model of a paper by its id, so that its published cells find it; any other arm as `<experiment>/<arm>`."""
-    known = {e.id: {arm.id: e.variant(arm.id).id for arm in e.arms} for _, e in papers.experiments().values()}
+    known = {e.id: {arm.id: e.variant(arm.id) for arm in e.arms} for _, e in papers.experiments().values()}
     model = known.get(run.experiment, {}).get(run.arm)
-    return model if model and model in papers.variants() else f"{run.experiment}/{run.arm}"
+    return model.id if model and model == papers.variants().get(model.id) else f"{run.experiment}/{run.arm}"
 
 
 def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:

@@ -19,7 +19,7 @@ class Recipe:
     batch_size: int  # of one step, over all processes and micro-batches
     learning_rate: float  # the peak
     warmup_epochs: float
-    weight_decay: float  # not on biases, norms, class token and position embedding
+    weight_decay: float  # not on biases, norms and what the model's authors leave out
     label_smoothing: float  # in the training loss only
     clip_norm: float | None  # largest L2 norm of the whole gradient
     images: int | None = None  # of all splits together; None is all there are

@@ -171,7 +171,7 @@ def test_an_archive_is_unpacked_beside_itself(
 
 @pytest.mark.parametrize(
     ("kind", "member", "link"),
-    [("zip", "../evil", ""), ("tar_gz", "../evil", ""), ("tar_gz", "link", "/etc/passwd"), ("zip", "/../evil", "")],
+    [("zip", "../../../evil", ""), ("tar_gz", "../../../evil", ""), ("tar_gz", "link", "/etc/passwd")],
 )
 def test_an_archive_that_would_write_elsewhere_is_refused(
     server: tuple[str, type[Server]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, member: str, link: str
@@ -185,6 +185,27 @@ def test_an_archive_that_would_write_elsewhere_is_refused(
     assert not list(tmp_path.rglob("evil"))
     assert not (tmp_path / "deep" / "data" / "toy" / "manifest.json").exists()
     assert not (tmp_path / "deep" / "data" / "toy" / "toys").exists()
+
+
+def test_what_is_there_is_not_unpacked_again_and_leftovers_of_a_kill_go(
+    server: tuple[str, type[Server]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, handler = server
+    content = packed("zip", "a.txt")
+    publish(monkeypatch, address, toys_zip=content)
+    handler.files = {"/toys.zip": content}
+    folder = fetch("toy", tmp_path)
+    (folder / "toys" / "mark").touch()
+    (folder / "tmpxyz").mkdir()
+    (folder / "tmpabc").write_bytes(b"half")
+    fetch("toy", tmp_path)
+    assert {path.name for path in folder.iterdir()} == {"toys", "toys.zip", "manifest.json"}
+    assert (folder / "toys" / "mark").exists()
+
+
+def test_a_mirror_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the mirror .*nowhere is no folder"):
+        fetch("mnist", tmp_path, str(tmp_path / "nowhere"))
 
 
 def test_a_broken_archive_is_named(

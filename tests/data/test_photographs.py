@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,20 @@ def test_random_transforms_depend_on_the_seed_and_the_place_but_not_on_the_batch
 
 
 def noise(image: Tensor) -> Tensor:
-    return image + torch.rand(1)
+    return image + torch.rand(1) + random.random() + np.random.rand()
+
+
+def test_reading_leaves_the_random_numbers_of_the_model_alone(imagenet: Path) -> None:
+    found = data.load("imagenet_1k", 16, root=imagenet, learning=transforms.Compose([as_grey, noise]))
+    before = torch.get_rng_state()
+    list(found.train.batches([torch.arange(4)], seed=0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_fewer_images_are_asked_for_as_training_images(imagenet: Path) -> None:
+    with pytest.raises(UserError, match="say train_images instead"):
+        data.load("imagenet_1k", 16, images=6, root=imagenet)
+    assert data.load("imagenet_1k", 16, root=imagenet).train.first(6, 3).labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "no image"])

@@ -30,6 +30,7 @@ def write_idx(folder: Path, part: str, images: int) -> tuple[np.ndarray, np.ndar
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
+    small.load.cache_clear()
     for part, images in (("train", 200), ("t10k", 100)):
         write_idx(tmp_path / "fashion_mnist", part, images)
     (tmp_path / "fashion_mnist" / "manifest.json").write_text("{}")
@@ -60,8 +61,22 @@ def test_another_size_and_fewer_images(root: Path) -> None:
     found = data.load("fashion_mnist", 14, images=150, root=root)
     assert found.train.images.shape == (90, 1, 14, 14)
     assert [len(split) for split in (found.val, found.test)] == [10, 50]
-    with pytest.raises(UserError, match="as many of each of 10 classes"):
+    with pytest.raises(UserError, match="images must be a multiple of 150 up to 300, not 7"):
         data.load("fashion_mnist", 28, images=7, root=root)
+
+
+def test_labels_out_of_range_are_refused(root: Path) -> None:
+    path = root / "fashion_mnist" / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">II", 2049, 200) + bytes([*range(10)] * 19 + [3] * 9 + [10])))
+    with pytest.raises(UserError, match="the label 10 is not one of 10 classes"):
+        data.load("fashion_mnist", 28, root=root)
+
+
+def test_another_format_is_refused(root: Path) -> None:
+    path = root / "fashion_mnist" / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">II", 2051, 100) + bytes(100)))
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is not in MNIST's format"):
+        data.load("fashion_mnist", 28, root=root)
 
 
 def test_cifar_rows_are_label_bytes_and_three_planes(tmp_path: Path) -> None:

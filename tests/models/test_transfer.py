@@ -14,7 +14,7 @@ from replication.models.positions import resize_positions
 from replication.models.transfer import transfer
 from replication.records import Size, UserError, Variant
 
-WIDER_WINDOWS: dict[Size, dict[str, int]] = {64: {"window_size": 8}}
+WIDER_WINDOWS: dict[Size, dict[str, int]] = {64: {"window_size": 4}}
 SWIN_8 = replace(a.SWIN, at_size=WIDER_WINDOWS)
 MSG_8 = replace(a.MSG, at_size=WIDER_WINDOWS)
 TABLES = [  # model, larger image size, its table, old and new grid, prefix tokens
@@ -28,13 +28,13 @@ TABLES = [  # model, larger image size, its table, old and new grid, prefix toke
     (a.PVT, 48, "pos_embed1", (8, 8), (12, 12), 0),
     (a.PVT, 48, "pos_embed2", (4, 4), (6, 6), 1),
     (a.SWIN_ABSOLUTE, 64, "patch_embed.absolute_positions", (8, 8), (16, 16), 0),
-    (SWIN_8, 64, "layers.0.blocks.1.attn.relative_position_bias_table", (7, 7), (15, 15), 0),
-    (MSG_8, 64, "layers.0.blocks.1.attn.relative_position_bias_table", (7, 7), (15, 15), 0),
+    (SWIN_8, 64, "layers.0.blocks.1.attn.relative_position_bias_table", (3, 3), (7, 7), 0),
+    (MSG_8, 64, "layers.0.blocks.1.attn.relative_position_bias_table", (3, 3), (7, 7), 0),
 ]
 every_table = pytest.mark.parametrize(
     ("variant", "size", "name", "grid", "new_grid", "prefix"), TABLES, ids=[f"{t[0].id}-{t[2]}" for t in TABLES]
 )
-FAMILIES = [*dict.fromkeys(t[0].id for t in TABLES), "cpvt_small", "svt_small", "pcpvt_small", "resnet_small"]
+FAMILIES = [*dict.fromkeys(t[0].id for t in TABLES), "cpvt_digits", "svt_digits", "pcpvt_digits", "resnet_digits"]
 
 
 def pair(variant: Variant, size: int) -> tuple[nn.Module, nn.Module]:

@@ -119,6 +119,10 @@ def test_deeper_and_wider_have_as_many_parameters() -> None:
     assert cost(analogues.PVT_DEEPER)[1] == pytest.approx(cost(analogues.PVT_WIDER)[1], rel=0.03)
 
 
+def test_no_analogue_is_called_as_a_model_of_a_paper() -> None:
+    assert analogues.ANALOGUES.keys().isdisjoint(papers.variants())
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("variant", analogues.ANALOGUES.values(), ids=list(analogues.ANALOGUES))
 def test_every_learned_part_of_an_analogue_gets_a_gradient(variant: Variant, channels: int) -> None:
@@ -138,8 +142,8 @@ def test_every_learned_part_of_an_analogue_gets_a_gradient(variant: Variant, cha
 
 
 UNREAD = {
-    "msg_small": ["layers.1.blocks.1.attn.relative_position_bias_table"],
-    "msg_silent_small": ["layers.1.blocks.1.attn.relative_position_bias_table"],
-    "vit_relative_small": ["blocks.3.attn.relative_positions"],
+    "msg_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "msg_silent_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "vit_relative_digits": ["blocks.3.attn.relative_positions"],
 }
 """The classifier reads the messenger or the class token, and what those attend to has no bias from this table."""

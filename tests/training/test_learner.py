@@ -122,7 +122,8 @@ def test_distilled_model_has_two_heads(experiment: Experiment) -> None:
 @pytest.mark.parametrize(("precision", "fused"), [("fp32", True), ("bf16", False)])
 def test_half_precision_on_a_cpu_forms_the_attention(experiment: Experiment, precision: str, fused: bool) -> None:
     learned = learner(experiment, precision=precision, architecture={"depth": 2})
-    assert learned.module.get_submodule("blocks.0.attn").fused_attn is fused
+    attention: Any = learned.module.get_submodule("blocks.0.attn")
+    assert attention.fused_attn is fused
 
 
 def test_tf32_needs_a_gpu(experiment: Experiment) -> None:

@@ -1,3 +1,7 @@
+localrules:
+    fetch,
+
+
 rule fetch:
     """A data set, checked and unpacked; a broken download leaves nothing behind."""
     output:

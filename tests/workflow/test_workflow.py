@@ -106,7 +106,7 @@ def test_claim_edit_judges_again_and_never_recounts(clone: Path) -> None:
     source = clone / "replication/papers/pvt.py"
     text = source.read_text()
     source.write_text(text + "\n# an edit\n")
-    assert planned(clone) == {"published", "judge", "tables", "figures", "report", "default"}
+    assert planned(clone) == {"published", "collect", "judge", "tables", "figures", "report", "default"}
     source.write_text(text)
 
 

@@ -1,7 +1,7 @@
 rule collect:
     """Every number of ours, as one tidy table."""
     input:
-        sources("report/collect", "report/rows", "records"),
+        sources("report/collect", "report/rows", "records", "papers"),
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
         [

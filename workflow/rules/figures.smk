@@ -3,6 +3,7 @@ rule figures:
     input:
         sources(
             "report/figures",
+            "report/draw_claims",
             "report/draw_complexity",
             "report/draw_families",
             "report/draw_outcomes",

@@ -1,7 +1,7 @@
 rule judge:
     """Published against measured: a verdict per number, a status per claim."""
     input:
-        sources("report/judge", "report/rows", "papers", "records"),
+        sources("report/judge", "report/claims", "report/rows", "papers", "records"),
         rules.published.output,
         rules.collect.output,
     output:

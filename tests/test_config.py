@@ -82,3 +82,14 @@ def test_sources_are_real_files_of_the_stage() -> None:
     assert "replication/report/figures.py" in found
     assert all(Path(path).is_file() for path in found)
     assert not any("complexity" in path for path in found)
+
+
+def test_what_an_experiment_learns_from_is_fetched() -> None:
+    there = plan(changed(scale="laptop"))
+    assert there.fetched("vit_resolution", "pretrain") == []
+    mirror = {"root": "my data", "mirror": "a folder", "offline": True}
+    asked = plan(changed(scale="gpu", experiments=["vit_resolution"], data=mirror))
+    assert asked.fetched("vit_resolution", "pretrain") == ["my data/fashion_mnist/manifest.json"]
+    assert asked.fetch_options == "--root 'my data' --mirror 'a folder' --offline"
+    with pytest.raises(UserError, match="did you mean 'mirror'"):
+        plan(changed(data={"miror": ""}))

@@ -6,10 +6,10 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from replication import papers
+from replication.data.photographs import MEAN, STD
 from replication.records import Variant
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation of ImageNet's channels."""
+IMAGENET = (MEAN, STD)
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """Values to -1..1."""
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from replication.models.positions import Grid
+from replication.records import UserError
 
 
 class FactorisedPositions(nn.Module):
@@ -136,7 +137,11 @@ def frozen_peg(model: Any) -> None:
 
 
 def _all(model: nn.Module, kind: type[nn.Module]) -> list[Any]:
-    return [module for module in model.modules() if isinstance(module, kind)]
+    """The modules of a kind. UserError if there are none: an ablation that changes nothing is a mistake."""
+    found = [module for module in model.modules() if isinstance(module, kind)]
+    if not found:
+        raise UserError(f"a {type(model).__name__} has no {kind.__name__} to change")
+    return found
 
 
 def _zeros(module: nn.Module, name: str) -> None:

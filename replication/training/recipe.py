@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from replication.models.positions import METHODS
+from replication.models.transfer import FRESH
 from replication.records import Experiment, UserError, nearest
 
 
@@ -125,6 +127,8 @@ def _check(recipe: Recipe, title: str) -> None:
         value = getattr(recipe, key)
         if value is not None and not low <= value <= high:
             raise UserError(f"{title}: {key} is {value}, not between {low:g} and {high:g}")
+    if recipe.positions not in ("", FRESH, *METHODS):
+        raise nearest(recipe.positions, [FRESH, *METHODS], f"positions of {title}")
     if (recipe.schedule == "step") != (recipe.step_epochs is not None):
         raise UserError(f"{title}: step_epochs goes with the schedule 'step', and that with step_epochs")
     if recipe.task != "classification" and (

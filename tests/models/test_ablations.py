@@ -92,6 +92,11 @@ def test_an_unknown_ablation_names_the_nearest() -> None:
         build_variant(replace(a.SWIN, ablation="no_shft"))
 
 
+def test_an_ablation_of_what_a_model_does_not_have_is_refused() -> None:
+    with pytest.raises(UserError, match="a VisionTransformer has no SwinTransformerBlock to change"):
+        build_variant(replace(a.VIT, ablation="no_shift"))
+
+
 # --- ViT --------------------------------------------------------------------------------------------
 
 

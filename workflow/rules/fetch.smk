@@ -5,7 +5,7 @@ localrules:
 rule fetch:
     """A data set, checked and unpacked; a broken download leaves nothing behind."""
     output:
-        PLAN.data["root"] + "/{dataset}/manifest.json",
+        f"{PLAN.data['root']}/{{dataset}}/manifest.json",
     log:
         f"{RESULTS}/logs/fetch/{{dataset}}.log",
     conda:

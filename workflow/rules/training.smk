@@ -1,4 +1,4 @@
-TRAINING = RESULTS + "/training/{experiment}/{arm}"
+TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
 
 
 rule training:
@@ -14,7 +14,7 @@ rule training:
         ),
     output:
         expand(
-            TRAINING + "/seed{seed}/{file}",
+            f"{TRAINING}/seed{{seed}}/{{file}}",
             seed=range(PLAN.seeds),
             file=["epochs.csv", "test.csv", "weights.safetensors"],
             allow_missing=True,

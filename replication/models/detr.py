@@ -11,18 +11,16 @@ import math
 from typing import Any
 
 import torch
-import torchvision
 from timm.layers.config import use_fused_attn
 from torch import nn
 from torch.nn import functional as F
-from torchvision.ops import FrozenBatchNorm2d
 
+from replication.models.detr_backbones import backbone_named
 from replication.models.detr_positions import LearnedPositions, SinePositions
-from replication.records import UserError, nearest
+from replication.records import nearest
 
 POSITIONS = ("sine", "learned", "none")
 POSITIONS_AT = ("attention", "decoder", "input")
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
 class Attention(nn.Module):
@@ -46,21 +44,33 @@ class Attention(nn.Module):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, padding: torch.Tensor | None = None
     ) -> torch.Tensor:
         """(B, n, D), (B, N, D) and (B, N, D) to (B, n, D); `padding` (B, N) is True for keys to leave out."""
-        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        q, k, v = (
-            F.linear(x, weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, h, N, D/h)
-            for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
-        )
-        takes_part = None if padding is None else ~padding[:, None, None, :]
+        q, k, v = (self._heads(x, part) for part, x in enumerate((query, key, value)))
         dropout = self.dropout if self.training else 0.0
         if self.fused_attn:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=takes_part, dropout_p=dropout)
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=_taking_part(padding), dropout_p=dropout)
         else:
-            scores = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
-            if takes_part is not None:
-                scores = scores.masked_fill(~takes_part, -math.inf)
-            x = F.dropout(scores.softmax(dim=3), dropout) @ v
+            x = F.dropout(_weights(q, k, padding), dropout) @ v
         return self.out_proj(x.transpose(1, 2).flatten(2))
+
+    def weights(self, query: torch.Tensor, key: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
+        """How much each query (B, n, D) attends to each key (B, N, D), (B, h, n, N): the maps of Figures 3 and 6."""
+        return _weights(self._heads(query, 0), self._heads(key, 1), padding)
+
+    def _heads(self, x: torch.Tensor, part: int) -> torch.Tensor:
+        """Tokens (B, N, D) as queries, keys or values (`part` 0, 1, 2) of the heads, (B, h, N, D/h)."""
+        weight, bias = self.in_proj_weight.chunk(3)[part], self.in_proj_bias.chunk(3)[part]
+        return F.linear(x, weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+
+
+def _taking_part(padding: torch.Tensor | None) -> torch.Tensor | None:
+    return None if padding is None else ~padding[:, None, None, :]
+
+
+def _weights(q: torch.Tensor, k: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+    scores = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
+    if padding is not None:
+        scores = scores.masked_fill(padding[:, None, None, :], -math.inf)
+    return scores.softmax(dim=3)
 
 
 def _placed(x: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
@@ -123,36 +133,6 @@ class DecoderLayer(nn.Module):
         if not self.hidden:
             return x
         return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
-
-
-class Backbone(nn.Module):
-    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5).
-
-    The authors also keep the stem and the first stage as pre-trained; here every weight can be trained.
-    """
-
-    def __init__(self, name: str, dilation: bool) -> None:
-        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels.
-
-        UserError if the name is unknown, or the ResNet has no bottlenecks to dilate.
-        """
-        super().__init__()
-        if name not in BACKBONES:
-            raise nearest(name, BACKBONES, "backbone of DETR")
-        if dilation and name in ("resnet18", "resnet34"):
-            raise UserError(f"only the bottlenecks of resnet50 and resnet101 can be dilated, not {name}")
-        body = torchvision.models.get_model(
-            name, weights=None, norm_layer=FrozenBatchNorm2d, replace_stride_with_dilation=[False, False, dilation]
-        )
-        self.channels = body.fc.in_features
-        self.body = nn.Sequential()
-        for child, module in body.named_children():
-            if child not in ("avgpool", "fc"):
-                self.body.add_module(child, module)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
-        return self.body(x)
 
 
 class Encoder(nn.Module):
@@ -259,12 +239,15 @@ class Detr(nn.Module):
         num_queries: int = 100,
         num_classes: int = 91,
         dropout: float = 0.1,
+        in_chans: int = 3,
+        pretrained_backbone: bool = False,
     ) -> None:
         """`num_classes` without the class "no object", which is the last of the logits.
 
         The ablations: `dim_feedforward` 0 leaves out the MLPs and their norms (section 4.2). The `positions` of the
         image are sine, learned or none, and are added to queries and keys at every `attention`, at those of the
         `decoder` alone, or once at the `input`, the object queries with them (Table 3).
+        `in_chans` colours of an image; `pretrained_backbone`: see `detr_backbones`.
         UserError if a name is unknown.
         """
         super().__init__()
@@ -272,7 +255,7 @@ class Detr(nn.Module):
             raise nearest(positions, POSITIONS, "kind of positions")
         if positions_at not in POSITIONS_AT:
             raise nearest(positions_at, POSITIONS_AT, "place of positions")
-        body = Backbone(backbone, dilation)
+        body = backbone_named(backbone, dilation, in_chans, pretrained_backbone)
         self.transformer = Transformer(
             hidden_dim, num_heads, dim_feedforward, encoder_layers, decoder_layers, dropout, positions_at
         )

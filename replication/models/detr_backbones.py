@@ -1,0 +1,83 @@
+"""What turns an image into the feature map that DETR's transformer reads (Carion et al., section 3.2).
+
+Shapes: B batch, C channels, H W grid of the feature map.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from replication.records import UserError, nearest
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+SMALL = "small"
+
+
+def backbone_named(name: str, dilation: bool, in_chans: int, pretrained: bool) -> ResNet | SmallBackbone:
+    """torchvision's ResNet of that name, or the one for small images. UserError names the nearest to a wrong name."""
+    if name == SMALL:
+        return SmallBackbone(in_chans)
+    if name not in RESNETS:
+        raise nearest(name, (*RESNETS, SMALL), "backbone of DETR")
+    if in_chans != 3:
+        raise UserError(f"{name} reads three colours, not {in_chans}; choose the backbone {SMALL}")
+    return ResNet(name, dilation, pretrained)
+
+
+class ResNet(nn.Module):
+    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5)."""
+
+    def __init__(self, name: str, dilation: bool, pretrained: bool) -> None:
+        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels.
+
+        With `pretrained` its weights are torchvision's of ImageNet, which are downloaded, and the stem and the first
+        stage stay as they are, as the authors keep them.
+        UserError if the ResNet has no bottlenecks to dilate.
+        """
+        super().__init__()
+        if dilation and name in ("resnet18", "resnet34"):
+            raise UserError(f"only the bottlenecks of resnet50 and resnet101 can be dilated, not {name}")
+        body = torchvision.models.get_model(
+            name,
+            weights="IMAGENET1K_V1" if pretrained else None,
+            norm_layer=FrozenBatchNorm2d,
+            replace_stride_with_dilation=[False, False, dilation],
+        )
+        self.channels = body.fc.in_features
+        self.body = nn.Sequential()
+        for child, module in body.named_children():
+            if child not in ("avgpool", "fc"):
+                self.body.add_module(child, module)
+        for frozen in ("conv1", "layer1") if pretrained else ():
+            self.body.get_submodule(frozen).requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
+        return self.body(x)
+
+
+class SmallBackbone(nn.Module):
+    """Three stages of two 3 x 3 convolutions with batch norm, each stage halving the grid: for images of 64 px.
+
+    Not of the paper, whose backbone is pre-trained: this one learns with the transformer, so its norms do as well.
+    """
+
+    WIDTHS = (16, 32, 64)
+
+    def __init__(self, in_chans: int) -> None:
+        """Images of `in_chans` colours."""
+        super().__init__()
+        self.channels = self.WIDTHS[-1]
+        self.body = nn.Sequential()
+        for width, before in zip(self.WIDTHS, (in_chans, *self.WIDTHS), strict=False):
+            for stride, inputs in ((2, before), (1, width)):
+                self.body.append(nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False))
+                self.body.append(nn.BatchNorm2d(width))
+                self.body.append(nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (B, in_chans, height, width) to (B, C, H, W), an eighth of the sides."""
+        return self.body(x)

@@ -34,7 +34,7 @@ def claims(results: pd.DataFrame) -> Figure:
         low, high, (value, *interval) = normalised(claim["low"], claim["high"], [claim["estimate"], *ends])
         ax.barh(y, high - low, left=low, height=0.8, color="#e4e9f2", label="" if y else "declared range")
         ax.plot(interval, [y, y], color=colour, lw=2.5, solid_capstyle="butt")
-        ax.plot(value, y, marker=marker, color=colour, ms=7, mec="white", ls="")
+        ax.plot(value, y, marker=marker, color=colour, ms=7, mec="white", ls="", clip_on=False)
         ax.text(EDGE + 0.1, y, _numbers(claim), va="center", fontsize="small")
         names.append(f"{claim['paper']}: {claim['claim']}")
     _status_legend(ax, tested)

@@ -164,12 +164,12 @@ def _squares(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """The `epochs.csv` of every run that `collect` found below `training`, with the arm it starts from."""
+    """The `epochs.csv` of every run with epochs that `collect` found below `training`, with the arm it starts from."""
     if runs.empty:
         return pd.DataFrame()
     start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
     found = runs[["experiment", "arm", "seed"]].drop_duplicates()
-    return pd.concat(
+    curves = pd.concat(
         [
             pd.read_csv(training / experiment / arm / f"seed{seed}" / "epochs.csv").assign(
                 experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
@@ -178,3 +178,4 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+    return curves[curves.groupby(["experiment", "arm", "seed"])["epoch"].transform("max") > 0]

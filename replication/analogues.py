@@ -1,9 +1,10 @@
 """Small models that stand for the papers' families in seeded trainings: analogues, to test the direction of a claim.
 
-The columnar ones see 28 px images as 4 x 4 patches; those with windows or a pyramid see 32 px images as an 8 x 8 grid
-and then a 4 x 4 one, in windows of 2 x 2 so that no stage is a single window. All have about 3.5 M multiply-adds unless
-the question is their size; MSG-Transformer has a fifth more, as its messenger is a fifth token of a window. The number
-of channels comes with the data set. Between `papers` and `records`: no torch.
+The columnar ones see 28 px images as 4 x 4 patches, those with a choice of words 32 px images as 2 x 2. Those with
+windows or a pyramid see 32 px images as an 8 x 8 grid and then a 4 x 4 one, in windows of 2 x 2 so that no stage is a
+single window. Their multiply-adds are about 3.5 M unless the question is their size; MSG-Transformer has a fifth more,
+as its messenger is a fifth token of a window, and those with a choice of words have a third more. The data set says how
+many channels there are. Between `papers` and `records`: no torch.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ VIT_POOLING = _vit("vit_pooling", "the mean of the tokens", class_token=False, g
 VIT_PATCH_14 = _vit("vit_patch_14", "patches of 14 px", patch_size=14)
 VIT_DEPTH_2 = _vit("vit_depth_2", "depth 2", depth=2)
 VIT_WIDTH_32 = _vit("vit_width_32", "width 32", embed_dim=32)
+VIT_PATCH_4 = _vit("vit_patch_4", "patches of 4 px", patch_size=4)
+VIT_DEPTH_8 = _vit("vit_depth_8", "depth 8", depth=8)
+VIT_WIDTH_92 = _vit("vit_width_92", "width 92, as many multiply-adds as depth 8", embed_dim=92)
+VIT_WIDTH_128 = _vit("vit_width_128", "width 128", embed_dim=128)
+VIT_MEAN = _vit("vit_mean", "the mean of the normed tokens", class_token=False, global_pool="avg", fc_norm=False)
+"""Its last norm is part of what masked patches train, so nothing but the classifier is new to what starts from them."""
 HYBRID = _vit("hybrid", "three convolutions before depth 3", depth=3, stem_widths=(24, 40))
 DEIT_DISTILLED = replace(
     _vit("deit_distilled", "with a distillation token"), factory="timm/deit_tiny_distilled_patch16_224"
@@ -80,6 +87,26 @@ TNT = Variant(
 TNT_WORD_POSITIONS = replace(TNT, id="tnt_word_positions_digits", ablation="no_sentence_positions")
 TNT_SENTENCE_POSITIONS = replace(TNT, id="tnt_sentence_positions_digits", ablation="no_word_positions")
 
+
+def _tnt_words(words: int, stride: int, width: int) -> Variant:
+    """Patches of 16 px and words of `stride` px, as the paper has; words times their width is the sentence's, too."""
+    return replace(
+        TNT,
+        id=f"tnt_{words}_words_digits",
+        label=f"4 sentences of {words} words of width {width}",
+        architecture={
+            **{**TNT.architecture, "patch_size": 16, "embed_dim": 128},
+            **{"first_stride": stride, "inner_dim": width},
+        },
+        image_size=32,
+        image_sizes_by=16,
+    )
+
+
+TNT_64_WORDS = _tnt_words(64, 2, 2)
+TNT_16_WORDS = _tnt_words(16, 4, 8)
+TNT_4_WORDS = _tnt_words(4, 8, 32)
+
 _STAGES = {"depths": (2, 2), "num_heads": (2, 4)}
 _PYRAMID = {**_STAGES, "embed_dims": (32, 64), "mlp_ratios": (4, 4), "sr_ratios": (2, 1)}
 
@@ -94,17 +121,28 @@ SWIN_UNSHIFTED = replace(SWIN, id="swin_unshifted_digits", ablation="no_shift")
 SWIN_NO_POSITIONS = replace(SWIN, id="swin_no_positions_digits", ablation="no_position_bias")
 SWIN_ABSOLUTE = replace(SWIN, id="swin_absolute_digits", ablation="absolute_instead_of_bias")
 SWIN_ABSOLUTE_AND_RELATIVE = replace(SWIN, id="swin_absolute_and_relative_digits", ablation="absolute_positions")
+SWIN_SLIDING = replace(SWIN, id="swin_sliding_digits", ablation="sliding_windows")
+SWIN_PERFORMER = replace(SWIN, id="swin_performer_digits", ablation="performer")
 
 MSG = _windows(
     *("msg", "MSG analogue: windows of 2 x 2 and a messenger", "msg", "own/msg"),
     {**_STAGES, "window_size": 2, "embed_dim": 32, "shuffle_regions": (4, 2), "overlapping": False},
     sized=False,
 )
-MSG_SILENT = replace(MSG, id="msg_silent_digits", architecture={**MSG.architecture, "shuffle_regions": (1, 1)})
+
+
+def _msg_regions(name: str, regions: tuple[int, int]) -> Variant:
+    return replace(MSG, id=f"msg_{name}_digits", architecture={**MSG.architecture, "shuffle_regions": regions})
+
+
+MSG_SILENT = _msg_regions("silent", (1, 1))
+MSG_SMALLER_REGIONS = _msg_regions("smaller_regions", (2, 2))
+MSG_FIRST_STAGE_ONLY = _msg_regions("first_stage_only", (4, 1))
 
 PVT = _windows("pvt", "PVT analogue", "pvt", "own/pvt", {**_PYRAMID, "patch_sizes": (4, 2)})
 PVT_DEEPER = replace(PVT, id="pvt_deeper_digits", architecture={**PVT.architecture, "depths": (3, 3)})
 PVT_WIDER = replace(PVT, id="pvt_wider_digits", architecture={**PVT.architecture, "embed_dims": (40, 76)})
+PVT_UNREDUCED = replace(PVT, id="pvt_unreduced_digits", architecture={**PVT.architecture, "sr_ratios": (1, 1)})
 COLUMNAR = replace(VIT, id="columnar_digits", architecture={**_VIT, "patch_size": 8}, image_size=32, image_sizes_by=8)
 """The ViT analogue at 32 px: as many tokens, 4 x 4."""
 

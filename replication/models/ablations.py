@@ -18,6 +18,7 @@ from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from replication.models.beside_windows import PerformerAttention, SlidingWindowAttention
 from replication.models.positions import Grid
 from replication.records import UserError
 
@@ -102,6 +103,29 @@ def absolute_instead_of_bias(model: Any) -> None:
     absolute_positions(model)
 
 
+def sliding_windows(model: Any) -> None:
+    """Swin, Table 6, sliding windows of Swin's side around every token; an even side is one more, to have a middle."""
+    for block in _all(model, SwinTransformerBlock):
+        side = block.window_size[0]
+        _over_the_grid(block, SlidingWindowAttention(block.attn, block.input_resolution, side + 1 - side % 2))
+
+
+def performer(model: Any) -> None:
+    """Swin, Table 6, Performer, over the whole grid; as its attention has no bias, positions are absolute."""
+    for block in _all(model, SwinTransformerBlock):
+        _over_the_grid(block, PerformerAttention(block.attn))
+    absolute_positions(model)
+
+
+def _over_the_grid(block: Any, attention: nn.Module) -> None:
+    """Give a block another attention, and that its whole grid as one window."""
+    block.window_size = block.input_resolution
+    block.window_area = block.window_size[0] * block.window_size[1]
+    block.target_shift_size = block.shift_size = (0, 0)
+    block.attn_mask = None
+    block.attn = attention
+
+
 def local_attention_only(model: Any) -> None:
     """Twins, Table 5: locally-grouped attention in every block."""
     for blocks in model.blocks:
@@ -166,6 +190,8 @@ ABLATIONS: dict[str, Callable[[Any], None]] = {
         no_position_bias,
         absolute_positions,
         absolute_instead_of_bias,
+        sliding_windows,
+        performer,
         local_attention_only,
         no_sentence_positions,
         no_word_positions,

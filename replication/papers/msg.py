@@ -74,6 +74,17 @@ EXPERIMENTS = (
         ),
         scales=WINDOW_SCALES,
     ),
+    Experiment(
+        id="msg_regions",
+        question="Over how many windows should messages be exchanged?",
+        model=analogues.MSG,
+        recipe=WINDOWS,
+        arms=(
+            Arm("smaller", model=analogues.MSG_SMALLER_REGIONS),
+            Arm("first_stage_only", model=analogues.MSG_FIRST_STAGE_ONLY),
+        ),
+        scales=WINDOW_SCALES,
+    ),
     on_imagenet(
         "msg",
         {
@@ -97,6 +108,24 @@ CLAIMS: tuple[Claim, ...] = (
         contrast=Contrast(("msg_windows/exchange",), ("msg_windows/silent",)),
         low=0,
         unit="%",
+    ),
+    *(
+        Claim(
+            id=f"regions_{name}",
+            where="models/msg_transformer.py",
+            statement=(
+                "The sizes of shuffle regions, 4/4/2/1 windows a side, span the whole map in every stage but the first;"
+                f" here: regions that span the map in both stages do better than {what}. (The paper's ablation of these"
+                " sizes was not read.)"
+            ),
+            contrast=Contrast(("msg_windows/exchange",), (f"msg_regions/{name}",)),
+            low=0,
+            unit="%",
+        )
+        for name, what in (
+            ("smaller", "those that span a quarter of it in the first"),
+            ("first_stage_only", "an exchange in the first alone"),
+        )
     ),
     Claim(
         id="faster_cpu_v1",

@@ -138,6 +138,8 @@ _FINE_TUNING = {"epochs": 3, "learning_rate": 3e-4, "warmup_epochs": 0.5}
 _LARGER = {**_FINE_TUNING, "image_size": 56}
 # A tenth of the images, four times as often.
 _FEW = {"train_images": 300, "epochs": 4 * DIGITS["epochs"]}
+# Five of each class, a step an epoch: as many steps as three passes over all images.
+_FIVE_SHOTS = {"train_images": 50, "batch_size": 50, "epochs": 140}
 
 EXPERIMENTS = (
     Experiment(
@@ -180,6 +182,19 @@ EXPERIMENTS = (
         scales=SCALES,
     ),
     Experiment(
+        id="vit_scaling",
+        question="Is a larger ViT better, and which way should it grow?",
+        model=analogues.VIT,
+        recipe=DIGITS,
+        arms=(
+            Arm("patch_4", model=analogues.VIT_PATCH_4),
+            Arm("depth_8", model=analogues.VIT_DEPTH_8),
+            Arm("width_92", model=analogues.VIT_WIDTH_92),
+            Arm("width_128", model=analogues.VIT_WIDTH_128),
+        ),
+        scales=SCALES,
+    ),
+    Experiment(
         id="vit_data",
         question="Do convolutions win on few images, and does the gap close with more?",
         model=analogues.VIT,
@@ -211,6 +226,22 @@ EXPERIMENTS = (
         arms=(
             Arm("pretrain", {"task": "masked_patches"}),
             Arm("fine_tuned", {"head": "fresh"}, start_from="pretrain"),
+        ),
+        scales=SCALES,
+    ),
+    # The paper reads out what JFT-300M has taught. Here all training images, without labels, teach the representation,
+    # and five of each class, with labels, the readout: nothing of the readout's task is in what it reads.
+    Experiment(
+        id="vit_few_shot",
+        question="Does a linear readout of a frozen representation learn from five images a class?",
+        model=analogues.VIT_MEAN,
+        recipe=DIGITS,
+        arms=(
+            Arm("pretrain", {"task": "masked_patches"}),
+            Arm("readout", {**_FIVE_SHOTS, "head": "fresh", "trainable": "head"}, start_from="pretrain"),
+            Arm("fine_tuned", {**_FIVE_SHOTS, "head": "fresh"}, start_from="pretrain"),
+            Arm("scratch", _FIVE_SHOTS),
+            Arm("untrained_readout", {**_FIVE_SHOTS, "trainable": "head"}),
         ),
         scales=SCALES,
     ),
@@ -445,6 +476,83 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Scaling depth helps most, width least: half the depth costs more accuracy than half the width.",
         numbers="depth visible to 64 layers, diminishing after 16",
         contrast=Contrast(("vit_shape/width_32",), ("vit_shape/depth_2",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="still_smaller_patches",
+        where="Section D.2, Figure 8",
+        statement="Decreasing the patch size shows surprisingly robust improvements (here: from 7 to 4 px).",
+        contrast=Contrast(("vit_scaling/patch_4",), ("vit_resolution/pretrain",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="depth_over_width_doubled",
+        where="Section D.2, Figure 8",
+        statement=(
+            "Scaling the depth results in the biggest improvements, scaling the width in the smallest (here: twice the "
+            "depth against twice the width, although that is four times the multiply-adds, not twice)."
+        ),
+        contrast=Contrast(("vit_scaling/depth_8",), ("vit_scaling/width_128",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="depth_over_width_at_equal_cost",
+        where="Section D.2, Figure 8",
+        statement=(
+            "Scaling should emphasize depth over width if any (here: twice the multiply-adds by depth against as many "
+            "by width)."
+        ),
+        contrast=Contrast(("vit_scaling/depth_8",), ("vit_scaling/width_92",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="depth_diminishing_returns",
+        where="Section D.2, Figure 8",
+        statement=(
+            "Scaling the depth has diminishing returns (here: from 4 to 8 layers accuracy gains less than from 2 to 4)."
+        ),
+        numbers="visible after 16 layers",
+        contrast=Contrast(
+            ("vit_resolution/pretrain", "vit_resolution/pretrain"), ("vit_shape/depth_2", "vit_scaling/depth_8")
+        ),
+        # the gain of the first doubling less that of the second
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="few_shot_transfer",
+        where="Section 4.3, Figure 4",
+        statement=(
+            "Few-shot results seem promising for very low-data transfer (here: on five images a class a linear readout "
+            "of what masked patches taught a ViT beats a ViT trained on them from scratch)."
+        ),
+        contrast=Contrast(("vit_few_shot/readout",), ("vit_few_shot/scratch",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="few_shot_for_fine_tuning",
+        where="Section 4.1",
+        statement=(
+            "Linear few-shot accuracies serve for fast evaluation where fine-tuning would be too costly (here: they "
+            "rank a ViT that masked patches taught above an untrained one)."
+        ),
+        contrast=Contrast(("vit_few_shot/readout",), ("vit_few_shot/untrained_readout",)),
+        low=0,
+        unit="%",
+    ),
+    Claim(
+        id="few_shot_fine_tuning",
+        where="Section 4.6",
+        statement=(
+            "Masked patch prediction is a significant improvement on training from scratch (here: when both learn from "
+            "the labels of five images a class)."
+        ),
+        contrast=Contrast(("vit_few_shot/fine_tuned",), ("vit_few_shot/scratch",)),
         low=0,
         unit="%",
     ),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from replication import analogues as a
 from replication.models import build_variant
+from replication.models.beside_windows import SlidingWindowAttention
 from replication.records import UserError, Variant
 
 ABLATED = [variant for variant in a.ANALOGUES.values() if variant.ablation]
@@ -49,6 +50,8 @@ ADDED = {  # learned numbers against the model without the ablation, in closed f
     "swin_no_positions_digits": -2 * 3 * 3 * (2 + 4),  # blocks of a stage, offsets, heads of both stages
     "swin_absolute_digits": 8 * 8 * 32 - 2 * 3 * 3 * (2 + 4),
     "swin_absolute_and_relative_digits": 8 * 8 * 32,
+    "swin_sliding_digits": 0,  # 3 x 3 places around a token are as many as the offsets in a window of 2 x 2
+    "swin_performer_digits": 8 * 8 * 32 - 2 * 3 * 3 * (2 + 4),
     # of a stage: a map of R x R to one with its bias and a norm; R = 1 has none, and both have as many projections
     "svt_local_digits": -(2 * 2 * 32 * 32 + 32 + 2 * 32),
     "tnt_word_positions_digits": -(1 + 16) * 60,
@@ -219,6 +222,32 @@ def test_absolute_positions_of_zero_are_none() -> None:
         plain, missing = with_weights_of(built(without), model)
         assert not missing
         assert torch.equal(plain(pictures(32)), model(pictures(32)))
+
+
+def reached(variant: Variant, block: int) -> Tensor:
+    """Which tokens of a block's answer (8, 8) depend on the one in row 2, column 4 of its input."""
+    tokens = torch.randn(1, 8, 8, 32, generator=torch.Generator().manual_seed(2))
+    other = tokens.clone()
+    other[0, 2, 4, 0] += 1
+    layer = built(variant).layers[0].blocks[block]
+    return (layer(tokens) != layer(other)).any(-1)[0]
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_a_sliding_window_lies_around_every_token(block: int) -> None:
+    around = torch.zeros(8, 8, dtype=torch.bool)
+    around[1:4, 3:6] = True
+    assert torch.equal(reached(a.SWIN_SLIDING, block), around)
+
+
+@pytest.mark.parametrize("block", [0, 1])
+def test_performer_reaches_every_token(block: int) -> None:
+    assert reached(a.SWIN_PERFORMER, block).all()
+
+
+def test_sliding_windows_have_the_side_of_swin_s_if_that_is_odd() -> None:
+    wide = replace(a.SWIN_SLIDING, architecture={**a.SWIN.architecture, "window_size": 3})
+    assert [m.side for m in built(wide).modules() if isinstance(m, SlidingWindowAttention)] == [3] * 4
 
 
 # --- TNT and CPVT -----------------------------------------------------------------------------------

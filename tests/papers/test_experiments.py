@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -108,6 +110,11 @@ def cost(variant: Variant) -> tuple[int, int]:
         (analogues.SVT, analogues.SWIN),
         (analogues.SWIN_UNSHIFTED, analogues.SWIN),
         (analogues.MSG_SILENT, analogues.MSG),
+        (analogues.MSG_SMALLER_REGIONS, analogues.MSG),
+        (analogues.MSG_FIRST_STAGE_ONLY, analogues.MSG),
+        (analogues.SWIN_SLIDING, analogues.SWIN),
+        (analogues.TNT_64_WORDS, analogues.TNT_16_WORDS),
+        (analogues.VIT_WIDTH_92, analogues.VIT_DEPTH_8),  # "at equal cost"
     ],
     ids=lambda variant: variant.id,
 )
@@ -117,6 +124,26 @@ def test_models_compared_at_equal_cost_have_it(one: Variant, other: Variant) -> 
 
 def test_deeper_and_wider_have_as_many_parameters() -> None:
     assert cost(analogues.PVT_DEEPER)[1] == pytest.approx(cost(analogues.PVT_WIDER)[1], rel=0.03)
+
+
+def test_smaller_patches_cost_no_parameters() -> None:
+    assert cost(analogues.VIT_PATCH_4)[1] == cost(analogues.VIT)[1]
+
+
+def test_spatial_reduction_saves_what_the_formula_says() -> None:
+    """Of two blocks of the first stage: 64 queries of width 32, and 16 keys instead of 64."""
+    products, projections, reduction = 2 * 64 * (64 - 16) * 32, 2 * (64 - 16) * 32 * 32, 16 * (2 * 2 * 32) * 32
+    saved = cost(analogues.PVT_UNREDUCED)[0] - cost(analogues.PVT)[0]
+    assert saved == 2 * (products + projections - reduction)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"), [(analogues.TNT_4_WORDS, 4), (analogues.TNT_16_WORDS, 16), (analogues.TNT_64_WORDS, 64)]
+)
+def test_a_sentence_has_so_many_words_and_they_have_its_width(variant: Variant, words: int) -> None:
+    model: Any = build_variant(variant, num_classes=10, in_chans=1)
+    assert model.pixel_embed(torch.zeros(1, 1, 32, 32), model.pixel_pos).shape == (4, words, 128 // words)
+    assert model.embed_dim == 128
 
 
 def test_no_analogue_is_called_as_a_model_of_a_paper() -> None:
@@ -143,6 +170,8 @@ def test_every_learned_part_of_an_analogue_gets_a_gradient(variant: Variant, cha
 
 UNREAD = {
     "msg_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "msg_smaller_regions_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
+    "msg_first_stage_only_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
     "msg_silent_digits": ["layers.1.blocks.1.attn.relative_position_bias_table"],
     "vit_relative_digits": ["blocks.3.attn.relative_positions"],
 }

@@ -169,13 +169,10 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
     found = runs[["experiment", "arm", "seed"]].drop_duplicates()
-    curves = pd.concat(
-        [
-            pd.read_csv(training / experiment / arm / f"seed{seed}" / "epochs.csv").assign(
-                experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
-            )
-            for experiment, arm, seed in found.itertuples(index=False)
-        ],
-        ignore_index=True,
-    )
-    return curves[curves.groupby(["experiment", "arm", "seed"])["epoch"].transform("max") > 0]
+    curves = [
+        pd.read_csv(training / experiment / arm / f"seed{seed}" / "epochs.csv").assign(
+            experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
+        )
+        for experiment, arm, seed in found.itertuples(index=False)
+    ]
+    return pd.concat([curve for curve in curves if len(curve) > 1], ignore_index=True)

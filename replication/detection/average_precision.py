@@ -89,9 +89,15 @@ class AveragePrecision:
     """
 
     def __init__(self, ground_truth: Mapping[str, Any], image_ids: Sequence[int] | None = None) -> None:
-        """`ground_truth` in COCO's format of instances, of which all images count, or those of `image_ids`."""
+        """`ground_truth` in COCO's format of instances, of which all images count, or those of `image_ids`.
+
+        An annotation that does not say so is no crowd, and has the area of its box.
+        """
         # Numbered anew, for pycocotools takes a match with number 0 for none; copied, for it writes into them.
-        annotations = [{**one, "id": number} for number, one in enumerate(ground_truth["annotations"], start=1)]
+        annotations = [
+            {"iscrowd": 0, "area": one["bbox"][2] * one["bbox"][3], **one, "id": number}
+            for number, one in enumerate(ground_truth["annotations"], start=1)
+        ]
         self.index = _index({**ground_truth, "annotations": annotations})
         self.image_ids = sorted(self.index.imgs if image_ids is None else image_ids)
 

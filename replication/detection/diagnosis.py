@@ -35,14 +35,14 @@ CONFIDENT = 0.5
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The name of the failure, empty where there is none, the numbers that show it, and what to try."""
+    """The name of the failure, the numbers that show it, and what to try: one line, empty where nothing failed."""
 
     name: str
     evidence: str
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.evidence}; try: {self.advice}" if self.name else f"no failure: {self.evidence}"
+        return f"{self.name}: {self.evidence}; try: {self.advice}" if self.name else ""
 
 
 ADVICE = {
@@ -69,7 +69,7 @@ def diagnose(ground_truth: Mapping[str, Any], results: Results, boxes: Tensor) -
     ap_50 = measure.at(results, 0.5)
     if ap_50 is None:
         return Diagnosis("", "there are no objects")
-    of_queries, of_objects = _spread(boxes), float(_spread(_objects(ground_truth).unsqueeze(1)))
+    of_queries, of_objects = _spread(boxes), float(_spread(_objects(measure.index.dataset).unsqueeze(1)))
     if of_queries.numel() and len(boxes) > 1 and of_queries.max() < STILL * of_objects:
         moved = f"from image to image no query's box spreads by more than {of_queries.max():.4f} of its side"
         return _failed("collapsed", f"{moved}, objects by {of_objects:.4f}")

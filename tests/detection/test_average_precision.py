@@ -158,6 +158,15 @@ def test_a_perfect_detector_has_all_of_it() -> None:
     assert stats["ap_box_small"] == pytest.approx(100)
 
 
+def test_annotations_may_leave_out_crowd_and_area() -> None:
+    ground_truth = scenes()
+    for one in ground_truth["annotations"]:
+        one |= {"iscrowd": 0, "area": one["bbox"][2] * one["bbox"][3]}
+    results = imperfect(ground_truth)
+    bare = [{key: one[key] for key in ("id", "image_id", "category_id", "bbox")} for one in ground_truth["annotations"]]
+    assert average_precision({**ground_truth, "annotations": bare}, results) == average_precision(ground_truth, results)
+
+
 def test_nothing_found_is_0_and_nothing_to_find_is_not_applicable() -> None:
     ground_truth = scenes()
     assert set(average_precision(ground_truth, []).values()) == {0.0}
@@ -231,6 +240,9 @@ def test_found_counts_each_object_once() -> None:
     objects = [sum(one["image_id"] == image for one in results) for image in range(12)]
     assert measure.found(results * 2, score=0.0) == [Found(n, count, count) for n, count in enumerate(objects)]
     assert measure.found([], score=0.0) == [Found(n, count, 0) for n, count in enumerate(objects)]
+    crowd = next(one for one in ground_truth["annotations"] if one["iscrowd"])
+    on_crowd = [{**results[0], **{key: crowd[key] for key in ("image_id", "category_id", "bbox")}}]
+    assert measure.found(on_crowd, score=0.0) == measure.found([], score=0.0)
     threshold = results[9]["score"]
     assert sum(one.found for one in measure.found(results, score=threshold)) == 10
     lower = [{**one, "bbox": [*one["bbox"][:3], 0.6 * one["bbox"][3]], "category_id": 9} for one in results]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class Split:
 
 
 class Images(Protocol):
-    """What a training reads: images in memory (`Split`) or in files (`photographs.Photographs`)."""
+    """What a training reads: images in memory (`Split`), or in files (`Photographs`, `Scenes`)."""
 
     @property
     def labels(self) -> Tensor:
@@ -49,8 +49,11 @@ class Images(Protocol):
     def first(self, images: int, classes: int) -> Images:
         """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
 
-    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (B, C, H, W) and labels at each of the `chosen` indices (B,); what is random comes from `seed`."""
+    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Any]]:
+        """Images (B, C, H, W) and labels, or `detection.Targets`, at each of the `chosen` indices (B,).
+
+        What is random comes from `seed`.
+        """
 
 
 AnyImages = TypeVar("AnyImages", bound=Images)

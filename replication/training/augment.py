@@ -17,12 +17,22 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.nn import functional as F
 
+from replication.data import detection
 from replication.data.photographs import MEAN, STD, Transform
 from replication.training.recipe import Recipe
 
 
-def photograph_transform(recipe: Recipe) -> Transform | None:
-    """How a photograph is learned from: a random part of it, RandAugment or colour jitter; None if not asked for."""
+def learning_transform(recipe: Recipe) -> Transform | detection.Transform | None:
+    """How an image file is learned from; None if as it is.
+
+    To tell classes apart: a random part of it, RandAugment or colour jitter. To find objects: DETR's flip, scales and
+    crops, boxes with it.
+    """
+    if recipe.task == "set_prediction":
+        if not recipe.short_sides:
+            return None
+        assert recipe.long_side is not None
+        return detection.learning_transform(recipe.short_sides, recipe.long_side, recipe.crop_sides, recipe.hflip)
     if not (recipe.random_resized_crop or recipe.rand_augment or recipe.color_jitter):
         return None
     return create_transform(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +19,15 @@ import safetensors.torch
 import timm
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from replication import data, papers
-from replication.data import Dataset
-from replication.data.photographs import Photographs
+from replication.data import Dataset, Split
+from replication.data.detection import Scenes
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
 from replication.models.transfer import transfer
 from replication.records import Experiment, UserError
-from replication.training.augment import photograph_transform
+from replication.training.augment import learning_transform
 from replication.training.events import events
 from replication.training.learner import Learner
 from replication.training.loop import COLUMNS, EVENTS, train
@@ -105,11 +107,13 @@ def run_arm(
     title = f"{experiment.id}/{arm.id}"
     called_for(title, "starts from", arm.start_from, start_from)
     called_for(title, "learns from", arm.teacher, teacher)
-    variant, learning = experiment.variant(arm_id), photograph_transform(recipe)
+    variant, learning = experiment.variant(arm_id), learning_transform(recipe)
     dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt)
-    if learning and not isinstance(dataset.train, Photographs):
-        raise UserError(f"{title}: random_resized_crop, rand_augment and color_jitter are for photographs")
-    check_labels(dataset, recipe.dataset)
+    if learning and isinstance(dataset.train, Split):
+        raise UserError(f"{title}: random_resized_crop, rand_augment, color_jitter and short_sides are for image files")
+    if (recipe.task == "set_prediction") != isinstance(dataset.train, Scenes):
+        raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
+    check_labels(dataset, recipe.dataset, every_class=recipe.task != "set_prediction")
     if recipe.train_images is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))
 
@@ -145,13 +149,17 @@ def run_arm(
     learner = Learner(task, recipe, place, processes)
     results = {}
     if start_from and processes.first:
-        results = {"top1_zero_shot": learner.evaluate(dataset.test)["top1"]}
+        counts = task.metrics[1]
+        results = {f"{counts}_zero_shot": learner.evaluate(dataset.test)[counts]}
     folder = checkpoints / digest(identity)
     history = train(learner, dataset, seed, folder, f"{title}/seed{seed}")
     if not processes.first:
         return folder
     if recipe.epochs or not start_from:
         results |= learner.evaluate(dataset.test)
+    said = task.diagnosis()
+    if said:
+        tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)
 
     (out / "manifest.json").unlink(missing_ok=True)
     write_csv(out / "epochs.csv", history, (*COLUMNS, *(f"val_{metric}" for metric in task.metrics)))
@@ -165,7 +173,7 @@ def run_arm(
             "image_size": recipe.image_size,
             "metric": metric,
             "value": value,
-            "unit": "nats" if metric == "loss" else "%",
+            "unit": task.loss_unit if metric == "loss" else "%",
             "n": len(dataset.test),
         }
         for metric, value in sorted(results.items())
@@ -173,7 +181,7 @@ def run_arm(
     write_csv(out / "test.csv", rows, TEST_COLUMNS)
     weights = task.model_of(learner.tested).state_dict()
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
-    write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity))
+    write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity), diagnosis=said)
     return folder
 
 
@@ -193,14 +201,14 @@ def called_for(title: str, what: str, arm: str, weights: Path | None) -> None:
         raise UserError(f"{title} {what} no other arm; give no weights")
 
 
-def check_labels(dataset: Dataset, name: str) -> None:
-    """UserError if a label is none of the classes, or a class has no training image."""
+def check_labels(dataset: Dataset, name: str, every_class: bool = True) -> None:
+    """UserError if a label is none of the classes, or, where `every_class` must have one, has no training image."""
     for part, split in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test)):
         wrong = split.labels[(split.labels < 0) | (split.labels >= dataset.classes)]
         if len(wrong):
             raise UserError(f"{name}: the label {int(wrong[0])} in {part} is not one of {dataset.classes} classes")
     missing = set(range(dataset.classes)) - set(dataset.train.labels.tolist())
-    if missing:
+    if missing and every_class:
         raise UserError(
             f"{name}: {len(missing)} of {dataset.classes} classes have no training image, the first {min(missing)}; "
             "raise images"

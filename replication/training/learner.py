@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
+from timm.optim import create_optimizer_v2, param_groups_weight_decay  # type: ignore[attr-defined]
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -65,7 +65,7 @@ class Learner:
         norm is 0 where nothing asks for it. With micro-batches and processes the gradient is that of the whole batch.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
         size = self.recipe.micro_batch or len(images)
@@ -129,7 +129,7 @@ def set_products(precision: str, device: torch.device) -> None:
 
 
 def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the parameters that learn; biases, norms and the like do not decay."""
+    """The recipe's optimizer over the parameters that learn."""
     options: dict[str, Any] = {"fused": True} if recipe.optimizer in FUSED else {}
     if recipe.optimizer != "sgd":
         options["betas"] = recipe.betas
@@ -139,5 +139,30 @@ def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,
+        param_group_fn=lambda model: groups(model, recipe),
         **options,
     )
+
+
+def groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The parameters that learn, apart where they decay differently, or are of a backbone with a rate of its own.
+
+    The rate of a group is `lr_scale` times the recipe's. UserError if such a rate is given and there is no backbone.
+    """
+    if recipe.decay == "all":
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        found: list[dict[str, Any]] = [{"params": learning, "weight_decay": recipe.weight_decay}]
+    else:
+        kept: set[str] = getattr(module, "no_weight_decay", set)()
+        found = param_groups_weight_decay(module, recipe.weight_decay, no_weight_decay_list=kept)
+    if recipe.backbone_learning_rate is None:
+        return found
+    if not isinstance(getattr(module, "backbone", None), nn.Module):
+        raise UserError(f"backbone_learning_rate needs a model with a backbone, which {type(module).__name__} is not")
+    backbone = set(map(id, module.get_submodule("backbone").parameters()))
+    scale, apart = recipe.backbone_learning_rate / recipe.learning_rate, []
+    for group in found:
+        inside = [parameter for parameter in group["params"] if id(parameter) in backbone]
+        outside = [parameter for parameter in group["params"] if id(parameter) not in backbone]
+        apart += [{**group, "params": outside}, {**group, "params": inside, "lr_scale": scale}]
+    return [group for group in apart if group["params"]]

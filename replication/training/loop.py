@@ -34,7 +34,7 @@ def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: st
     recipe, first = learner.recipe, learner.processes.first
     check_shares(len(dataset.train), recipe.batch_size, learner.processes.world)
     saved = learner.processes.from_first(checkpoint.load(folder / "state.pt") if first else None)
-    history = [_row(0, 0, None, None, learner.evaluate(dataset.val) if first and not saved else {})]
+    history = [_row(0, 0, None, None, followed(learner, dataset) if first and not saved else {})]
     if saved:
         learner.load_state_dict(saved["learner"])
         history = saved["history"]
@@ -44,7 +44,7 @@ def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: st
         step, rate, loss = train_epoch(learner, dataset.train, seed, epoch, title)
         if not first:
             continue
-        val = learner.evaluate(dataset.val)
+        val = followed(learner, dataset)
         if not math.isfinite(val["loss"]):
             raise UserError(f"{title}: after epoch {epoch} the validation loss is {val['loss']}; lower learning_rate")
         history.append(_row(epoch, step, rate, loss, val))
@@ -83,6 +83,12 @@ def train_epoch(learner: Learner, split: Images, seed: int, epoch: int, title: s
     return first + len(batches), rate, processes.sum(total) / len(split)
 
 
+def followed(learner: Learner, dataset: Dataset) -> dict[str, Any]:
+    """The metrics of the task on validation; None for one that cannot be told there."""
+    found = learner.evaluate(dataset.val)
+    return {metric: found.get(metric) for metric in learner.task.metrics}
+
+
 def check_shares(images: int, batch_size: int, processes: int) -> None:
     """UserError if the last batch of an epoch has not an image for each of the processes."""
     last = (images - 1) % batch_size + 1
@@ -101,6 +107,6 @@ def check_finite(losses: Tensor, norms: Tensor, batches: Sequence[Tensor], where
         )
 
 
-def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, float]) -> dict[str, Any]:
+def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, Any]) -> dict[str, Any]:
     values = (epoch, step, rate, train_loss)
     return dict(zip(COLUMNS, values, strict=True)) | {f"val_{metric}": value for metric, value in val.items()}

@@ -21,7 +21,7 @@ class Recipe:
     batch_size: int  # of one step, over all processes and micro-batches
     learning_rate: float  # the peak
     warmup_epochs: float
-    weight_decay: float  # not on biases, norms and what the model's authors leave out
+    weight_decay: float
     label_smoothing: float  # in the training loss only
     clip_norm: float | None  # largest L2 norm of the whole gradient
     images: int | None = None  # of all splits together; None is all there are
@@ -42,6 +42,8 @@ class Recipe:
     min_learning_rate: float = 0.0
     step_epochs: float | None = None  # of the schedule "step": epochs from one drop to the next
     step_decay: float = 0.1  # and the factor of a drop
+    backbone_learning_rate: float | None = None  # the peak of a detector's backbone; None is that of the rest
+    decay: str = "weights"  # all but biases, norms and what the model's authors leave out; or "all"
     ema_decay: float | None = None  # of the moving average of the weights, which is then tested and kept
     micro_batch: int | None = None  # images at a time, of which the gradients add up to those of a batch
     precision: str = "fp32"
@@ -63,6 +65,13 @@ class Recipe:
     distillation_alpha: float = 0.5  # weight of the teacher's part of the loss
     temperature: float = 3.0  # of soft distillation
 
+    l1_weight: float = 5.0  # of the boxes' L1 distance in the loss of set prediction, and in its matching
+    giou_weight: float = 2.0  # of their generalised IoU
+    no_object_weight: float = 0.1  # of the class "no object" in the cross-entropy
+    short_sides: tuple[int, ...] = ()  # [px] of which one is drawn for an image; image files only
+    long_side: int | None = None  # [px] the other side at most
+    crop_sides: tuple[int, int] | None = None  # [px] range of the sides of a random crop, of every second image
+
     @property
     def mixes(self) -> bool:
         """Whether images of a batch are mixed, and so have several labels."""
@@ -70,7 +79,8 @@ class Recipe:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "task": ("classification", "masked_patches"),
+    "task": ("classification", "masked_patches", "set_prediction"),
+    "decay": ("weights", "all"),
     "head": ("start", "fresh"),
     "trainable": ("all", "head"),
     "optimizer": ("adamw", "adam", "sgd", "lamb"),
@@ -83,7 +93,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 _INFINITY = float("inf")
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        ("image_size", "batch_size", "images", "train_images", "micro_batch", "repeated_augmentation"), (1, _INFINITY)
+        ("image_size", "batch_size", "images", "train_images", "micro_batch", "repeated_augmentation", "long_side"),
+        (1, _INFINITY),
     ),
     **dict.fromkeys(
         ("epochs", "learning_rate", "warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
@@ -91,6 +102,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(("clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
     **dict.fromkeys(("crop_padding", "color_jitter", "mixup", "cutmix"), (0, _INFINITY)),
+    **dict.fromkeys(("backbone_learning_rate", "l1_weight", "giou_weight", "no_object_weight"), (0, _INFINITY)),
     **dict.fromkeys(
         ("label_smoothing", "drop_path_rate", "momentum", "step_decay", "ema_decay", "hflip", "random_erasing"), (0, 1)
     ),
@@ -137,3 +149,15 @@ def _check(recipe: Recipe, title: str) -> None:
         raise UserError(
             f"{title}: mixup, cutmix, distillation and trainable: head are of classification, not {recipe.task}"
         )
+    if recipe.task != "set_prediction" and (recipe.short_sides or recipe.crop_sides):
+        raise UserError(f"{title}: short_sides and crop_sides are of set_prediction, not {recipe.task}")
+    if bool(recipe.short_sides) != (recipe.long_side is not None) or (recipe.crop_sides and not recipe.short_sides):
+        raise UserError(f"{title}: short_sides and long_side go together, and crop_sides with them")
+    if recipe.task == "set_prediction" and (
+        recipe.crop_padding or recipe.random_erasing or (recipe.hflip and not recipe.short_sides)
+    ):
+        raise UserError(
+            f"{title}: set_prediction flips and crops image files only, with short_sides, and erases nothing"
+        )
+    if recipe.task == "set_prediction" and recipe.l1_weight == recipe.giou_weight == 0:
+        raise UserError(f"{title}: without l1_weight and giou_weight nothing teaches the boxes")

@@ -8,30 +8,41 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from replication.data import Images
 from replication.training.classification import Classification
 from replication.training.masked_patches import MaskedPatches
+from replication.training.set_prediction import SetPrediction
 
 
 class Task(Protocol):
     """The loss of a batch and the metrics of a split; made from a model, recipe, data set, device and teacher."""
 
-    metrics: tuple[str, ...]  # "loss" first
+    metrics: tuple[str, ...]  # followed on validation: "loss" first, then what counts
+    loss_unit: str
     module: nn.Module  # what is trained: the model, with what the task adds to it
     augmentation: Any  # with `seed(seed)`, called at every epoch
 
     def model_of(self, module: nn.Module) -> nn.Module:
         """The model inside the module, whose weights are the result."""
 
-    def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Any]:
+    def augment(self, images: Tensor, labels: Any) -> tuple[Tensor, Any]:
         """The images to learn from and their targets, which can be cut into micro-batches."""
 
     def loss(self, module: nn.Module, images: Tensor, targets: Any) -> Tensor:
         """Mean over the images; `module` is the task's own, perhaps wrapped."""
 
-    def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
-        """Every metric over a split; `module` is the task's own or a moving average of it, in evaluation mode."""
+    def evaluate(self, module: nn.Module, split: Any, device: torch.device) -> dict[str, float]:
+        """Every metric over a split, and perhaps more, but none that the split cannot tell.
+
+        `module` is the task's own or a moving average of it, in evaluation mode.
+        """
+
+    def diagnosis(self) -> str:
+        """How what was evaluated last fails, in one line; empty if nothing is known to be wrong."""
 
 
-TASKS: dict[str, Callable[..., Task]] = {"classification": Classification, "masked_patches": MaskedPatches}
+TASKS: dict[str, Callable[..., Task]] = {
+    "classification": Classification,
+    "masked_patches": MaskedPatches,
+    "set_prediction": SetPrediction,
+}
 """By the name that a recipe gives them."""

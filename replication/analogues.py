@@ -152,5 +152,47 @@ SVT = replace(
 )
 SVT_LOCAL = replace(SVT, id="svt_local_digits", ablation="local_attention_only")
 
+_DETR = {
+    **{"backbone": "small", "hidden_dim": 64, "num_heads": 4, "dim_feedforward": 128},
+    **{"encoder_layers": 2, "decoder_layers": 3, "num_queries": 10, "dropout": 0.0},
+}
+
+
+def _detr(name: str, label: str, **changes: Any) -> Variant:
+    return Variant(
+        id=f"{name}_scenes",
+        label=label,
+        family="detr",
+        factory="own/detr",
+        architecture={**_DETR, **changes},
+        task="detection",
+        image_size=64,
+        image_sizes_by=8,
+        sized=False,
+        sweep=False,
+    )
+
+
+DETR = _detr("detr", "DETR analogue: width 64, 2 encoder and 3 decoder layers, 10 queries")
+DETR_NO_ENCODER = _detr("detr_no_encoder", "without encoder layers", encoder_layers=0)
+DETR_ENCODER_1 = _detr("detr_encoder_1", "1 encoder layer", encoder_layers=1)
+DETR_ENCODER_4 = _detr("detr_encoder_4", "4 encoder layers", encoder_layers=4)
+DETR_NO_POSITIONS = _detr("detr_no_positions", "without positions of the image", positions="none")
+DETR_DECODER_POSITIONS = _detr("detr_decoder_positions", "positions in the decoder alone", positions_at="decoder")
+DETR_INPUT_POSITIONS = _detr("detr_input_positions", "positions at the input alone", positions_at="input")
+DETR_LEARNED_POSITIONS = _detr("detr_learned_positions", "learned positions", positions="learned")
+DETR_NO_FFN = _detr("detr_no_ffn", "without feed-forward networks", dim_feedforward=0)
+DETR_BACKBONE = Variant(
+    id="detr_backbone_digits",
+    label="the backbone of the DETR analogue as a classifier",
+    family="small_backbone",
+    factory="own/small_backbone",
+    architecture={},
+    image_size=28,
+    image_sizes_by=1,
+    sized=False,
+    sweep=False,
+)
+
 ANALOGUES = {value.id: value for value in list(vars().values()) if isinstance(value, Variant)}
 """Every one by id."""

@@ -92,10 +92,9 @@ class Plan:
 
     def fetched(self, experiment: str, arm: str) -> list[str]:
         """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
-        asked = papers.experiment(experiment)
-        recipe = {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
-        there = recipe["dataset"] in ("digits", "imagenet_1k")
-        return [] if there else [f"{self.data['root']}/{recipe['dataset']}/manifest.json"]
+        dataset = self._recipe(experiment, arm)["dataset"]
+        there = dataset in ("digits", "imagenet_1k")
+        return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
     @property
     def fetch_options(self) -> str:
@@ -108,6 +107,16 @@ class Plan:
         """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""
         runs = (Run(experiment, arm, seed) for seed in range(self.seeds)) if arm else ()
         return [f"{self.folder(run)}/weights.safetensors" for run in runs]
+
+    @property
+    def detectors(self) -> tuple[Run, ...]:
+        """The trainings that learn to find objects."""
+        return tuple(run for run in self.runs if self._recipe(run.experiment, run.arm).get("task") == "set_prediction")
+
+    def _recipe(self, experiment: str, arm: str) -> dict[str, Any]:
+        """What the card says of an arm's recipe at this scale."""
+        asked = papers.experiment(experiment)
+        return {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
 
     def start_weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm starts from: none, or those of another arm."""

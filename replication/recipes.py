@@ -33,6 +33,40 @@ WINDOWS: Mapping[str, Any] = {**DIGITS, "image_size": 32, "epochs": 10}
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}
 """Instead of AdamW: momentum 0.9, and the rate and decay that residual networks are known for."""
 
+SCENES: Mapping[str, Any] = {
+    "task": "set_prediction",
+    "dataset": "digit_scenes",
+    "image_size": 64,
+    "epochs": 8,
+    "batch_size": 16,
+    "learning_rate": 7e-4,
+    "warmup_epochs": 0.5,
+    "weight_decay": 1e-4,
+    "label_smoothing": 0.0,
+    "clip_norm": 1.0,
+}
+"""DETR on 6,000 scenes of digits, its backbone pre-trained as in the paper.
+
+Chosen by the validation curve of the whole model, with a seed that no claim uses. What it takes to learn in minutes: a
+backbone that knows digits (in the first try AP50 was 14 % without it and 61 % with it), small batches, and scenes
+enough that none is learned by heart.
+"""
+
+SCENES_BACKBONE: Mapping[str, Any] = {
+    "task": "classification",
+    "dataset": "digits",
+    "image_size": 28,
+    "epochs": 10,
+    "batch_size": 64,
+    "learning_rate": 3e-3,
+    "warmup_epochs": 1,
+    "weight_decay": 0.05,
+    "crop_padding": 6,
+}
+"""The pre-training of that backbone: the digits that the scenes to learn from are made of, shifted."""
+
+SCENE_SCALES: Mapping[str, Mapping[str, Any]] = {"laptop": {}, "gpu": {"epochs": 30}}
+
 SCALES: Mapping[str, Mapping[str, Any]] = {
     "laptop": {},
     "gpu": {"dataset": "fashion_mnist", "batch_size": 250, "precision": "bf16"},
@@ -70,6 +104,36 @@ IMAGENET: Mapping[str, Any] = {
     "repeated_augmentation": 3,
 }
 """DeiT's training (Table 9 and the authors' main.py), which the papers after it start from."""
+
+
+COCO: Mapping[str, Any] = {
+    "task": "set_prediction",
+    "dataset": "coco_2017",
+    "image_size": 800,
+    "epochs": 500,
+    "batch_size": 64,
+    "micro_batch": 4,
+    "precision": "fp32",
+    "optimizer": "adamw",
+    "learning_rate": 1e-4,
+    "backbone_learning_rate": 1e-5,
+    "warmup_epochs": 0,
+    "schedule": "step",
+    "step_epochs": 400,
+    "weight_decay": 1e-4,
+    "decay": "all",
+    "label_smoothing": 0.0,
+    "clip_norm": 0.1,
+    "hflip": 0.5,
+    "short_sides": tuple(range(480, 801, 32)),
+    "long_side": 1333,
+    "crop_sides": (384, 600),
+    "architecture": {"pretrained_backbone": True},
+}
+"""DETR's long schedule (Section 4 and appendix A.4), as the authors' main.py runs it."""
+
+COCO_ABLATION: Mapping[str, Any] = {"epochs": 300, "step_epochs": 200}
+"""What the paper's Tables 2 to 4 change in it."""
 
 
 def on_imagenet(

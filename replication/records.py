@@ -301,7 +301,8 @@ class Contrast:
     """A difference between arms of experiments, paired over seeds: the sum of `plus` minus the sum of `minus`.
 
     An arm is `<experiment>/<arm>`; arms of several experiments compare if they were tested on the same images. Two arms
-    on each side ask whether one difference is larger than another.
+    on each side ask whether one difference is larger than another; without `minus` the estimate is an
+    arm's own number.
     """
 
     plus: tuple[str, ...]

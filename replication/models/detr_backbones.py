@@ -10,6 +10,7 @@ import torchvision
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from replication.models.small_backbone import SmallBackbone
 from replication.records import UserError, nearest
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
@@ -56,28 +57,4 @@ class ResNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
-        return self.body(x)
-
-
-class SmallBackbone(nn.Module):
-    """Three stages of two 3 x 3 convolutions with batch norm, each stage halving the grid: for images of 64 px.
-
-    Not of the paper, whose backbone is pre-trained: this one learns with the transformer, so its norms do as well.
-    """
-
-    WIDTHS = (16, 32, 64)
-
-    def __init__(self, in_chans: int) -> None:
-        """Images of `in_chans` colours."""
-        super().__init__()
-        self.channels = self.WIDTHS[-1]
-        self.body = nn.Sequential()
-        for width, before in zip(self.WIDTHS, (in_chans, *self.WIDTHS), strict=False):
-            for stride, inputs in ((2, before), (1, width)):
-                self.body.append(nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False))
-                self.body.append(nn.BatchNorm2d(width))
-                self.body.append(nn.ReLU())
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, in_chans, height, width) to (B, C, H, W), an eighth of the sides."""
         return self.body(x)

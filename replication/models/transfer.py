@@ -16,9 +16,11 @@ from timm.models.tnt import TNT
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from replication.models.detr import Detr
 from replication.models.msg import MessengerAttention
 from replication.models.positions import Grid, resize_positions
 from replication.models.pvt import PyramidVisionTransformer
+from replication.models.small_backbone import SmallClassifier
 from replication.records import UserError
 
 FRESH = "none"
@@ -30,7 +32,12 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
     Tables of places, (1, P + H*W, D), (H*W, h) or (H, W, D), keep their P prefix tokens and are resized by the method
     `positions` (`models.positions.METHODS`) or, for "none", stay as `model` was initialised. UserError if the method is
     unknown or anything else differs; it names what.
+
+    A DETR takes the backbone of a classifier, and all else of it stays fresh.
     """
+    if isinstance(model, Detr) and isinstance(trained, SmallClassifier):
+        model.backbone[0].load_state_dict(trained.backbone.state_dict())
+        return
     state, own = trained.state_dict(), model.state_dict()
     state |= {name: buffer for name, buffer in own.items() if name.endswith("relative_position_index")}
     grids, new_grids = _grids(trained), _grids(model)

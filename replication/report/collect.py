@@ -9,7 +9,7 @@ Conventions of `measured.csv`:
 - scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
 - evaluations: a variant's released weights, metrics `top1` and `top5` on their data set;
 - trainings: model `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds with
-  its 95 % Student interval, n = seeds.
+  its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from replication.files import now, write_csv, write_manifest
 from replication.records import Measured, Size, as_rows, read_records, read_size
 from replication.report.rows import Run, student_interval
 
+_PRINTED = {"coco_2017": "coco"}
+"""What the papers call a data set, where it is not our name with hyphens."""
+
 MECHANISMS = ("global", "spatial_reduction", "windowed")
 
 
@@ -37,7 +40,9 @@ def collect(results: Path, scale: str, seeds: int) -> None:
     started = now()
     complexity, runs_csv = results / "complexity", results / "training" / "runs.csv"
     machines = dict(_complete(results / "training", scale, seeds))
+    insights = dict(_complete(results / "insight", scale, seeds))
     runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
+    runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
     measured = [
         *_counts(complexity / "counts.csv"),
@@ -50,7 +55,8 @@ def collect(results: Path, scale: str, seeds: int) -> None:
     write_csv(runs_csv, as_rows(runs), Run.__dataclass_fields__)
     write_csv(results / "measured.csv", as_rows(measured), Measured.__dataclass_fields__)
     for path in (runs_csv, results / "measured.csv"):
-        write_manifest(path.with_suffix(".json"), started, scale=scale, runs=[str(folder) for folder in machines])
+        folders = [str(folder) for folder in (*machines, *insights)]
+        write_manifest(path.with_suffix(".json"), started, scale=scale, runs=folders)
 
 
 def _complete(training: Path, scale: str, seeds: int) -> Iterator[tuple[Path, str]]:
@@ -157,7 +163,8 @@ def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> 
     """Test results averaged over the seeds of an arm."""
     groups: dict[tuple[str, Size | None, str, str, str], list[Run]] = {}
     for run in runs:
-        key = (_trained(run), run.image_size, run.dataset.replace("_", "-"), run.metric, run.unit)
+        dataset = _PRINTED.get(run.dataset, run.dataset.replace("_", "-"))
+        key = (_trained(run), run.image_size, dataset, run.metric, run.unit)
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit), group in groups.items():
         values = [run.value for run in group]

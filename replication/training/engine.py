@@ -148,7 +148,7 @@ def run_arm(
     task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
     learner = Learner(task, recipe, place, processes)
     results = {}
-    if start_from and processes.first:
+    if start_from and processes.first and resolve(experiment, arm.start_from, scale).task == recipe.task:
         counts = task.metrics[1]
         results = {f"{counts}_zero_shot": learner.evaluate(dataset.test)[counts]}
     folder = checkpoints / digest(identity)

@@ -188,5 +188,5 @@ def test_device_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_augmentation_of_photographs_is_refused_for_images_in_memory(experiment: Experiment, tmp_path: Path) -> None:
     arm = Arm("cropped", {"random_resized_crop": (0.5, 1.0)})
-    with pytest.raises(UserError, match=r"tiny_resolution/cropped: random_resized_crop, .* are for photographs"):
+    with pytest.raises(UserError, match=r"tiny_resolution/cropped: random_resized_crop, .* are for image files"):
         run_arm(dataclasses.replace(experiment, arms=(arm,)), "cropped", 0, "smoke", tmp_path, tmp_path)

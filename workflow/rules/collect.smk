@@ -9,6 +9,10 @@ rule collect:
             for e in PLAN.evaluations
         ],
         [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
+        [
+            f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"
+            for run in PLAN.detectors
+        ],
     output:
         measured=f"{RESULTS}/measured.csv",
         runs=f"{RESULTS}/training/runs.csv",

@@ -18,7 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("torch", "timm", "fvcore", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "safetensors")
+LIBRARIES = (
+    *("torch", "torchvision", "timm", "fvcore", "pycocotools", "numpy", "scipy", "pandas", "matplotlib", "seaborn"),
+    "safetensors",
+)
 
 
 @contextmanager

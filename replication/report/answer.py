@@ -16,16 +16,12 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
     compared = [v for v in verdicts if v.measured is not None]
     built = sum(METRICS[v.metric].kind == "architecture" for v in compared)
     held = sum(v.verdict == "reproduced" for v in compared)
-    needing = sum(claim.status == "needs data" for claim in claims)
-    tested = [claim for claim in claims if claim.status != "needs data"]
-    counted, trained = ([c for c in tested if (c.n_seeds is not None) is seeded] for seeded in (False, True))
     counts = summary(verdicts)
     return "\n".join(
         [
             f"Of {len(verdicts):,} printed numbers, {len(compared):,} can be checked at this scale, {built} of them "
-            f"hyper-parameters that build our models: **{held:,} hold, {len(compared) - held:,} differ.** Of "
-            f"{len(claims)} claims, {len(counted)} rest on counts: **{_statuses(counted)}**. {len(trained)} were put "
-            f"to trainings of small models, which test the direction: **{_statuses(trained)}**. {needing} need data.",
+            f"hyper-parameters that build our models: **{held:,} hold, {len(compared) - held:,} differ.** "
+            f"{on_claims(claims)}",
             "",
             markdown_table([list(counts[0]), *([str(n) for n in row.values()] for row in counts)]),
             "",
@@ -34,10 +30,21 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
             markdown_table(
                 [
                     ("paper", "printed", "ours", "from"),
-                    *(_claim(claim) for claim in tested if claim.status == "contradicted"),
+                    *(_claim(claim) for claim in claims if claim.status == "contradicted"),
                 ]
             ),
         ]
+    )
+
+
+def on_claims(claims: Sequence[ClaimResult]) -> str:
+    """What became of the claims, those on counts apart from those put to small trainings."""
+    tested = [claim for claim in claims if claim.status != "needs data"]
+    counted, trained = ([c for c in tested if (c.n_seeds is not None) is seeded] for seeded in (False, True))
+    return (
+        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} were put to "
+        f"trainings of small models, which test the direction: {_statuses(trained)}. {len(claims) - len(tested)} need "
+        "data."
     )
 
 

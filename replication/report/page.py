@@ -24,6 +24,7 @@ from replication.records import (
     Verdict,
     read_records,
 )
+from replication.report.answer import on_claims
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
 from replication.report.judge import RULES
@@ -50,6 +51,7 @@ def write_page(results: Path) -> None:
     environment.globals["declared"] = declared
     html = environment.get_template("report.html.j2").render(
         verdict_counts=_counts((v.verdict for v in judged), VERDICTS),
+        on_claims=on_claims(tested),
         status_counts=_counts((c.status for c in tested), STATUSES),
         differing=[v for v in judged if v.verdict == "differs"],
         architecture=sum(v.measured is not None and METRICS[v.metric].kind == "architecture" for v in judged),
@@ -87,10 +89,10 @@ def _counts(outcomes: Iterable[str], order: Iterable[str]) -> dict[str, int]:
 
 
 def _experiments(measured: Iterable[Measured]) -> list[tuple[Experiment, list[tuple[str, str, Measured]]]]:
-    """Every experiment that was run, with the label and the recipe changes of each arm and its accuracies."""
+    """Every experiment that was run, with the label and the recipe changes of each arm and its measures."""
     found: dict[str, list[Measured]] = {}
     for row in measured:
-        if "/" in row.model and row.unit == "%":
+        if "/" in row.model and row.metric != "loss":
             found.setdefault(row.model.split("/")[0], []).append(row)
     shown = []
     for _, experiment in papers.experiments().values():

@@ -92,7 +92,8 @@ def test_it_says_what_the_verdicts_say(text: str, results: Path) -> None:
     assert (
         "1 papers print 11 numbers. Of the 5 that we could compute ourselves, 3 are reproduced and 2 differ" in answer
     )
-    assert "Of 4 claims, 3 are supported, 0 contradicted, 0 inconclusive, and 1 need data." in answer
+    assert "Of 4 claims, 2 rest on counts: 2 supported, 0 contradicted, 0 inconclusive. 1 were put to" in answer
+    assert "which test the direction: 1 supported, 0 contradicted, 0 inconclusive. 1 need data." in answer
     cells = [a for a in Page(text).attributes("td") if "title" in a]
     verdicts = read_records(results / "verdicts.csv", Verdict)
     assert len(cells) == 10  # one of them a list of two
@@ -123,5 +124,14 @@ def test_an_experiment_shows_its_arms_with_their_means(results: Path, text: str)
     (b,) = (m for m in read_records(results / "measured.csv", Measured) if m.model == "exp/b" and m.metric == "top1")
     assert found["a"][:2] == ["Mini", ""]
     assert found["b"] == [
-        *("Mini", "from a; epochs 3", "28", "top1", f"{b.value:.1f}", f"{b.ci_low:.1f} to {b.ci_high:.1f}", str(b.n))
+        *(
+            "Mini",
+            "from a; epochs 3",
+            "28",
+            "top1",
+            f"{b.value:.1f}",
+            "%",
+            f"{b.ci_low:.1f} to {b.ci_high:.1f}",
+            str(b.n),
+        )
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -19,28 +21,39 @@ _VERDICT_STYLE = dict(  # colour and hatch, so that print in grey tells them apa
 )
 _ON_HATCH = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "p", "<", ">"]
-_CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_top1": "validation top-1 [%]"}
+_CURVES = {
+    "train_loss": "training loss",
+    "val_loss": "validation loss",
+    "val_top1": "validation top-1 [%]",
+    "val_ap_box": "validation AP [%]",
+    "val_ap_box_50": "validation AP50 [%]",
+}
 
 
 def loss_curves(epochs: pd.DataFrame) -> Figure:
-    """Loss and top-1 per epoch, a line for the mean over seeds and a band from the smallest to the largest.
+    """Losses and what else was validated per epoch, a line for the mean over seeds, a band from smallest to largest.
 
-    A row holds the arms of an experiment that start alike, from scratch or from the weights of the same arm.
+    A row holds the arms of an experiment that start alike, from scratch or from the weights of the same arm, and a
+    panel for every column that they have values in.
     """
     if epochs.empty:
         return nothing("no training has run yet")
     groups = list(epochs.groupby(["experiment", "start_from"]))
+    shown = [
+        {name: _CURVES[name] for name in _CURVES if name in runs and runs[name].notna().any()} for _, runs in groups
+    ]
     figure = Figure(figsize=(10, 0.5 + 2.8 * len(groups)), layout="constrained")
-    grid = figure.subplots(len(groups), len(_CURVES), squeeze=False)
-    for row, ((experiment, start), runs) in zip(grid, groups, strict=True):
-        arms = runs["arm"].nunique()
-        for ax, (column, label) in zip(row, _CURVES.items(), strict=True):
+    cells = figure.add_gridspec(len(groups), math.lcm(*(len(curves) for curves in shown)))
+    for y, (((experiment, start), runs), curves) in enumerate(zip(groups, shown, strict=True)):
+        arms, width = runs["arm"].nunique(), cells.ncols // len(curves)
+        row = [figure.add_subplot(cells[y, x * width : (x + 1) * width]) for x in range(len(curves))]
+        for ax, (column, label) in zip(row, curves.items(), strict=True):
             sns.lineplot(
                 runs, x="epoch", y=column, hue="arm", style="arm", markers=_MARKERS[:arms], palette=_PALETTE[:arms],
                 errorbar=("pi", 100), legend=ax is row[-1], markersize=5, ax=ax,
             )  # fmt: skip
             ax.set(ylabel=label)
-            ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.locator_params(axis="x", integer=True)
         row[0].set_title(f"{experiment}, from {start or 'scratch'}", loc="left")
         sns.move_legend(row[-1], "upper left", bbox_to_anchor=(1.02, 1), frameon=False, title=None)
     sns.despine(fig=figure)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.files import now, write_bytes, write_manifest
-from replication.report import draw_claims, draw_complexity, draw_families, draw_outcomes
+from replication.report import draw_claims, draw_complexity, draw_detection, draw_families, draw_outcomes
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Frames:
     epochs: pd.DataFrame
     verdicts: pd.DataFrame
     claims: pd.DataFrame
+    layers: pd.DataFrame
+    slots: pd.DataFrame
+    crowd: pd.DataFrame
+    attention: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,39 @@ FIGURES: dict[str, Figure] = {
     ),
     "loss_curves": Figure(
         "Trainings",
-        "Loss and top-1 accuracy per epoch of every arm; lines are means over seeds, bands reach from the smallest to "
-        "the largest seed. Epoch 0 is before the arm's own training; arms that start from the weights of another have "
-        "a row of their own.",
+        "Loss per epoch of every arm, and top-1 accuracy or, of detectors, average precision; lines are means over "
+        "seeds, bands reach from the smallest to the largest seed. Epoch 0 is before the arm's own training; arms that "
+        "start from the weights of another have a row of their own.",
         lambda r: draw_outcomes.loss_curves(r.epochs),
+    ),
+    "detr_layers": Figure(
+        "DETR's decoder, layer by layer",
+        "Average precision of the boxes after every decoder layer of a small DETR on digit scenes, with and without "
+        "non-maximum suppression: Figure 4 of the paper in small. Lines are means over seeds, bands reach from the "
+        "smallest to the largest seed.",
+        lambda r: draw_detection.layers(r.layers),
+    ),
+    "detr_slots": Figure(
+        "DETR's query slots",
+        "Where each query slot of a small DETR finds objects: the centres of the boxes that it predicts on the test "
+        "scenes with a score of at least 0.5, how many they are, and their areas, in the unit square of the image, of "
+        "one seed. Figure 7 of the paper in small.",
+        lambda r: draw_detection.slots(r.slots),
+    ),
+    "detr_attention": Figure(
+        "DETR's attention",
+        "Test scenes with the objects that a small DETR finds, the predicted box and digit of each; then, for every "
+        "object, where its query looks in the last decoder layer, and where the last encoder layer looks from the cell "
+        "at the object's centre (cross). Each map is scaled to its own largest value. Figures 3 and 6 of the paper in "
+        "small, of one seed.",
+        lambda r: draw_detection.attention(r.attention),
+    ),
+    "detr_crowds": Figure(
+        "DETR in crowds",
+        "The share of objects that a small DETR misses against how many a scene holds, of one class and more than it "
+        "was trained on: the mean over scenes and seeds, the band from the smallest to the largest seed. It cannot "
+        "find more than it has queries (dashed). Figures 5 and 12 of the paper in small.",
+        lambda r: draw_detection.crowds(r.crowd, r.slots),
     ),
 }
 
@@ -122,20 +156,30 @@ _STYLE = {
 def write_figures(results: Path) -> None:
     """Draw every figure of `FIGURES` as `figures/<name>.svg` and `.png`; a figure without data says so."""
     started = now()
-    complexity, folder = results / "complexity", results / "figures"
-    frames = Frames(
-        published=_read(results / "published.csv"),
-        mechanisms=_read(complexity / "mechanisms.csv"),
-        scaling=_read(complexity / "scaling.csv"),
-        counts=_squares(_read(complexity / "counts.csv")),
-        epochs=_epochs(results / "training", _read(results / "training" / "runs.csv")),
-        verdicts=_read(results / "verdicts.csv"),
-        claims=_read(results / "claims.csv"),
-    )
+    folder, frames = results / "figures", read_frames(results)
     for name, figure in FIGURES.items():
         for suffix, data in rendered(figure, frames).items():
             write_bytes(folder / f"{name}.{suffix}", data)
     write_manifest(folder / "figures.json", started, figures=list(FIGURES))
+
+
+def read_frames(results: Path) -> Frames:
+    """The tables in a folder of results. Of trainings and insights, those of the runs that `collect` found."""
+    complexity, insight = results / "complexity", results / "insight"
+    runs = _read(results / "training" / "runs.csv")
+    return Frames(
+        published=_read(results / "published.csv"),
+        mechanisms=_read(complexity / "mechanisms.csv"),
+        scaling=_read(complexity / "scaling.csv"),
+        counts=_squares(_read(complexity / "counts.csv")),
+        epochs=_epochs(results / "training", runs),
+        verdicts=_read(results / "verdicts.csv"),
+        claims=_read(results / "claims.csv"),
+        layers=_insight(insight, runs, "layers.csv"),
+        slots=_insight(insight, runs, "slots.csv"),
+        crowd=_insight(insight, runs, "crowd.csv"),
+        attention=_insight(insight, runs, "attention.npz"),
+    )
 
 
 def rendered(figure: Figure, frames: Frames) -> dict[str, bytes]:
@@ -176,3 +220,40 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
         for experiment, arm, seed in found.itertuples(index=False)
     ]
     return pd.concat([curve for curve in curves if len(curve) > 1], ignore_index=True)
+
+
+def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The file `name` that `insight` wrote for every run of the detector of the figures that `collect` found."""
+    if runs.empty:
+        return pd.DataFrame()
+    own = runs[(runs["experiment"] == draw_detection.EXPERIMENT) & (runs["arm"] == draw_detection.ARM)]
+    tables = []
+    for seed in own["seed"].drop_duplicates():
+        folder = insight / draw_detection.EXPERIMENT / draw_detection.ARM / f"seed{seed}"
+        if (folder / "manifest.json").exists() and (folder / name).exists():  # the manifest is written last
+            table = pd.read_csv(folder / name) if name.endswith(".csv") else _attention(folder / name)
+            tables.append(table.assign(seed=seed))
+    filled = [table for table in tables if len(table)]  # columns without rows have no type
+    return pd.concat(filled or tables or [pd.DataFrame()], ignore_index=True)
+
+
+def _attention(path: Path) -> pd.DataFrame:
+    """The objects of an `attention.npz`, one a row, as `draw_detection.attention` takes them."""
+    rows = []
+    with np.load(path) as found:
+        scenes = sorted(int(name.removeprefix("image_")) for name in found if name.startswith("image_"))
+        for scene in scenes:
+            encoder = found.get(f"encoder_{scene}")
+            for index, label in enumerate(found[f"classes_{scene}"]):
+                rows.append(
+                    {
+                        "scene": scene,
+                        "pixels": found[f"image_{scene}"],
+                        "box": found[f"boxes_{scene}"][index],
+                        "label": int(label),
+                        "decoder": found[f"decoder_{scene}"][index],
+                        "point": found[f"points_{scene}"][index],
+                        "encoder": None if encoder is None else encoder[index],
+                    }
+                )
+    return pd.DataFrame(rows, columns=["scene", "pixels", "box", "label", "decoder", "point", "encoder"])

@@ -4,13 +4,45 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from replication import report
 from replication.report.draw_claims import EDGE, normalised
-from replication.report.figures import FIGURES, Frames, rendered
+from replication.report.draw_outcomes import loss_curves
+from replication.report.figures import FIGURES, Frames, read_frames, rendered
+
+
+def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
+    """What `insight` leaves of the detectors with `seeds`, and the test results that `collect` finds of `runs`."""
+    for seed in seeds:
+        folder = results / "insight" / "detr_scenes" / "baseline" / f"seed{seed}"
+        folder.mkdir(parents=True)
+        tables = {
+            "layers": "layer,nms,ap_box,ap_box_50\n1,no,30,50\n1,yes,31,NA\n",
+            "slots": "query,image_id,category_id,score,cx,cy,w,h\n" + "1,1,7,0.8,0.5,0.5,0.25,0.25\n" * (seed > 0),
+            "crowd": f"image_id,objects,found\n1,2,{seed}\n",
+        }
+        for name, text in tables.items():
+            (folder / f"{name}.csv").write_text(text)
+        arrays: dict[str, Any] = {f"{name}_0": np.ones((2, 4, 4)) for name in ("decoder", "encoder")}
+        arrays |= {"image_0": np.zeros((8, 8), np.uint8), "points_0": [[2.0, 2.0], [6.0, 6.0]]}
+        arrays |= {"boxes_0": [[0, 0, 4, 4], [4, 4, 8, 8]], "classes_0": [7, 1]}
+        np.savez(folder / "attention.npz", **arrays)
+        (folder / "manifest.json").write_text("{}")
+    path = results / "training" / "runs.csv"
+    path.parent.mkdir(exist_ok=True)
+    known = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    for seed in runs:
+        training = results / "training" / "detr_scenes" / "baseline" / f"seed{seed}"
+        training.mkdir(parents=True)
+        (training / "epochs.csv").write_text("epoch,train_loss,val_loss,val_ap_box\n0,,9,0\n1,8,7,20\n")
+    found = pd.DataFrame({"experiment": "detr_scenes", "arm": "baseline", "seed": list(runs), "metric": "ap_box"})
+    pd.concat([known, found]).to_csv(path, index=False)
 
 
 def write(results: Path) -> dict[str, bytes]:
@@ -21,6 +53,7 @@ def write(results: Path) -> dict[str, bytes]:
 def test_the_same_bytes_every_time(results: Path) -> None:
     report.collect(results, "laptop", seeds=3)
     report.judge(results)
+    write_insights(results, 0, 1, runs=(0, 1))
     once = write(results)
     assert sorted(once) == sorted(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg"))
     assert write(results) == once
@@ -48,3 +81,52 @@ def test_a_value_is_drawn_in_the_band_exactly_if_it_lies_in_the_range(low: float
     left, right, places = normalised(low, high, values)
     assert [left <= place <= right for place in places] == [low <= value <= high for value in values]
     assert places == sorted(places)
+
+
+def test_insights_are_of_the_runs_that_collect_found(tmp_path: Path) -> None:
+    write_insights(tmp_path, 0, 1, 2, 3, runs=(0, 1, 2))
+    (tmp_path / "insight" / "detr_scenes" / "baseline" / "seed2" / "manifest.json").unlink()  # was interrupted
+    frames = read_frames(tmp_path)
+    assert list(frames.crowd.itertuples(index=False, name=None)) == [(1, 2, 0, 0), (1, 2, 1, 1)]
+    assert frames.layers["ap_box_50"].isna().tolist() == [False, True, False, True]
+    assert frames.slots[["query", "seed"]].to_numpy().tolist() == [[1, 1]]
+    assert frames.slots["cx"].dtype == float  # the first seed has no row
+    assert frames.attention[["seed", "scene", "label"]].to_numpy().tolist() == [
+        [0, 0, 7], [0, 0, 1], [1, 0, 7], [1, 0, 1],
+    ]  # fmt: skip
+    assert frames.attention["point"].iloc[1].tolist() == [6, 6]
+
+
+def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
+    write_insights(tmp_path, 0, runs=(0,))
+    path = tmp_path / "insight" / "detr_scenes" / "baseline" / "seed0" / "attention.npz"
+    arrays: dict[str, Any] = dict(np.load(path))
+    np.savez(path, **{name: array for name, array in arrays.items() if name != "encoder_0"})
+    assert read_frames(tmp_path).attention["encoder"].isna().all()
+    np.savez(path)
+    (text,) = FIGURES["detr_attention"].draw(read_frames(tmp_path)).axes[0].texts
+    assert text.get_text() == "Nothing to draw: the detectors trained so far find too little"
+
+
+def row_of(ax: Axes) -> int:
+    place = ax.get_subplotspec()
+    assert place is not None
+    return place.rowspan.start
+
+
+def test_learning_curves_show_what_each_arm_was_validated_by() -> None:
+    shared = {"epoch": [0, 1], "val_loss": [3.0, 2.0], "train_loss": [None, 2.0], "start_from": ""}
+    epochs = pd.concat(
+        [
+            pd.DataFrame({**shared, "experiment": "a", "arm": "detector", "val_ap_box": [0, 20], "val_ap_box_50": 40}),
+            pd.DataFrame({**shared, "experiment": "b", "arm": "classifier", "val_top1": [10, 90]}),
+        ]
+    )
+    panels = {(row_of(ax), ax.get_ylabel()): ax.lines[0] for ax in loss_curves(epochs).axes}
+    losses = ["training loss", "validation loss"]
+    assert list(panels) == [
+        *((0, label) for label in [*losses, "validation AP [%]", "validation AP50 [%]"]),
+        *((1, label) for label in [*losses, "validation top-1 [%]"]),
+    ]
+    assert np.asarray(panels[0, "validation AP [%]"].get_ydata()).tolist() == [0, 20]
+    assert np.asarray(panels[1, "validation top-1 [%]"].get_ydata()).tolist() == [10, 90]

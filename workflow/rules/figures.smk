@@ -5,6 +5,7 @@ rule figures:
             "report/figures",
             "report/draw_claims",
             "report/draw_complexity",
+            "report/draw_detection",
             "report/draw_families",
             "report/draw_outcomes",
             "report/rows",
@@ -12,6 +13,10 @@ rule figures:
         rules.judge.output,
         rules.collect.output,
         [f"{PLAN.folder(run)}/epochs.csv" for run in PLAN.runs],
+        [
+            f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"
+            for run in PLAN.detectors
+        ],
     output:
         f"{RESULTS}/figures/figures.json",
     log:

@@ -98,6 +98,12 @@ def _training(args: argparse.Namespace) -> None:
     )
 
 
+def _insight(args: argparse.Namespace) -> None:
+    from replication.insight import run
+
+    run(args.experiment, args.arm, args.seeds, args.scale, args.weights, args.out, args.data)
+
+
 def _collect(args: argparse.Namespace) -> None:
     from replication.report import collect
 
@@ -245,6 +251,15 @@ def parser() -> argparse.ArgumentParser:
         "--corrupt", choices=["strict", "skip"], default="strict", help="stop at an unreadable image, or leave it out"
     )
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
+    sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
+
+    sub = command("insight", _insight, "take the trained detectors of one arm apart: layers, slots, attention, crowds")
+    sub.add_argument("--experiment", required=True, metavar="ID")
+    sub.add_argument("--arm", required=True, metavar="ID")
+    sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
+    sub.add_argument("--scale", default="laptop", help="one that the arm was trained at (default: %(default)s)")
+    sub.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help="training results of the arm")
+    sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 
     for name, run, text in (

@@ -1,0 +1,24 @@
+"""How many objects of a kind a set predictor can find at once (DETR, appendix A.4, Figure 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from replication.detection.average_precision import Found
+
+COLUMNS = ("image_id", "objects", "found")
+
+
+def crowd_numbers(images: Sequence[Found], queries: int) -> dict[str, float]:
+    """Objects found in images of up to half as many as `queries`, and in those of at least as many [%].
+
+    The latter are a share of the queries, for no more than these can be found. None where there are no such images.
+    """
+    few = [one for one in images if 0 < one.objects <= queries / 2]
+    many = [one for one in images if one.objects >= queries]
+    numbers = {}
+    if few:
+        numbers["found_half"] = 100 * sum(one.found for one in few) / sum(one.objects for one in few)
+    if many:
+        numbers["found_full"] = 100 * sum(one.found for one in many) / (queries * len(many))
+    return numbers

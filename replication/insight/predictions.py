@@ -1,0 +1,51 @@
+"""What a set predictor says of a split, after every decoder layer. Shapes: Q queries."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from replication.data.detection import Scenes
+from replication.detection.average_precision import coco_results
+from replication.models.detr import Detr
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """COCO's results after every decoder layer, Q an image, and what else the last one's box of every query says."""
+
+    layers: tuple[list[dict[str, Any]], ...]
+    boxes_cxcywh: Tensor  # (images, Q, 4) in 0..1
+    images_per_second: float  # of the model alone
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Those of the last layer, which are the model's."""
+        return self.layers[-1]
+
+    @property
+    def queries(self) -> int:
+        """Q."""
+        return self.boxes_cxcywh.shape[1]
+
+
+@torch.no_grad()
+def predicted(model: Detr, split: Scenes, batch: int) -> Predictions:
+    """The predictions of `model`, in evaluation mode, for a whole split, so many images at a time."""
+    batches, boxes, seconds = [], [], 0.0
+    for images, targets in split.batches(torch.arange(len(split)).split(batch), seed=0):
+        started = time.perf_counter()
+        outputs = model(images, targets.padding)
+        seconds += time.perf_counter() - started
+        ids = [int(one["image_id"]) for one in targets.objects]
+        sizes = torch.stack([one["size"] for one in targets.objects])
+        batches.append([coco_results(layer, ids, sizes) for layer in (*outputs["aux_outputs"], outputs)])
+        boxes.append(outputs["pred_boxes"])
+    layers = tuple(list(chain.from_iterable(layer)) for layer in zip(*batches, strict=True))
+    whole = torch.cat(boxes)
+    return Predictions(layers, whole, len(whole) / seconds)

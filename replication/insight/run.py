@@ -1,0 +1,131 @@
+"""Take the trained models of one arm apart, one folder of results a seed.
+
+Evaluated in float32 on one thread, so that the results repeat byte for byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from replication import data, papers
+from replication.data.detection import Scenes, load_split
+from replication.data.scenes import annotation_file
+from replication.detection.average_precision import AveragePrecision, write_results
+from replication.detection.diagnosis import diagnose
+from replication.files import now, sha256, write_bytes, write_csv, write_manifest
+from replication.insight import crowds, layers, slots
+from replication.insight.found import OVERLAP, SCORE
+from replication.insight.looks import looked
+from replication.insight.predictions import Predictions, predicted
+from replication.models.detr import Detr
+from replication.records import Experiment, UserError
+from replication.training.engine import TEST_COLUMNS, build
+from replication.training.recipe import resolve
+from replication.training.start import load_weights
+
+UNITS = {
+    **dict.fromkeys(("ap_gain_layers", "ap_50_gain_layers", "ap_smallest_step"), "points"),
+    **dict.fromkeys(("nms_gain_first", "nms_gain_last"), "points"),
+    **dict.fromkeys(("attention_inside", "encoder_attention_own"), "factor"),
+    **dict.fromkeys(("slot_place", "slot_size", "slot_class", "found_half", "found_full"), "%"),
+}
+"""Of every number that `detection.csv` can have."""
+CLASSES = ("category_id", "name", "objects", "ap_box", "ap_box_50")
+CROWD = "crowd"
+"""The split with more objects in an image than training shows; only the digit scenes have one."""
+
+
+def run(
+    experiment_id: str, arm_id: str, seeds: Sequence[int], scale: str, weights: Path, out: Path, root: Path
+) -> None:
+    """Take apart what an arm of an experiment of the cards ended with; see `take_apart`."""
+    take_apart(papers.experiment(experiment_id), arm_id, seeds, scale, weights, out, root)
+
+
+def take_apart(
+    experiment: Experiment,
+    arm_id: str,
+    seeds: Sequence[int],
+    scale: str,
+    weights: Path,
+    out: Path,
+    root: Path = Path("data"),
+) -> None:
+    """Read `weights/seed<n>/weights.safetensors` of each of `seeds` and write its results into `out/seed<n>`.
+
+    detection.csv (the numbers of `UNITS` that can be told), predictions.json, layers.csv, classes.csv, slots.csv,
+    attention.npz; crowd.csv, if the data set has crowds; and manifest.json, last.
+    UserError: unknown names, an arm that is no DETR trained for set prediction, weights missing or of another model.
+    """
+    torch.set_num_threads(1)
+    recipe, title = resolve(experiment, arm_id, scale), f"{experiment.id}/{arm_id}"
+    if recipe.task != "set_prediction":
+        raise UserError(f"{title} is trained for {recipe.task}; only an arm of set_prediction can be taken apart")
+    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root)
+    folder = root / recipe.dataset
+    has_crowds = annotation_file(folder, CROWD).is_file()
+    crowd = load_split(folder, CROWD, recipe.image_size) if has_crowds else None
+    where = {"experiment": experiment.id, "arm": arm_id}
+    for seed in seeds:
+        started = now()
+        file, into = weights / f"seed{seed}" / "weights.safetensors", out / f"seed{seed}"
+        model = build(experiment, arm_id, recipe, dataset, seed)
+        if not isinstance(model, Detr):
+            raise UserError(f"{title} is a {type(model).__name__}; only a DETR can be taken apart")
+        load_weights(model, file)
+        (into / "manifest.json").unlink(missing_ok=True)
+        test = predicted(model.eval(), dataset.test, recipe.micro_batch or recipe.batch_size)
+        numbers = {
+            name: (value, len(dataset.test)) for name, value in _on_test(model, dataset.test, test, into).items()
+        }
+        if crowd is not None:
+            in_crowd = predicted(model, crowd, recipe.micro_batch or recipe.batch_size)
+            numbers |= {name: (value, len(crowd)) for name, value in _in_crowds(crowd, in_crowd, into).items()}
+        here = {**where, "seed": seed, "dataset": recipe.dataset, "image_size": recipe.image_size}
+        rows = [
+            {**here, "metric": name, "value": value, "unit": UNITS[name], "n": n}
+            for name, (value, n) in sorted(numbers.items())
+        ]
+        write_csv(into / "detection.csv", rows, TEST_COLUMNS)
+        write_manifest(
+            into / "manifest.json",
+            started,
+            **where,
+            scale=scale,
+            seed=seed,
+            data_sha256=dataset.sha256,
+            weights_sha256=sha256(file),
+            images_per_second=round(test.images_per_second, 1),
+            diagnosis=str(diagnose(dataset.test.ground_truth, test.results, test.boxes_cxcywh)),
+        )
+
+
+def _on_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> dict[str, float]:
+    """Write what is to be told of the test split; its numbers."""
+    measure = AveragePrecision(split.ground_truth, split.image_ids)
+    of_layers, of_slots = layers.by_layer(measure, test.layers), slots.slot_rows(test.results, test.boxes_cxcywh)
+    looks = looked(model, split)
+    write_results(into / "predictions.json", test.results)
+    write_csv(into / "layers.csv", _told(of_layers), layers.COLUMNS)
+    write_csv(into / "classes.csv", _told(measure.per_class(test.results)), CLASSES)
+    write_csv(into / "slots.csv", of_slots, slots.COLUMNS)
+    write_bytes(into / "attention.npz", looks.archive)
+    return {**layers.layer_numbers(of_layers), **slots.slot_numbers(of_slots), **looks.numbers}
+
+
+def _in_crowds(split: Scenes, seen: Predictions, into: Path) -> dict[str, float]:
+    """Write what is to be told of the crowds; its numbers."""
+    measure = AveragePrecision(split.ground_truth, split.image_ids)
+    found = measure.found(seen.results, SCORE, OVERLAP, classes=False)
+    write_csv(into / "crowd.csv", map(dataclasses.asdict, found), crowds.COLUMNS)
+    return crowds.crowd_numbers(found, seen.queries)
+
+
+def _told(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with NA for what is not applicable."""
+    return [{name: "NA" if value is None else value for name, value in row.items()} for row in rows]

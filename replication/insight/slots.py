@@ -1,0 +1,65 @@
+"""Whether a query slot specialises: in places, in sizes, in classes (DETR, Section 4.3 and Figure 7).
+
+Shapes: n predictions, Q queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import entropy
+from torch import Tensor
+
+from replication.detection.average_precision import Results
+from replication.insight.found import SCORE
+
+COLUMNS = ("query", "image_id", "category_id", "score", "cx", "cy", "w", "h")
+SMALLEST = 1e-9
+"""Share of the image that a box has at least when the logarithm of its area is taken."""
+
+
+def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[dict[str, Any]]:
+    """A row for every confident result; these are in the order of the boxes (images, Q, 4), which get six decimals."""
+    rows = []
+    for place, result in enumerate(results):
+        if result["score"] >= SCORE:
+            image, query = divmod(place, boxes_cxcywh.shape[1])
+            box = (round(side, 6) for side in boxes_cxcywh[image, query].tolist())
+            of_result = (result[name] for name in COLUMNS[1:4])
+            rows.append(dict(zip(COLUMNS, (query, *of_result, *box), strict=True)))
+    return rows
+
+
+def slot_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """What the slot says of a prediction [%]: of its place, its size, its class; none of what is always the same."""
+    table = {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+    areas = np.maximum(table["w"] * table["h"], SMALLEST)
+    shares = {
+        "slot_place": explained(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),
+        "slot_size": explained(table["query"], np.log(areas)[:, None]),
+        "slot_class": informed(table["query"], table["category_id"]),
+    }
+    return {name: 100 * share for name, share in shares.items() if share is not None}
+
+
+def explained(slots: np.ndarray, values: np.ndarray) -> float | None:
+    """The share of the variance of `values` (n, any) that `slots` (n,) explain: between slots, over all of it."""
+    if not len(values) or (values == values[0]).all():
+        return None
+    offsets = values - values.mean(axis=0)
+    members = slots == np.unique(slots)[:, None]  # (slots, n)
+    between = (members @ offsets) ** 2 / members.sum(axis=1, keepdims=True)
+    return float(between.sum() / (offsets**2).sum())
+
+
+def informed(slots: np.ndarray, classes: np.ndarray) -> float | None:
+    """The mutual information of `slots` and `classes` (n,), as a share of the entropy of the classes."""
+    if len(np.unique(classes)) < 2:
+        return None
+    of_slots, of_classes, of_pairs = (
+        entropy(np.unique(labels, axis=0, return_counts=True)[1])
+        for labels in (slots, classes, np.stack([slots, classes], axis=1))
+    )
+    return float((of_slots + of_classes - of_pairs) / of_classes)

@@ -1,0 +1,32 @@
+INSIGHT = f"{RESULTS}/insight/{{experiment}}/{{arm}}"
+
+
+rule insight:
+    """What the trained detectors of one arm are made of: layers, slots, attention, and how they do in crowds."""
+    input:
+        sources("insight", "detection", "data", "models", "files"),
+        data=lambda wildcards: ancient(
+            PLAN.fetched(wildcards.experiment, wildcards.arm)
+        ),
+        weights=lambda wildcards: PLAN.weights(wildcards.experiment, wildcards.arm),
+    output:
+        expand(
+            f"{INSIGHT}/seed{{seed}}/detection.csv",
+            seed=range(PLAN.seeds),
+            allow_missing=True,
+        ),
+    log:
+        f"{RESULTS}/logs/insight/{{experiment}}/{{arm}}.log",
+    conda:
+        "../envs/replication.yaml"
+    params:
+        scale=PLAN.scale,
+        seeds=list(range(PLAN.seeds)),
+        weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",
+        out=INSIGHT,
+        root=PLAN.data["root"],
+        digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # taken apart again when the recipe changes
+    shell:
+        "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
+        " --seeds {params.seeds} --scale {params.scale} --weights {params.weights} --data {params.root:q}"
+        " --out {params.out} 2> {log}"

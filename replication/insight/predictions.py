@@ -17,7 +17,7 @@ from replication.models.detr import Detr
 
 @dataclass(frozen=True)
 class Predictions:
-    """COCO's results after every decoder layer, Q an image, and what else the last one's box of every query says."""
+    """COCO's results after every decoder layer, Q an image in the order of the queries, and the last layer's boxes."""
 
     layers: tuple[list[dict[str, Any]], ...]
     boxes_cxcywh: Tensor  # (images, Q, 4) in 0..1

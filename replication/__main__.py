@@ -6,6 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from replication.records import Size, UserError, read_size
 
@@ -95,13 +98,14 @@ def _training(args: argparse.Namespace) -> None:
         args.device,
         args.data,
         args.corrupt,
+        dict(args.set),
     )
 
 
 def _insight(args: argparse.Namespace) -> None:
     from replication.insight import run
 
-    run(args.experiment, args.arm, args.seeds, args.scale, args.weights, args.out, args.data)
+    run(args.experiment, args.arm, args.seeds, args.scale, args.weights, args.out, args.data, dict(args.set))
 
 
 def _collect(args: argparse.Namespace) -> None:
@@ -145,6 +149,13 @@ def _size(text: str) -> Size:
         return read_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
+    return key, yaml.safe_load(value)
 
 
 def _positive(text: str) -> int:
@@ -241,6 +252,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--arm", required=True, metavar="ID")
     sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
     sub.add_argument("--scale", default="laptop", help="one that the experiment is run at (default: %(default)s)")
+    sub.add_argument(
+        "--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: dataset=bccd"
+    )
     sub.add_argument("--start-from", type=Path, metavar="FOLDER", help="results of the arm this one starts from")
     sub.add_argument("--teacher", type=Path, metavar="FOLDER", help="results of the arm this one is distilled from")
     sub.add_argument(
@@ -258,6 +272,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--arm", required=True, metavar="ID")
     sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
     sub.add_argument("--scale", default="laptop", help="one that the arm was trained at (default: %(default)s)")
+    sub.add_argument("--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="as it was trained with")
     sub.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help="training results of the arm")
     sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")

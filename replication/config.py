@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import yaml
 
 from replication import papers
 from replication.files import digest
-from replication.records import UserError, nearest
+from replication.records import Experiment, UserError, nearest
+from replication.registry import SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
@@ -71,6 +73,7 @@ class Plan:
     data: Mapping[str, Any]  # root, mirror, offline, corrupt
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # changes by experiment
 
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
@@ -83,8 +86,13 @@ class Plan:
 
     def experiment_digest(self, experiment: str) -> str:
         """Changes when an experiment's model, arms or recipe at this scale do."""
-        asked = papers.experiment(experiment)
+        asked = self._experiment(experiment)
         return digest(dataclasses.asdict(dataclasses.replace(asked, scales={self.scale: asked.scales[self.scale]})))
+
+    def changes(self, experiment: str) -> str:
+        """The option of a command that lays the configuration's changes over an experiment's recipe."""
+        changes = [f"{key}={json.dumps(value)}" for key, value in self.recipes.get(experiment, {}).items()]
+        return shlex.join(["--set", *changes]) if changes else ""
 
     def folder(self, run: Run) -> str:
         """Where a training leaves its results."""
@@ -93,7 +101,7 @@ class Plan:
     def fetched(self, experiment: str, arm: str) -> list[str]:
         """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
         dataset = self._recipe(experiment, arm)["dataset"]
-        there = dataset in ("digits", "imagenet_1k")
+        there = dataset == "imagenet_1k" or dataset not in SOURCES
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
     @property
@@ -113,9 +121,12 @@ class Plan:
         """The trainings that learn to find objects."""
         return tuple(run for run in self.runs if self._recipe(run.experiment, run.arm).get("task") == "set_prediction")
 
+    def _experiment(self, experiment: str) -> Experiment:
+        return papers.experiment(experiment).changed(self.scale, self.recipes.get(experiment, {}))
+
     def _recipe(self, experiment: str, arm: str) -> dict[str, Any]:
-        """What the card says of an arm's recipe at this scale."""
-        asked = papers.experiment(experiment)
+        """What card and configuration say of an arm's recipe."""
+        asked = self._experiment(experiment)
         return {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
 
     def start_weights(self, experiment: str, arm: str) -> list[str]:
@@ -174,6 +185,14 @@ def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     return there
 
 
+def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    """The changes asked for by experiment. UserError for one that is not run."""
+    for name in asked:
+        if name not in experiments:
+            raise nearest(name, experiments, "experiment under recipes")
+    return asked
+
+
 def _writable(folder: Path) -> bool:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     return existing.is_dir() and os.access(existing, os.W_OK)
@@ -209,6 +228,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
             for seed in range(seeds)
         ),
         evaluations=_evaluations(Path(config["evaluation"]["checkpoints"])) if "evaluation" in config else (),
+        recipes=_recipes(config.get("recipes", {}), experiments),
     )
 
 

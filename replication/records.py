@@ -384,6 +384,15 @@ class Experiment:
                 return arm
         raise nearest(arm_id, (a.id for a in self.arms), f"arm of {self.id}")
 
+    def changed(self, scale: str, changes: Mapping[str, Any]) -> Experiment:
+        """The experiment with these changes of its recipe at a scale, unless an arm says otherwise.
+
+        UserError if it is not run at that scale.
+        """
+        if scale not in self.scales:
+            raise nearest(scale, self.scales, f"scale of {self.id}")
+        return dataclasses.replace(self, scales={**self.scales, scale: {**self.scales[scale], **changes}})
+
     def variant(self, arm_id: str) -> Variant:
         """The model of an arm: its own, or that of the experiment."""
         return self.arm(arm_id).model or self.model

@@ -52,6 +52,15 @@ def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixtu
     assert "did you mean 'pretrain'?" in line
 
 
+def test_a_recipe_is_changed_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arm = ["training", "--experiment", "vit_resolution", "--arm", "pretrain", "--seeds", "0", "--out", str(tmp_path)]
+    assert "did you mean 'epochs'?" in fault(capsys, *arm, "--set", "epoch=3")
+    assert "must be a multiple of 50" in fault(capsys, *arm, "--set", "images=7", "epochs=1")
+    with pytest.raises(SystemExit):
+        main([*arm, "--set", "epochs"])
+    assert "'epochs' is not KEY=VALUE" in capsys.readouterr().err
+
+
 def test_missing_and_unreadable_results_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert str(tmp_path) in fault(capsys, "judge", "--results", str(tmp_path))
     (tmp_path / "published.csv").write_text("some,other,file\n")
@@ -66,7 +75,7 @@ def test_output_below_a_file_is_refused_and_the_file_kept(capsys: pytest.Capture
 
 def test_every_command_explains_itself() -> None:
     text = parser().format_help()
-    for word in ("published", "complexity", "training", "collect", "judge", "tables", "figures", "report"):
+    for word in ("published", "complexity", "training", "insight", "collect", "judge", "tables", "figures", "report"):
         assert word in text
 
 

@@ -41,12 +41,26 @@ def test_shipped_configurations_are_valid() -> None:
         ({"complexity__image_sizes": [224, 225]}, "no chosen model takes 225 px"),
         ({"models": ["pvt_smal"]}, "unknown model 'pvt_smal'; did you mean 'pvt_small'?"),
         ({"experiments": ["vit_resolutoin"]}, "unknown experiment 'vit_resolutoin'; did you mean 'vit_resolution'?"),
+        ({"recipes": {"detr_scene": {}}}, "unknown experiment under recipes 'detr_scene'; did you mean 'detr_scenes'?"),
         ({"scale": "laptob"}, "config scale: 'laptob' is not one of"),
     ],
 )
 def test_faults_name_the_nearest(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message.replace("?", r"\?")):
         plan(changed(**changes))
+
+
+def test_recipes_are_changed_for_one_experiment() -> None:
+    as_it_is = plan(changed(experiments=["detr_scenes", "vit_data"]))
+    changes = {"dataset": "blood cells", "image_size": 160}
+    asked = plan(changed(experiments=["detr_scenes", "vit_data"], recipes={"detr_scenes": changes}))
+    assert as_it_is.changes("detr_scenes") == asked.changes("vit_data") == ""
+    assert asked.changes("detr_scenes") == """--set 'dataset="blood cells"' image_size=160"""
+    assert as_it_is.fetched("detr_scenes", "baseline") == ["data/digit_scenes/manifest.json"]
+    assert asked.fetched("detr_scenes", "baseline") == []  # the user brings it along
+    assert asked.experiment_digest("detr_scenes") != as_it_is.experiment_digest("detr_scenes")
+    assert asked.experiment_digest("vit_data") == as_it_is.experiment_digest("vit_data")
+    assert {run.arm for run in asked.detectors} == {"baseline", "no_positions"}
 
 
 def test_results_below_a_file_are_refused(tmp_path: Path) -> None:

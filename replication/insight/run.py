@@ -41,10 +41,17 @@ CROWD = "crowd"
 
 
 def run(
-    experiment_id: str, arm_id: str, seeds: Sequence[int], scale: str, weights: Path, out: Path, root: Path
+    experiment_id: str,
+    arm_id: str,
+    seeds: Sequence[int],
+    scale: str,
+    weights: Path,
+    out: Path,
+    root: Path,
+    changes: Mapping[str, Any],
 ) -> None:
-    """Take apart what an arm of an experiment of the cards ended with; see `take_apart`."""
-    take_apart(papers.experiment(experiment_id), arm_id, seeds, scale, weights, out, root)
+    """Take apart what an arm of an experiment of the cards, its recipe changed so, ended with; see `take_apart`."""
+    take_apart(papers.experiment(experiment_id).changed(scale, changes), arm_id, seeds, scale, weights, out, root)
 
 
 def take_apart(

@@ -40,7 +40,7 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
 def on_claims(claims: Sequence[ClaimResult]) -> str:
     """What became of the claims, those on counts apart from those put to small trainings."""
     tested = [claim for claim in claims if claim.status != "needs data"]
-    counted, trained = ([c for c in tested if (c.n_seeds is not None) is seeded] for seeded in (False, True))
+    counted, trained = ([c for c in tested if (c.source != "counts") is seeded] for seeded in (False, True))
     return (
         f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} were put to "
         f"trainings of small models, which test the direction: {_statuses(trained)}. {len(claims) - len(tested)} need "
@@ -58,5 +58,5 @@ def _claim(claim: ClaimResult) -> tuple[str, str, str, str]:
     """Paper, statement, our estimate and range, and what it was estimated from."""
     interval = "" if claim.ci_low == claim.ci_high else f" [{claim.ci_low:.4g}, {claim.ci_high:.4g}]"
     ours = f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
-    source = "counts" if claim.n_seeds is None else f"small models, {claim.n_seeds} seeds"
+    source = "counts" if claim.source == "counts" else f"small models, {claim.n_seeds} seeds"
     return claim.paper, f"{claim.statement} ({claim.where})", ours, source

@@ -80,6 +80,7 @@ def _estimated(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) 
     status, reason = verdict_on((min(values), max(values)), result.low, result.high)
     return dataclasses.replace(
         result,
+        source="counts",
         estimate=values[0],
         ci_low=min(values),
         ci_high=max(values),
@@ -101,6 +102,7 @@ def _contrasted(
     used = [m for m in measured if m.model in contrast.arms and m.metric == contrast.metric]
     return dataclasses.replace(
         result,
+        source="difference" if contrast.minus else "number",
         estimate=statistics.fmean(differences),
         ci_low=interval[0] if interval else None,
         ci_high=interval[1] if interval else None,

@@ -22,8 +22,8 @@ _STATUS_STYLE = dict(
 
 
 def claims(results: pd.DataFrame) -> Figure:
-    """Every claim on counts: estimate and interval on an axis of its own, on which the declared range is the band."""
-    tested = results[results["estimate"].notna() & results["n_seeds"].isna()] if not results.empty else results
+    """Every claim on one number: estimate and interval on an axis of its own, the declared range a band on it."""
+    tested = results[results["source"].isin(["counts", "number"])] if not results.empty else results
     if tested.empty:
         return nothing("no claim is tested yet")
     figure, ax = axes(width=10, height=1.6 + 0.34 * len(tested))
@@ -47,8 +47,8 @@ def claims(results: pd.DataFrame) -> Figure:
 
 
 def forest(results: pd.DataFrame) -> Figure:
-    """Every claim put to seeded trainings: our difference with its interval, the declared range, the printed effect."""
-    tested = results[results["n_seeds"].notna()] if not results.empty else results
+    """Every claim on two trainings: our difference with its interval, the declared range, the printed effect."""
+    tested = results[results["source"] == "difference"] if not results.empty else results
     if tested.empty:
         return nothing("no training has run yet")
     figure, ax = axes(width=10, height=1.8 + 0.3 * len(tested))
@@ -70,7 +70,9 @@ def forest(results: pd.DataFrame) -> Figure:
     ax.set_xticks([], minor=True)
     ax.set(xlim=(-reach, reach), ylim=(len(tested) - 0.4, -0.6), yticks=range(len(tested)))
     ax.set_yticklabels([f"{claim['paper']}: {claim['claim']}" for _, claim in tested.iterrows()])
-    ax.set_xlabel("difference in top-1 accuracy [percentage points]: linear between -1 and 1, logarithmic beyond")
+    ax.set_xlabel(
+        "difference in top-1 accuracy, of detectors in AP [points]: linear between -1 and 1, logarithmic beyond"
+    )
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
     sns.despine(fig=figure, left=True)
     ax.tick_params(axis="y", length=0)

@@ -51,13 +51,13 @@ FIGURES: dict[str, Figure] = {
         lambda r: draw_outcomes.verdicts_by_paper(r.verdicts),
     ),
     "claims": Figure(
-        "Claims that counts decide",
+        "Claims on one number, counted or of trained models",
         "Each row is one claim on an axis of its own: the band is the range that its card declares for support, the "
         "marker our estimate, the line its interval. What lies far out of the range is drawn at the edge.",
         lambda r: draw_claims.claims(r.claims),
     ),
     "effects": Figure(
-        "Claims that trainings decide",
+        "Claims on two trainings",
         "The difference between two arms of an experiment, paired over seeds, with its 95 % interval, beside the "
         "effect that the paper prints (black) at its own scale. The band is the range that the card declares for "
         "support; the status also takes Holm's correction over the paper's contrasts. At the scales `smoke` and "

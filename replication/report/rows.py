@@ -40,6 +40,7 @@ class ClaimResult:
     low: float
     high: float
     unit: str
+    source: str = ""  # of the estimate: counts, a difference between trainings, or a number of trained models
     estimate: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,16 @@ def run(
     device: str = "cpu",
     root: Path = Path("data"),
     corrupt: str = "strict",
+    changes: Mapping[str, Any] | None = None,
 ) -> None:
     """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
 
     `start_from` and `teacher` are such folders of other arms. `device` is "cpu", "cuda", or "auto" for a GPU if there
-    is one; `root` is the folder of data sets, and `corrupt` says what becomes of images that cannot be read. Started by
-    `torchrun`, several processes share every batch.
+    is one; `root` is the folder of data sets, and `corrupt` says what becomes of images that cannot be read. `changes`
+    are laid over the experiment's recipe at this scale. Started by `torchrun`, several processes share every batch.
     Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
     """
-    experiment = papers.experiment(experiment_id)
+    experiment = papers.experiment(experiment_id).changed(scale, changes or {})
 
     def weights(arm: Path | None, seed: int) -> Path | None:
         return arm / f"seed{seed}" / "weights.safetensors" if arm else None

@@ -25,8 +25,9 @@ rule insight:
         weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",
         out=INSIGHT,
         root=PLAN.data["root"],
+        changes=lambda wildcards: PLAN.changes(wildcards.experiment),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
-        " --seeds {params.seeds} --scale {params.scale} --weights {params.weights} --data {params.root:q}"
+        " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights} --data {params.root:q}"
         " --out {params.out} 2> {log}"

@@ -4,7 +4,7 @@ TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
 rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
-        sources("training", "data", "models", "files"),
+        sources("training", "detection", "data", "models", "files"),
         data=lambda wildcards: ancient(
             PLAN.fetched(wildcards.experiment, wildcards.arm)
         ),
@@ -32,8 +32,9 @@ rule training:
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
         others=lambda wildcards: PLAN.other_arms(wildcards.experiment, wildcards.arm),
+        changes=lambda wildcards: PLAN.changes(wildcards.experiment),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
-        " --seeds {params.seeds} --scale {params.scale} --device {params.device} {params.others}"
+        " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"
         " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"

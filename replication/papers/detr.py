@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from replication import analogues
 from replication.papers import ratio, transcript
@@ -69,11 +71,11 @@ def _attention_growth(find: Lookup) -> float:
 BASELINE = "detr_scenes/baseline"
 
 
-def _on_scenes(experiment_id: str, question: str, *arms: Arm) -> Experiment:
-    """Arms that start from the same pre-trained backbone."""
+def _on_scenes(experiment_id: str, question: str, *arms: Arm, **scales: Mapping[str, Any]) -> Experiment:
+    """Arms that start from the same pre-trained backbone; `scales` besides those that all such experiments have."""
     backbone = Arm("backbone", SCENES_BACKBONE, model=analogues.DETR_BACKBONE)
     started = (replace(arm, start_from="backbone") for arm in arms)
-    return Experiment(experiment_id, question, analogues.DETR, SCENES, (backbone, *started), SCENE_SCALES)
+    return Experiment(experiment_id, question, analogues.DETR, SCENES, (backbone, *started), {**SCENE_SCALES, **scales})
 
 
 def _on_coco(model: Variant) -> Arm:
@@ -87,6 +89,7 @@ EXPERIMENTS = (
         "Does a transformer find objects as a set, and what does it need for it?",
         Arm("baseline"),
         Arm("no_positions", model=analogues.DETR_NO_POSITIONS),
+        smoke={"epochs": 1, "images": 250},
     ),
     _on_scenes(
         "detr_ablations",

@@ -37,7 +37,7 @@ SCENES: Mapping[str, Any] = {
     "task": "set_prediction",
     "dataset": "digit_scenes",
     "image_size": 64,
-    "epochs": 8,
+    "epochs": 10,
     "batch_size": 16,
     "learning_rate": 7e-4,
     "warmup_epochs": 0.5,

@@ -180,7 +180,7 @@ def run_arm(
         for metric, value in sorted(results.items())
     ]
     write_csv(out / "test.csv", rows, TEST_COLUMNS)
-    weights = task.model_of(learner.tested).state_dict()
+    weights = {name: tensor.contiguous() for name, tensor in task.model_of(learner.tested).state_dict().items()}
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity), diagnosis=said)
     return folder

@@ -60,7 +60,7 @@ def test_recipes_are_changed_for_one_experiment() -> None:
     assert asked.fetched("detr_scenes", "baseline") == []  # the user brings it along
     assert asked.experiment_digest("detr_scenes") != as_it_is.experiment_digest("detr_scenes")
     assert asked.experiment_digest("vit_data") == as_it_is.experiment_digest("vit_data")
-    assert {run.arm for run in asked.detectors} == {"baseline", "no_positions"}
+    assert {run.arm for run in asked.detectors} == {"baseline"}
 
 
 def test_results_below_a_file_are_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_plan_enumerates_models_sizes_and_runs() -> None:
 
 def test_an_experiment_is_run_at_the_scales_it_names() -> None:
     chosen = {run.experiment for run in plan(changed(scale="smoke", experiments="all")).runs}
-    assert chosen == {"vit_resolution"}
+    assert chosen == {"vit_resolution", "detr_scenes"}
     with pytest.raises(UserError, match="swin_windows is not run at the scale smoke, only at: laptop, gpu"):
         plan(changed(scale="smoke", experiments=["swin_windows"]))
 

@@ -228,12 +228,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
     sub.add_argument("--out", type=Path, required=True, help="the CSV")
 
-    sub = command("evaluate", _evaluate, "top-1 and top-5 accuracy of released weights on a folder of images")
+    sub = command(
+        "evaluate", _evaluate, "accuracy of released weights on a folder of images, or average precision of DETR's"
+    )
     sub.add_argument("--model", required=True, metavar="ID")
-    sub.add_argument("--image-size", type=_positive, required=True, metavar="PX")
+    sub.add_argument("--image-size", type=_positive, required=True, metavar="PX", help="of a detector, the short side")
     sub.add_argument("--checkpoint", type=Path, required=True, help="the authors' file: .pth, .safetensors or .npz")
-    sub.add_argument("--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set")
-    sub.add_argument("--dataset", default="imagenet-1k", help="what the images are (default: %(default)s)")
+    sub.add_argument(
+        "--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
+    )
+    sub.add_argument("--dataset", default="", help="what the images are (default: imagenet-1k; for DETR, coco)")
     sub.add_argument("--out", type=Path, required=True, help="folder for evaluation.csv")
 
     sub = command("departures", _departures, "measure how far timm's defaults are from the released models")

@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A released checkpoint to evaluate."""
+    """A released checkpoint to evaluate; of a detector, `image_size` [px] is that of the short side."""
 
     model: str
     image_size: int
@@ -145,21 +145,26 @@ class Plan:
         return " ".join(f"{option} {folder}/{other}" for option, other in named.items() if other)
 
 
-def _evaluations(folder: Path) -> tuple[Evaluation, ...]:
-    """The checkpoints in `folder`, called `<model id>_<image size>.<suffix>`. UserError for another name or for two."""
+def _evaluations(config: Mapping[str, Any]) -> tuple[Evaluation, ...]:
+    """The checkpoints that are there, called `<model id>_<image size>.<suffix>`.
+
+    UserError for another name, for two of one model at one size, and for a detector if no images are named for it.
+    """
     found: dict[str, Evaluation] = {}
-    for path in sorted(folder.glob("*")):
+    for path in sorted(Path(config["evaluation"]["checkpoints"]).glob("*")):
         if path.suffix in CHECKPOINTS:
             model, _, size = path.stem.rpartition("_")
             if not size.isdigit():
                 raise UserError(
-                    f"{path}: a checkpoint is called <model id>_<image size>{path.suffix}, as deit_s_224.pth"
+                    f"{path}: a checkpoint is called <model id>_<image size>{path.suffix}, as deit_s_224.pth, or, with "
+                    "the short side of a detector's images, detr_r50_800.pth"
                 )
             if path.stem in found:
                 raise UserError(
                     f"{path} and {found[path.stem].checkpoint} are of one model at one size; leave one there"
                 )
-            found[path.stem] = Evaluation(papers.variant(model).id, int(size), str(path))
+            evaluated_images(config, model)
+            found[path.stem] = Evaluation(model, int(size), str(path))
     return tuple(found.values())
 
 
@@ -227,7 +232,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
             for arm in papers.experiment(experiment).arms
             for seed in range(seeds)
         ),
-        evaluations=_evaluations(Path(config["evaluation"]["checkpoints"])) if "evaluation" in config else (),
+        evaluations=_evaluations(config) if "evaluation" in config else (),
         recipes=_recipes(config.get("recipes", {}), experiments),
     )
 
@@ -239,6 +244,14 @@ def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
     folder = Path(config["evaluation"]["checkpoints"])
     names = [folder / f"{model}_{image_size}{suffix}" for suffix in CHECKPOINTS]
     return str(next((path for path in names if path.exists()), names[0]))
+
+
+def evaluated_images(config: Mapping[str, Any], model: str) -> str:
+    """The folder that a model's released weights are evaluated on. UserError if the configuration names none."""
+    key = "coco" if papers.variant(model).task == "detection" else "imagenet"
+    if key not in config["evaluation"]:
+        raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
+    return config["evaluation"][key]
 
 
 def sources(*packages: str) -> list[str]:

@@ -7,7 +7,8 @@ Conventions of `measured.csv`:
 - memory: the same at batch sizes above one, metric `peak_memory_<mode>_<attention>_batch<n>`;
 - mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
 - scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
-- evaluations: a variant's released weights, metrics `top1` and `top5` on their data set;
+- evaluations: a variant's released weights, metrics `top1` and `top5` on their data set, or those of COCO; a detector's
+  image_size is that of the short side;
 - trainings: model `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds with
   its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
 """
@@ -74,10 +75,15 @@ def _read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def _bound(text: str) -> float | None:
+    """An end of an interval; None where there is none."""
+    return float(text) if text else None
+
+
 def _exact(path: Path, model: str, size: str, metric: str, value: str, interval: Sequence[str] = ("", "")) -> Measured:
     """A number that is the same on every machine."""
     unit = "bytes" if metric.startswith("peak_memory") else "tokens" if metric.startswith("crossover") else ""
-    low, high = (float(bound) if bound else None for bound in interval)
+    low, high = map(_bound, interval)
     return Measured(
         model=model,
         image_size=read_size(size) if size else None,
@@ -131,7 +137,7 @@ def _scaling(path: Path) -> Iterator[Measured]:
 
 
 def _evaluations(folder: Path) -> Iterator[Measured]:
-    """Accuracies of released weights, which are of the papers' own scale."""
+    """What released weights reach, which is of the papers' own scale."""
     for path in sorted(folder.glob("*/*/evaluation.csv")):
         machine = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]["processor"]
         for row in _read(path):
@@ -142,8 +148,8 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
                 metric=row["metric"],
                 value=float(row["value"]),
                 unit=row["unit"],
-                ci_low=float(row["ci_low"]),
-                ci_high=float(row["ci_high"]),
+                ci_low=_bound(row["ci_low"]),
+                ci_high=_bound(row["ci_high"]),
                 n=int(row["n"]),
                 scale="full",
                 machine=machine,

@@ -7,11 +7,13 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   digits are not the printed ones, the reason ends with the card's sentence on the cause, if it has one. The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
-- An accuracy `needs data`, unless it is ImageNet-1k's in a main table and a released checkpoint that stands for it was
-  evaluated (scale `full`): then it is `reproduced` within 0.1 points, which is what another decoder or resize moves it
-  by, else it `differs`. A checkpoint stands for the one number that its own paper's main table prints of the model at
-  that image size, and for quotations of it in other papers' main tables. ViT prints several pre-trainings of a model
-  and DeiT two lengths of distillation, of which weights can be but one, so those are not judged.
+- An accuracy `needs data`, unless a released checkpoint that stands for it was evaluated (scale `full`), or its model
+  was trained: then it is `reproduced` within 0.1 points, which is what another decoder or resize moves it by, else it
+  `differs`. A classifier's checkpoint stands for the one number on ImageNet-1k that its own paper's main table prints
+  of the model at that image size, and for quotations of it in other papers' main tables. ViT prints several
+  pre-trainings of a model and DeiT two lengths of distillation, of which weights can be but one, so those are not
+  judged. DETR's checkpoints stand for Table 1, the authors' zoo and their record of the evaluation (`DETECTED`), not
+  for the shorter trainings of the other tables, whose weights were never released.
 - Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
   of a model that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
@@ -40,6 +42,7 @@ from replication.records import (
     Verdict,
     as_rows,
     read_records,
+    sides,
 )
 from replication.report.claims import judge_claims
 from replication.report.rows import ClaimResult, Run, count_command
@@ -56,8 +59,17 @@ RULES = {
 }
 TOLERANCE = Decimal("0.01")
 POINTS = Decimal("0.1")
-EVALUATED = {"top1": "top1", "top1_error": "top1", "top5": "top5"}
+PERCENT = {"%": Decimal(1), "fraction": Decimal(100)}
+"""The printed units of an accuracy that released weights fill, in percent."""
+DETECTED = {"detr": ("table1", "readme_zoo", "gist_r50_500ep")}
+"""The tables of a paper whose box precisions are those of its released detectors."""
+EVALUATED = {
+    **{"top1": "top1", "top1_error": "top1", "top5": "top5"},
+    **{name: name for name in METRICS if name.startswith(("ap_box", "ar_box")) and name != "ap_box_change"},
+}
 """The printed accuracies that released weights fill, and what is measured of them."""
+DATA = {"imagenet-1k": "the validation images of ImageNet-1k", "coco": "the validation images of COCO 2017"}
+"""What it takes besides the weights."""
 EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
@@ -88,14 +100,15 @@ def judge(results: Path) -> None:
 def judge_cells(cells: Iterable[Published], measured: Iterable[Measured], cards: Mapping[str, Card]) -> list[Verdict]:
     """The verdict on every published number, in their order."""
     cells = list(cells)
-    numbers = {(m.model, m.image_size, m.metric, m.dataset): m.value for m in measured}
+    measured = sorted(measured, key=lambda m: not m.seed_set)  # of weights and a training of one model, the weights
+    numbers = {(m.model, m.image_size, m.metric, m.dataset): m for m in measured}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
     released = _released(cells, cards)
     return [_cell(cell, numbers, variants.get(cell.model), cell in released, cards[cell.paper]) for cell in cells]
 
 
 def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
-    """The accuracies on ImageNet-1k in main tables, own and quoted, that a released checkpoint stands for."""
+    """The accuracies, own and quoted, that a released checkpoint stands for."""
     own = {v.id: (card, v) for card in cards.values() for v in card.variants if v.id not in card.unreleased}
     printed: dict[tuple[str, str, Size, str], list[Published]] = {}
     for cell in cells:
@@ -104,11 +117,13 @@ def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Publ
             size = _size(cell, own[cell.model][1])
             printed.setdefault((cell.paper, cell.model, size, EVALUATED[cell.metric]), []).append(cell)
     once = {key: same[0] for key, same in printed.items() if len(same) == 1}
-    return {cell for (_, model, *key), cell in once.items() if (own[model][0].key, model, *key) in once}
+    classified = {cell for (_, model, *key), cell in once.items() if (own[model][0].key, model, *key) in once}
+    detected = {cell for cell in cells if cell.table in DETECTED.get(cell.paper, ()) and cell.dataset == "coco"}
+    return classified | {cell for cell in detected if cell.model in own and cell.metric in EVALUATED}
 
 
 def _cell(
-    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, released: bool, card: Card
+    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, released: bool, card: Card
 ) -> Verdict:
     ours, verdict, reason = _outcome(cell, numbers, variant, released)
     command = _evaluated(cell, variant) if released and variant else ""
@@ -143,29 +158,37 @@ def _size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
+def _evaluated_size(cell: Published, variant: Variant) -> Size:
+    """The image size at which weights are evaluated: a detector's is its short side, for its images differ in shape."""
+    size = _size(cell, variant)
+    return min(sides(size)) if variant.task == "detection" else size
+
+
 def _evaluated(cell: Published, variant: Variant) -> str:
     """Names the evaluation too, so that a checkpoint that is not there stops the run instead of leaving it out."""
-    evaluation = f"results/full/evaluation/{variant.id}/{_size(cell, variant)}/evaluation.csv"
+    evaluation = f"results/full/evaluation/{variant.id}/{_evaluated_size(cell, variant)}/evaluation.csv"
     return f"snakemake --cores all --configfile config/full.yaml -- {evaluation} results/full/verdicts.csv"
 
 
 def _outcome(
-    cell: Published, numbers: Mapping[Any, float], variant: Variant | None, released: bool
+    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, released: bool
 ) -> tuple[Decimal | None, str, str]:
     """Our value in the printed unit, the verdict and its reason."""
     kind = METRICS[cell.metric].kind
     if kind == "accuracy" and released and variant:
-        size = _size(cell, variant)
+        size = _evaluated_size(cell, variant)
         accuracy = numbers.get((variant.id, size, EVALUATED[cell.metric], cell.dataset))
         if accuracy is None:
             where = f"data/checkpoints/{variant.id}_{size}"
-            return None, "needs data", f"needs the validation images of ImageNet-1k and the released weights as {where}"
-        percent = Decimal(str(accuracy))  # the digits that were written: 0.1 points off is still within
+            return None, "needs data", f"needs {DATA[cell.dataset]} and the released weights as {where}"
+        percent = Decimal(str(accuracy.value))  # the digits that were written: 0.1 points off is still within
         if cell.metric == "top1_error":
             percent = 100 - percent
-        return percent, *compare_accuracy(cell.value, percent)
+        whose = "a training gives" if accuracy.seed_set else "the released weights give"
+        unit = PERCENT[cell.unit]
+        return percent / unit, *compare_accuracy(cell.value * unit, percent, whose)
     if kind == "accuracy":
-        return None, "needs data", _needed(cell)
+        return None, "needs data", _needed(cell, variant)
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
     if kind == "speed":
@@ -188,13 +211,15 @@ def _outcome(
     found = numbers.get((variant.id, size, cell.metric, ""))
     if found is None:
         return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
-    ours = Decimal(found) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
+    ours = Decimal(found.value) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
     return ours, *compare_count(cell.value, ours)
 
 
-def _needed(cell: Published) -> str:
+def _needed(cell: Published, variant: Variant | None) -> str:
     """What an accuracy takes that no evaluation of released weights fills."""
-    if cell.metric.startswith(("ap_", "ar_", "pq", "sq", "rq")):
+    if variant and variant.family == "detr":
+        instrument = "accelerators for its training (no released checkpoint stands for this number)"
+    elif cell.metric.startswith(("ap_", "ar_", "pq", "sq", "rq")):
         instrument = "a trainer of detectors"
     elif cell.metric in ("miou", "ade20k_score"):
         instrument = "a trainer of segmenters"
@@ -224,10 +249,10 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     return "differs", f"ours is {size} {direction}"
 
 
-def compare_accuracy(printed: Decimal, ours: Decimal) -> tuple[str, str]:
-    """Verdict and reason for the accuracy [%] of released weights: the same within 0.1 points, or not."""
+def compare_accuracy(printed: Decimal, ours: Decimal, whose: str = "the released weights give") -> tuple[str, str]:
+    """Verdict and reason for an accuracy [%]: the same within 0.1 points, or not."""
     verdict = "reproduced" if abs(ours - printed) <= POINTS else "differs"
-    return verdict, f"the released weights give {ours:.2f}, {ours - printed:+.2f} points"
+    return verdict, f"{whose} {ours:.2f}, {ours - printed:+.2f} points"
 
 
 def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from torchvision import transforms
 
 from replication import papers, report
 from replication.evaluation import evaluate
-from replication.evaluation.evaluate import SIZES, count_right, photographs
+from replication.evaluation.classify import SIZES, count_right, photographs
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build
 from replication.records import Measured, UserError, read_records
@@ -154,12 +154,6 @@ def test_missing_and_empty_folders_are_named(images: Path, weights: Path) -> Non
 
 def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) -> None:
     assert "does not fit" in refused(images, weights)  # one block instead of twelve
-
-
-def test_a_detector_has_no_top1(images: Path, weights: Path) -> None:
-    assert refused(images, weights, model="detr_r50") == (
-        "detr_r50 is made for detection; only classifiers can be evaluated"
-    )
 
 
 def test_broken_images_are_counted_and_the_first_is_named(images: Path, tmp_path: Path) -> None:

@@ -20,14 +20,15 @@ def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for name in ("config", "full"):
         config |= yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
-    return {**config, "evaluation": {"imagenet": "val", "checkpoints": str(checkpoints)}, **changes}
+    return {**config, "evaluation": {"imagenet": "val", "coco": "coco", "checkpoints": str(checkpoints)}, **changes}
 
 
 def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
     assert plan(full(tmp_path)).evaluations == ()
-    for name in ("vit_small_16_224.npz", "swin_b_384.pth", "README.md"):
+    for name in ("vit_small_16_224.npz", "swin_b_384.pth", "detr_r50_800.pth", "README.md"):
         (tmp_path / name).touch()
     assert plan(full(tmp_path)).evaluations == (
+        Evaluation("detr_r50", 800, f"{tmp_path}/detr_r50_800.pth"),
         Evaluation("swin_b", 384, f"{tmp_path}/swin_b_384.pth"),
         Evaluation("vit_small_16", 224, f"{tmp_path}/vit_small_16_224.npz"),
     )
@@ -38,6 +39,7 @@ def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (["swin_b.pth"], "is called <model id>_<image size>.pth"),
+        (["detr_r50_800x1066.pth"], "with the short side of a detector's images, detr_r50_800.pth"),
         (["swim_b_224.pth"], "unknown model 'swim_b'; did you mean 'swin_b'?"),
         (["swin_b_224.pth", "swin_b_224.safetensors"], "are of one model at one size"),
     ],
@@ -50,15 +52,26 @@ def test_other_names_are_refused(tmp_path: Path, names: list[str], message: str)
     assert message in str(error.value)
 
 
+def test_coco_is_named_where_there_is_a_detector(tmp_path: Path) -> None:
+    config = full(tmp_path, evaluation={"imagenet": "val", "checkpoints": str(tmp_path)})
+    (tmp_path / "swin_b_384.pth").touch()
+    assert len(plan(config).evaluations) == 1
+    (tmp_path / "detr_r50_800.pth").touch()
+    with pytest.raises(UserError) as error:
+        plan(config)
+    assert str(error.value) == "detr_r50 is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017"
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The workflow with its package, beside a checkpoint and a folder that is not ImageNet."""
+    """The workflow with its package, beside two checkpoints, a folder that is not ImageNet, and none that is COCO."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("replication", "workflow", "config", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "Snakefile", folder)
     (folder / "my weights").mkdir()
-    (folder / "my weights" / "deit_ti_224.pth").touch()
+    for name in ("deit_ti_224.pth", "detr_r50_800.pth"):
+        (folder / "my weights" / name).touch()
     (folder / "my images" / "cat").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(folder / "my images" / "cat" / "1.png")
     return folder
@@ -82,6 +95,7 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     (collect,) = (line for line in planned.splitlines() if "output: results/full/measured.csv" in line)
     inputs = planned.splitlines()[planned.splitlines().index(collect) - 1]
     assert "results/full/evaluation/deit_ti/224/evaluation.csv" in inputs
+    assert "results/full/evaluation/detr_r50/800/evaluation.csv" in inputs
 
 
 def test_a_missing_checkpoint_is_named(clone: Path) -> None:
@@ -96,3 +110,9 @@ def test_a_folder_that_is_not_imagenet_stops_the_job(clone: Path) -> None:
     assert "my images is not imagenet-1k: expected 1000 class folders with 50,000 images in all, found 1 with 1" in (
         done.stdout + done.stderr
     )
+
+
+def test_a_folder_that_is_not_coco_stops_the_job_of_a_detector(clone: Path) -> None:
+    done = snakemake(clone, "--", "results/full/evaluation/detr_r50/800/evaluation.csv")
+    assert done.returncode != 0
+    assert "no data set at data/coco_2017; " in done.stdout + done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from replication import report
+from replication import papers, report
 from replication.records import Card, Measured, Published, Variant, Verdict, read_records
 from replication.report.judge import (
     compare_accuracy,
@@ -199,6 +199,77 @@ def test_a_quotation_is_held_against_the_weights_of_its_source(card: Card) -> No
     assert (own.verdict, found.verdict) == ("reproduced", "differs")
     assert found.reason == "the released weights give 79.80, -0.70 points"
     assert judge_cells([quoted], [accuracy(79.8)], papers)[0].verdict == "needs data"  # its source prints no such
+
+
+def detr(table: str, metric: str = "ap_box") -> list[Published]:
+    """The numbers of one table of DETR that are of models that the suite has."""
+    (found,) = (t for t in papers.card("detr").tables if t.id == table)
+    return [cell for cell in found.published if cell.metric == metric and cell.model in papers.variants()]
+
+
+def detected(metric: str, value: float, **changes: Any) -> Measured:
+    return measured(metric, value, "detr_r50", 800, dataset="coco", unit="%", scale="full", **changes)
+
+
+@pytest.mark.parametrize(
+    ("table", "metric", "models"),
+    [
+        ("table1", "ap_box", 4),
+        ("table1", "ap_box_large", 4),
+        ("readme_zoo", "ap_box", 4),
+        ("gist_r50_500ep", "ar_box_small", 1),
+    ],
+)
+def test_detr_s_weights_fill_table_1_the_zoo_and_the_authors_record(table: str, metric: str, models: int) -> None:
+    verdicts = judge_cells(detr(table, metric), [], papers.cards())
+    assert len(verdicts) == models
+    for found in verdicts:
+        assert found.verdict == "needs data"
+        assert found.reason == (
+            f"needs the validation images of COCO 2017 and the released weights as data/checkpoints/{found.model}_800"
+        )
+        assert found.command == (
+            "snakemake --cores all --configfile config/full.yaml"
+            f" -- results/full/evaluation/{found.model}/800/evaluation.csv results/full/verdicts.csv"
+        )
+
+
+@pytest.mark.parametrize("table", ["table2", "table3", "table4", "gist_r50_150ep", "third_party"])
+def test_detr_s_other_trainings_were_never_released(table: str) -> None:
+    verdicts = judge_cells(detr(table), [detected("ap_box", 42.0)], papers.cards())
+    assert len(verdicts) > 0
+    assert {(v.verdict, v.measured, v.command) for v in verdicts} == {("needs data", None, "")}
+    assert {v.reason for v in verdicts} == {
+        "needs coco and what the suite does not have: accelerators for its training (no released checkpoint stands for "
+        "this number)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "ours", "verdict", "filled", "points"),
+    [
+        ("table1", 41.9, "reproduced", 41.9, "41.90, -0.10"),
+        ("table1", 42.11, "differs", 42.11, "42.11, +0.11"),
+        ("gist_r50_500ep", 42.1, "reproduced", 0.421, "42.10, +0.10"),  # printed as the fraction 0.420
+        ("gist_r50_500ep", 41.89, "differs", 0.4189, "41.89, -0.11"),
+    ],
+)
+def test_average_precision_is_compared_in_points(
+    table: str, ours: float, verdict: str, filled: float, points: str
+) -> None:
+    (cell,) = (cell for cell in detr(table) if cell.model == "detr_r50")
+    (found,) = judge_cells([cell], [detected("ap_box", ours)], papers.cards())
+    assert (found.verdict, found.measured) == (verdict, filled)
+    assert found.reason == f"the released weights give {points} points"
+
+
+def test_a_training_fills_what_no_weights_do() -> None:
+    (cell,) = (cell for cell in detr("table1") if cell.model == "detr_r50")
+    weights, training = detected("ap_box", 42.0), detected("ap_box", 40.0, seed_set="0 1 2")
+    (found,) = judge_cells([cell], [training], papers.cards())
+    assert found.reason == "a training gives 40.00, -2.00 points"
+    for order in ([weights, training], [training, weights]):
+        assert judge_cells([cell], order, papers.cards())[0].measured == 42.0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
+from replication.config import evaluated_images
+
+
 rule evaluate:
-    """Accuracy of released weights, at the scale `full`."""
+    """Accuracy or average precision of released weights, at the scale `full`."""
     input:
-        sources("evaluation", "models", "files"),
+        sources("evaluation", "detection", "data/detection", "models", "files"),
         checkpoint=lambda wildcards: checkpoint(config, wildcards.model, wildcards.size),
     output:
         f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.csv",
@@ -11,7 +14,7 @@ rule evaluate:
         "../envs/replication.yaml"
     threads: workflow.cores
     params:
-        images=lambda wildcards: config["evaluation"]["imagenet"],
+        images=lambda wildcards: evaluated_images(config, wildcards.model),
         out=subpath(output[0], parent=True),
         digest=lambda wildcards: PLAN.variant_digest(wildcards.model),  # evaluated again when the architecture changes
     shell:

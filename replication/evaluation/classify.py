@@ -1,0 +1,98 @@
+"""Top-1 and top-5 accuracy of a released classifier on a folder of labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from scipy import stats
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose
+from tqdm import tqdm
+
+from replication.evaluation.preprocessing import preprocessing
+from replication.models import build_variant, load_checkpoint
+from replication.records import UserError, Variant
+
+SIZES = {"imagenet-1k": (1000, 50_000)}
+"""Classes and images of the data sets that published numbers are about; any other name is taken as it comes."""
+UNREADABLE = -1
+
+
+def classify(
+    variant: Variant, image_size: int, checkpoint: Path, images: Path, dataset: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The accuracies of `checkpoint` on `images`, a folder with one folder a class, and what made them.
+
+    Classes are numbered in the order of their folders' names, as ImageNet's are. Accuracies are in percent, with the
+    95 % Wilson interval over images.
+    UserError if the folder is not the data set it is called, an image cannot be read, or the checkpoint does not fit.
+    """
+    data = photographs(images, dataset, preprocessing(variant, image_size))
+    model = load_checkpoint(build_variant(variant, image_size, len(data.classes)), checkpoint).eval()
+    numbers = []
+    for metric, k in count_right(model, data, f"{variant.id} at {image_size} px").items():
+        interval = stats.binomtest(k, len(data)).proportion_ci(method="wilson")
+        bounds = {"ci_low": 100 * interval.low, "ci_high": 100 * interval.high}
+        numbers.append({"metric": metric, "value": 100 * k / len(data), **bounds, "n": len(data)})
+    return numbers, {"images": len(data), "preprocessing": [str(step) for step in data.transform.transforms]}
+
+
+class Photographs(ImageFolder):
+    """Tensors with their class; one that cannot be read has the class `UNREADABLE`, so that all of them are found."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """The image (3, H, W) and its class."""
+        path, label = self.samples[index]
+        try:
+            with Image.open(path) as image:
+                picture = image.convert("RGB")
+        except (OSError, SyntaxError):
+            picture, label = Image.new("RGB", (1, 1)), UNREADABLE
+        return self.transform(picture), label
+
+
+def photographs(images: Path, dataset: str, transform: Compose) -> Photographs:
+    """The images of a folder. UserError if it is missing, has an empty class, or is not the data set it is called."""
+    if not images.is_dir():
+        raise UserError(f"no folder of images at {images}")
+    try:
+        data = Photographs(str(images), transform)
+    except FileNotFoundError as error:  # no class folders, or an empty one, which the message names
+        raise UserError(f"{images}: {str(error).splitlines()[0]}") from error
+    classes, count = SIZES.get(dataset, (len(data.classes), len(data)))
+    if (len(data.classes), len(data)) != (classes, count):
+        raise UserError(
+            f"{images} is not {dataset}: expected {classes} class folders with {count:,} images in all, found "
+            f"{len(data.classes)} with {len(data):,}"
+        )
+    return data
+
+
+def count_right(model: nn.Module, data: Photographs, what: str, batch_size: int = 64) -> dict[str, int]:
+    """How many images have their class first (`top1`), and among the five highest logits (`top5`).
+
+    UserError with the number of images that cannot be read, if there are any.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    right = {"top1": 0, "top5": 0}
+    unreadable: list[str] = []
+    loader: DataLoader[Any] = DataLoader(data, batch_size, num_workers=min(8, torch.get_num_threads()))
+    with torch.inference_mode():
+        for number, (images, labels) in enumerate(tqdm(loader, desc=what, unit="batch")):
+            broken = (labels == UNREADABLE).nonzero().flatten() + number * batch_size
+            unreadable += [data.samples[index][0] for index in broken.tolist()]
+            if unreadable:  # nothing to measure any more; the rest is only read
+                continue
+            logits = model(images.to(device)).cpu()
+            hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+            right["top1"] += int(hits[:, 0].sum())
+            right["top5"] += int(hits.sum())
+    if unreadable:
+        raise UserError(f"{len(unreadable)} of {len(data):,} images cannot be read; the first is {unreadable[0]}")
+    return right

@@ -1,0 +1,73 @@
+"""Average precision of a released DETR on a data set in COCO's format (Carion et al., Section 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from replication.data.detection import Scenes, files_of, load_split
+from replication.detection.average_precision import average_precision, coco_results, write_results
+from replication.files import sha256
+from replication.models import build_variant, load_checkpoint
+from replication.records import UserError, Variant
+
+SIZES = {"coco": (80, 5_000)}
+"""Categories and validation images of the data sets that published numbers are about; any other is taken as it is."""
+
+
+def detect(
+    variant: Variant, image_size: int, checkpoint: Path, folder: Path, dataset: str, out: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """COCO's measures of `checkpoint` on the validation images in `folder`, and what made them.
+
+    The short side of an image becomes `image_size` [px], the long one at most 5/3 of it; the class index is the
+    category id. Measures are in percent, without those that do not apply and without an interval: average precision is
+    no mean over images. The results that they are of go into predictions.json in `out`, as COCO's server reads them.
+    UserError if the folder is not the data set it is called, an image cannot be read, or the checkpoint does not fit.
+    """
+    split = validation(folder, image_size, dataset)
+    classes = 1 + max(category["id"] for category in split.categories)
+    model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
+    results = predicted(model, split, f"{variant.id} at {image_size} px")
+    measures = average_precision(split.ground_truth, results)
+    write_results(out / "predictions.json", results)
+    numbers = [{"metric": name, "value": x, "n": len(split)} for name, x in measures.items() if x is not None]
+    facts = {"annotations": sha256(files_of(folder, "val")[0]), "images": len(split)}
+    steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
+    return numbers, {**facts, "preprocessing": steps}
+
+
+def validation(folder: Path, image_size: int, dataset: str) -> Scenes:
+    """The validation images of a folder. UserError as in `load_split`, or if it is not the data set it is called."""
+    if not folder.is_dir():
+        raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
+    split = load_split(folder, "val", image_size)
+    found = (len(split.categories), len(split))
+    categories, images = SIZES.get(dataset, found)
+    if found != (categories, images):
+        raise UserError(
+            f"{folder} is not {dataset}: expected {categories} categories and {images:,} images in val, found "
+            f"{found[0]} and {found[1]:,}"
+        )
+    return split
+
+
+def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+    """COCO's results for every image.
+
+    The images come one at a time, so none is padded: what a DETR says of an image depends on how much it is, and the
+    DC5 models, trained on one image a GPU, get worse by it (the authors' README).
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    results: list[dict[str, Any]] = []
+    batches = split.batches(torch.arange(len(split)).split(1), seed=0)
+    with torch.inference_mode():
+        for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
+            (one,) = targets.objects
+            results += coco_results(model(images.to(device)), [int(one["image_id"])], one["size"].unsqueeze(0))
+    return results

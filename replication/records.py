@@ -414,6 +414,7 @@ class Card:
     claims: tuple[Claim, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     headline: str = ""  # its table of ImageNet-1k accuracies
+    detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
     unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
     discrepancies: tuple[str, ...] = ()  # where the paper contradicts itself, its code or its quotations

@@ -458,5 +458,6 @@ CARD = Card(
     tables=parse_tables("detr", transcript(__file__), LABELS),
     claims=CLAIMS,
     experiments=EXPERIMENTS,
+    detected=("table1", "readme_zoo", "gist_r50_500ep"),
     discrepancies=DISCREPANCIES,
 )

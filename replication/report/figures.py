@@ -129,7 +129,8 @@ FIGURES: dict[str, Figure] = {
         "DETR's attention",
         "Test scenes with the objects that a small DETR finds, with the box and the digit that it predicts, right or "
         "wrong; then, for every object, where its query looks in the last decoder layer, and where the last encoder "
-        "layer looks from the cell at the object's centre (cross). Each map is scaled to its own largest value. "
+        "layer looks from the cell at the object's centre (cross). Each map is scaled to its own largest value. A cell "
+        "looks at what lies three pixels further up and left than it is drawn, as convolutions of stride 2 have it. "
         "Figures 3 and 6 of the paper in small, of one seed.",
         lambda r: draw_detection.attention(r.attention),
     ),

@@ -12,8 +12,8 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   `differs`. A classifier's checkpoint stands for the one number on ImageNet-1k that its own paper's main table prints
   of the model at that image size, and for quotations of it in other papers' main tables. ViT prints several
   pre-trainings of a model and DeiT two lengths of distillation, of which weights can be but one, so those are not
-  judged. DETR's checkpoints stand for Table 1, the authors' zoo and their record of the evaluation (`DETECTED`), not
-  for the shorter trainings of the other tables, whose weights were never released.
+  judged. DETR's checkpoints stand for Table 1, the authors' zoo and their record of the evaluation (`Card.detected`),
+  not for the shorter trainings of the other tables, whose weights were never released.
 - Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
   of a model that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
@@ -61,8 +61,6 @@ TOLERANCE = Decimal("0.01")
 POINTS = Decimal("0.1")
 PERCENT = {"%": Decimal(1), "fraction": Decimal(100)}
 """The printed units of an accuracy that released weights fill, in percent."""
-DETECTED = {"detr": ("table1", "readme_zoo", "gist_r50_500ep")}
-"""The tables of a paper whose box precisions are those of its released detectors."""
 EVALUATED = {
     **{"top1": "top1", "top1_error": "top1", "top5": "top5"},
     **{name: name for name in METRICS if name.startswith(("ap_box", "ar_box")) and name != "ap_box_change"},
@@ -118,8 +116,9 @@ def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Publ
             printed.setdefault((cell.paper, cell.model, size, EVALUATED[cell.metric]), []).append(cell)
     once = {key: same[0] for key, same in printed.items() if len(same) == 1}
     classified = {cell for (_, model, *key), cell in once.items() if (own[model][0].key, model, *key) in once}
-    detected = {cell for cell in cells if cell.table in DETECTED.get(cell.paper, ()) and cell.dataset == "coco"}
-    return classified | {cell for cell in detected if cell.model in own and cell.metric in EVALUATED}
+    found = {cell for cell in cells if cell.model in own and cell.metric in EVALUATED and cell.dataset == "coco"}
+    of_card = {cell: own[cell.model][0] for cell in found}
+    return classified | {c for c, card in of_card.items() if c.paper == card.key and c.table in card.detected}
 
 
 def _cell(

@@ -33,10 +33,11 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
     `positions` (`models.positions.METHODS`) or, for "none", stay as `model` was initialised. UserError if the method is
     unknown or anything else differs; it names what.
 
-    A DETR takes the backbone of a classifier, and all else of it stays fresh.
+    A DETR takes the backbone of a classifier, and all else of it stays fresh; one that sees other colours than the
+    classifier did sees their mean, as the classifier saw its own.
     """
     if isinstance(model, Detr) and isinstance(trained, SmallClassifier):
-        model.backbone[0].load_state_dict(trained.backbone.state_dict())
+        _take_backbone(trained.backbone, model.backbone[0])
         return
     state, own = trained.state_dict(), model.state_dict()
     state |= {name: buffer for name, buffer in own.items() if name.endswith("relative_position_index")}
@@ -53,6 +54,14 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
             f"tensors, the first {differing[0]}"
         )
     model.load_state_dict(state)
+
+
+def _take_backbone(trained: nn.Module, backbone: nn.Module) -> None:
+    state, first = trained.state_dict(), "body.0.weight"
+    colours = backbone.state_dict()[first].shape[1]
+    if state[first].shape[1] != colours:
+        state[first] = state[first].sum(dim=1, keepdim=True).repeat(1, colours, 1, 1) / colours
+    backbone.load_state_dict(state)
 
 
 def _beside_the_grid(table: Tensor, grid: Grid) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from torch import nn
 
 from replication import analogues as a
 from replication.models import build_variant
+from replication.models.detr import Detr
 from replication.models.positions import resize_positions
+from replication.models.small_backbone import SmallClassifier
 from replication.models.transfer import transfer
 from replication.records import Size, UserError, Variant
 
@@ -105,3 +107,10 @@ def test_another_network_is_refused_by_the_names_that_do_not_fit() -> None:
 def test_an_unknown_method_names_the_nearest() -> None:
     with pytest.raises(UserError, match="'bicubi'; did you mean 'bicubic'"):
         transfer(*pair(a.VIT, 56), "bicubi")
+
+
+def test_a_detr_of_three_colours_sees_grey_as_the_classifier_of_one_did() -> None:
+    trained, model = SmallClassifier(10, in_chans=1).eval(), Detr(backbone="small", in_chans=3, num_classes=4).eval()
+    transfer(trained, model, "")
+    grey = torch.randn(2, 1, 32, 32)
+    torch.testing.assert_close(model.backbone[0](grey.repeat(1, 3, 1, 1)), trained.backbone(grey))

@@ -62,6 +62,7 @@ SCENES_BACKBONE: Mapping[str, Any] = {
     "warmup_epochs": 1,
     "weight_decay": 0.05,
     "crop_padding": 6,
+    "architecture": {},  # whatever a configuration changes in the detector
 }
 """The pre-training of that backbone: the digits that the scenes to learn from are made of, shifted."""
 

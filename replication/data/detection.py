@@ -8,12 +8,10 @@ Shapes: B batch, C channels, H W pixels, n objects of an image. Boxes carry thei
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +27,8 @@ from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
+from replication.data.annotations import KEYS, files_of, inside, read_annotations
+from replication.data.box_transforms import Transform, resized
 from replication.data.photographs import MEAN, STD
 from replication.data.splits import Dataset
 from replication.files import digest, sha256
@@ -37,9 +37,6 @@ from replication.records import UserError
 IN_MEMORY = 2**28  # bytes of a split at most
 NO_HEIGHT = {(200365, 918), (550395, 2206849)}
 """Image and annotation id of the two boxes of COCO's train2017 that are released without a height."""
-
-Transform = Callable[[tv_tensors.Image, dict[str, Any]], tuple[Tensor, dict[str, Any]]]
-"""Of an image (C, H, W), uint8, and its objects: `boxes` as tv_tensors.BoundingBoxes, xyxy, and `labels` (n,)."""
 
 
 @dataclass(frozen=True)
@@ -246,137 +243,6 @@ def _collated(
         padding[row, : image.shape[1], : image.shape[2]] = False
     objects = [{name: value.numpy() for name, value in target.items()} for _, target in made]
     return batch, padding if padding.any() else None, objects, faults
-
-
-# --- transforms -------------------------------------------------------------------------------------
-
-
-class RandomSizeCrop(v2.Transform):
-    """A part of the image whose sides are drawn from `low` to `high` [px], or to the image's own where that is less."""
-
-    def __init__(self, low: int, high: int) -> None:
-        """Sides from `low` to `high`, both included."""
-        super().__init__()
-        self.low, self.high = low, high
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Where to cut, at random."""
-        whole = v2.query_size(flat_inputs)
-        height, width = (_between(min(self.low, side), min(self.high, side)) for side in whole)
-        top, left = _between(0, whole[0] - height), _between(0, whole[1] - width)
-        return {"top": top, "left": left, "height": height, "width": width}
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Cut the image, or the boxes."""
-        return v2.functional.crop(inpt, **params)
-
-
-def _between(low: int, high: int) -> int:
-    return int(torch.randint(low, high + 1, ()))
-
-
-def resized(image_size: int) -> Transform:
-    """The short side to `image_size` [px], the long one to at most 5/3 of it: 800 and 1333 in the paper."""
-    return v2.Resize(image_size, max_size=image_size * 5 // 3)
-
-
-def learning_transform(
-    short_sides: Sequence[int], long_side: int, crop_sizes: tuple[int, int] | None = None, hflip: float = 0.5
-) -> Transform:
-    """DETR's augmentation (Section 4 and appendix A.4): flip, and a short side drawn from `short_sides` [px].
-
-    With `crop_sizes`, every second image is first cut to a part whose sides are drawn from that range, at a short side
-    of the smallest, middle or largest of it (the authors: 384 to 600, at 400, 500 or 600). Boxes are cut with it; those
-    of which less than a pixel stays go. `long_side` [px] is never exceeded.
-    UserError if it is not longer than every short side.
-    """
-    if long_side <= max(short_sides):
-        raise UserError(f"long_side must be more than every one of short_sides, not {long_side}")
-    resize = v2.RandomChoice([v2.Resize(side, max_size=long_side) for side in short_sides])
-    sized: v2.Transform = resize
-    if crop_sizes is not None:
-        low, high = crop_sizes
-        before = v2.RandomChoice([v2.Resize(side) for side in (low, (low + high) // 2, high)])
-        sized = v2.RandomChoice([resize, v2.Compose([before, RandomSizeCrop(low, high), resize])])
-    return v2.Compose([v2.RandomHorizontalFlip(hflip), sized, v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()])
-
-
-# --- files ------------------------------------------------------------------------------------------
-
-KEYS: dict[str, dict[str, type]] = {
-    "images": {"id": int, "file_name": str, "width": int, "height": int},
-    "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
-    "categories": {"id": int, "name": str},
-}
-"""What an annotation file must have, and of which type."""
-
-
-def read_annotations(file: Path) -> dict[str, Any]:
-    """A file in COCO's format of instances. UserError names the first thing that is missing or contradicts itself."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}") from error
-    for part, keys in KEYS.items():
-        if not isinstance(content, dict) or not isinstance(content.get(part), list):
-            raise UserError(f"{file} is not in COCO's format: it has no list '{part}'")
-        for number, entry in enumerate(content[part]):
-            for key, kind in keys.items():
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
-                    raise UserError(
-                        f"{file} is not in COCO's format: number {number} of {part}, from 0, has no {kind.__name__} "
-                        f"'{key}'"
-                    )
-        if len({entry["id"] for entry in content[part]}) < len(content[part]):
-            raise UserError(f"{file}: an id comes twice in {part}")
-    if not content["images"]:
-        raise UserError(f"{file} has no images")
-    for entry in content["images"]:
-        if min(entry["width"], entry["height"]) < 1:
-            raise UserError(f"{file}: image {entry['id']} is {entry['width']} x {entry['height']} px")
-    for entry in content["categories"]:
-        if entry["id"] < 0:
-            raise UserError(f"{file}: the category id {entry['id']} is no class index, which start at 0")
-    images, categories = ({entry["id"] for entry in content[part]} for part in ("images", "categories"))
-    for entry in content["annotations"]:
-        if entry["image_id"] not in images:
-            raise UserError(f"{file}: annotation {entry['id']} is of the unknown image {entry['image_id']}")
-        if entry["category_id"] not in categories:
-            raise UserError(
-                f"{file}: annotation {entry['id']} of image {entry['image_id']} is of the unknown category "
-                f"{entry['category_id']}"
-            )
-        box = entry["bbox"]
-        if len(box) != 4 or not all(type(x) in (int, float) for x in box):
-            raise UserError(f"{file}: annotation {entry['id']} of image {entry['image_id']} has no box of four numbers")
-    return content
-
-
-def inside(box: Sequence[float], height: int, width: int) -> tuple[float, float, float, float] | None:
-    """The part of a box (xywh) that lies in the image, as xyxy; None if that is empty or not finite."""
-    x, y, w, h = box
-    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
-    if w > 0 and h > 0 and right > left and bottom > top and all(map(math.isfinite, box)):
-        return left, top, right, bottom
-    return None
-
-
-def files_of(folder: Path, part: str) -> tuple[Path, Path]:
-    """The annotation file of a split and the folder of its images; as released, or as `fetch` unpacks COCO 2017.
-
-    UserError if one of them is not there.
-    """
-    for name in (part, f"{part}2017"):
-        for above in (folder, folder / "annotations_trainval2017"):
-            file = above / "annotations" / f"instances_{name}.json"
-            if file.is_file():
-                for images in (folder / name / name, folder / name, folder / "images"):
-                    if images.is_dir():
-                        return file, images
-                raise UserError(f"{folder} has neither a folder {name} nor a folder images, for the images of {file}")
-    raise UserError(f"{folder} has no annotations/instances_{part}.json")
 
 
 def load_split(

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from replication.data.detection import Scenes, files_of, load_split
+from replication.data.annotations import files_of
+from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import average_precision, coco_results, write_results
 from replication.files import sha256
 from replication.models import build_variant, load_checkpoint

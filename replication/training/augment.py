@@ -17,12 +17,12 @@ from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data import detection
+from replication.data import box_transforms
 from replication.data.photographs import MEAN, STD, Transform
 from replication.training.recipe import Recipe
 
 
-def learning_transform(recipe: Recipe) -> Transform | detection.Transform | None:
+def learning_transform(recipe: Recipe) -> Transform | box_transforms.Transform | None:
     """How an image file is learned from; None if as it is.
 
     To tell classes apart: a random part of it, RandAugment or colour jitter. To find objects: DETR's flip, scales and
@@ -32,7 +32,7 @@ def learning_transform(recipe: Recipe) -> Transform | detection.Transform | None
         if not recipe.short_sides:
             return None
         assert recipe.long_side is not None
-        return detection.learning_transform(recipe.short_sides, recipe.long_side, recipe.crop_sides, recipe.hflip)
+        return box_transforms.learning_transform(recipe.short_sides, recipe.long_side, recipe.crop_sides, recipe.hflip)
     if not (recipe.random_resized_crop or recipe.rand_augment or recipe.color_jitter):
         return None
     return create_transform(

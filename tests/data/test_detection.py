@@ -18,7 +18,8 @@ from torchvision.ops import box_convert
 
 from replication import data
 from replication.data import detection, scenes
-from replication.data.detection import Scenes, Targets, learning_transform, load, load_split
+from replication.data.box_transforms import learning_transform
+from replication.data.detection import Scenes, Targets, load, load_split
 from replication.data.photographs import MEAN, STD
 from replication.records import UserError
 

@@ -126,8 +126,7 @@ class Plan:
 
     def _recipe(self, experiment: str, arm: str) -> dict[str, Any]:
         """What card and configuration say of an arm's recipe."""
-        asked = self._experiment(experiment)
-        return {**asked.recipe, **asked.scales[self.scale], **asked.arm(arm).changes}
+        return self._experiment(experiment).recipe_of(arm, self.scale)
 
     def start_weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm starts from: none, or those of another arm."""

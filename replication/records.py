@@ -313,8 +313,8 @@ class Contrast:
     """A difference between arms of experiments, paired over seeds: the sum of `plus` minus the sum of `minus`.
 
     An arm is `<experiment>/<arm>`; arms of several experiments compare if they were tested on the same images. Two arms
-    on each side ask whether one difference is larger than another; without `minus` the estimate is an
-    arm's own number.
+    on each side ask whether one difference is larger than another; without `minus` the estimate
+    is an arm's own number.
     """
 
     plus: tuple[str, ...]
@@ -389,9 +389,16 @@ class Experiment:
 
         UserError if it is not run at that scale.
         """
+        return dataclasses.replace(self, scales={**self.scales, scale: {**self._at(scale), **changes}})
+
+    def recipe_of(self, arm_id: str, scale: str) -> dict[str, Any]:
+        """The shared recipe, changed by the scale, then by the arm. UserError names the nearest arm or scale."""
+        return {**self.recipe, **self._at(scale), **self.arm(arm_id).changes}
+
+    def _at(self, scale: str) -> Mapping[str, Any]:
         if scale not in self.scales:
             raise nearest(scale, self.scales, f"scale of {self.id}")
-        return dataclasses.replace(self, scales={**self.scales, scale: {**self.scales[scale], **changes}})
+        return self.scales[scale]
 
     def variant(self, arm_id: str) -> Variant:
         """The model of an arm: its own, or that of the experiment."""

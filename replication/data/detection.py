@@ -57,6 +57,16 @@ class Targets:
     def __getitem__(self, part: slice) -> Targets:
         return Targets(self.objects[part], None if self.padding is None else self.padding[part])
 
+    @property
+    def image_ids(self) -> list[int]:
+        """The id of every image."""
+        return [int(one["image_id"]) for one in self.objects]
+
+    @property
+    def sizes(self) -> Tensor:
+        """Height and width [px] of every original image (B, 2)."""
+        return torch.stack([one["size"] for one in self.objects])
+
     def to(self, device: torch.device | str) -> Targets:
         """The same on another device."""
         objects = tuple({name: value.to(device) for name, value in one.items()} for one in self.objects)

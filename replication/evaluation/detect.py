@@ -69,6 +69,5 @@ def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]
     batches = split.batches(torch.arange(len(split)).split(1), seed=0)
     with torch.inference_mode():
         for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
-            (one,) = targets.objects
-            results += coco_results(model(images.to(device)), [int(one["image_id"])], one["size"].unsqueeze(0))
+            results += coco_results(model(images.to(device)), targets.image_ids, targets.sizes)
     return results

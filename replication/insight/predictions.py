@@ -42,10 +42,9 @@ def predicted(model: Detr, split: Scenes, batch: int) -> Predictions:
         started = time.perf_counter()
         outputs = model(images, targets.padding)
         seconds += time.perf_counter() - started
-        ids = [int(one["image_id"]) for one in targets.objects]
-        sizes = torch.stack([one["size"] for one in targets.objects])
-        batches.append([coco_results(layer, ids, sizes) for layer in (*outputs["aux_outputs"], outputs)])
+        layers = (*outputs["aux_outputs"], outputs)
+        batches.append([coco_results(layer, targets.image_ids, targets.sizes) for layer in layers])
         boxes.append(outputs["pred_boxes"])
-    layers = tuple(list(chain.from_iterable(layer)) for layer in zip(*batches, strict=True))
     whole = torch.cat(boxes)
-    return Predictions(layers, whole, len(whole) / seconds)
+    results = tuple(list(chain.from_iterable(layer)) for layer in zip(*batches, strict=True))
+    return Predictions(results, whole, len(whole) / seconds)

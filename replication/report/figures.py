@@ -220,7 +220,8 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
         )
         for experiment, arm, seed in found.itertuples(index=False)
     ]
-    return pd.concat([curve for curve in curves if len(curve) > 1], ignore_index=True)
+    learned = [curve for curve in curves if len(curve) > 1]
+    return pd.concat(learned, ignore_index=True) if learned else pd.DataFrame()
 
 
 def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:

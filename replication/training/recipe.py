@@ -113,9 +113,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
 
 def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
     """The shared recipe, changed by the scale, then by the arm. UserError names the nearest key, name, arm or scale."""
-    if scale not in experiment.scales:
-        raise nearest(scale, experiment.scales, f"scale of {experiment.id}")
-    merged = {**experiment.recipe, **experiment.scales[scale], **experiment.arm(arm_id).changes}
+    merged = experiment.recipe_of(arm_id, scale)
     names = [field.name for field in fields(Recipe)]
     for key in merged:
         if key not in names:

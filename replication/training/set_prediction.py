@@ -67,8 +67,7 @@ class SetPrediction:
             targets = read.to(device)
             outputs = module(images.to(device), targets.padding)
             losses.append(self.criterion.total(self.criterion(outputs, targets.objects)))
-            ids = [int(one["image_id"]) for one in read.objects]
-            results += coco_results(outputs, ids, torch.stack([one["size"] for one in read.objects]))
+            results += coco_results(outputs, read.image_ids, read.sizes)
             boxes.append(outputs["pred_boxes"].float().cpu())
         truth = split.ground_truth
         self.evaluated = truth, results, torch.cat(boxes)

@@ -108,6 +108,13 @@ def _insight(args: argparse.Namespace) -> None:
     run(args.experiment, args.arm, args.seeds, args.scale, args.weights, args.out, args.data, dict(args.set))
 
 
+def _average_precision(args: argparse.Namespace) -> None:
+    from replication.detection.average_precision import evaluate_file
+
+    for name, value in evaluate_file(args.ground_truth, args.results).items():
+        print(f"{name:<16} {'NA' if value is None else f'{value:.2f}':>6}")
+
+
 def _collect(args: argparse.Namespace) -> None:
     from replication.report import collect
 
@@ -280,6 +287,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help="training results of the arm")
     sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
+
+    sub = command("average-precision", _average_precision, "evaluate stored predictions again: COCO's twelve numbers")
+    sub.add_argument("--ground-truth", type=Path, required=True, metavar="JSON", help="COCO's instances")
+    sub.add_argument("--results", type=Path, required=True, metavar="JSON", help="COCO's results: predictions.json")
 
     for name, run, text in (
         ("collect", _collect, "gather our numbers into measured.csv"),

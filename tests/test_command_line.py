@@ -1,6 +1,7 @@
 """Faults of the user are one clear line and exit status 2."""
 
 import re
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_output_below_a_file_is_refused_and_the_file_kept(capsys: pytest.Capture
     (tmp_path / "file").write_text("precious")
     assert "file" in fault(capsys, "published", "--out", str(tmp_path / "file" / "published.csv"))
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_stored_predictions_are_evaluated_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    box = {"image_id": 1, "category_id": 3, "bbox": [4, 4, 40, 40]}
+    truth = {"images": [{"id": 1}], "categories": [{"id": 3}]}
+    truth["annotations"] = [{**box, "id": 1, "area": 1600, "iscrowd": 0}]
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "found.json").write_text(json.dumps([{**box, "score": 0.9}]))
+    files = ["--ground-truth", str(tmp_path / "truth.json"), "--results"]
+    assert main(["average-precision", *files, str(tmp_path / "found.json")]) == 0
+    told = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert told["ap_box"] == told["ap_box_medium"] == "100.00" and told["ap_box_small"] == "NA"
+    assert "truth.json is no list of COCO's results" in fault(
+        capsys, "average-precision", *files, str(tmp_path / "truth.json")
+    )
 
 
 def test_every_command_explains_itself() -> None:

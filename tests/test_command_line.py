@@ -1,7 +1,7 @@
 """Faults of the user are one clear line and exit status 2."""
 
-import re
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +83,8 @@ def test_stored_predictions_are_evaluated_again(capsys: pytest.CaptureFixture[st
     files = ["--ground-truth", str(tmp_path / "truth.json"), "--results"]
     assert main(["average-precision", *files, str(tmp_path / "found.json")]) == 0
     told = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    assert told["ap_box"] == told["ap_box_medium"] == "100.00" and told["ap_box_small"] == "NA"
+    assert told["ap_box"] == told["ap_box_medium"] == "100.00"
+    assert told["ap_box_small"] == "NA"
     assert "truth.json is no list of COCO's results" in fault(
         capsys, "average-precision", *files, str(tmp_path / "truth.json")
     )

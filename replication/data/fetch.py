@@ -45,7 +45,7 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
             _unpack(folder / file.name, target)
     digests = {file.name: sha256(folder / file.name) for file in wanted.files}
     if wanted.drawn:
-        digests = scenes.draw(folder)
+        digests = scenes.draw(folder, image_size=wanted.drawn)
     write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)
     return folder
 

@@ -77,7 +77,8 @@ class Scene:
 def stamp(source: np.ndarray, size: float, angle: float) -> np.ndarray:
     """`source` (28, 28), uint8, turned by `angle` [degrees], scaled until its ink is `size` [px] on its longer side.
 
-    One affine map, sampled bilinearly at twice the resolution; cut to the ink with a margin of MARGIN px.
+    One affine map, sampled bilinearly at twice the resolution; cut to the ink with a margin of MARGIN px. Nothing
+    (0, 0) of a source whose speck of ink is lost on the way.
     """
     turn = np.deg2rad(angle)
     forth = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])  # on (x, y)
@@ -89,6 +90,8 @@ def stamp(source: np.ndarray, size: float, angle: float) -> np.ndarray:
     matrix = (*back[0], offset[0], *back[1], offset[1])
     warped = Image.fromarray(source).transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     coverage = np.asarray(warped.reduce(2))
+    if not (coverage > INK).any():
+        return coverage[:0, :0]
     left, top, width, height = ink_box(coverage)
     return coverage[top - MARGIN : top + height + MARGIN, left - MARGIN : left + width + MARGIN]
 
@@ -116,7 +119,7 @@ def scene(split: str, index: int, image_size: int = NATIVE_SIZE) -> Scene:
         digit = int(rng.choice(of_class.ravel())) if rng.random() < 0.5 else None
         source = _stroke(rng) if digit is None else _fragment(rng, _digit(digit))
         coverage = stamp(source, rng.uniform(*CLUTTER_SIZES), rng.uniform(0, 360))
-        box = _place(rng, coverage, boxes, image_size, covered=0.0)
+        box = _place(rng, coverage, boxes, image_size, covered=0.0) if coverage.size else None
         if box is not None:
             boxes.append(box)
             fragments += [] if digit is None else [digit]

@@ -194,15 +194,24 @@ def test_what_is_there_whole_is_kept_and_what_is_not_is_drawn_again(tmp_path: Pa
     assert {path.name for path in folder.iterdir()} == {"annotations", "train", "val"}
 
 
-def test_the_command_that_fetches_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "side"), [("digit_scenes", 64), ("digit_scenes_128", 128)])
+def test_the_command_that_fetches_draws(name: str, side: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draw, "__defaults__", (FEW, 64))
-    folder = fetch("digit_scenes", tmp_path, offline=True)
+    folder = fetch(name, tmp_path, offline=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["sha256"]) == {f"annotations/instances_{split}.json" for split in FEW}
     before = contents(folder)
     del before["manifest.json"]
-    fetch("digit_scenes", tmp_path, offline=True)
+    fetch(name, tmp_path, offline=True)
     assert before.items() <= contents(folder).items()
-    found = data.load("digit_scenes", 64, root=tmp_path)
+    found = data.load(name, side, root=tmp_path)
     assert [len(split) for split in (found.train, found.val, found.test)] == [4, 2, 3]
     assert (found.classes, found.channels) == (10, 1)
+    picture = json.loads((folder / "annotations" / "instances_test.json").read_text())["images"][0]
+    assert (picture["height"], picture["width"]) == (side, side)
+
+
+def test_a_speck_of_ink_may_be_lost() -> None:
+    speck = np.zeros((28, 28), np.uint8)
+    speck[3, 4] = 65  # just ink, and none once it is spread over half a pixel
+    assert stamp(speck, size=1, angle=45).size == 0

@@ -76,8 +76,8 @@ def test_output_below_a_file_is_refused_and_the_file_kept(capsys: pytest.Capture
 
 def test_stored_predictions_are_evaluated_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     box = {"image_id": 1, "category_id": 3, "bbox": [4, 4, 40, 40]}
-    truth = {"images": [{"id": 1}], "categories": [{"id": 3}]}
-    truth["annotations"] = [{**box, "id": 1, "area": 1600, "iscrowd": 0}]
+    one = {**box, "id": 1, "area": 1600, "iscrowd": 0}
+    truth = {"images": [{"id": 1}], "annotations": [one], "categories": [{"id": 3}]}
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     (tmp_path / "found.json").write_text(json.dumps([{**box, "score": 0.9}]))
     files = ["--ground-truth", str(tmp_path / "truth.json"), "--results"]

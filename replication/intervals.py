@@ -1,0 +1,60 @@
+"""Statistics of timings taken in blocks: bootstrap intervals over the blocks, and how far the blocks lie apart.
+
+Samples of one block share the machine's mood (clock, cache, neighbours), so what is drawn again is whole blocks, never
+single samples. Intervals are 95 % percentile intervals of `scipy.stats.bootstrap`, the same for the same samples.
+Every function raises ValueError on fewer than two blocks: one block says nothing of the spread between blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Blocks = Sequence[Sequence[float]]
+"""Samples by block; a block has at least one."""
+
+RESAMPLES = 2000
+
+
+def median_interval(blocks: Blocks) -> tuple[float, float, float]:
+    """The median of all samples, and the 95 % interval in which it lies if blocks like these are drawn again."""
+    arrays = [np.asarray(block, dtype=float) for block in blocks]
+    return _interval(np.arange(len(arrays)), lambda drawn: float(np.median(np.concatenate([arrays[i] for i in drawn]))))
+
+
+def ratio_interval(numerator_blocks: Blocks, denominator_blocks: Blocks) -> tuple[float, float, float]:
+    """The median over the blocks of (median of the numerator's / median of the denominator's), and its 95 % interval.
+
+    Blocks are paired by index, so that what slowed both in one block cancels. ValueError if their numbers differ.
+    """
+    pairs = zip(numerator_blocks, denominator_blocks, strict=True)
+    return _interval(np.array([np.median(above) / np.median(below) for above, below in pairs]), np.median)
+
+
+def spread(blocks: Blocks) -> float:
+    """The standard deviation of the block medians over their mean."""
+    medians = _at_least_two(np.array([np.median(block) for block in blocks]))
+    return float(np.std(medians, ddof=1) / np.mean(medians))
+
+
+def _at_least_two(values: NDArray) -> NDArray:
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} blocks: a spread between blocks takes at least two")
+    return values
+
+
+def _interval(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[float, float, float]:
+    # percentile, not BCa: the jackknife behind BCa is not consistent for a median, and fails where all blocks are equal
+    drawn = stats.bootstrap(
+        (_at_least_two(values),),
+        statistic,
+        vectorized=False,
+        method="percentile",
+        n_resamples=RESAMPLES,
+        random_state=0,
+    )
+    low, high = drawn.confidence_interval
+    return float(statistic(values)), float(low), float(high)

@@ -1,0 +1,198 @@
+"""The clock: steps timed in interleaved blocks, so that drift of the machine favours none of them.
+
+Every step is warmed up alone. Then each block times all steps, in an order drawn anew, each first once untimed (the
+caches held another's tensors). A CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a
+block, so that the queue stays full. How many samples a step gives in a block is fixed after its warm-up.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import random
+import re
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import perf_counter_ns
+
+import torch
+
+from replication.intervals import spread
+from replication.speed import watch
+
+Step = Callable[[], object]
+
+RAMP = 2.0  # [s] of work before anything counts: clocks rise from idle
+WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 10, 0.02, 10.0  # steps, share, [s]
+SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
+
+
+@dataclass
+class Timing:
+    """Seconds of one step, by block; of the first call, in which torch.compile compiles; of the warm-up after it.
+
+    `invalid` names the reasons for which the samples cannot be trusted.
+    """
+
+    blocks: list[list[float]]
+    first: float
+    warm_up: float
+    invalid: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step was not timed. `status` is out of memory, not supported or failed."""
+
+    status: str
+    reason: str
+
+
+def time_blocks(
+    steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
+) -> list[Timing | Failure]:
+    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds` and at least two samples.
+
+    A step that raises becomes a Failure, whenever it does; the others go on.
+    """
+    clock = Clock(device)
+    cells: list[_Cell | Failure] = []
+    for step in steps:
+        ramp = 0.0 if any(isinstance(cell, _Cell) for cell in cells) else RAMP
+        cells.append(_warm_up(step, clock, ramp, block_seconds))
+    clock.reserve(max((cell.samples for cell in cells if isinstance(cell, _Cell)), default=0))
+    order, shuffle = list(range(len(cells))), random.Random(seed).shuffle
+    cards = [watch.read_card(device)]
+    for _ in range(blocks):
+        shuffle(order)
+        with _no_garbage():
+            for index in order:
+                cells[index] = _block(cells[index], clock)
+        cards.append(watch.read_card(device))
+    of_card = watch.card_reasons([card for card in cards if card is not None], os.getpid())
+    return [cell if isinstance(cell, Failure) else cell.judged(device, of_card) for cell in cells]
+
+
+class Clock:
+    """Times `samples` steps in a row on one device: the seconds of each."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Nothing is reserved yet."""
+        self.device = device
+        self.events: list[torch.cuda.Event] = []
+
+    def reserve(self, samples: int) -> None:
+        """Make the events that so many samples need; an event comes to be when it is first recorded."""
+        if self.device.type == "cuda":
+            missing = samples + 1 - len(self.events)
+            self.events += [torch.cuda.Event(enable_timing=True) for _ in range(missing)]
+            for event in self.events:
+                event.record(torch.cuda.current_stream(self.device))
+            torch.cuda.synchronize(self.device)
+
+    def __call__(self, step: Step, samples: int) -> list[float]:
+        """Each sample runs from the end of the step before it, so nothing between two steps goes uncounted."""
+        if self.device.type != "cuda":
+            ends = [perf_counter_ns()] * (samples + 1)
+            for index in range(1, samples + 1):
+                step()
+                ends[index] = perf_counter_ns()
+            return [(after - before) / 1e9 for before, after in pairwise(ends)]
+        stream, events = torch.cuda.current_stream(self.device), self.events[: samples + 1]
+        events[0].record(stream)
+        for event in events[1:]:
+            step()
+            event.record(stream)
+        torch.cuda.synchronize(self.device)
+        return [before.elapsed_time(after) / 1e3 for before, after in pairwise(events)]
+
+    def alone(self, step: Step) -> float:
+        """Seconds of one step, waited for."""
+        start = perf_counter_ns()
+        step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return (perf_counter_ns() - start) / 1e9
+
+
+@dataclass
+class _Cell:
+    """A step that has been warmed up, what it gave so far, and the load of the machine in its blocks."""
+
+    step: Step
+    samples: int
+    timing: Timing
+    loads: list[watch.Load] = field(default_factory=list)
+
+    def judged(self, device: torch.device, of_card: list[str]) -> Timing:
+        """The timing with all the reasons against it."""
+        limit, found = SPREAD_LIMITS[device.type], spread(self.timing.blocks)
+        if found > limit:
+            self.timing.invalid.append(f"block medians vary by {100 * found:.1f} % (limit {100 * limit:.0f} %)")
+        self.timing.invalid += [*watch.load_reasons(self.loads), *of_card]
+        return self.timing
+
+
+def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) -> _Cell | Failure:
+    """Run `step` until its time has settled: the medians of the two halves of the last ten steps differ by < 2 %."""
+    try:
+        first, times = clock.alone(step), [clock.alone(step)]
+        while sum(times) < LONGEST_WARM_UP and (sum(times) < at_least or not _settled(times)):
+            times.append(clock.alone(step))
+    except Exception as error:
+        return _failure(error)
+    samples = max(2, math.ceil(block_seconds / statistics.median(times[-WARM_UP_STEPS:])))
+    return _Cell(step, samples, Timing([], first, sum(times)))
+
+
+def _settled(times: list[float]) -> bool:
+    last, half = times[-WARM_UP_STEPS:], WARM_UP_STEPS // 2
+    if len(last) < WARM_UP_STEPS:
+        return False
+    return abs(statistics.median(last[half:]) / statistics.median(last[:half]) - 1) < WARM_UP_CHANGE
+
+
+def _block(cell: _Cell | Failure, clock: Clock) -> _Cell | Failure:
+    """One block of one cell more."""
+    if isinstance(cell, Failure):
+        return cell
+    before = watch.read_load()
+    try:
+        clock.alone(cell.step)
+        cell.timing.blocks.append(clock(cell.step, cell.samples))
+    except Exception as error:
+        return _failure(error)
+    after = watch.read_load()
+    if before and after:
+        cell.loads.append(after.since(before))
+    return cell
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Collect garbage before the block, and not within."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _failure(error: Exception) -> Failure:
+    """What an error says of a step: its kind, and the first line of its message."""
+    message = str(error).strip() or type(error).__name__
+    reason = message.splitlines()[0]
+    # the allocator of the CPU and cuBLAS raise plain RuntimeErrors
+    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if full or re.search("out of memory|can't allocate memory|not enough memory|ALLOC_FAILED", message):
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        return Failure("out of memory", reason)
+    if isinstance(error, NotImplementedError) or "not implemented for" in message or "No available kernel" in message:
+        return Failure("not supported", reason)
+    return Failure("failed", reason)

@@ -2,10 +2,11 @@
 
 `pvt`, `cpvt`, `msg` and `detr` are our own, `hybrid` is the ResNet in front of ViT's hybrids; `attention` holds the
 attention mechanisms and their policy, `positions` the resizing of position embeddings. `load_checkpoint` takes the
-authors' released files.
+authors' released files. `own` builds the user's own models.
 """
 
 from replication.models.build import build, build_variant
 from replication.models.checkpoints import load_checkpoint
+from replication.models.own import with_native_size
 
-__all__ = ["build", "build_variant", "load_checkpoint"]
+__all__ = ["build", "build_variant", "load_checkpoint", "with_native_size"]

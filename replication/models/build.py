@@ -15,11 +15,16 @@ from torch import nn
 from replication import papers
 from replication.models.ablations import ABLATIONS
 from replication.models.hybrid import convolutional_embedding, resnet_embedding
+from replication.models.own import build_own, with_native_size
+from replication.own_models import OWN
 from replication.records import Size, UserError, Variant, nearest
 
 
 def build(model_id: str, image_size: Size | None = None, num_classes: int | None = None, **overrides: Any) -> nn.Module:
-    """The variant called `model_id` in the cards; the rest as in `build_variant`. UserError names the nearest id."""
+    """The variant called `model_id` in the cards, or an own model by its spec; the rest as in `build_variant`.
+
+    UserError names the nearest id.
+    """
     return build_variant(papers.variant(model_id), image_size, num_classes, **overrides)
 
 
@@ -35,9 +40,15 @@ def build_variant(
     the grid is smaller and pads the grid to a multiple of the window where it is not one, as its authors do: its
     relative position tables, and so its parameters, are fewer at small sizes.
 
+    A user's own model has the classes that its factory gives it, unless `num_classes` says otherwise.
+
     UserError if the image size does not fit the variant or an override is no keyword of the model.
     """
-    image_size = variant.image_size if image_size is None else image_size
+    if image_size is None:
+        image_size = with_native_size(variant).image_size
+    if variant.family == OWN:
+        classes = {} if num_classes is None else {"num_classes": num_classes}
+        return build_own(variant, image_size, **classes, **overrides)
     arguments = {"num_classes": 1000, **variant.at(image_size), **overrides}
     if num_classes is not None:
         arguments["num_classes"] = num_classes

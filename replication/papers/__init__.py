@@ -9,11 +9,12 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from replication.dense import dense_variants
 from replication.files import now, write_csv, write_manifest
+from replication.own_models import is_spec, own_variant, spec_of
 from replication.records import (
     METRICS,
     Card,
@@ -63,11 +64,28 @@ def variants() -> dict[str, Variant]:
     return {variant.id: variant for card in cards().values() for variant in card.variants}
 
 
-def variant(model_id: str) -> Variant:
-    """One variant. UserError names the nearest id."""
-    if model_id not in variants():
-        raise nearest(model_id, variants(), "model")
-    return variants()[model_id]
+def variant(model: str) -> Variant:
+    """One variant, by its id or, of a user's own model, by its spec (`replication.own_models`).
+
+    UserError names the nearest id; an own model may not have that of a paper's.
+    """
+    if is_spec(model):
+        own = own_variant(model)
+        if own.id in variants():
+            raise UserError(f"'{model}': {own.id} is a model of the papers; name yours: my_{own.id}={own.factory}")
+        return own
+    if model not in variants():
+        raise nearest(model, variants(), "model")
+    return variants()[model]
+
+
+def chosen(models: Iterable[str]) -> list[Variant]:
+    """The variants by their ids and specs, as in `variant`. UserError if two own models have one name."""
+    found: dict[str, Variant] = {}
+    for model in map(variant, models):
+        if found.setdefault(model.id, model) != model:
+            raise UserError(f"two models are called {model.id}: {spec_of(found[model.id])} and {spec_of(model)}")
+    return list(found.values())
 
 
 def compared() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,24 +16,37 @@ from replication.complexity.memory import peak_of
 from replication.files import now, write_csv, write_manifest
 from replication.models.attention import (
     GlobalAttention,
+    MessengerAttention,
     SpatialReductionAttention,
     WindowAttention,
+    WindowedSubSampledAttention,
     set_attention,
 )
 
 aten = torch.ops.aten
 
 WIDTH, NUM_HEADS = 384, 6
-REDUCTION = 8  # R of PVT's first stage
-WINDOW = 7  # M of Swin
+REDUCTION = 8  # R of the first stage of PVT and of Twins
+WINDOW = 7  # M of Swin, Twins and MSG-Transformer
+REGION = 4  # windows a side that exchange messengers in the first stage of MSG-Transformer
 GRIDS = (7, 8, 14, 16, 28, 32, 56, 64, 112, 128, 224, 256)  # tokens a side
 
 MECHANISMS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
     "global": (1, lambda: GlobalAttention(WIDTH, NUM_HEADS)),
     "spatial_reduction": (REDUCTION, lambda: SpatialReductionAttention(WIDTH, NUM_HEADS, REDUCTION)),
     "windowed": (WINDOW, lambda: WindowAttention(WIDTH, NUM_HEADS, WINDOW)),
+    "windowed_subsampled": (
+        math.lcm(WINDOW, REDUCTION),
+        lambda: WindowedSubSampledAttention(WIDTH, NUM_HEADS, WINDOW, REDUCTION),
+    ),
+    "messenger": (WINDOW, lambda: MessengerAttention(WIDTH, NUM_HEADS, WINDOW, REGION)),
 }
-"""By name: the divisor of a grid that the mechanism cuts into equal parts, and how it is made."""
+"""By name: the divisor of a grid that the mechanism cuts into equal parts, and how it is made.
+
+One layer each, but for `windowed_subsampled`: a pair of layers, one of either kind.
+"""
+REDUCING = ("spatial_reduction", "windowed_subsampled")
+"""Have no key where the grid is smaller than the reduction ratio."""
 
 COLUMNS = (
     *("mechanism", "grid", "tokens", "width", "num_heads", "exact"),
@@ -50,14 +64,14 @@ def write_mechanisms(out: Path) -> None:
 def mechanism_rows() -> Iterator[dict[str, Any]]:
     """One row a mechanism and grid: MACs, those of QK^T and AV, and peak memory at inference [bytes], one image.
 
-    The products of attention are the batched ones (bmm); those with weights are not. A grid smaller than the reduction
-    ratio leaves spatial reduction no key, so it is left out.
+    The products of attention are the batched ones (bmm); those with weights are not. Grids that leave a mechanism no
+    key are left out.
     """
     for name, (divisor, make) in MECHANISMS.items():
         with torch.device("meta"):
             module = make().eval()
         for side in GRIDS:
-            if name == "spatial_reduction" and side < REDUCTION:
+            if name in REDUCING and side < REDUCTION:
                 continue
             set_attention(module, "fused")
             peak_fused = _peak(module, side)

@@ -28,12 +28,13 @@ COLUMNS = (
     *("a", "b", "crossover_tokens", "r2", "n"),
 )
 THEORY = {
-    **{"global": 2, "windowed": 1, "spatial_reduction": 2},
+    **{"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1},
     **{"vit": 2, "hybrid": 2, "cpvt": 2, "pvt": 2, "swin": 1, "msg": 1},
 }
 """Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2.
 
-Twins (local and sub-sampled attention in turn) and TNT (words and sentences) are sums of two powers and have none.
+Twins (local and sub-sampled attention in turn, as a model and alone) and TNT (words and sentences) are sums of two
+powers and have none.
 """
 FUSED_MEMORY = 1
 """Exponent of the peak memory for many tokens where no score matrix is kept; with it, that of the products."""
@@ -97,10 +98,10 @@ def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows for each mechanism: the attention products, the peak memory at inference, and the whole MACs."""
     for name in MECHANISMS:
         rows = mechanisms[(mechanisms["mechanism"] == name) & (mechanisms["exact"] == 1)]
-        yield _row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY[name])
+        yield _row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY.get(name))
         for attention in POLICIES:
             peak = rows[f"peak_memory_{attention}"]
-            theory = THEORY[name] if attention == "math" else FUSED_MEMORY
+            theory = THEORY.get(name) if attention == "math" else FUSED_MEMORY
             yield _row(name, f"peak_memory_infer_{attention}", "attention", rows["tokens"], peak, theory)
         yield _row(name, "macs", "whole", rows["tokens"], rows["macs"])
 

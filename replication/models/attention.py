@@ -1,6 +1,8 @@
 """The attention mechanisms of the papers under one interface, and the policy that says how attention is computed.
 
 Every mechanism maps tokens (B, N, D) of a grid (H, W), N = H*W in row-major order, to tokens (B, N, D).
+A grid that windows of M x M tokens do not fill is padded with zeros at the right and bottom, and the padding takes part
+as keys, as in the authors' code of all that have windows.
 Shapes: B batch, N tokens, D width, h heads, d = D/h head width, H W grid, R spatial reduction ratio, M window side.
 """
 
@@ -11,9 +13,11 @@ from typing import Any
 import torch
 from timm.layers.config import use_fused_attn
 from timm.models import swin_transformer
+from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
 from torch import nn
 from torch.nn import functional as F
 
+from replication.models import msg
 from replication.models.positions import Grid
 from replication.records import nearest
 
@@ -97,9 +101,7 @@ class GlobalAttention(SpatialReductionAttention):
 class WindowAttention(nn.Module):
     """Multi-head attention within M x M windows, with relative position bias (Swin, section 3.2, W-MSA; eq. 4).
 
-    The unshifted half of Swin's pair of blocks; a shift changes neither the multiply-adds nor the shapes. A grid that M
-    does not divide is padded with zeros at the right and bottom, and the padding takes part as keys, as in the authors'
-    code.
+    The unshifted half of Swin's pair of blocks; a shift changes neither the multiply-adds nor the shapes.
     """
 
     def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
@@ -117,3 +119,46 @@ class WindowAttention(nn.Module):
         windows = self.attn(windows.flatten(1, 2)).unflatten(1, self.window_size)
         x = swin_transformer.window_reverse(windows, self.window_size, padded_H, padded_W)
         return x[:, :H, :W].flatten(1, 2)
+
+
+class WindowedSubSampledAttention(nn.Module):
+    """Attention within M x M windows, then attention of all tokens to a sub-sampled map (Twins-SVT, section 3.3).
+
+    The attention of a pair of blocks, LSA and GSA, one after the other. As Twins alternates the two, the pair is the
+    least that reaches all tokens, and it takes the place of *two* layers of the other mechanisms: half of its cost is
+    what compares with one of theirs, and its peak memory is that of the larger of the two.
+    """
+
+    def __init__(self, dim: int, num_heads: int, window_size: int, sr_ratio: int) -> None:
+        """Tokens of width `dim` D, divisible by `num_heads` h; windows of side M; keys of GSA from R x R tokens."""
+        super().__init__()
+        self.local = LocallyGroupedAttn(dim, num_heads, ws=window_size)
+        self.sub_sampled = GlobalSubSampleAttn(dim, num_heads, sr_ratio=sr_ratio)
+
+    def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """Tokens (B, N, D) to tokens (B, N, D)."""
+        return self.sub_sampled(self.local(x, grid), grid)
+
+
+class MessengerAttention(nn.Module):
+    """Attention within M x M windows, each with a messenger token beside its patches (MSG-Transformer, section 3.2).
+
+    A layer as between two exchanges: the messengers of every region of windows exchange their channels, then each
+    attends with its window. All start as one learned token.
+    """
+
+    def __init__(self, dim: int, num_heads: int, window_size: int, region: int) -> None:
+        """Tokens of width `dim` D, divisible by `num_heads` h and `region`^2; `region` windows a side exchange."""
+        super().__init__()
+        self.window_size, self.region = window_size, region
+        self.messenger = nn.Parameter(torch.zeros(dim))
+        self.attn = msg.MessengerAttention(dim, num_heads, window_size)
+
+    def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
+        """Tokens (B, N, D) to tokens (B, N, D)."""
+        (H, W), M = grid, self.window_size
+        x = F.pad(x.unflatten(1, grid), (0, 0, 0, -W % M, 0, -H % M))
+        messengers = self.messenger.expand(len(x), x.shape[1] // M, x.shape[2] // M, -1)
+        windows = msg.windows(x, msg.shuffle(messengers, self.region), M)  # (B, H/M, W/M, M^2 + 1, D)
+        windows = self.attn(windows.flatten(0, 2)).view_as(windows)
+        return msg.unwindowed(windows[:, :, :, 1:], M)[:, :H, :W].flatten(1, 2)

@@ -7,13 +7,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, RED, *_ = sns.color_palette("colorblind").as_hex()
+BLUE, ORANGE, GREEN, RED, PURPLE, *_ = sns.color_palette("colorblind").as_hex()
 _CROSSOVER = "N*: tokens from which the quadratic term costs more than the linear one"
 _MECHANISMS = {
     "global": ("global", BLUE, "o"),
     "spatial_reduction": ("spatial reduction", ORANGE, "s"),
+    "messenger": ("windows with messengers", PURPLE, "v"),  # within a few percent of windows, so below and wider
     "windowed": ("windowed", GREEN, "^"),
+    "windowed_subsampled": ("windowed + sub-sampled (two layers)", RED, "D"),
 }
+_WIDE = {"messenger": {"lw": 4, "ms": 11}}
+_EXTRAPOLATED = 10
+"""Times the most tokens that were counted: a crossover further off is not named, the curve says nothing of it."""
 _MODELS = {
     "vit_b16": ("ViT-B/16", BLUE, "o"),
     "pvt_small": ("PVT-Small", ORANGE, "s"),
@@ -45,13 +50,15 @@ def complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     """Multiply-adds of the attention products and of the projections around them against tokens, by mechanism."""
     if mechanisms.empty:
         return nothing("the mechanisms are not counted yet")
-    figure, ax = axes(height=5.2)
+    figure, ax = axes(height=5.6)
     for name, (label, colour, marker) in _MECHANISMS.items():
-        rows = _of(mechanisms, "mechanism", name)
-        exact = rows[rows["exact"] == 1]
+        exact = _exact(mechanisms, name)
+        if exact.empty:
+            continue
         whole = _fit(scaling, name, "whole")
-        label = _fitted(label, _fit(scaling, name, "attention"), whole)
-        ax.plot(exact["tokens"], exact["macs_attention"], color=colour, marker=marker, label=label)
+        label = _fitted(label, _fit(scaling, name, "attention"), whole, exact["tokens"])
+        line = {"color": colour, "marker": marker, **_WIDE.get(name, {})}
+        ax.plot(exact["tokens"], exact["macs_attention"], label=label, **line)
         ax.plot(exact["tokens"], exact["macs"] - exact["macs_attention"], color=colour, ls=":", lw=1.2)
         _mark_crossover(ax, whole, exact["tokens"], colour)
     ax.plot([], [], color="0.3", ls=":", lw=1.2, label="the linear maps around the products, same colours")
@@ -64,15 +71,16 @@ def complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure
     """Peak memory of one attention layer against tokens, with the score matrix kept (math) and not (fused)."""
     if mechanisms.empty:
         return nothing("the mechanisms are not counted yet")
-    figure, ax = axes(height=5.6)
+    figure, ax = axes(height=6.6)
     for name, (mechanism, colour, marker) in _MECHANISMS.items():
-        rows = _of(mechanisms, "mechanism", name)
-        rows = rows[rows["exact"] == 1]
+        rows = _exact(mechanisms, name)
+        if rows.empty:
+            continue
         for attention, style, face in (("math", "-", colour), ("fused", "--", "white")):
             memory = rows[f"peak_memory_{attention}"] / 2**20
-            line = {"color": colour, "marker": marker, "mfc": face, "ls": style}
+            line = {"color": colour, "marker": marker, "mfc": face, "ls": style, **_WIDE.get(name, {})}
             fit = _fit(scaling, name, "attention", f"peak_memory_infer_{attention}")
-            label = _fitted(f"{mechanism}, {attention}", fit, fit, " for many tokens")
+            label = _fitted(f"{mechanism}, {attention}", fit, fit, rows["tokens"], " for many tokens")
             ax.plot(rows["tokens"], memory, label=label, **line)
             _mark_crossover(ax, fit, rows["tokens"], colour)
     ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER.replace("costs", "takes"))
@@ -90,7 +98,7 @@ def models_macs(counts: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
         if rows.empty:
             continue
         whole = _fit(scaling, model, "whole")
-        label = _fitted(label, whole, whole)
+        label = _fitted(label, whole, whole, rows["tokens"])
         ax.plot(rows["tokens"], rows["macs"] / 1e9, color=colour, marker=marker, label=label)
         _mark_crossover(ax, whole, rows["tokens"], colour)
     ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER)
@@ -113,6 +121,12 @@ def pvt_figure6(counts: pd.DataFrame) -> Figure:
     return figure
 
 
+def _exact(mechanisms: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The grids that a mechanism cuts into equal parts."""
+    rows = _of(mechanisms, "mechanism", name)
+    return rows[rows["exact"] == 1]
+
+
 def _of(rows: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
     return rows[rows[column] == name].sort_values("tokens")
 
@@ -125,14 +139,14 @@ def _fit(scaling: pd.DataFrame, model: str, part: str, metric: str = "macs") -> 
     return None if rows.empty else rows.iloc[0]
 
 
-def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None, regime: str = "") -> str:
+def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None, tokens: pd.Series, regime: str = "") -> str:
     """The legend's words on a curve: slope with its interval, what theory says (and where), and the crossover N*."""
     words = [label]
     if fit is not None and pd.notna(fit["slope"]):
         interval = "" if pd.isna(fit["ci_low"]) else f" [{fit['ci_low']:.2f}, {fit['ci_high']:.2f}]"
         theory = "" if pd.isna(fit["theory"]) else f" (theory {fit['theory']:g}{regime})"
         words.append(f"slope {fit['slope']:.2f}{interval}{theory}")
-    if whole is not None and pd.notna(whole["crossover_tokens"]):
+    if whole is not None and whole["crossover_tokens"] <= _EXTRAPOLATED * tokens.max():
         words.append(f"N* = {whole['crossover_tokens']:,.0f}")
     return ", ".join(words)
 

@@ -59,18 +59,34 @@ def test_mechanisms_cost_what_their_papers_say(mechanisms: pd.DataFrame) -> None
     assert sorted(mechanisms[mechanisms["mechanism"] == "global"]["grid"]) == list(GRIDS)
     for row in mechanisms[mechanisms["exact"] == 1].to_dict("records"):
         tokens, products = row["tokens"], row["macs_attention"]
-        keys = {"global": tokens, "spatial_reduction": tokens / REDUCTION**2, "windowed": WINDOW**2}
-        assert products == 2 * tokens * keys[row["mechanism"]] * WIDTH
-        if row["mechanism"] != "spatial_reduction":
-            assert row["macs"] == products + 4 * tokens * WIDTH**2  # Swin, eq. 1 and 2
+        windows, reduced = tokens / WINDOW**2, tokens / REDUCTION**2
+        pairs = {  # of a query and a key
+            "global": tokens**2,
+            "spatial_reduction": tokens * reduced,
+            "windowed": tokens * WINDOW**2,
+            "windowed_subsampled": tokens * (WINDOW**2 + reduced),
+            "messenger": windows * (WINDOW**2 + 1) ** 2,
+        }
+        maps = {  # D x D, a token each
+            "global": 4 * tokens,  # Swin, eq. 1
+            "spatial_reduction": 2 * tokens + 2 * reduced + tokens,  # the convolution takes every token once
+            "windowed": 4 * tokens,  # Swin, eq. 2
+            "windowed_subsampled": 4 * tokens + 2 * tokens + 2 * reduced + tokens,
+            "messenger": 4 * (tokens + windows),
+        }
+        assert products == 2 * pairs[row["mechanism"]] * WIDTH
+        assert row["macs"] == products + maps[row["mechanism"]] * WIDTH**2
 
 
 def test_tokens_cover_two_decades_and_memory_follows_the_policy(mechanisms: pd.DataFrame) -> None:
     assert mechanisms["tokens"].max() / mechanisms["tokens"].min() > 100
-    assert (mechanisms["peak_memory_math"] >= mechanisms["peak_memory_fused"]).all()
+    four_dimensional = mechanisms[mechanisms["mechanism"] != "windowed_subsampled"]  # no CPU kernel fuses the others
+    assert (four_dimensional["peak_memory_math"] >= four_dimensional["peak_memory_fused"]).all()
 
 
-@pytest.mark.parametrize(("name", "theory"), [("global", 2), ("windowed", 1), ("spatial_reduction", 2)])
+@pytest.mark.parametrize(
+    ("name", "theory"), [("global", 2), ("windowed", 1), ("spatial_reduction", 2), ("messenger", 1)]
+)
 def test_attention_grows_as_theory_says(mechanisms: pd.DataFrame, name: str, theory: int) -> None:
     rows = [row for row in mechanism_fits(mechanisms) if row["model"] == name]
     (attention,) = [row for row in rows if row["part"] == "attention" and row["metric"] == "macs"]
@@ -83,6 +99,15 @@ def test_global_attention_takes_over_at_twice_the_width(mechanisms: pd.DataFrame
     """4 N D^2 = 2 N^2 D where N = 2 D (Swin, eq. 1)."""
     (whole,) = [r for r in mechanism_fits(mechanisms) if r["model"] == "global" and r["part"] == "whole"]
     assert whole["crossover_tokens"] == pytest.approx(2 * WIDTH)
+
+
+def test_sub_sampled_keys_are_as_many_as_those_of_a_window_at_m_r_tokens_a_side(mechanisms: pd.DataFrame) -> None:
+    """M^2 = N / R^2; the sum of the two powers has no exponent."""
+    rows = [row for row in mechanism_fits(mechanisms) if row["model"] == "windowed_subsampled"]
+    (attention,) = [row for row in rows if row["part"] == "attention" and row["metric"] == "macs"]
+    assert attention["theory"] is None
+    assert attention["crossover_tokens"] == pytest.approx((WINDOW * REDUCTION) ** 2)
+    assert 1 < attention["slope"] < 2
 
 
 def test_models_are_fitted_in_their_regime_only() -> None:

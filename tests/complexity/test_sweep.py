@@ -103,7 +103,7 @@ def test_scaling_has_a_row_for_every_mechanism_and_model(counted: Path, tmp_path
     rows = read(tmp_path / "scaling.csv")
     assert tuple(rows[0]) == COLUMNS
     assert [row["model"] for row in rows if row["metric"] == "macs" and row["part"] == "whole"] == [
-        *("global", "spatial_reduction", "windowed"),
+        *("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger"),
         *("vit_ti16", "pvt_tiny"),
     ]
     assert (tmp_path / "scaling.json").exists()

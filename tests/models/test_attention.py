@@ -7,12 +7,16 @@ import pytest
 import timm
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
+from timm.models.twins import Twins
 from torch import nn
 
+from replication.models import msg
 from replication.models.attention import (
     GlobalAttention,
+    MessengerAttention,
     SpatialReductionAttention,
     WindowAttention,
+    WindowedSubSampledAttention,
     set_attention,
 )
 from replication.models.positions import Grid
@@ -130,10 +134,62 @@ def test_windows_padding_and_bias_are_those_of_an_unshifted_swin_block(grid: Gri
     torch.testing.assert_close(module(x, grid), block._attn(x.unflatten(1, grid)).flatten(1, 2))
 
 
+def test_local_and_sub_sampled_attention_are_those_of_a_pair_of_blocks_of_twins() -> None:
+    sizes: dict[str, Any] = {"embed_dims": (DIM,), "num_heads": (HEADS,), "mlp_ratios": (4,), "depths": (2,)}
+    pair: Any = Twins(img_size=64, patch_size=4, sr_ratios=(2,), wss=(4,), **sizes).double().eval().blocks[0]
+    local, sub_sampled = pair
+    module = randomised(WindowedSubSampledAttention(DIM, HEADS, window_size=4, sr_ratio=2))
+    local.attn.load_state_dict(module.local.state_dict())
+    sub_sampled.attn.load_state_dict(module.sub_sampled.state_dict())
+    for grid in [(8, 8), (10, 6)]:
+        x = tokens(grid)
+        torch.testing.assert_close(module(x, grid), sub_sampled.attn(local.attn(x, grid), grid))
+    assert changed(module.local, (8, 8), 5, 2).sum() == 16
+    assert changed(module, (8, 8), 5, 2).all()
+
+
+def test_messengers_that_exchange_nothing_are_the_attention_of_a_block_of_msg() -> None:
+    """With one window a region; the block adds its input and an MLP, here of zeros."""
+    module = randomised(MessengerAttention(DIM, HEADS, window_size=4, region=1))
+    block: Any = randomised(msg.Block(DIM, HEADS, 4, region=1, mlp_ratio=1, drop_path_rate=0))
+    block.attn.load_state_dict(module.attn.state_dict())
+    block.norm1 = nn.Identity()
+    nn.init.zeros_(block.mlp.fc2.weight)
+    nn.init.zeros_(block.mlp.fc2.bias)
+    x = tokens((8, 12))
+    windows = msg.windows(x.unflatten(1, (8, 12)), module.messenger.expand(2, 2, 3, DIM), 4)
+    expected = msg.unwindowed((block(windows) - windows)[:, :, :, 1:], 4).flatten(1, 2)
+    torch.testing.assert_close(module(x, (8, 12)), expected)
+
+
+def test_messengers_exchange_channels_before_they_attend() -> None:
+    """Of four equal messengers each has a quarter of the channels, four times over."""
+    module = randomised(MessengerAttention(DIM, HEADS, window_size=4, region=2))
+    other = randomised(MessengerAttention(DIM, HEADS, window_size=4, region=1))
+    other.load_state_dict(module.state_dict())
+    x = tokens((8, 8))
+    for row, column in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        quarter = module.messenger.detach().unflatten(0, (4, 3))[2 * row + column]
+        other.messenger.data = quarter.repeat(4)
+        places = torch.zeros(8, 8, dtype=torch.bool)
+        places[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = True
+        torch.testing.assert_close(module(x, (8, 8))[:, places.flatten()], other(x, (8, 8))[:, places.flatten()])
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (9, 6)])
+def test_messengers_leave_tokens_in_their_window(grid: Grid) -> None:
+    module = randomised(MessengerAttention(DIM, HEADS, window_size=4, region=2))
+    expected = torch.zeros(grid, dtype=torch.bool)
+    expected[4:8, :4] = True
+    assert torch.equal(changed(module, grid, 5, 2), expected)
+
+
 MECHANISMS: dict[str, Callable[[int, int], nn.Module]] = {
     "global": GlobalAttention,
     "spatial_reduction": lambda dim, heads: SpatialReductionAttention(dim, heads, sr_ratio=2),
     "windowed": lambda dim, heads: WindowAttention(dim, heads, window_size=4),
+    "windowed_subsampled": lambda dim, heads: WindowedSubSampledAttention(dim, heads, window_size=4, sr_ratio=2),
+    "messenger": lambda dim, heads: MessengerAttention(dim, heads, window_size=4, region=2),
 }
 
 

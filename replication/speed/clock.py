@@ -97,7 +97,8 @@ class Clock:
     def __call__(self, step: Step, samples: int) -> list[float]:
         """Each sample runs from the end of the step before it, so nothing between two steps goes uncounted."""
         if self.device.type != "cuda":
-            ends = [perf_counter_ns()] * (samples + 1)
+            ends = [0] * (samples + 1)
+            ends[0] = perf_counter_ns()
             for index in range(1, samples + 1):
                 step()
                 ends[index] = perf_counter_ns()
@@ -144,7 +145,7 @@ def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) ->
         while sum(times) < LONGEST_WARM_UP and (sum(times) < at_least or not _settled(times)):
             times.append(clock.alone(step))
     except Exception as error:
-        return _failure(error)
+        return failure(error)
     samples = max(2, math.ceil(block_seconds / statistics.median(times[-WARM_UP_STEPS:])))
     return _Cell(step, samples, Timing([], first, sum(times)))
 
@@ -165,7 +166,7 @@ def _block(cell: _Cell | Failure, clock: Clock) -> _Cell | Failure:
         clock.alone(cell.step)
         cell.timing.blocks.append(clock(cell.step, cell.samples))
     except Exception as error:
-        return _failure(error)
+        return failure(error)
     after = watch.read_load()
     if before and after:
         cell.loads.append(after.since(before))
@@ -174,8 +175,7 @@ def _block(cell: _Cell | Failure, clock: Clock) -> _Cell | Failure:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Collect garbage before the block, and not within."""
-    gc.collect()
+    """Whatever garbage there is waits until the block is over."""
     gc.disable()
     try:
         yield
@@ -183,7 +183,7 @@ def _no_garbage() -> Iterator[None]:
         gc.enable()
 
 
-def _failure(error: Exception) -> Failure:
+def failure(error: Exception) -> Failure:
     """What an error says of a step: its kind, and the first line of its message."""
     message = str(error).strip() or type(error).__name__
     reason = message.splitlines()[0]

@@ -79,8 +79,8 @@ def load_reasons(loads: Sequence[Load]) -> list[str]:
     if busy - own > FOREIGN_LIMIT * wall + RESOLUTION:
         reasons.append(f"other processes used {(busy - own) / wall:.2f} cores")
     if withheld > WITHHELD_LIMIT * (busy + withheld) + RESOLUTION:
-        reasons.append(f"the hypervisor withheld {withheld / (busy + withheld):.0%} of the time")
-    return [reason.replace("%", " %") for reason in reasons]
+        reasons.append(f"the hypervisor withheld {100 * withheld / (busy + withheld):.1f} % of the time")
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def card_reasons(cards: Sequence[Card], process: int) -> list[str]:
             reasons |= dict.fromkeys(f"process {name} uses the GPU" for name in others.values())
         elif len(others) > 1:  # numbers of another namespace, outside a container: one of them is this process
             reasons[f"{len(others) - 1} other processes use the GPU"] = None
-        grown = (name for name, time in card.braked.items() if time > cards[0].braked.get(name, time))
+        grown = (name for name, total in card.braked.items() if total > cards[0].braked.get(name, total))
         slowed |= dict.fromkeys([*sorted(card.slowed), *grown])
     return [*reasons, *([f"clocks throttled: {', '.join(slowed)}"] if slowed else [])]
 

@@ -327,14 +327,30 @@ class Contrast:
         return self.plus + self.minus
 
 
+Timed = tuple[str, Size | None]
+"""A model and its image size; without one, the native size, or of a module the only one that was timed."""
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times as fast one model is as another by the clock of one run: the least over pairs (faster, slower).
+
+    `metric` is the speed that the paper's table prints of them; `device` (cpu, cuda) is the one that the claim names.
+    """
+
+    pairs: tuple[tuple[Timed, Timed], ...]
+    metric: str = "throughput"
+    device: str = ""  # any
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of a paper as one predicate: the estimate lies between `low` and `high`.
 
     Superiority by a margin m is (m, inf); equivalence within m is (-m, m); a factor is a range around it. The range is
     declared here, before anything is run. `estimate` is evaluated twice, on the published table `table` (a unit test)
-    and on the measured one (the result); `contrast` asks an experiment instead. A claim with neither cannot be tested
-    by what the suite has, and `reason` says what it would take.
+    and on the measured one (the result), and so is `speedup`, by a clock; `contrast` asks an experiment instead. A
+    claim with none of them cannot be tested by what the suite has, and `reason` says what it would take.
     """
 
     id: str
@@ -344,6 +360,7 @@ class Claim:
     effect: float | None = None  # the printed size of what the contrast asks for, in its unit
     estimate: Callable[[Lookup], float] | None = None
     contrast: Contrast | None = None
+    speedup: Speedup | None = None
     table: str = ""
     low: float = -float("inf")
     high: float = float("inf")

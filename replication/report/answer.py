@@ -13,7 +13,7 @@ from replication.report.tables import summary
 
 def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
     """The counts of verdicts and statuses, and the claims that do not hold."""
-    compared = [v for v in verdicts if v.measured is not None]
+    compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
     built = sum(METRICS[v.metric].kind == "architecture" for v in compared)
     held = sum(v.verdict == "reproduced" for v in compared)
     counts = summary(verdicts)
@@ -38,13 +38,15 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
 
 
 def on_claims(claims: Sequence[ClaimResult]) -> str:
-    """What became of the claims, those on counts apart from those put to small trainings."""
+    """What became of the claims, those on counts apart from those put to small trainings, and to a stopwatch if any."""
     tested = [claim for claim in claims if claim.status != "needs data"]
-    counted, trained = ([c for c in tested if (c.source != "counts") is seeded] for seeded in (False, True))
+    counted, timed = ([c for c in tested if c.source == source] for source in ("counts", "speed"))
+    trained = [c for c in tested if c.source not in ("counts", "speed")]
+    speed = f"{len(timed)} rest on speed on one machine: {_statuses(timed)}. " if timed else ""
     return (
         f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} were put to "
-        f"trainings of small models, which test the direction: {_statuses(trained)}. {len(claims) - len(tested)} need "
-        "data."
+        f"trainings of small models, which test the direction: {_statuses(trained)}. {speed}"
+        f"{len(claims) - len(tested)} need data."
     )
 
 
@@ -58,5 +60,6 @@ def _claim(claim: ClaimResult) -> tuple[str, str, str, str]:
     """Paper, statement, our estimate and range, and what it was estimated from."""
     interval = "" if claim.ci_low == claim.ci_high else f" [{claim.ci_low:.4g}, {claim.ci_high:.4g}]"
     ours = f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
-    source = "counts" if claim.source == "counts" else f"small models, {claim.n_seeds} seeds"
+    exact = {"counts": "counts", "speed": "speed on one machine"}
+    source = exact.get(claim.source, f"small models, {claim.n_seeds} seeds")
     return claim.paper, f"{claim.statement} ({claim.where})", ours, source

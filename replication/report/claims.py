@@ -6,6 +6,9 @@
   Student test against the nearest end of the declared range. For a range with two ends and a mean between them that is
   the equivalence test, two one-sided tests of which the weaker counts. The p values of a paper are corrected together
   by Holm's method, so that among many contrasts none is found true, or false, by chance.
+- A speed-up is the least ratio of speeds over its pairs of models, each paired over the blocks of one run, which is the
+  canonical one (`speeds`), or that of the device that the claim names; its interval is from the least lower to the least
+  upper end. A cell that is not valid leaves it `inconclusive`.
 - `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
   Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
   `needs data`.
@@ -14,6 +17,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,15 +27,16 @@ import numpy as np
 from scipy import stats
 
 from replication import papers
-from replication.records import METRICS, Card, Claim, Contrast, Lookup, Measured, MissingError, Size, Variant
+from replication.records import METRICS, Card, Claim, Contrast, Lookup, Measured, MissingError, Size, Speedup, Variant
 from replication.report.rows import ClaimResult, Run, count_command, student_interval
+from replication.report.speeds import SpeedRun, canonical, invalid, size_of, timing_command
 
 CLAIM_RULES = {
     "supported": "the whole interval of our estimate lies in the range that the card declares beforehand; for "
     "trainings, also after Holm's correction over the paper's contrasts",
     "contradicted": "the whole interval lies outside the declared range; for trainings, also after Holm's correction",
-    "inconclusive": "the interval crosses an end of the declared range, there is no interval, or Holm's correction "
-    "leaves too little",
+    "inconclusive": "the interval crosses an end of the declared range, there is no interval, Holm's correction leaves "
+    "too little, or a timing is not valid",
     "needs data": "a number that the claim rests on is not measured; the reason names it",
 }
 ALPHA = 0.05
@@ -39,16 +44,20 @@ _CLAIMED = "snakemake --cores all results/claims.csv"
 _EXTENDED = "snakemake --cores all --configfile config/extended.yaml"
 
 
-def judge_claims(cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run]) -> list[ClaimResult]:
+def judge_claims(
+    cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun] = ()
+) -> list[ClaimResult]:
     """The status of every claim, in the order of the cards."""
     return [
         result
         for card in cards
-        for result in corrected([_claim(card.key, claim, measured, runs) for claim in card.claims])
+        for result in corrected([_claim(card.key, claim, measured, runs, timed) for claim in card.claims])
     ]
 
 
-def _claim(paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run]) -> ClaimResult:
+def _claim(
+    paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun]
+) -> ClaimResult:
     result = ClaimResult(
         claim=claim.id,
         paper=paper,
@@ -65,6 +74,8 @@ def _claim(paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequenc
             return _estimated(result, claim, measured)
         if claim.contrast is not None:
             return _contrasted(result, claim.contrast, measured, runs)
+        if claim.speedup is not None:
+            return _timed(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
         command = _EXTENDED if claim.contrast else _CLAIMED
         return dataclasses.replace(result, reason=str(missing), command=command)
@@ -113,6 +124,46 @@ def _contrasted(
         reason=reason,
         command=_CLAIMED,
     )
+
+
+def _timed(
+    result: ClaimResult, speedup: Speedup, table: str, measured: Iterable[Measured], timed: Iterable[SpeedRun]
+) -> ClaimResult:
+    run = canonical(timed, speedup.device)
+    if run is None:
+        raise MissingError(f"no run of this machine timed inference{speedup.device and f' on {speedup.device}'}")
+    pairs = [(_row(run, *faster), _row(run, *slower)) for faster, slower in speedup.pairs]
+    ratios = [run.speedup(faster, slower) for faster, slower in pairs]
+    used = [run.cells[row] for row in dict.fromkeys(itertools.chain(*pairs))]
+    estimate, low, high = map(min, zip(*ratios, strict=True))
+    status, reason = verdict_on((low, high), result.low, result.high)
+    if not all(cell.valid for cell in used):
+        status, reason = "inconclusive", f"invalid: {invalid(used)}"
+    cells = {(cell.subject, cell.image_size) for cell in used}
+    numbers = [m for m in measured if m.metric == f"throughput_{run.condition}" and (m.model, m.image_size) in cells]
+    return dataclasses.replace(
+        result,
+        source="speed",
+        estimate=estimate,
+        ci_low=low,
+        ci_high=high,
+        scale=_scales(numbers),
+        status=status,
+        reason=f"{reason}; on {run.words}",
+        command=timing_command(run, used, table and f"{result.paper}/{table}"),
+    )
+
+
+def _row(run: SpeedRun, model: str, image_size: Size | None) -> int:
+    """The row of a model that the run measured. MissingError if it did not."""
+    size = size_of(model, image_size, papers.variants())
+    row = run.find(model, size)
+    where = f"{model} at {size}" if size else model
+    if row is None:
+        raise MissingError(f"the speed of {where} is not measured in this run")
+    if run.cells[row].status != "measured":
+        raise MissingError(f"{where}: {run.cells[row].status} on {run.words}, {run.cells[row].reason}")
+    return row
 
 
 def _scales(used: Iterable[Measured]) -> str:

@@ -9,6 +9,9 @@ Conventions of `measured.csv`:
 - scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
 - evaluations: a variant's released weights, metrics `top1` and `top5` on their data set, or those of COCO; a detector's
   image_size is that of the short side;
+- speed: metric `throughput_<condition>` [images/s] of every valid cell but the kernels, from runs that finished; the
+  median with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their
+  machine is the processor, or the GPU where that did the work;
 - trainings: model `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds with
   its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
 """
@@ -24,12 +27,13 @@ from pathlib import Path
 from replication import papers
 from replication.files import now, write_csv, write_manifest
 from replication.records import Measured, Size, as_rows, read_records, read_size
-from replication.report.rows import Run, student_interval
+from replication.report.rows import MemoryCell, Run, student_interval
+from replication.report.speeds import SpeedRun, read_runs
 
 _PRINTED = {"coco_2017": "coco"}
 """What the papers call a data set, where it is not our name with hyphens."""
 
-MECHANISMS = ("global", "spatial_reduction", "windowed")
+MECHANISMS = ("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger")
 
 
 def collect(results: Path, scale: str, seeds: int) -> None:
@@ -51,6 +55,7 @@ def collect(results: Path, scale: str, seeds: int) -> None:
         *_mechanisms(complexity / "mechanisms.csv"),
         *_scaling(complexity / "scaling.csv"),
         *_evaluations(results / "evaluation"),
+        *(row for run in read_runs(results) if run.own for row in _clocked(run, scale)),
         *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
     write_csv(runs_csv, as_rows(runs), Run.__dataclass_fields__)
@@ -155,6 +160,45 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
                 machine=machine,
                 seed_set="",
                 source_file=path.as_posix(),
+            )
+
+
+def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
+    """Speed and memory of one run."""
+    for cell in run.cells:
+        if cell.valid and cell.images_per_second is not None and cell.kind != "kernel":
+            yield Measured(
+                model=cell.subject,
+                image_size=cell.image_size,
+                dataset="",
+                metric=f"throughput_{run.condition}",
+                value=cell.images_per_second,
+                unit="images/s",
+                ci_low=cell.ci_low,
+                ci_high=cell.ci_high,
+                n=cell.blocks,
+                scale=scale,
+                machine=run.machine,
+                seed_set="",
+                source_file=(run.folder / "cells.csv").as_posix(),
+            )
+    memory = run.folder / "memory.csv"
+    for row in read_records(memory, MemoryCell) if memory.exists() else ():
+        if row.measured is not None:
+            yield Measured(
+                model=row.subject,
+                image_size=row.image_size,
+                dataset="",
+                metric=f"measured_memory_{row.mode}_{row.attention}_batch{row.batch_size}",
+                value=row.measured,
+                unit="bytes",
+                ci_low=None,
+                ci_high=None,
+                n=None,
+                scale=scale,
+                machine=run.machine,
+                seed_set="",
+                source_file=memory.as_posix(),
             )
 
 

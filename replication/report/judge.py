@@ -14,8 +14,11 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   pre-trainings of a model and DeiT two lengths of distillation, of which weights can be but one, so those are not
   judged. DETR's checkpoints stand for Table 1, the authors' zoo and their record of the evaluation (`Card.detected`),
   not for the shorter trainings of the other tables, whose weights were never released.
-- Speed and training cost are `not attempted`, and so are settings of a recipe (inputs, not results) and every number
-  of a model that the suite does not build.
+- A speed is `not comparable`, for it was printed of other hardware: the reason holds how many times as fast the row is
+  as its table's reference row against what is printed of the two, on the canonical run (`speeds`). Our absolute value
+  is given in the printed unit, but no ratio of absolute values. What no run measured is `not attempted`.
+- Training cost is `not attempted`, and so are settings of a recipe (inputs, not results) and every number of a model
+  that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
 
 Those on claims are in `claims`.
@@ -23,6 +26,7 @@ Those on claims are in `claims`.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
@@ -45,17 +49,31 @@ from replication.records import (
     sides,
 )
 from replication.report.claims import judge_claims
-from replication.report.rows import ClaimResult, Run, count_command
+from replication.report.rows import ClaimResult, Order, Relative, Run, Stability, count_command
+from replication.report.speeds import (
+    SpeedRun,
+    canonical,
+    orders,
+    read_runs,
+    relative,
+    size_of,
+    stability,
+    timing_command,
+)
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
     "an architecture value equals the hyper-parameter that builds our model; the accuracy of released weights is "
     "within 0.1 points",
     "differs": "ours is further off; the reason says by how much",
-    "not comparable": "ours and the paper's are in units or on hardware that cannot be converted",
+    "not comparable": "ours and the paper's are in units or on hardware that cannot be converted; for a speed the "
+    "reason compares multiples of the table's reference row, by this machine's run of inference that comes first: on a "
+    "GPU before a CPU, fp32 before other precisions, unfused attention before fused, eager before compiled, then the "
+    "largest batch",
     "needs data": "an accuracy: the command is given where released weights fill it; elsewhere the reason names the "
     "instrument that the suite does not have",
-    "not attempted": "speed, training cost, settings of a recipe, and models that the suite does not build",
+    "not attempted": "speeds that no run measured, training cost, settings of a recipe, and models that the suite does "
+    "not build",
 }
 TOLERANCE = Decimal("0.01")
 POINTS = Decimal("0.1")
@@ -74,9 +92,10 @@ _JUDGED = "snakemake --cores all results/verdicts.csv"
 
 
 def judge(results: Path) -> None:
-    """Hold `published.csv` against `measured.csv` and `training/runs.csv` in `verdicts.csv` and `claims.csv`.
+    """Hold `published.csv` against `measured.csv`, `training/runs.csv` and `speed/`: `verdicts.csv` and `claims.csv`.
 
-    The claims are those of the papers in `published.csv`.
+    The claims are those of the papers in `published.csv`. Speeds also get `speed/relative.csv`, `speed/orders.csv` and
+    `speed/stability.csv`, without rows where nothing was timed.
     """
     started = now()
     cells = read_records(results / "published.csv", Published)
@@ -84,25 +103,46 @@ def judge(results: Path) -> None:
     runs = read_records(results / "training" / "runs.csv", Run)
     cards = papers.cards()
     printed = {cell.paper for cell in cells}
-    verdicts = judge_cells(cells, measured, cards)
-    claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs)
-    write_csv(results / "verdicts.csv", as_rows(verdicts), Verdict.__dataclass_fields__)
-    write_csv(results / "claims.csv", as_rows(claims), ClaimResult.__dataclass_fields__)
-    for name in ("verdicts", "claims"):
+    timed, variants = read_runs(results), papers.variants()
+    ratios = relative(cells, timed, variants)
+    verdicts = judge_cells(cells, measured, cards, canonical(timed), ratios)
+    claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs, timed)
+    written: dict[str, tuple[list[Any], type]] = {
+        "verdicts": (verdicts, Verdict),
+        "claims": (claims, ClaimResult),
+        "speed/relative": (ratios, Relative),
+        "speed/orders": (orders(cells, timed, variants), Order),
+        "speed/stability": (stability(timed), Stability),
+    }
+    for name, (rows, kind) in written.items():
+        write_csv(results / f"{name}.csv", as_rows(rows), [field.name for field in dataclasses.fields(kind)])
+    for name in written:
         write_manifest(results / f"{name}.json", started, numbers=len(cells), claims=len(claims))
 
 
 # --- numbers ----------------------------------------------------------------------------------------
 
 
-def judge_cells(cells: Iterable[Published], measured: Iterable[Measured], cards: Mapping[str, Card]) -> list[Verdict]:
-    """The verdict on every published number, in their order."""
+def judge_cells(
+    cells: Iterable[Published],
+    measured: Iterable[Measured],
+    cards: Mapping[str, Card],
+    run: SpeedRun | None = None,
+    ratios: Iterable[Relative] = (),
+) -> list[Verdict]:
+    """The verdict on every published number, in their order; speeds by the canonical `run` and its `ratios`."""
     cells = list(cells)
+    ours = {(r.paper, r.table, r.row, r.column): r for r in ratios if run and _of(r, run)}
     measured = sorted(measured, key=lambda m: not m.seed_set)  # of weights and a training of one model, the weights
     numbers = {(m.model, m.image_size, m.metric, m.dataset): m for m in measured}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
     released = _released(cells, cards)
-    return [_cell(cell, numbers, variants.get(cell.model), cell in released, cards[cell.paper]) for cell in cells]
+    return [
+        _speed(cell, run, ours.get((cell.paper, cell.table, cell.row, cell.column)), variants, cards[cell.paper])
+        if METRICS[cell.metric].kind == "speed"
+        else _cell(cell, numbers, variants.get(cell.model), cell in released, cards[cell.paper])
+        for cell in cells
+    ]
 
 
 def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
@@ -134,6 +174,13 @@ def _cell(
     explained = verdict == "differs" if released else command or verdict == "not comparable"
     if variant and explained and not reason.startswith(EQUAL):
         reason = "; ".join([reason, *_known(cell, variant, card.discrepancies)])
+    ratio = None if ours is None or not cell.value else float(ours / cell.value)
+    return _verdict(cell, None if ours is None else float(ours), ratio, verdict, reason, command)
+
+
+def _verdict(
+    cell: Published, measured: float | None, ratio: float | None, verdict: str, reason: str, command: str
+) -> Verdict:
     return Verdict(
         paper=cell.paper,
         table=cell.table,
@@ -145,12 +192,50 @@ def _cell(
         metric=cell.metric,
         published=cell.value,
         unit=cell.unit,
-        measured=None if ours is None else float(ours),
-        ratio=None if ours is None or not cell.value else float(ours / cell.value),
+        measured=measured,
+        ratio=ratio,
         verdict=verdict,
         reason=reason,
         command=command,
     )
+
+
+def _of(row: Relative, run: SpeedRun) -> bool:
+    return (row.condition, row.machine) == (run.condition, run.machine)
+
+
+def _speed(
+    cell: Published, run: SpeedRun | None, ours: Relative | None, variants: Mapping[str, Variant], card: Card
+) -> Verdict:
+    """The verdict on a speed: our ratio to the table's reference row, or why there is none."""
+    size = size_of(cell.model, cell.image_size, variants)
+    row = run.find(cell.model, size) if run else None
+    if run is None or row is None:
+        hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
+        return _verdict(cell, None, None, "not attempted", f"no run measured its speed; {hardware}", "")
+    if ours is None:
+        unmeasured = run.cells[row]
+        reason = f"{unmeasured.status} on {run.words}: {unmeasured.reason}"
+        return _verdict(cell, None, None, "not attempted", reason, "")
+    if ours.reference == f"{cell.model}@{ours.image_size}":
+        reason = f"on {run.words}: the table's reference row"
+    else:
+        interval = f"{ours.ratio:.3g} [{ours.ci_low:.3g}, {ours.ci_high:.3g}]"
+        model, _, reference_size = ours.reference.partition("@")
+        label = variants[model].label if model in variants else model
+        reason = (
+            f"on {run.words}: {interval} times as fast as {label} at {reference_size} px, "
+            f"printed {ours.published_ratio:.3g} times"
+        )
+    if not ours.valid:
+        reason += f"; invalid: {ours.invalid}"
+    if cell.model in variants:
+        reason = "; ".join([reason, *_known(cell, variants[cell.model], card.discrepancies)])
+    cells = [
+        c for c in run.cells if f"{c.subject}@{c.image_size}" in (f"{cell.model}@{ours.image_size}", ours.reference)
+    ]
+    command = timing_command(run, cells, f"{cell.paper}/{cell.table}")
+    return _verdict(cell, ours.ours, None, "not comparable", reason, command)
 
 
 def _size(cell: Published, variant: Variant) -> Size:
@@ -190,9 +275,6 @@ def _outcome(
         return None, "needs data", _needed(cell, variant)
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
-    if kind == "speed":
-        hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
-        return None, "not attempted", f"speed is not measured yet; {hardware}"
     if kind == "cost":
         return None, "not attempted", "the cost of a whole training is not measured"
     if variant is None:

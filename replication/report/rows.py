@@ -1,4 +1,4 @@
-"""The rows that `report` exchanges with itself: a test result of one seeded run, and what became of a claim."""
+"""The rows that `report` reads and writes beside numbers and verdicts: of trainings, of timings, and of claims."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from scipy import stats
 
@@ -28,6 +29,125 @@ class Run:
 
 
 @dataclass(frozen=True)
+class SpeedCell:
+    """One cell of a run by the clock, as its `cells.csv` has it: one subject at one image size. Times in seconds."""
+
+    subject: str
+    kind: str  # model | mechanism (image_size: side of the token grid) | module | kernel (the machine's roofline)
+    image_size: Size | None
+    batch_size: int
+    mode: str
+    precision: str
+    attention: str
+    device: str
+    compiled: int  # 0 | 1
+    channels_last: int
+    attention_kernel: str  # what ran: math | flash | efficient | cudnn
+    status: str  # measured | too large | out of memory | not supported | failed
+    reason: str  # why not measured
+    valid: int | None
+    invalid: str  # why not valid
+    n: int | None  # samples
+    blocks: int | None
+    median: float | None  # of one step, as the next four
+    q1: float | None
+    q3: float | None
+    p90: float | None
+    minimum: float | None
+    images_per_second: float | None
+    ci_low: float | None
+    ci_high: float | None
+    spread: float | None  # standard deviation of the block medians over their mean
+    ratio: float | None  # images per second over those of the run's first measured model
+    ratio_low: float | None
+    ratio_high: float | None
+    warm_up: float | None
+    compile: float | None
+    macs: int | None
+    traffic: int | None  # bytes that the operators of a step read and write
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timed step of one cell."""
+
+    cell: int  # its row in cells.csv
+    block: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MemoryCell:
+    """Memory of one step, counted from shapes and measured [bytes above what is there before the step]."""
+
+    subject: str
+    image_size: Size | None
+    batch_size: int
+    mode: str
+    attention: str
+    device: str
+    precision: str
+    predicted: int | None
+    measured: int | None
+    reserved: int | None  # by CUDA's allocator
+    difference: float | None  # 100 (predicted / measured - 1)
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A printed speed and ours, each over that of the table's reference row (1: as fast, 2: twice as fast)."""
+
+    paper: str
+    table: str
+    row: str
+    column: str
+    metric: str
+    model: str
+    image_size: Size | None
+    unit: str
+    published: Decimal
+    reference: str  # model@size
+    published_ratio: float
+    ours: float  # in the unit
+    ratio: float
+    ci_low: float
+    ci_high: float
+    valid: int
+    invalid: str
+    condition: str
+    machine: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """Kendall's tau between the printed speeds of a table and ours in one run, over its valid rows."""
+
+    paper: str
+    table: str
+    metric: str
+    condition: str
+    machine: str
+    reference: str
+    n: int
+    tau: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Kendall's tau between two runs, over the models that are valid in both."""
+
+    condition_a: str
+    machine_a: str
+    condition_b: str
+    machine_b: str
+    n: int
+    tau: float
+
+
+@dataclass(frozen=True)
 class ClaimResult:
     """What became of one claim: the estimate with its interval, held against the range the card declares."""
 
@@ -40,7 +160,7 @@ class ClaimResult:
     low: float
     high: float
     unit: str
-    source: str = ""  # of the estimate: counts, a difference between trainings, or a number of trained models
+    source: str = ""  # of the estimate: counts | difference (between trainings) | number (of trained models) | speed
     estimate: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None

@@ -11,10 +11,12 @@ from replication.files import now, sha256, write_manifest, write_text
 from replication.records import UserError, Verdict, read_records
 from replication.report.answer import answer
 from replication.report.rows import ClaimResult
+from replication.report.speeds import read_runs
 
 KEPT = (
     "*.csv",
     "complexity/*.csv",
+    "speed/*.csv",
     "training/*.csv",
     "training/*/*/seed*/epochs.csv",
     "tables/summary.*",
@@ -22,12 +24,14 @@ KEPT = (
     "figures/*.png",
     "report/index.html",
 )
+TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
 BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 
 
 def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
+    What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
     The manifest lists the digest of every file, and the manifest of the run's verdicts: what made them, and where.
     UserError if the run is not complete or the README has no such block.
     """
@@ -39,14 +43,17 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         raise UserError(f"{readme} has no block between '<!-- answer: ... -->' and '<!-- /answer -->'")
     fresh = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
-    kept = sorted({path for pattern in KEPT for path in results.glob(pattern)})
-    for path in kept:
-        target = fresh / path.relative_to(results)
+    kept = {path.relative_to(results): path for pattern in KEPT for path in results.glob(pattern)}
+    for run in read_runs(results):
+        files = (path for name in TIMED if (path := run.folder / name).exists())
+        kept |= {Path(run.slug, "speed", run.condition, path.name): path for path in files}
+    for name, path in kept.items():
+        target = fresh / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    run = json.loads((results / "verdicts.json").read_text(encoding="utf-8"))
-    digests = {path.relative_to(results).as_posix(): sha256(path) for path in kept}
-    write_manifest(fresh / "manifest.json", started, run=run, files=digests)
+    verdicts_of = json.loads((results / "verdicts.json").read_text(encoding="utf-8"))
+    digests = {name.as_posix(): sha256(path) for name, path in sorted(kept.items())}
+    write_manifest(fresh / "manifest.json", started, run=verdicts_of, files=digests)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)

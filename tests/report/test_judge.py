@@ -144,7 +144,7 @@ def test_what_cannot_be_had_says_so(card: Card) -> None:
         " -- results/full/evaluation/toy_s/224/evaluation.csv results/full/verdicts.csv"
     )
     speed = verdict(cells(card, 0, "speed")[0], card)
-    assert (speed.verdict, speed.reason) == ("not attempted", "speed is not measured yet; the table's hardware is V100")
+    assert (speed.verdict, speed.reason) == ("not attempted", "no run measured its speed; the table's hardware is V100")
 
 
 # --- accuracies of released weights -----------------------------------------------------------------

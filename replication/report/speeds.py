@@ -1,0 +1,244 @@
+"""Speeds by the clock against printed ones: ratios to a reference row, and the orders of whole tables.
+
+Only what one run measured is divided, one process that timed all its cells in turns; a printed speed is of other
+hardware, so it is compared as a multiple of another row of its table. That reference row is DeiT-S at 224 px if the
+table has it and the run measured it, else the table's first row that was measured. Printed speeds are of inference: a
+run of training steps has no row here, but it has its place in `stability`.
+
+The canonical run, which the verdicts quote and the claims rest on, is one of this machine's: of its runs of inference
+the first on a GPU before a CPU, fp32 before other precisions, attention as products (`math`) before fused, eager before
+compiled, channels first before last, then the largest batch. Runs of other machines, `reference/<machine>/speed/`,
+stand beside this machine's and decide nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import stats
+
+from replication.intervals import ratio_interval
+from replication.records import METRICS, Published, Size, Variant, read_records
+from replication.report.rows import Order, Relative, Sample, SpeedCell, Stability
+
+REFERENCE = ("deit_s", 224)
+FEWEST = 3
+"""An order of two is a matter of chance."""
+SECONDS = {"s": 1.0, "ms": 1e-3}
+
+
+@dataclass(frozen=True, eq=False)
+class SpeedRun:
+    """One process that timed all its cells in turns, under one condition on one machine."""
+
+    condition: str
+    machine: str  # its processor, or its GPU where that did the work
+    slug: str  # the same, as the name of a folder
+    own: bool  # of the machine whose results these are
+    folder: Path
+    cells: tuple[SpeedCell, ...]
+    blocks: Mapping[int, Sequence[Sequence[float]]]  # samples [s] of a cell, by its row
+
+    @property
+    def setting(self) -> SpeedCell:
+        """A cell, for what all of them share."""
+        return self.cells[0]
+
+    @property
+    def words(self) -> str:
+        """Machine and condition, for a sentence."""
+        of = self.setting
+        extra = [name for name, on in (("compiled", of.compiled), ("channels last", of.channels_last)) if on]
+        parts = [of.precision, f"{of.attention} attention", f"batch {of.batch_size}", *extra]
+        return f"{self.machine} ({', '.join(parts)})"
+
+    @property
+    def rank(self) -> tuple[bool | int | str, ...]:
+        """The place in the order of runs; the canonical run has the least."""
+        of = self.setting
+        other = (of.mode != "infer", of.device != "cuda", of.precision != "fp32", of.attention != "math")
+        return not self.own, *other, of.compiled, of.channels_last, -of.batch_size, self.condition, self.machine
+
+    def find(self, model: str, image_size: Size | None) -> int | None:
+        """The row of a model at an image size, or at the only one it was asked at; None if there is none."""
+        found = [i for i, c in enumerate(self.cells) if c.subject == model and image_size in (None, c.image_size)]
+        return found[0] if len(found) == 1 else None
+
+    def speedup(self, row: int, over: int) -> tuple[float, float, float]:
+        """How many times as fast one measured cell is as another, with its 95 % interval; blocks are paired."""
+        return ratio_interval(self.blocks[over], self.blocks[row])
+
+
+def read_runs(results: Path) -> list[SpeedRun]:
+    """The finished runs of this machine, then those of others that it has been told of, each once.
+
+    A run writes its manifest last, so a folder without one does not count.
+    """
+    own = [run for path in results.glob("speed/*/cells.json") if (run := _read(path, own=True))]
+    known = {(run.machine, run.condition) for run in own}
+    others = [run for path in results.glob("reference/*/speed/*/cells.json") if (run := _read(path, own=False))]
+    return sorted([*own, *(run for run in others if (run.machine, run.condition) not in known)], key=lambda r: r.rank)
+
+
+def _read(manifest: Path, *, own: bool) -> SpeedRun | None:
+    cells = tuple(read_records(manifest.with_name("cells.csv"), SpeedCell))
+    if not cells:
+        return None
+    blocks: dict[int, dict[int, list[float]]] = {}
+    for sample in read_records(manifest.with_name("samples.csv"), Sample):
+        blocks.setdefault(sample.cell, {}).setdefault(sample.block, []).append(sample.seconds)
+    by_cell = {cell: [samples for _, samples in sorted(of.items())] for cell, of in blocks.items()}
+    facts = json.loads(manifest.read_text(encoding="utf-8"))["timed_on"]
+    return SpeedRun(manifest.parent.name, facts["name"], facts["slug"], own, manifest.parent, cells, by_cell)
+
+
+def canonical(runs: Iterable[SpeedRun], device: str = "") -> SpeedRun | None:
+    """The run of this machine that verdicts and claims rest on, of those on `device` if one is named."""
+    return next((r for r in runs if r.own and r.setting.mode == "infer" and device in ("", r.setting.device)), None)
+
+
+def size_of(model: str, image_size: Size | None, variants: Mapping[str, Variant]) -> Size | None:
+    """The image size, or else the native one of a model; modules have none."""
+    return image_size or (variants[model].image_size if model in variants else None)
+
+
+def timing_command(run: SpeedRun, cells: Iterable[SpeedCell], table: str = "") -> str:
+    """The command that times these cells by hand, under the condition of a run.
+
+    Models at several image sizes, and modules, are timed with all of their `table` (`swin/table5`).
+    """
+    cells, of = list(cells), run.setting
+    sizes = {cell.image_size for cell in cells}
+    if table and (len(sizes) > 1 or any(cell.kind != "model" for cell in cells)):
+        what = f"--published --tables {table}"
+    else:
+        models = " ".join(dict.fromkeys(cell.subject for cell in cells))
+        what = f"--model {models} --image-size {' '.join(map(str, sorted(sizes, key=str)))}"
+    usual = {"device": "cpu", "precision": "fp32", "attention": "math", "batch_size": 1}
+    changed = [name for name, value in usual.items() if getattr(of, name) != value]
+    given = [f"--{name.replace('_', '-')} {getattr(of, name)}" for name in changed]
+    given += [f"--{name.replace('_', '-')}" for name in ("compiled", "channels_last") if getattr(of, name)]
+    return " ".join(["python -m replication speed", what, *given])
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A printed speed and the row of a run that measured it."""
+
+    cell: Published
+    row: int
+    ours: SpeedCell
+
+    @property
+    def name(self) -> str:
+        return f"{self.ours.subject}@{self.ours.image_size}"
+
+    @property
+    def speed(self) -> float:
+        """As printed [1/s]."""
+        printed = float(self.cell.value)
+        return printed if self.cell.metric == "throughput" else 1 / (printed * SECONDS[self.cell.unit])
+
+
+def _tables(
+    published: Iterable[Published], run: SpeedRun, variants: Mapping[str, Variant]
+) -> Iterator[tuple[_Timed, list[_Timed]]]:
+    """For every table and metric of which a run measured something: the reference row, and all measured rows."""
+    groups: dict[tuple[str, str, str], list[_Timed]] = {}
+    for cell in published:
+        if METRICS[cell.metric].kind == "speed":
+            row = run.find(cell.model, size_of(cell.model, cell.image_size, variants))
+            if row is not None and run.cells[row].status == "measured":
+                groups.setdefault((cell.paper, cell.table, cell.metric), []).append(_Timed(cell, row, run.cells[row]))
+    for rows in groups.values():
+        yield next((t for t in rows if (t.ours.subject, t.ours.image_size) == REFERENCE), rows[0]), rows
+
+
+def relative(
+    published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]
+) -> list[Relative]:
+    """Every printed speed that a run of inference measured, as a multiple of its table's reference row.
+
+    A latency is the time of one image: the inverse of our images per second, whatever the batch. A row is valid if both
+    cells are.
+    """
+    found = []
+    for run in runs:
+        speedup = functools.cache(run.speedup)
+        for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
+            for timed in rows:
+                ratio, low, high = speedup(timed.row, reference.row)
+                of = [timed.ours] if timed.row == reference.row else [timed.ours, reference.ours]
+                images = timed.ours.images_per_second or math.nan
+                unit = SECONDS.get(timed.cell.unit, 1.0)
+                found.append(
+                    Relative(
+                        paper=timed.cell.paper,
+                        table=timed.cell.table,
+                        row=timed.cell.row,
+                        column=timed.cell.column,
+                        metric=timed.cell.metric,
+                        model=timed.cell.model,
+                        image_size=timed.ours.image_size,
+                        unit=timed.cell.unit,
+                        published=timed.cell.value,
+                        reference=reference.name,
+                        published_ratio=timed.speed / reference.speed,
+                        ours=images if timed.cell.metric == "throughput" else 1 / images / unit,
+                        ratio=ratio,
+                        ci_low=low,
+                        ci_high=high,
+                        valid=int(all(cell.valid for cell in of)),
+                        invalid=invalid(of),
+                        condition=run.condition,
+                        machine=run.machine,
+                    )
+                )
+    return found
+
+
+def invalid(cells: Iterable[SpeedCell]) -> str:
+    """Why cells are not valid, each by its name; nothing if they are."""
+    return "; ".join(f"{cell.subject}@{cell.image_size}: {cell.invalid}" for cell in cells if not cell.valid)
+
+
+def orders(published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]) -> list[Order]:
+    """Kendall's tau (b) of every table that has at least three valid rows: printed speeds against a run's.
+
+    A model that a table prints twice alike counts once. Where all speeds are printed alike there is no order.
+    """
+    found = []
+    for run in runs:
+        for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
+            once = {(t.row, t.speed): t.ours.images_per_second for t in rows if t.ours.valid}
+            if len(once) < FEWEST or len({speed for _, speed in once}) == 1:
+                continue
+            tau, p_value = stats.kendalltau([speed for _, speed in once], list(once.values()))
+            cell = reference.cell
+            key = (cell.paper, cell.table, cell.metric, run.condition, run.machine)
+            found.append(Order(*key, reference.name, len(once), float(tau), float(p_value)))
+    return found
+
+
+def stability(runs: Iterable[SpeedRun]) -> list[Stability]:
+    """Kendall's tau (b) of every two runs, over the models at image sizes that are valid in both, at least three."""
+    found = []
+    for a, b in itertools.combinations(runs, 2):
+        left, right = (
+            {(c.subject, c.image_size): c.images_per_second for c in run.cells if c.kind == "model" and c.valid}
+            for run in (a, b)
+        )
+        shared = [key for key in left if key in right]
+        if len(shared) >= FEWEST:
+            tau = float(stats.kendalltau([left[k] for k in shared], [right[k] for k in shared]).statistic)
+            found.append(Stability(a.condition, a.machine, b.condition, b.machine, len(shared), tau))
+    return found

@@ -102,6 +102,25 @@ def _training(args: argparse.Namespace) -> None:
     )
 
 
+def _speed(args: argparse.Namespace) -> None:
+    import torch
+
+    from replication.speed import Condition, model_cells, published_cells, run, show
+
+    if not args.published and not args.model:
+        raise UserError("name models, as in --model deit_s swin_t, or take those of the papers' tables: --published")
+    cells = published_cells(args.tables) if args.published else []
+    cells += [cell for cell in model_cells(args.model, args.image_size) if cell not in cells]
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    condition = Condition(
+        device, args.precision, args.attention, args.mode, args.batch_size, args.compiled, args.channels_last
+    )
+    protocol = args.largest, args.blocks, args.block_seconds, args.threads
+    print(show(run(cells, condition, args.out, *protocol, args.memory)))
+
+
 def _insight(args: argparse.Namespace) -> None:
     from replication.insight import run
 
@@ -277,6 +296,80 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
+
+    sub = command("speed", _speed, "time models in turns: latency, throughput, and how they compare, with intervals")
+    sub.epilog = (
+        "Latency is a batch of 1, the default; throughput a larger one. All cells of a run are timed in turns, in "
+        "blocks, so that their ratios hold though the machine drifts; intervals (95 %) are over blocks. A row is not "
+        "valid, and says why, where the times varied or the machine did something else as well. "
+        "Example: python -m replication speed --model deit_s swin_t pvt_small --image-size 224 384"
+    )
+    subjects = sub.add_argument_group("what is timed")
+    subjects.add_argument(
+        "--model", nargs="+", default=[], metavar="ID", help="model ids (see `list`); all ratios are to the first"
+    )
+    subjects.add_argument(
+        "--image-size",
+        nargs="+",
+        type=_size,
+        default=[],
+        metavar="PX",
+        help="224, or 800x1280 (default: each one's own)",
+    )
+    subjects.add_argument(
+        "--published",
+        action="store_true",
+        help="before them, what the papers' tables of speed time, DeiT-S first; attention mechanisms alone over grids "
+        "of tokens; and this machine's limits, a matrix product and a copy",
+    )
+    subjects.add_argument(
+        "--tables",
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="with --published, the models of these only: swin/table1a",
+    )
+    subjects.add_argument(
+        "--largest",
+        type=float,
+        metavar="GMACS",
+        help="leave out what costs more multiply-adds an image (default: nothing)",
+    )
+    condition = sub.add_argument_group("the condition")
+    condition.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu", help="default: %(default)s")
+    condition.add_argument(
+        "--precision",
+        default="fp32",
+        help="fp32 (no TF32), bf16, amp-bf16 (autocast); on a GPU also tf32, fp16, amp-fp16 (default: %(default)s)",
+    )
+    condition.add_argument(
+        "--attention",
+        default="math",
+        help="math: the matrix of weights is formed, as in the papers' days; fused: PyTorch's kernels "
+        "(default: %(default)s)",
+    )
+    condition.add_argument(
+        "--mode", default="infer", help="infer; or train: forward, cross-entropy, backward (default: %(default)s)"
+    )
+    condition.add_argument("--batch-size", type=_positive, default=1, metavar="B", help="default: %(default)s")
+    condition.add_argument("--compiled", action="store_true", help="by torch.compile")
+    condition.add_argument("--channels-last", action="store_true", help="images and convolutions with channels last")
+    condition.add_argument("--threads", type=_positive, metavar="N", help="default: one for each core it may use")
+    protocol = sub.add_argument_group("how long, and where to")
+    protocol.add_argument("--blocks", type=_positive, default=10, metavar="N", help="default: %(default)s")
+    protocol.add_argument(
+        "--block-seconds",
+        type=float,
+        default=0.15,
+        metavar="S",
+        help="for a cell in a block, at least two steps (default: %(default)s)",
+    )
+    protocol.add_argument(
+        "--memory", nargs="+", default=[], metavar="ID", help="measure the peak memory of these as well (needs --out)"
+    )
+    protocol.add_argument(
+        "--out", type=Path, help="folder for cells.csv, samples.csv, memory.csv and cells.json (default: print only)"
+    )
 
     sub = command("insight", _insight, "take the trained detectors of one arm apart: layers, slots, attention, crowds")
     sub.add_argument("--experiment", required=True, metavar="ID")

@@ -1,0 +1,65 @@
+"""Which cells are timed: those a user names, or those of the papers' own tables of speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from replication import papers
+from replication.complexity.mechanisms import GRIDS, MECHANISMS
+from replication.models import with_native_size
+from replication.records import METRICS, Size, nearest
+from replication.speed.subjects import COPY, MATMUL, MECHANISM, Cell
+
+REFERENCE = "deit_s", 224
+"""Comes first, so that all ratios of a run are to it."""
+
+
+def model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) -> list[Cell]:
+    """Every model (an id, or the spec of an own model) at every size, or at its own.
+
+    UserError for an unknown model, or a size that one of them does not take.
+    """
+    cells = []
+    for variant in papers.chosen(models):
+        variant = with_native_size(variant)
+        for size in dict.fromkeys(image_sizes or [variant.image_size]):
+            variant.at(size)
+            cells.append(Cell(variant.id, "model", size, variant))
+    return cells
+
+
+def published_cells(tables: Sequence[str] = ()) -> list[Cell]:
+    """What the papers' tables of speed time and the suite has, each cell once, DeiT-S at 224 px first.
+
+    A model of which no size is printed is taken at its own. `tables` (`swin/table1a`) leaves theirs only; without them
+    the mechanisms and the kernels follow. UserError names the nearest table.
+    """
+    timed = {name: cells for name, cells in _tables() if cells}
+    for name in tables:
+        if name not in timed:
+            raise nearest(name, timed, "table of speeds")
+    cells = dict.fromkeys(cell for name in tables or timed for cell in timed[name])
+    first = sorted(cells, key=lambda cell: (cell.subject, cell.image_size) != REFERENCE)
+    return [*first, *(() if tables else others())]
+
+
+def _tables() -> Iterator[tuple[str, list[Cell]]]:
+    variants = papers.variants()
+    for key, card in papers.cards().items():
+        for table in card.tables:
+            yield (
+                f"{key}/{table.id}",
+                [
+                    Cell(variant.id, "model", number.image_size or variant.image_size, variant)
+                    for number in table.published
+                    if METRICS[number.metric].kind == "speed" and (variant := variants.get(number.model))
+                ],
+            )
+
+
+def others() -> Iterator[Cell]:
+    """Every mechanism on every grid that it can cut, and the kernels."""
+    for name, (divisor, _) in MECHANISMS.items():
+        yield from (Cell(name + MECHANISM, "mechanism", side) for side in GRIDS if side >= divisor)
+    yield Cell("matmul", "kernel", MATMUL)
+    yield Cell("copy", "kernel", COPY)

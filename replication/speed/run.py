@@ -1,0 +1,207 @@
+"""One run: all cells of one condition, timed in turns and written. Every ratio is between cells of one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from replication.complexity.memory import MODES
+from replication.files import now, write_csv, write_manifest
+from replication.intervals import median_interval, ratio_interval, spread
+from replication.models.attention import POLICIES
+from replication.records import UserError
+from replication.speed.clock import Failure, Timing, failure, time_blocks
+from replication.speed.condition import Condition
+from replication.speed.machine import facts
+from replication.speed.memory import available, write_memory
+from replication.speed.subjects import Cell, Need, Pool, Prepared, need, prepare
+
+CELL_COLUMNS = (
+    *("subject", "kind", "image_size", "batch_size", "mode", "precision", "attention", "device"),
+    *("compiled", "channels_last", "attention_kernel", "status", "reason", "valid", "invalid", "n", "blocks"),
+    *("median", "q1", "q3", "p90", "minimum", "images_per_second", "ci_low", "ci_high", "spread"),
+    *("ratio", "ratio_low", "ratio_high", "warm_up", "compile", "macs", "traffic"),
+)
+SAMPLE_COLUMNS = ("cell", "block", "seconds")
+FILES, MANIFEST = ("cells.csv", "samples.csv", "memory.csv", "memory.json"), "cells.json"
+SEED = 0
+"""Of the order of the cells within each block."""
+SHOWN = "{:<32} {:>8} {:>9} {:>9}  {:<18} {:>6}  {:<15} {}"
+
+
+def run(
+    cells: Sequence[Cell],
+    condition: Condition,
+    out: Path | None = None,
+    largest: float | None = None,
+    blocks: int = 10,
+    block_seconds: float = 0.15,
+    threads: int | None = None,
+    memory: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Time the cells, and return one row of CELL_COLUMNS each, in their order.
+
+    A cell of more than `largest` GMACs an image is not timed. A cell that cannot be timed is a row that says why.
+    `threads` default to all that the process may use. With `out`, a folder: cells.csv, samples.csv, memory.csv of the
+    models `memory` at their own sizes, and cells.json, which is written last and without which the others
+    are no result. UserError before anything is timed if the machine has not what the condition asks for.
+    """
+    started = now()
+    condition.check_machine()
+    if blocks < 2:
+        raise UserError("an interval takes at least 2 blocks")
+    threads = threads or len(os.sched_getaffinity(0))
+    if out:
+        for name in (MANIFEST, *FILES):  # what an earlier run left must not pass for this one's, should it be killed
+            (out / name).unlink(missing_ok=True)
+    results = [Result(cell) for cell in cells]
+    with condition.active(threads):
+        _time(results, condition, largest, blocks, block_seconds)
+        machine = facts(torch.device(condition.device))
+    rows = table(results, condition)
+    if out:
+        write_csv(out / "cells.csv", rows, CELL_COLUMNS)
+        write_csv(out / "samples.csv", samples(results), SAMPLE_COLUMNS)
+        if memory:
+            write_memory(memory, None, condition.batch_size, MODES, POLICIES, out / "memory.csv", condition.device)
+        write_manifest(
+            out / MANIFEST,
+            started,
+            condition={"name": condition.name, **condition.columns},
+            protocol={"blocks": blocks, "block_seconds": block_seconds, "seed": SEED, "largest_gmacs": largest},
+            timed_on=machine,
+        )
+    return rows
+
+
+# --- one cell after another -------------------------------------------------------------------------
+
+
+@dataclass
+class Result:
+    """What has become of a cell so far; one whose status is another than `measured` is gone no further with."""
+
+    cell: Cell
+    status: str = "measured"
+    reason: str = ""
+    need: Need | None = None
+    prepared: Prepared | None = None
+    timing: Timing | None = None
+
+    def ends(self, status: str, reason: str) -> None:
+        """It cannot be timed."""
+        self.status, self.reason, self.prepared = status, reason, None
+
+    @contextmanager
+    def survives(self) -> Iterator[None]:
+        """Whatever is raised within ends this cell, not the run."""
+        try:
+            yield
+        except UserError as error:
+            self.ends("not supported", str(error))
+        except Exception as error:
+            found = failure(error)
+            self.ends(found.status, found.reason)
+
+
+def _time(
+    results: Sequence[Result], condition: Condition, largest: float | None, blocks: int, block_seconds: float
+) -> None:
+    for result in tqdm(results, desc="counting", unit="cell"):
+        with result.survives():
+            result.need = need(result.cell, condition)
+            gmacs, peak = result.need.image_macs / 1e9, result.need.peak_memory
+            if largest is not None and gmacs > largest:
+                result.ends("too large", f"{gmacs:.1f} GMACs an image are more than {largest:g}")
+            elif condition.device == "cpu" and peak > available():
+                free = f"{available() / 2**30:.1f} GiB are free"
+                result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free}")
+    pool = Pool(condition, max((r.need.matrices for r in _left(results) if r.need), default=0))
+    for result in tqdm(_left(results), desc="preparing", unit="cell"):
+        with result.survives():
+            result.prepared = prepare(result.cell, condition, pool)
+    left = [(result, result.prepared.step) for result in _left(results) if result.prepared]
+    steps = [step for _, step in left]
+    outcomes = time_blocks(steps, torch.device(condition.device), blocks, block_seconds, SEED) if steps else []
+    for (result, _), outcome in zip(left, outcomes, strict=True):
+        if isinstance(outcome, Failure):
+            result.ends(outcome.status, outcome.reason)
+        else:
+            result.timing = outcome
+
+
+def _left(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.status == "measured"]
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+def table(results: Sequence[Result], condition: Condition) -> list[dict[str, Any]]:
+    """Rows of CELL_COLUMNS, with ratios to the first model that was measured."""
+    reference = next((r.timing.blocks for r in results if r.timing and r.cell.kind == "model"), None)
+    return [_row(result, condition, reference) for result in results]
+
+
+def _row(result: Result, condition: Condition, reference: list[list[float]] | None) -> dict[str, Any]:
+    cell = result.cell
+    row: dict[str, Any] = {"subject": cell.subject, "kind": cell.kind, "image_size": cell.image_size}
+    row |= {**condition.columns, "status": result.status, "reason": result.reason}
+    if result.need:
+        row |= {"macs": result.need.step.macs, "traffic": result.need.step.traffic}
+    if not result.timing or not result.prepared:
+        return row
+    timed = result.timing.blocks
+    seconds = np.concatenate(timed)
+    q1, q3, p90 = np.percentile(seconds, [25, 75, 90]).tolist()
+    median, low, high = median_interval(timed)
+    images = 1 if result.cell.kind == "kernel" else condition.batch_size
+    row |= {
+        "attention_kernel": result.prepared.attention_kernel,
+        "valid": int(not result.timing.invalid),
+        "invalid": "; ".join(result.timing.invalid),
+        "n": len(seconds),
+        "blocks": len(timed),
+        **{"median": median, "q1": q1, "q3": q3, "p90": p90, "minimum": float(seconds.min())},
+        **{"images_per_second": images / median, "ci_low": images / high, "ci_high": images / low},
+        "spread": spread(timed),
+        "warm_up": result.timing.warm_up,
+        "compile": result.timing.first if condition.compiled else None,
+    }
+    if reference:
+        ratio, ratio_low, ratio_high = ratio_interval(reference, timed)
+        row |= {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
+    return row
+
+
+def samples(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    """Rows of SAMPLE_COLUMNS: every step that was timed, by the index of its cell."""
+    for index, result in enumerate(results):
+        for block, timed in enumerate(result.timing.blocks if result.timing else ()):
+            yield from ({"cell": index, "block": block, "seconds": seconds} for seconds in timed)
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a table to read."""
+    lines = [SHOWN.format("subject", "size", "ms", "images/s", "(95 %)", "ratio", "(95 %)", "valid")]
+    for row in rows:
+        if row["status"] != "measured":
+            said = f"{row['status']}: {row['reason']}"
+            lines.append(SHOWN.format(row["subject"], row["image_size"], *[""] * 5, said))
+            continue
+        images, low, high = (f"{row[name]:.4g}" for name in ("images_per_second", "ci_low", "ci_high"))
+        ratio, below, above = (
+            f"{row[name]:.3f}" if name in row else "" for name in ("ratio", "ratio_low", "ratio_high")
+        )
+        times = f"{1e3 * row['median']:.4g}", images, f"{low} to {high}", ratio, f"{below} to {above}" if ratio else ""
+        said = "yes" if row["valid"] else f"no: {row['invalid']}"
+        lines.append(SHOWN.format(row["subject"], row["image_size"], *times, said))
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,273 @@
+"""What is timed, and how a step of it is made: models, attention mechanisms, and the machine's own limits.
+
+A cell is one subject at one image size. A mechanism is one attention layer over a square grid of tokens, whose side
+stands for the size; the kernels are one matrix product and one copy, whose speeds bound all others' (the roofline).
+Shapes: B batch, N tokens, D width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend
+from torch.overrides import TorchFunctionMode
+
+from replication.complexity.mechanisms import MECHANISMS, WIDTH
+from replication.complexity.memory import peak_of
+from replication.complexity.sweep import INITIALISERS, skeleton
+from replication.complexity.traffic import Operations, operations
+from replication.models import build_variant
+from replication.models.attention import set_attention
+from replication.records import Size, UserError, Variant, sides
+from replication.speed.condition import Condition
+
+SEED = 0
+SCALE = 0.02
+"""Standard deviation of the random weights: that of the papers' own initial ones."""
+LINE = 64
+"""Numbers between which matrices start: allocators align to cache lines, and so do we."""
+MECHANISM = "_attention"
+"""What follows the name of a mechanism in its subject."""
+MATMUL = 2048
+"""Rows and columns of the matrices that the kernel `matmul` multiplies; its image size."""
+COPY = 256
+"""What the kernel `copy` copies [MiB]; its image size."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One subject at one image size [px]; of a mechanism that is tokens a side, of a kernel its own measure."""
+
+    subject: str
+    kind: str  # model | mechanism | kernel
+    image_size: Size
+    variant: Variant | None = field(default=None, compare=False, repr=False)  # of a model
+
+
+# --- a subject and what it takes --------------------------------------------------------------------
+
+
+class MatrixProduct(nn.Module):
+    """A B, both square."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product."""
+        return a @ b
+
+
+class Copy(nn.Module):
+    """A copy from memory to memory."""
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """The target, which is now as the source."""
+        return target.copy_(source)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves matrices of weights as they were allocated: drawing those of a large model takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        first = args[0] if args else None
+        if isinstance(first, nn.Parameter) and first.dim() > 1 and getattr(func, "__name__", "") in INITIALISERS:
+            return first
+        return func(*args, **(kwargs or {}))
+
+
+def build(cell: Cell, device: str = "cpu") -> nn.Module:
+    """The module of a cell, its matrices undrawn; on `meta`, shapes alone."""
+    if cell.kind == "kernel":
+        return MatrixProduct() if cell.subject == "matmul" else Copy()
+    if cell.variant and device == "meta":
+        return skeleton(cell.variant, cell.image_size)
+    with torch.device(device), _Undrawn():
+        if cell.variant:
+            return build_variant(cell.variant, cell.image_size)
+        return MECHANISMS[cell.subject.removesuffix(MECHANISM)][1]()
+
+
+def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
+    """Shapes of the tensors that a step takes in: images (B, 3, H, W), tokens (B, N, D), or a kernel's two."""
+    if cell.subject == "matmul":
+        return [(MATMUL, MATMUL)] * 2
+    if cell.subject == "copy":
+        return [(COPY * 2**20 // condition.types.compute.itemsize,)] * 2
+    if cell.kind == "mechanism":
+        return [(condition.batch_size, math.prod(sides(cell.image_size)), WIDTH)]
+    return [(condition.batch_size, 3, *sides(cell.image_size))]
+
+
+def input_type(cell: Cell, condition: Condition) -> torch.dtype:
+    """The type of those tensors; a kernel is run in that of the products."""
+    return condition.types.compute if cell.kind == "kernel" else condition.types.weights
+
+
+def step_of(
+    cell: Cell, condition: Condition, module: Callable[..., Any], inputs: Sequence[Tensor]
+) -> Callable[[], Any]:
+    """One step of a cell: a forward pass; or forward, cross-entropy and backward, whose gradients are dropped.
+
+    Kernels have no backward pass. UserError where there is one to train and it is no classifier.
+    """
+    arguments = (*inputs, sides(cell.image_size)) if cell.kind == "mechanism" else tuple(inputs)
+
+    def infer() -> object:
+        with torch.inference_mode(), condition.autocast():
+            return module(*arguments)
+
+    if condition.mode == "infer" or cell.kind == "kernel":
+        return infer
+    if not cell.variant or cell.variant.task != "classification":
+        raise UserError("only classification models are trained; this one is timed at inference")
+    labels = torch.zeros(condition.batch_size, dtype=torch.long, device=inputs[0].device)
+
+    def train() -> None:
+        with condition.autocast():
+            loss = F.cross_entropy(module(*arguments), labels)
+        loss.backward()
+        for parameter in parameters:
+            parameter.grad = None
+
+    assert isinstance(module, nn.Module)
+    parameters = list(module.parameters())
+    return train
+
+
+# --- from shapes ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a cell takes, from shapes alone."""
+
+    image_macs: int  # one image at inference
+    step: Operations  # one step
+    peak_memory: int  # [bytes]
+    matrices: int  # numbers in the matrices of weights
+
+
+def need(cell: Cell, condition: Condition) -> Need:
+    """Count a cell on `meta`; a mixed precision is taken for that of its products. UserError as of `step_of`."""
+    dtype = condition.types.compute
+    if cell.kind == "kernel":
+        size = math.prod(shapes(cell, condition)[0]) * dtype.itemsize
+        macs, tensors = (MATMUL**3, 3) if cell.subject == "matmul" else (0, 2)
+        return Need(macs, Operations(macs, tensors * size), tensors * size, 0)
+    module = set_attention(build(cell, "meta"), condition.attention).to(dtype)
+    module.train(condition.mode == "train")
+    inputs = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes(cell, condition)]
+    step = step_of(cell, condition, module, inputs)
+    counted: list[Operations] = []
+    held = [*module.parameters(), *module.buffers(), *inputs]
+    peak = peak_of(lambda: counted.append(operations(step)), held, condition.mode)
+    forward = counted[0]
+    if condition.mode == "train":
+        forward = operations(step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs))
+    matrices = sum(p.numel() + LINE for p in module.parameters() if p.dim() > 1)
+    return Need(forward.macs // condition.batch_size, counted[0], peak, matrices)
+
+
+# --- on a device ------------------------------------------------------------------------------------
+
+
+class Pool:
+    """What the cells of a run share: one storage of random numbers for all matrices, and one input of each shape.
+
+    Models that are timed in turns are all in memory at once, which sixty of them with weights of their own would not
+    be. So the matrices of every model are views of the same storage, one after another as an allocator would lay them
+    out: within a model each has memory of its own (or caches would serve many with one), between models none has. What
+    a step reads, and when it must come from memory, is as it would be. Vectors (biases, norms) and buffers (masks,
+    indices, running statistics) carry meaning that random numbers have not, are small, and stay the model's own.
+    """
+
+    def __init__(self, condition: Condition, matrices: int) -> None:
+        """Room for a model with so many numbers in its matrices."""
+        self.condition = condition
+        self.weights = self._random((matrices,), condition.types.weights, SCALE)
+        self._inputs: dict[tuple[tuple[int, ...], int, torch.dtype], Tensor] = {}
+
+    def _random(self, shape: tuple[int, ...], dtype: torch.dtype, scale: float = 1.0) -> Tensor:
+        generator = torch.Generator(self.condition.device).manual_seed(SEED)
+        return torch.empty(shape, dtype=dtype, device=self.condition.device).normal_(0, scale, generator=generator)
+
+    def inputs(self, cell: Cell) -> list[Tensor]:
+        """The tensors that a step of a cell takes in, made on the device."""
+        dtype, found = input_type(cell, self.condition), []
+        for place, shape in enumerate(shapes(cell, self.condition)):
+            if (shape, place, dtype) not in self._inputs:
+                tensor = self._random(shape, dtype)
+                if self.condition.channels_last and tensor.dim() == 4:
+                    tensor = tensor.to(memory_format=torch.channels_last)
+                self._inputs[shape, place, dtype] = tensor
+            found.append(self._inputs[shape, place, dtype])
+        return found
+
+    def lend(self, module: nn.Module) -> nn.Module:
+        """The module on the device, in the type of the weights, its matrices views of the storage."""
+        place, views = 0, dict[nn.Parameter, nn.Parameter]()  # a matrix that two layers share stays one
+        for layer in module.modules():
+            for name, parameter in layer.named_parameters(recurse=False):
+                if parameter.dim() < 2:
+                    continue
+                if parameter not in views:
+                    view = self.weights.as_strided(parameter.shape, self._strides(parameter), place)
+                    views[parameter] = nn.Parameter(view, parameter.requires_grad)
+                    place += math.ceil(parameter.numel() / LINE) * LINE
+                setattr(layer, name, views[parameter])
+        return module.to(self.condition.device, self.condition.types.weights)
+
+    def _strides(self, parameter: Tensor) -> tuple[int, ...]:
+        channels_last = self.condition.channels_last and parameter.dim() == 4
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        return torch.empty(parameter.shape, device="meta", memory_format=layout).stride()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A step that is ready to be timed: it ran once, but if compiled, not yet so."""
+
+    step: Callable[[], Any]
+    attention_kernel: str  # math | flash | efficient | cudnn, joined by + where layers differ; "" without attention
+
+
+def prepare(cell: Cell, condition: Condition, pool: Pool) -> Prepared:
+    """Build the model of a cell and run its step once, uncompiled."""
+    module = set_attention(pool.lend(build(cell)), condition.attention)
+    module.train(condition.mode == "train")
+    inputs = pool.inputs(cell)
+    step = step_of(cell, condition, module, inputs)
+    with AttentionKernels(condition) as kernels:
+        step()
+    has_attention = any(hasattr(layer, "fused_attn") for layer in module.modules())
+    if has_attention and (condition.attention == "math" or not kernels.seen):
+        kernels.seen.add("math")
+    if condition.compiled:
+        step = step_of(cell, condition, torch.compile(module, dynamic=False), inputs)
+    return Prepared(step, "+".join(sorted(kernels.seen)))
+
+
+class AttentionKernels(TorchFunctionMode):
+    """Asks PyTorch which kernel it takes for each scaled_dot_product_attention; `seen` are their names."""
+
+    def __init__(self, condition: Condition) -> None:
+        """None is seen yet."""
+        super().__init__()
+        self.condition = condition
+        self.seen: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            self.seen.add(self._kernel(*args, **(kwargs or {})))
+        return func(*args, **(kwargs or {}))
+
+    def _kernel(self, *tensors: Any, **options: Any) -> str:
+        if self.condition.types.autocast:  # which would cast them within
+            tensors = tuple(x.to(self.condition.types.compute) if isinstance(x, Tensor) else x for x in tensors)
+        choice = SDPBackend(torch._fused_sdp_choice(*tensors, **options))
+        return choice.name.split("_")[0].lower()

@@ -1,0 +1,60 @@
+"""What one step does, from shapes: its multiply-adds, and the bytes that its operators read and write.
+
+The step runs once on the `meta` device. Every operator is taken to read each of its input tensors and to write each of
+its outputs once, from and to memory: the traffic of unfused kernels with caches that forget. A fused kernel moves
+less, down to what enters and leaves the step, so this is an upper bound of what an ideal one needs. Multiply-adds over
+traffic is the arithmetic intensity, the x axis of a roofline (Williams, Waterman, Patterson 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from replication.complexity.memory import CpuAttention
+
+
+class Operations(NamedTuple):
+    """Of one step: `macs` multiply-adds, backward too if the step has one, and `traffic` [bytes]."""
+
+    macs: int
+    traffic: int
+
+
+class Traffic(TorchDispatchMode):
+    """Adds up the bytes that operators read and write; views, which do neither, are left out."""
+
+    def __init__(self) -> None:
+        """Nothing has moved yet."""
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        with self:  # without autograd, composite operators arrive whole: their parts are counted
+            result = func.decompose(*args, **kwargs)
+        if result is not NotImplemented:
+            return result
+        result = func(*args, **kwargs)
+        read = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        written = [x for x in tree_leaves(result) if isinstance(x, Tensor)]
+        storages = {x.untyped_storage()._cdata for x in read}
+        is_view = not func._schema.is_mutable and all(x.untyped_storage()._cdata in storages for x in written)
+        if not is_view:
+            self.bytes += sum(min(x.nbytes, x.untyped_storage().nbytes()) for x in read + written)  # if expanded
+        return result
+
+
+def operations(step: Callable[[], object]) -> Operations:
+    """The operations of a `step` whose tensors are on `meta`; fused attention is the kernel that a CPU would choose.
+
+    Multiply-adds are those of matrix products, convolutions and attention, as PyTorch's FlopCounterMode counts them.
+    """
+    with CpuAttention(), FlopCounterMode(display=False) as counter, Traffic() as traffic:
+        step()
+    return Operations(counter.get_total_flops() // 2, traffic.bytes)

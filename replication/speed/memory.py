@@ -1,0 +1,238 @@
+"""Measured peak memory beside the count from shapes: one step in a fresh process, for every cell.
+
+On a CPU it is the rise of the resident high-water mark (VmHWM) over the step. Weights, images and a warm-up step are
+in place before the mark is reset, so the rise is what the step itself makes: activations, and in training the gradients
+of the parameters. The process has one arena and gives what it frees back to the system at once, so that the mark
+follows the live tensors, and one thread, since kernels keep work space for every thread. Processes are forked from a
+server that has imported the libraries but run nothing.
+
+On a GPU it is the rise of what PyTorch's allocator had handed out (`measured`) and of what it had taken from the driver
+(`reserved`), in a process that starts anew.
+
+The count has no work space of kernels (see `complexity.memory`), so measured is the larger where that is large.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from replication import papers
+from replication.complexity.memory import MODES, peak_memory
+from replication.complexity.sweep import skeleton
+from replication.files import now, write_csv, write_manifest
+from replication.models import build_variant
+from replication.models.attention import POLICIES, set_attention
+from replication.records import Size, UserError, Variant, nearest, sides
+
+MEMORY_COLUMNS = (
+    *("subject", "image_size", "batch_size", "mode", "attention", "device", "precision"),
+    *("predicted", "measured", "reserved", "difference", "status", "reason"),
+)
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
+"""The environment of a measured process; glibc and OpenMP read it once, when the process starts."""
+WARM_UP = 2
+"""Images of the warm-up step: batch norm has no variance of one value."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One step to be measured."""
+
+    subject: str
+    image_size: Size
+    batch_size: int
+    mode: str
+    attention: str
+    device: str
+
+
+def write_memory(
+    model_ids: Sequence[str],
+    image_size: Size | None,
+    batch_size: int,
+    modes: Sequence[str],
+    attentions: Sequence[str],
+    out: Path,
+    device: str = "cpu",
+) -> None:
+    """Measure every model in every mode and policy of attention; MEMORY_COLUMNS into the CSV `out`, with its manifest.
+
+    `image_size` None is each model's own. A cell that does not fit, that a model cannot do or that fails is a row with
+    its `status` (measured | too large | out of memory | not supported | failed) and the reason, also when the system
+    ends its process. UserError: unknown names, a batch of less than one image, a machine that tells no peak.
+    """
+    started = now()
+    variants = [papers.variant(model_id) for model_id in model_ids]
+    for names, known, what in ((modes, MODES, "mode"), (attentions, POLICIES, "attention policy")):
+        for name in names:
+            if name not in known:
+                raise nearest(name, known, what)
+    if batch_size < 1:
+        raise UserError(f"a batch has at least one image, not {batch_size}")
+    check_device(device)
+    cells = [
+        (variant, variant.image_size if image_size is None else image_size, mode, attention)
+        for variant, mode, attention in itertools.product(variants, modes, attentions)
+    ]
+    rows = [
+        memory_row(variant, Cell(variant.id, size, batch_size, mode, attention, device))
+        for variant, size, mode, attention in tqdm(cells, desc="memory", unit="cell")
+    ]
+    write_csv(out, rows, MEMORY_COLUMNS)
+    write_manifest(out.with_suffix(".json"), started, models=list(model_ids), environment=ONE_ARENA)
+
+
+def check_device(device: str) -> None:
+    """UserError if this machine does not tell the peak memory of a process on `device` (cpu, cuda)."""
+    if device == "cpu":
+        if not Path("/proc/self/clear_refs").exists() or _resident("VmHWM") is None:
+            raise UserError("peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux")
+    elif not torch.cuda.isavailable():
+        raise UserError(f"no {device} device is available here")
+
+
+def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
+    """The row of one cell."""
+    row = {**asdict(cell), "precision": "fp32"}
+    if cell.mode == "train" and variant.task != "classification":
+        return row | {"status": "not supported", "reason": f"no training step for {variant.task} here"}
+    try:
+        predicted, held = predict(variant, cell)
+    except Exception as error:
+        return row | {"status": "not supported", "reason": _line(error)}
+    row["predicted"] = predicted
+    if cell.device == "cpu" and predicted + held > available():
+        reason = f"needs {predicted + held} bytes with its weights, {available()} are available"
+        return row | {"status": "too large", "reason": reason}
+    row |= _in_fresh_process(cell)
+    if row["status"] == "measured":
+        row["difference"] = round(100 * (predicted / row["measured"] - 1), 2)
+    return row
+
+
+def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
+    """From shapes: the rise of memory over the step, and what is there before it, weights and images [bytes]."""
+    model = set_attention(skeleton(variant, cell.image_size), cell.attention)
+    height, width = sides(cell.image_size)
+    images = 4 * cell.batch_size * 3 * height * width
+    labels = 8 * cell.batch_size if cell.mode == "train" else 0
+    held = sum(t.nbytes for t in (*model.parameters(), *model.buffers())) + images + labels
+    return peak_memory(model, cell.image_size, cell.batch_size, cell.mode) - held, held
+
+
+# --- the fresh process ------------------------------------------------------------------------------
+
+
+def _in_fresh_process(cell: Cell) -> Mapping[str, Any]:
+    context = multiprocessing.get_context("forkserver" if cell.device == "cpu" else "spawn")
+    if cell.device == "cpu":
+        context.set_forkserver_preload([__name__])
+        with _environment(ONE_ARENA):
+            forkserver.ensure_running()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(cell, sender), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        answer = receiver.recv()
+    except EOFError:
+        answer = None
+    process.join()
+    return answer or _ended(process.exitcode or 0)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _ended(exit_code: int) -> dict[str, str]:
+    """What is said of a process that gave no answer."""
+    if exit_code == -signal.SIGKILL:
+        return {"status": "out of memory", "reason": "its process was killed, as the system does when memory runs out"}
+    if exit_code < 0:
+        return {"status": "failed", "reason": f"its process was ended by {signal.Signals(-exit_code).name}"}
+    return {"status": "failed", "reason": f"its process ended with status {exit_code}"}
+
+
+def _work(cell: Cell, sender: Connection) -> None:
+    try:
+        sender.send({"status": "measured", "reason": "", **measure(cell)})
+    except Exception as error:
+        exhausted = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+        sender.send({"status": "out of memory" if exhausted else "failed", "reason": _line(error)})
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0]
+
+
+def measure(cell: Cell) -> dict[str, int]:
+    """`measured`, and on a GPU `reserved` [bytes], of a cell. For a fresh process."""
+    device = torch.device(cell.device)
+    model = build_variant(papers.variant(cell.subject), cell.image_size).to(device).train(cell.mode == "train")
+    set_attention(model, cell.attention)
+    images = torch.randn(cell.batch_size, 3, *sides(cell.image_size), device=device)
+    labels = torch.zeros(cell.batch_size, dtype=torch.long, device=device)
+
+    def step(batch_size: int) -> None:
+        with torch.set_grad_enabled(cell.mode == "train"):
+            logits = model(images[:batch_size])
+            if cell.mode == "train":
+                functional.cross_entropy(logits, labels[:batch_size]).backward()
+
+    step(min(WARM_UP, cell.batch_size))
+    model.zero_grad(set_to_none=True)
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        step(cell.batch_size)
+        torch.cuda.synchronize()
+        return {
+            "measured": torch.cuda.max_memory_allocated() - allocated,
+            "reserved": torch.cuda.max_memory_reserved() - reserved,
+        }
+    Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to VmRSS
+    before = _resident("VmRSS") or 0
+    step(cell.batch_size)
+    return {"measured": (_resident("VmHWM") or 0) - before}
+
+
+def _resident(field: str) -> int | None:
+    """A field of /proc/self/status [bytes], if it has it."""
+    return _kibibytes(Path("/proc/self/status"), field)
+
+
+def available() -> int:
+    """Memory that the system can give without swapping [bytes]."""
+    return _kibibytes(Path("/proc/meminfo"), "MemAvailable") or 0
+
+
+def _kibibytes(path: Path, field: str) -> int | None:
+    lines = path.read_text().splitlines()
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

@@ -29,6 +29,7 @@ from replication.records import (
 every_card = pytest.mark.parametrize("card", cards().values(), ids=cards().keys())
 every_variant = pytest.mark.parametrize("variant", papers.variants().values(), ids=papers.variants().keys())
 CLAIMS_ON_TABLES = [(card, c) for card in cards().values() for c in card.claims if c.estimate and c.table]
+SPEEDUPS = [(card, c) for card in cards().values() for c in card.claims if c.speedup and c.table]
 
 
 def numbers(card: Card) -> list[Published]:
@@ -132,7 +133,9 @@ def test_no_number_was_lost(paper: str, count: int) -> None:
         ("swin", "table2a", "ATSS, R-50", "flops", "atss_resnet50", "800x1280", "macs", "205", "G"),
         ("swin", "table3", "UperNet, Swin-T, 512x2048", "flops", "upernet_swin_t", "512x2048", "macs", "945", "G"),
         ("swin", "table4", "rel. pos.", "miou", "upernet_swin_t", None, "miou", "46.1", "%"),
-        ("swin", "table5", "shifted window (cyclic)", "s1_ms", "shifted window (cyclic)", None, "latency", "3.0", "ms"),
+        ("swin", "table5", "shifted window (cyclic)", "s1_ms", "shifted_window_cyclic_s1", None, "latency", "3.0", "ms"),
+        ("swin", "table5", "shifted window (cyclic)", "fps_s", "swin_s", None, "throughput", "437", "img/s"),
+        ("swin", "table5", "Performer", "fps_b", "swin_b_performer", None, "throughput", "241", "img/s"),
     ],
 )  # fmt: skip
 def test_numbers_as_in_the_papers(
@@ -223,8 +226,8 @@ def test_claims_are_well_formed(card: Card) -> None:
         assert re.fullmatch(r"[a-z][a-z0-9_]*", claim.id)
         assert claim.statement
         assert claim.where
-        ways = [claim.estimate is not None, claim.contrast is not None, bool(claim.reason)]
-        assert sum(ways) == 1, f"{claim.id}: one of estimate, contrast, reason"
+        ways = [claim.estimate is not None, claim.contrast is not None, claim.speedup is not None, bool(claim.reason)]
+        assert sum(ways) == 1, f"{claim.id}: one of estimate, contrast, speedup, reason"
         assert bool(claim.reason) == (claim.low == -float("inf") and claim.high == float("inf")), claim.id
         assert claim.low < claim.high, claim.id
         assert claim.table in {"", *(table.id for table in card.tables)}, claim.id
@@ -238,6 +241,20 @@ def test_the_paper_agrees_with_itself_or_says_otherwise(card: Card, claim: Claim
     holds = claim.low <= claim.estimate(printed_in(table)) <= claim.high
     noted = any(text.startswith(f"{claim.id}: ") for text in card.discrepancies)
     assert holds != noted
+
+
+@pytest.mark.parametrize(("card", "claim"), SPEEDUPS, ids=[c.id for _, c in SPEEDUPS])
+def test_the_printed_speeds_are_as_claimed(card: Card, claim: Claim) -> None:
+    """The least ratio of the printed speeds lies in the declared range, whether they are rates or times."""
+    (table,) = [table for table in card.tables if table.id == claim.table]
+    assert claim.speedup is not None
+    native = {variant.id: variant.image_size for variant in papers.variants().values()}
+    speeds = {
+        (n.model, n.image_size or native.get(n.model)): float(n.value) ** (1 if n.metric == "throughput" else -1)
+        for n in reversed(table.published)
+        if n.metric == claim.speedup.metric
+    }
+    assert claim.low <= min(speeds[faster] / speeds[slower] for faster, slower in claim.speedup.pairs) <= claim.high
 
 
 def test_ratio_divides_at_one_image_size() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats
 
-from replication.records import Card, Claim, Contrast, Measured, MissingError
+from replication.records import Card, Claim, Contrast, Measured, MissingError, Size, Speedup
+from replication.report.answer import on_claims
 from replication.report.claims import corrected, holm, judge_claims, lookup, p_value, paired, verdict_on
 from replication.report.rows import ClaimResult, Run
+from replication.report.speeds import read_runs
+from tests.report.timings import too_large, write_timings
 
 
 @pytest.mark.parametrize(
@@ -170,3 +174,74 @@ def test_arms_tested_on_other_images_do_not_compare() -> None:
     runs = [run("a", 0, 1.0), replace(run("b", 0, 1.0), n=100)]
     with pytest.raises(MissingError, match="exp/a and exp/b were not tested on the same images"):
         paired(runs, Contrast(("exp/b",), ("exp/a",)))
+
+
+# --- speed ------------------------------------------------------------------------------------------
+
+FASTER = Speedup(((("a", 224), ("b", 224)), (("c", 224), ("b", 224))))
+
+
+def timed_claim(card: Card, folder: Path, speedup: Speedup = FASTER, **changes: Any) -> ClaimResult:
+    """A claim that a and c are at least twice as fast as b: a takes a half of b's time, or a third in one block, c a quarter."""
+    seconds: dict[tuple[str, Size], list[float]] = {
+        ("a", 224): [0.5, 0.25, 0.5, 0.5],
+        ("b", 224): [1.0, 0.75, 1.0, 1.0],
+        ("c", 224): [0.25, 0.1875, 0.25, 0.25],
+    }
+    write_timings(folder / "speed" / "x", seconds, changes=changes)
+    claim = Claim("c", "", "", speedup=speedup, low=2, table="t")
+    number = replace(NUMBER, model="a", metric="throughput_x", scale="laptop")
+    return judge_claims([replace(card, claims=(claim,))], [number], [], read_runs(folder))[0]
+
+
+def test_a_speedup_is_the_least_over_its_pairs(toy_papers: Card, tmp_path: Path) -> None:
+    found = timed_claim(toy_papers, tmp_path)
+    assert found.estimate == pytest.approx(2)
+    assert found.ci_low == pytest.approx(2)
+    assert found.ci_high is not None
+    assert 2 <= found.ci_high <= 3
+    assert (found.source, found.status, found.scale, found.n_seeds) == ("speed", "supported", "laptop", None)
+    assert found.reason.endswith("in the declared range; on toy processor, 2 cores (fp32, math attention, batch 1)")
+    assert found.command == "python -m replication speed --model a b c --image-size 224"
+
+
+def test_the_slower_of_the_pairs_decides(toy_papers: Card, tmp_path: Path) -> None:
+    reversed_pair = Speedup((*FASTER.pairs, (("b", 224), ("c", 224))))
+    found = timed_claim(toy_papers, tmp_path, reversed_pair)
+    assert (found.estimate, found.ci_low, found.ci_high) == pytest.approx((0.25, 0.25, 0.25))
+    assert found.status == "contradicted"
+
+
+def test_an_invalid_cell_leaves_a_claim_undecided(toy_papers: Card, tmp_path: Path) -> None:
+    found = timed_claim(toy_papers, tmp_path, c={"valid": 0, "invalid": "load"})
+    assert found.status == "inconclusive"
+    assert found.estimate == pytest.approx(2)
+    assert found.reason.startswith("invalid: c@224: load; on toy processor")
+
+
+@pytest.mark.parametrize(
+    ("speedup", "reason"),
+    [
+        (replace(FASTER, device="cuda"), "no run of this machine timed inference on cuda"),
+        (Speedup(((("a", 384), ("b", 224)),)), "the speed of a at 384 is not measured in this run"),
+        (
+            Speedup(((("b", 224), ("d", None)),)),
+            "the speed of d is not measured in this run",
+        ),
+    ],
+)
+def test_a_speed_that_nobody_has_is_named(toy_papers: Card, tmp_path: Path, speedup: Speedup, reason: str) -> None:
+    found = timed_claim(toy_papers, tmp_path, speedup)
+    assert (found.status, found.reason) == ("needs data", reason)
+
+
+def test_a_speed_that_could_not_be_had_says_why(toy_papers: Card, tmp_path: Path) -> None:
+    found = timed_claim(toy_papers, tmp_path, b=too_large("55 GMACs"))
+    assert found.status == "needs data"
+    assert found.reason == ("b at 224: too large on toy processor, 2 cores (fp32, math attention, batch 1), 55 GMACs")
+
+
+def test_claims_on_speed_are_counted_apart(toy_papers: Card, tmp_path: Path) -> None:
+    found = timed_claim(toy_papers, tmp_path)
+    assert "1 rest on speed on one machine: 1 supported, 0 contradicted" in on_claims([found])
+    assert "speed" not in on_claims([replace(found, source="counts")])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
-from replication.records import Measured, read_records
+from replication.records import Measured, Size, read_records
 from replication.report import collect
-from replication.report.rows import Run, student_interval
+from replication.report.rows import MemoryCell, Run, student_interval
+from tests.report.timings import MACHINE, too_large, write_timings
 
 
 @pytest.fixture
@@ -81,3 +83,21 @@ def test_student_interval_is_that_of_the_paired_t_test() -> None:
     assert student_interval([a - b for a, b in zip(arm, baseline, strict=True)]) == pytest.approx(tuple(expected))
     assert student_interval([1.0]) is None
     assert student_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_speeds_are_collected_where_they_are_valid_and_their_run_finished(results: Path) -> None:
+    seconds: dict[tuple[str, Size], list[float]] = {(m, 224): [0.25] * 4 for m in ("toy_s", "b", "c", "matmul")}
+    changes = {"b": {"valid": 0, "invalid": "load"}, "c": too_large("55 GMACs"), "matmul": {"kind": "kernel"}}
+    cell = MemoryCell("toy_s", 224, 8, "train", "math", "cpu", "fp32", 98, 100, None, -2.0, "measured", "")
+    killed = replace(cell, mode="infer", measured=None, difference=None, status="out of memory", reason="killed")
+    write_timings(results / "speed" / "cpu_x", seconds, changes=changes, memory=[cell, killed])
+    unfinished = write_timings(results / "speed" / "cpu_y", seconds, memory=[cell])
+    (unfinished / "cells.json").unlink()
+    write_timings(results / "reference/other/speed/cpu_z", seconds, machine="another")
+    collect(results, "laptop", seeds=3)
+    rows = [r for r in read_records(results / "measured.csv", Measured) if r.machine == MACHINE]
+    speed, memory = rows
+    assert (speed.model, speed.metric, speed.unit, speed.n) == ("toy_s", "throughput_cpu_x", "images/s", 4)
+    assert (speed.value, speed.ci_low, speed.ci_high) == pytest.approx((4, 3.6, 4.4))
+    assert (memory.metric, memory.value, memory.unit) == ("measured_memory_train_math_batch8", 100, "bytes")
+    assert {r.scale for r in rows} == {"laptop"}

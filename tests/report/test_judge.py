@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 from replication import papers, report
-from replication.records import Card, Measured, Published, Variant, Verdict, read_records
+from replication.records import Card, Measured, Published, Size, Variant, Verdict, read_records
+from replication.report.answer import answer
 from replication.report.judge import (
     compare_accuracy,
     compare_architecture,
     compare_count,
     judge_cells,
 )
-from replication.report.rows import ClaimResult
+from replication.report.rows import ClaimResult, Order, Relative, Stability
+from replication.report.speeds import read_runs, relative
+from tests.report.timings import too_large, write_timings
 
 # --- counts -----------------------------------------------------------------------------------------
 
@@ -145,6 +148,49 @@ def test_what_cannot_be_had_says_so(card: Card) -> None:
     )
     speed = verdict(cells(card, 0, "speed")[0], card)
     assert (speed.verdict, speed.reason) == ("not attempted", "no run measured its speed; the table's hardware is V100")
+
+
+# --- speed ------------------------------------------------------------------------------------------
+
+
+def timed(card: Card, folder: Path, **changes: Any) -> list[Verdict]:
+    """Verdicts on two speeds, Toy_S at 100 and DeiT-S at 50 images/s; here they take 20 and 100 ms."""
+    toy = cells(card, 0, "speed")[0]
+    table = [toy, replace(toy, row="DeiT-S", model="deit_s", value=Decimal("50"))]
+    seconds: dict[tuple[str, Size], list[float]] = {("toy_s", 224): [0.02] * 4, ("deit_s", 224): [0.1] * 4}
+    write_timings(folder / "speed" / "x", seconds, changes=changes)
+    (run,) = read_runs(folder)
+    variants = {**papers.variants(), "toy_s": card.variants[0]}
+    return judge_cells(table, [], papers.cards() | {"toy": card}, run, relative(table, [run], variants))
+
+
+def test_a_speed_is_compared_as_a_multiple_of_the_reference_row(card: Card, tmp_path: Path) -> None:
+    toy, reference = timed(card, tmp_path)
+    assert (toy.verdict, toy.measured, toy.ratio) == ("not comparable", 50.0, None)
+    on = "on toy processor, 2 cores (fp32, math attention, batch 1): "
+    assert toy.reason == f"{on}5 [5, 5] times as fast as DeiT-S at 224 px, printed 2 times"
+    assert toy.command == "python -m replication speed --model toy_s deit_s --image-size 224"
+    assert (reference.measured, reference.reason) == (10.0, f"{on}the table's reference row")
+
+
+def test_an_invalid_speed_says_why(card: Card, tmp_path: Path) -> None:
+    toy, _ = timed(card, tmp_path, deit_s={"valid": 0, "invalid": "blocks vary by 9 %"})
+    assert toy.verdict == "not comparable"
+    assert toy.reason.endswith("printed 2 times; invalid: deit_s@224: blocks vary by 9 %")
+
+
+def test_a_speed_that_was_not_measured_says_why(card: Card, tmp_path: Path) -> None:
+    toy, reference = timed(card, tmp_path, toy_s=too_large("55.5 GMACs, more than 20"))
+    assert (toy.verdict, toy.measured, toy.command) == ("not attempted", None, "")
+    assert toy.reason == (
+        "too large on toy processor, 2 cores (fp32, math attention, batch 1): 55.5 GMACs, more than 20"
+    )
+    assert reference.verdict == "not comparable"
+
+
+def test_speeds_need_no_numbers_of_ours_to_be_checked(card: Card, tmp_path: Path) -> None:
+    """They are measured but neither hold nor differ, and the answer counts them as neither."""
+    assert answer(timed(card, tmp_path), []).startswith("Of 2 printed numbers, 0 can be checked at this scale")
 
 
 # --- accuracies of released weights -----------------------------------------------------------------
@@ -310,3 +356,20 @@ def test_every_published_number_gets_one_verdict_and_the_files_repeat(results: P
         "better": "supported",
         "unmeasured": "needs data",
     }
+    for name, kind in {"relative": Relative, "orders": Order, "stability": Stability}.items():
+        assert read_records(results / "speed" / f"{name}.csv", kind) == []
+
+
+def test_speeds_are_judged_from_their_folders(results: Path) -> None:
+    seconds: dict[tuple[str, Size], list[float]] = {("toy_s", 224): [0.02] * 4}
+    write_timings(results / "speed" / "x", seconds)
+    write_timings(results / "reference/other/speed/x", seconds, machine="another")
+    report.collect(results, "laptop", seeds=3)
+    report.judge(results)
+    rows = read_records(results / "speed" / "relative.csv", Relative)
+    assert [(r.machine, r.model, r.ours, r.ratio) for r in rows] == [
+        ("toy processor, 2 cores", "toy_s", 50.0, 1.0),
+        ("another", "toy_s", 50.0, 1.0),
+    ]
+    (found,) = (v for v in read_records(results / "verdicts.csv", Verdict) if v.metric == "throughput")
+    assert (found.verdict, found.measured) == ("not comparable", 50.0)

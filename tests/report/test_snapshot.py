@@ -1,0 +1,60 @@
+"""What is published of the timings: this machine's under its name, those of others as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from replication import report
+from replication.records import Size, UserError, read_records
+from replication.report.rows import Relative
+from tests.report.timings import MACHINE, write_timings
+
+README = "# Toy\n<!-- answer: of the run -->\nold\n<!-- /answer -->\nend\n"
+SECONDS: dict[tuple[str, Size], list[float]] = {("toy_s", 224): [0.02] * 4}
+
+
+@pytest.fixture
+def finished(results: Path) -> Path:
+    """A finished run with timings of its own, beside what another machine and an earlier run published."""
+    write_timings(results / "speed/x", SECONDS)
+    write_timings(results / "reference/gpu/speed/y", SECONDS, machine="gpu", device="cuda")
+    (results / "reference/old.csv").write_text("stale")
+    report.collect(results, "laptop", seeds=3)
+    report.judge(results)
+    (results / "report").mkdir()
+    (results / "report" / "index.html").write_text("<p>page</p>")
+    (results / "README.md").write_text(README)
+    return results
+
+
+def test_the_timings_of_every_machine_are_published_under_its_name(finished: Path) -> None:
+    out = finished / "reference"
+    folders = ("gpu/speed/y", "toy-processor-2-cores/speed/x")
+    published = [f"{folder}/{name}" for folder in folders for name in ("cells.csv", "cells.json", "samples.csv")]
+    before = [
+        (finished / "reference/gpu/speed/y/cells.csv").read_bytes(),
+        (finished / "speed/x/cells.csv").read_bytes(),
+    ]
+    for _ in range(2):  # what is published is found again, and stays
+        report.write_snapshot(finished, out, finished / "README.md")
+        files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+        assert files >= {*published, "speed/relative.csv", "speed/orders.csv", "speed/stability.csv", "verdicts.csv"}
+        assert "old.csv" not in files
+        assert files - {"manifest.json"} == set(json.loads((out / "manifest.json").read_text())["files"])
+        assert [(out / published[0]).read_bytes(), (out / published[3]).read_bytes()] == before
+        report.judge(finished)
+        rows = read_records(finished / "speed/relative.csv", Relative)
+        assert [row.machine for row in rows] == [MACHINE, "gpu"]  # each once
+
+
+def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> None:
+    readme = finished / "README.md"
+    report.write_snapshot(finished, finished / "reference", readme)
+    assert readme.read_text().startswith("# Toy\n<!-- answer: of the run -->\nOf 11 printed numbers")
+    assert readme.read_text().endswith("<!-- /answer -->\nend\n")
+    readme.write_text("# Toy\n")
+    with pytest.raises(UserError, match="has no block"):
+        report.write_snapshot(finished, finished / "reference", readme)

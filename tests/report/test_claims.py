@@ -182,7 +182,7 @@ FASTER = Speedup(((("a", 224), ("b", 224)), (("c", 224), ("b", 224))))
 
 
 def timed_claim(card: Card, folder: Path, speedup: Speedup = FASTER, **changes: Any) -> ClaimResult:
-    """A claim that a and c are at least twice as fast as b: a takes a half of b's time, or a third in one block, c a quarter."""
+    """A claim that a and c are at least twice as fast as b, which they are: two or three and four times."""
     seconds: dict[tuple[str, Size], list[float]] = {
         ("a", 224): [0.5, 0.25, 0.5, 0.5],
         ("b", 224): [1.0, 0.75, 1.0, 1.0],

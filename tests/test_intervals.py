@@ -54,10 +54,10 @@ def test_the_same_samples_give_the_same_interval() -> None:
 
 
 def test_the_interval_holds_its_estimate_and_what_the_samples_were_drawn_around() -> None:
-    """At 95 % a hundred intervals miss five; two standard deviations of that are four more."""
-    intervals = [median_interval(blocks_around(1.0, 10, seed)) for seed in range(100)]
+    """At 95 % forty intervals miss two; two standard deviations of that are three more."""
+    intervals = [median_interval(blocks_around(1.0, 10, seed)) for seed in range(40)]
     assert all(low <= estimate <= high for estimate, low, high in intervals)
-    assert sum(low <= 1 <= high for _, low, high in intervals) >= 91
+    assert sum(low <= 1 <= high for _, low, high in intervals) >= 35
 
 
 @pytest.mark.parametrize("blocks", [[], [[1.0, 2.0]]], ids=["none", "one"])

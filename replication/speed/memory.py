@@ -9,7 +9,9 @@ server that has imported the libraries but run nothing.
 On a GPU it is the rise of what PyTorch's allocator had handed out (`measured`) and of what it had taken from the driver
 (`reserved`), in a process that starts anew.
 
-The count has no work space of kernels (see `complexity.memory`), so measured is the larger where that is large.
+Predicted is the count of `complexity.memory` less what is there before the step. On a CPU the copies that convolutions
+make for themselves are added (`speed.onednn`), which the count leaves out. On a GPU nothing is, and fused attention is
+counted as the kernel that a CPU would choose.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -28,17 +30,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from replication import papers
-from replication.complexity.memory import MODES, peak_memory
+from replication.complexity.memory import MODES, peak_of
 from replication.complexity.sweep import skeleton
 from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
 from replication.records import Size, UserError, Variant, nearest, sides
+from replication.speed.onednn import ConvolutionCopies
 
 MEMORY_COLUMNS = (
     *("subject", "image_size", "batch_size", "mode", "attention", "device", "precision"),
@@ -46,6 +49,7 @@ MEMORY_COLUMNS = (
 )
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
 """The environment of a measured process; glibc and OpenMP read it once, when the process starts."""
+PROC = Path("/proc")
 WARM_UP = 2
 """Images of the warm-up step: batch norm has no variance of one value."""
 
@@ -101,9 +105,9 @@ def write_memory(
 def check_device(device: str) -> None:
     """UserError if this machine does not tell the peak memory of a process on `device` (cpu, cuda)."""
     if device == "cpu":
-        if not Path("/proc/self/clear_refs").exists() or _resident("VmHWM") is None:
+        if not (PROC / "self/clear_refs").exists() or _resident("VmHWM") is None:
             raise UserError("peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux")
-    elif not torch.cuda.isavailable():
+    elif not torch.cuda.is_available():
         raise UserError(f"no {device} device is available here")
 
 
@@ -128,25 +132,43 @@ def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
 
 def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
     """From shapes: the rise of memory over the step, and what is there before it, weights and images [bytes]."""
-    model = set_attention(skeleton(variant, cell.image_size), cell.attention)
-    height, width = sides(cell.image_size)
-    images = 4 * cell.batch_size * 3 * height * width
-    labels = 8 * cell.batch_size if cell.mode == "train" else 0
-    held = sum(t.nbytes for t in (*model.parameters(), *model.buffers())) + images + labels
-    return peak_memory(model, cell.image_size, cell.batch_size, cell.mode) - held, held
+    training = cell.mode == "train"
+    model = set_attention(skeleton(variant, cell.image_size), cell.attention).train(training)
+    images, labels = _batch(cell, torch.device("meta"))
+    held = [*model.parameters(), *model.buffers(), images, labels]
+    before = sum(tensor.nbytes for tensor in held)
+
+    def step() -> None:
+        with ConvolutionCopies() if cell.device == "cpu" else nullcontext():
+            _step(model, images, labels, training)
+
+    return peak_of(step, held, cell.mode) - before, before
+
+
+def _batch(cell: Cell, device: torch.device) -> tuple[Tensor, Tensor]:
+    images = torch.randn(cell.batch_size, 3, *sides(cell.image_size), device=device)
+    return images, torch.zeros(cell.batch_size, dtype=torch.long, device=device)
+
+
+def _step(model: nn.Module, images: Tensor, labels: Tensor, training: bool) -> None:
+    with torch.set_grad_enabled(training):
+        output = model(images)
+        if training:
+            functional.cross_entropy(output, labels).backward()
 
 
 # --- the fresh process ------------------------------------------------------------------------------
 
 
-def _in_fresh_process(cell: Cell) -> Mapping[str, Any]:
-    context = multiprocessing.get_context("forkserver" if cell.device == "cpu" else "spawn")
+def _in_fresh_process(cell: Cell, measured: Callable[[Cell], Mapping[str, int]] | None = None) -> Mapping[str, Any]:
+    """The columns that `measured` (`measure`) answers in a process of its own, or why it does not."""
+    context: Any = multiprocessing.get_context("forkserver" if cell.device == "cpu" else "spawn")
     if cell.device == "cpu":
         context.set_forkserver_preload([__name__])
         with _environment(ONE_ARENA):
             forkserver.ensure_running()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(cell, sender), daemon=True)
+    process = context.Process(target=_work, args=(measured or measure, cell, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -177,9 +199,9 @@ def _ended(exit_code: int) -> dict[str, str]:
     return {"status": "failed", "reason": f"its process ended with status {exit_code}"}
 
 
-def _work(cell: Cell, sender: Connection) -> None:
+def _work(measured: Callable[[Cell], Mapping[str, int]], cell: Cell, sender: Connection) -> None:
     try:
-        sender.send({"status": "measured", "reason": "", **measure(cell)})
+        sender.send({"status": "measured", "reason": "", **measured(cell)})
     except Exception as error:
         exhausted = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
         sender.send({"status": "out of memory" if exhausted else "failed", "reason": _line(error)})
@@ -191,19 +213,11 @@ def _line(error: Exception) -> str:
 
 def measure(cell: Cell) -> dict[str, int]:
     """`measured`, and on a GPU `reserved` [bytes], of a cell. For a fresh process."""
-    device = torch.device(cell.device)
-    model = build_variant(papers.variant(cell.subject), cell.image_size).to(device).train(cell.mode == "train")
+    device, training = torch.device(cell.device), cell.mode == "train"
+    model = build_variant(papers.variant(cell.subject), cell.image_size).to(device).train(training)
     set_attention(model, cell.attention)
-    images = torch.randn(cell.batch_size, 3, *sides(cell.image_size), device=device)
-    labels = torch.zeros(cell.batch_size, dtype=torch.long, device=device)
-
-    def step(batch_size: int) -> None:
-        with torch.set_grad_enabled(cell.mode == "train"):
-            logits = model(images[:batch_size])
-            if cell.mode == "train":
-                functional.cross_entropy(logits, labels[:batch_size]).backward()
-
-    step(min(WARM_UP, cell.batch_size))
+    images, labels = _batch(cell, device)
+    _step(model, images[:WARM_UP], labels[:WARM_UP], training)
     model.zero_grad(set_to_none=True)
     gc.collect()
     if device.type == "cuda":
@@ -211,26 +225,26 @@ def measure(cell: Cell) -> dict[str, int]:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-        step(cell.batch_size)
+        _step(model, images, labels, training)
         torch.cuda.synchronize()
         return {
             "measured": torch.cuda.max_memory_allocated() - allocated,
             "reserved": torch.cuda.max_memory_reserved() - reserved,
         }
-    Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM to VmRSS
+    (PROC / "self/clear_refs").write_text("5")  # sets VmHWM to VmRSS
     before = _resident("VmRSS") or 0
-    step(cell.batch_size)
+    _step(model, images, labels, training)
     return {"measured": (_resident("VmHWM") or 0) - before}
 
 
 def _resident(field: str) -> int | None:
     """A field of /proc/self/status [bytes], if it has it."""
-    return _kibibytes(Path("/proc/self/status"), field)
+    return _kibibytes(PROC / "self/status", field)
 
 
 def available() -> int:
     """Memory that the system can give without swapping [bytes]."""
-    return _kibibytes(Path("/proc/meminfo"), "MemAvailable") or 0
+    return _kibibytes(PROC / "meminfo", "MemAvailable") or 0
 
 
 def _kibibytes(path: Path, field: str) -> int | None:

@@ -1,0 +1,69 @@
+"""What a convolution allocates on an x86 CPU beside its result, and frees before it returns.
+
+oneDNN, which PyTorch hands convolutions to there, computes on channels in blocks of a vector's width: 16 floats with
+AVX-512, 8 with AVX2. Images in PyTorch's plain layout are copied into blocks, and results out of them; images in
+channels-last layout and those of fewer channels than a block are taken as they are. An EfficientNet at inference needs
+a third more memory for it. Such copies are no part of a count that should hold on every machine, so only the prediction
+beside a measurement has them. Other processors have other kernels, which are not followed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._prims_common import suggest_memory_format
+from torch.utils._python_dispatch import TorchDispatchMode
+
+aten = torch.ops.aten
+
+BLOCKS = {"AVX512": 16, "AVX2": 8}
+"""Channels in a vector, by what PyTorch says of the processor."""
+
+
+class ConvolutionCopies(TorchDispatchMode):
+    """Allocates the copies of every convolution on `meta` while it lasts; entered within `LiveStorages`.
+
+    Shapes: images x (B, C, H, W), results y, and their gradients of the same shapes.
+    """
+
+    def __init__(self, block: int | None = None) -> None:
+        """Channels in blocks of `block`; by default those of this processor."""
+        super().__init__()
+        self.block = BLOCKS.get(torch.backends.cpu.get_cpu_capability(), 0) if block is None else block
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is aten.convolution.default and self._is_followed(args[0], args[1], groups=args[8]):
+            x, weight = args[:2]
+            if suggest_memory_format(x) is torch.channels_last:
+                turned = not weight.is_contiguous(memory_format=torch.channels_last)
+                self._allocate((1 + turned) * weight.nbytes)
+            else:
+                blocks = self._blocks(result.shape) * result.itemsize
+                self._allocate(blocks)  # the result is copied out of them; it was not there when they were computed:
+                self._allocate(self._copy(x) + weight.nbytes + blocks - result.nbytes)
+        if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
+            gradient, x = args[:2]
+            if suggest_memory_format(x) is not torch.channels_last:
+                self._allocate(self._copy(x) + self._copy(gradient))  # for the gradient of the weights, the last one
+        return result
+
+    def _is_followed(self, x: Tensor, weight: Tensor, groups: int) -> bool:
+        """Whether PyTorch calls oneDNN (`use_mkldnn` of its Convolution.cpp), on a processor whose blocks are known."""
+        large = groups > 1 or min(weight.shape[2:]) > 3 or len(x) > 1 or x.numel() > 20480
+        return self.block > 0 and x.dim() == 4 and large
+
+    def _blocks(self, shape: torch.Size) -> int:
+        """Numbers in blocks of channels, the last of them filled up."""
+        batch, channels, *sides = shape
+        return batch * math.ceil(channels / self.block) * self.block * math.prod(sides)
+
+    def _copy(self, x: Tensor) -> int:
+        """Bytes of the copy of x in blocks."""
+        return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
+
+    def _allocate(self, size: int) -> None:
+        torch.empty(size, dtype=torch.uint8, device="meta")

@@ -51,7 +51,6 @@ def _interval(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[f
     drawn = stats.bootstrap(
         (_at_least_two(values),),
         statistic,
-        vectorized=False,
         method="percentile",
         n_resamples=RESAMPLES,
         random_state=0,

@@ -222,11 +222,8 @@ def _speed(
     else:
         interval = f"{ours.ratio:.3g} [{ours.ci_low:.3g}, {ours.ci_high:.3g}]"
         model, _, reference_size = ours.reference.partition("@")
-        label = variants[model].label if model in variants else model
-        reason = (
-            f"on {run.words}: {interval} times as fast as {label} at {reference_size} px, "
-            f"printed {ours.published_ratio:.3g} times"
-        )
+        label = f"{variants[model].label} at {reference_size} px" if model in variants else model
+        reason = f"on {run.words}: {interval} times as fast as {label}, printed {ours.published_ratio:.3g} times"
     if not ours.valid:
         reason += f"; invalid: {ours.invalid}"
     if cell.model in variants:

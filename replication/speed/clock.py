@@ -20,6 +20,7 @@ from itertools import pairwise
 from time import perf_counter_ns
 
 import torch
+from tqdm import tqdm
 
 from replication.intervals import spread
 from replication.speed import watch
@@ -61,13 +62,13 @@ def time_blocks(
     """
     clock = Clock(device)
     cells: list[_Cell | Failure] = []
-    for step in steps:
+    for step in tqdm(steps, desc="warming up", unit="cell"):
         ramp = 0.0 if any(isinstance(cell, _Cell) for cell in cells) else RAMP
         cells.append(_warm_up(step, clock, ramp, block_seconds))
     clock.reserve(max((cell.samples for cell in cells if isinstance(cell, _Cell)), default=0))
     order, shuffle = list(range(len(cells))), random.Random(seed).shuffle
     cards = [watch.read_card(device)]
-    for _ in range(blocks):
+    for _ in tqdm(range(blocks), desc="timing", unit="block"):
         shuffle(order)
         with _no_garbage():
             for index in order:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
 from replication.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
@@ -30,11 +32,29 @@ def _tnt(size: str, embed_dim: int, num_heads: int, inner_dim: int, inner_heads:
     )
 
 
+def _with_words_in(*blocks: int, number: str) -> Variant:
+    """TNT-S with TNT blocks here and vanilla ones elsewhere (Table 5)."""
+    return replace(
+        _TNT_S,
+        id=f"tnt_s_{number}",
+        label=f"TNT-S-{number}",
+        factory="own/tnt",
+        architecture={**_TNT_S.architecture, "word_blocks": blocks},
+        sweep=False,
+        released_params=None,
+    )
+
+
 # released_params: the authors' checkpoints, less their `outer_tokens`, which no layer reads. TNT-Ti was not released.
+_TNT_S = _tnt("S", 384, 6, 24, 4, 23768584)
+TNTS = (_tnt("Ti", 192, 3, 12, 2, None), _TNT_S, _tnt("B", 640, 10, 40, 4, 65428680))
 VARIANTS = (
-    _tnt("Ti", 192, 3, 12, 2, None),
-    _tnt("S", 384, 6, 24, 4, 23768584),
-    _tnt("B", 640, 10, 40, 4, 65428680),
+    *TNTS,
+    # Table 5
+    _with_words_in(1, 4, 8, 12, number="1"),
+    _with_words_in(1, 6, 12, number="2"),
+    _with_words_in(1, 6, number="3"),
+    _with_words_in(1, number="4"),
 )
 
 # What the tables call these models, and those of other cards.
@@ -81,7 +101,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
-    on_imagenet("tnt", {**IMAGENET, "ema_decay": 0.99996}, VARIANTS),
+    on_imagenet("tnt", {**IMAGENET, "ema_decay": 0.99996}, TNTS),
 )
 
 CLAIMS: tuple[Claim, ...] = (
@@ -319,7 +339,7 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table4",
-    unreleased=("tnt_ti",),
+    unreleased=("tnt_ti", *(variant.id for variant in VARIANTS[3:])),
     compared=("tnt_s",),
     discrepancies=DISCREPANCIES,
 )

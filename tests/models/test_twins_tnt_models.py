@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from timm.models.tnt import TNT
 from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
+from torch import nn
 from torch.nn import functional as F
 
 from replication import models
 from replication.models.attention import SpatialReductionAttention, set_attention
+from replication.models.tnt import TransformerInTransformer
 
 
 def test_sub_sampled_attention_is_pvts_spatial_reduction() -> None:
@@ -51,6 +55,34 @@ def test_the_words_of_a_patch_written_out() -> None:
     projection = tnt.pixel_embed.proj
     words = F.conv2d(x[:, :, :16, 16:], projection.weight, projection.bias, stride=4, padding=3) + tnt.pixel_pos
     torch.testing.assert_close(tnt.pixel_embed(x, tnt.pixel_pos)[1], words.flatten(2).transpose(1, 2)[0])
+
+
+NARROW: dict[str, Any] = {
+    **{"img_size": 32, "embed_dim": 24, "inner_dim": 8, "depth": 3},
+    **{"num_heads_inner": 2, "num_heads_outer": 2, "num_classes": 5},
+}
+
+
+def test_a_vanilla_block_is_a_tnt_block_whose_words_neither_change_nor_speak() -> None:
+    torch.manual_seed(0)
+    full = TNT(**NARROW).double().eval()
+    silenced: Any = full.blocks[1]
+    for layer in (silenced.attn_in.proj, silenced.mlp_in.fc2, silenced.norm2_proj):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    some = TransformerInTransformer(word_blocks=(1, 3), **NARROW).double().eval()
+    missing, unused = some.load_state_dict(full.state_dict(), strict=False)
+    assert not missing
+    assert {key.split(".")[1] for key in unused} == {"1"}
+    x = torch.randn(2, 3, 32, 32, dtype=torch.double)
+    torch.testing.assert_close(some(x), full(x))
+
+
+def test_with_words_in_every_block_it_is_tnt() -> None:
+    full, same = TNT(**NARROW), TransformerInTransformer(word_blocks=(1, 2, 3), **NARROW)
+    same.load_state_dict(full.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(same.eval()(x), full.eval()(x))
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,10 @@ def dataset_id(label: str) -> str:
 
 
 def parse_tables(paper: str, text: str, models: Mapping[str, str]) -> tuple[Table, ...]:
-    """All tables of a transcript. `models` maps printed labels to our ids; UserError names what cannot be read."""
+    """All tables of a transcript. `models` maps printed labels to our ids, and ids with a `method` to others.
+
+    UserError names what cannot be read.
+    """
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     return tuple(_table(paper, section, models) for section in sections)
 
@@ -139,6 +142,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         method = column.conditions.get("method") or labels.get("method")
         if method:
             model = slug(f"{method} {model}")
+            model = models.get(model, model)
         size = column.conditions.get("image_size") or labels.get("input") or ""
         row_name = ", ".join(text for text in labels.values() if text not in ("", "-"))
         values = _numbers(cell, f"{where}, row '{row_name}', column '{name}'")

@@ -18,7 +18,7 @@ from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from replication.models.beside_windows import PerformerAttention, SlidingWindowAttention
+from replication.models.beside_windows import PaddedWindowAttention, PerformerAttention, SlidingWindowAttention
 from replication.models.positions import Grid
 from replication.records import UserError
 
@@ -82,6 +82,13 @@ def no_shift(model: Any) -> None:
         block.attn_mask = None
 
 
+def padded_windows(model: Any) -> None:
+    """Swin, Table 5, naive padding: shifted windows are padded at the border instead of shifted cyclically."""
+    for block in _all(model, SwinTransformerBlock):
+        if any(block.shift_size):
+            _over_the_grid(block, PaddedWindowAttention(block.attn, block.input_resolution, block.shift_size))
+
+
 def no_position_bias(model: Any) -> None:
     """Swin, Table 4, no position encoding: the relative position bias is 0."""
     for attention in _all(model, WindowAttention):
@@ -112,9 +119,14 @@ def sliding_windows(model: Any) -> None:
 
 def performer(model: Any) -> None:
     """Swin, Table 6, Performer, over the whole grid; as its attention has no bias, positions are absolute."""
+    performer_attention(model)
+    absolute_positions(model)
+
+
+def performer_attention(model: Any) -> None:
+    """The attention alone."""
     for block in _all(model, SwinTransformerBlock):
         _over_the_grid(block, PerformerAttention(block.attn))
-    absolute_positions(model)
 
 
 def _over_the_grid(block: Any, attention: nn.Module) -> None:
@@ -187,6 +199,7 @@ ABLATIONS: dict[str, Callable[[Any], None]] = {
         factorised_positions,
         relative_positions,
         no_shift,
+        padded_windows,
         no_position_bias,
         absolute_positions,
         absolute_instead_of_bias,

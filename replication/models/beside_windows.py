@@ -1,9 +1,9 @@
-"""What Swin is compared with instead of shifted windows: sliding windows and Performer (Swin, Tables 5 and 6).
+"""What Swin is compared with instead of its cyclic shift: padding, sliding windows, Performer (Swin, Tables 5 and 6).
 
 Each takes the place of timm's `WindowAttention` in a block whose one window is the whole grid, and keeps its
-projections. The paper names the methods and no details of them; what is chosen here is said below.
-Shapes: B batch, H W grid, N = H*W tokens in row-major order, D width, h heads, d = D/h head width, S window side,
-m random features.
+projections. The paper names the methods and few details of them; what is chosen here is said below.
+Shapes: B batch, H W grid, N = H*W tokens in row-major order, D width, h heads, d = D/h head width, M side of a shifted
+window, s shift, S side of a sliding window, m random features.
 """
 
 from __future__ import annotations
@@ -12,12 +12,49 @@ import math
 
 import torch
 from timm.layers.weight_init import trunc_normal_
-from timm.models.swin_transformer import WindowAttention
+from timm.models.swin_transformer import WindowAttention, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.models.positions import Grid
 from replication.records import UserError
+
+
+class PaddedWindowAttention(nn.Module):
+    """Shifted windows the naive way (Swin, section 3.2): those at the border are padded to M x M, the padding masked.
+
+    The windows of the grid moved by s: first and last they have s and M - s tokens a side, so that there is one window
+    a side more than without a shift. Swin's cyclic shift puts the first and the last into one window, masked so that
+    the parts do not meet; every token attends to the same tokens either way, with the same bias.
+    """
+
+    mask: Tensor
+
+    def __init__(self, attention: WindowAttention, grid: Grid, shift: tuple[int, int]) -> None:
+        """With `attention` in every window, for a `grid` H x W, moved by `shift` s in either direction."""
+        super().__init__()
+        self.attention, self.grid = attention, grid
+        self.before = [side - moved for side, moved in zip(attention.window_size, shift, strict=True)]
+        after = [-(side + pad) % M for side, pad, M in zip(grid, self.before, attention.window_size, strict=True)]
+        (top, left), (bottom, right) = self.before, after
+        self.padding = (0, 0, left, right, top, bottom)
+        padded = self._windows(torch.ones(1, math.prod(grid), 1)).flatten(1) == 0  # (windows, M^2)
+        mask = torch.zeros(padded.shape).masked_fill(padded, -100.0)  # as timm masks a cyclic shift
+        mask = mask.unsqueeze(1).repeat(1, padded.shape[1], 1)  # (windows, M^2, M^2): of every query
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Tokens (B, N, D) to the same; `mask` is that of a cyclic shift, and None here."""
+        (H, W), (top, left), M = self.grid, self.before, self.attention.window_size
+        _, _, _, right, _, bottom = self.padding
+        windows = self.attention(self._windows(x), self.mask).unflatten(1, M)
+        x = window_reverse(windows, M, top + H + bottom, left + W + right)
+        return x[:, top : top + H, left : left + W].flatten(1, 2)
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """Tokens (B, N, D) to padded windows (B * windows, M^2, D)."""
+        x = F.pad(x.unflatten(1, self.grid), self.padding)
+        return window_partition(x, self.attention.window_size).flatten(1, 2)
 
 
 class SlidingWindowAttention(nn.Module):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
 from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.records import Arm, Card, Claim, Contrast, Experiment, Size, Speedup, Variant
-from replication.transcript import parse_tables
+from replication.transcript import parse_tables, slug
 
 _AT_384: Mapping[Size, Mapping[str, Any]] = {384: {"window_size": 12}}
 
@@ -41,12 +42,37 @@ def _swin(
     )
 
 
+# What each attention of Table 5 changes in a model; cyclic shift is Swin itself.
+_METHODS = {
+    "sliding window (naive)": "sliding_windows",
+    "Performer": "performer",
+    "window (w/o shifting)": "no_shift",
+    "shifted window (padding)": "padded_windows",
+}
+
+
+def _with(method: str, swin: Variant) -> Variant:
+    return replace(
+        swin,
+        id=f"{swin.id}_{slug(method)}",
+        label=f"{swin.label}, {method}",
+        ablation=_METHODS[method],
+        at_size={},
+        sweep=False,
+        released_params=None,
+    )
+
+
 # Table 7. released_params: the checkpoints at 224 px with a 1000-class head (microsoft/Swin-Transformer @ f82860b).
-VARIANTS = (
+SWINS = (
     _swin("T", "tiny", 96, (2, 2, 6, 2), (3, 6, 12, 24), 28288354),
     _swin("S", "small", 96, (2, 2, 18, 2), (3, 6, 12, 24), 49606258),
     _swin("B", "base", 128, (2, 2, 18, 2), (4, 8, 16, 32), 87768224, at_size=_AT_384),
     _swin("L", "large", 192, (2, 2, 18, 2), (6, 12, 24, 48), at_size=_AT_384),
+)
+VARIANTS = (
+    *SWINS,
+    *(_with(method, swin) for swin in SWINS[:3] for method in _METHODS),
     # Table 10: Swin-T with 24 channels a head, as the MLPs beside it
     Variant(
         id="swin_t_d24",
@@ -79,6 +105,9 @@ LABELS = {
     "shifted windows": "swin_t",
     "rel. pos.": "swin_t",
     "shifted window": "swin_t",
+    # Table 5: method and model
+    **{f"{slug(method)}_{swin.id}": _with(method, swin).id for swin in SWINS[:3] for method in _METHODS},
+    **{f"shifted_window_cyclic_{swin.id}": swin.id for swin in SWINS[:3]},
 }
 
 _IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
@@ -119,7 +148,7 @@ EXPERIMENTS = (
             **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 5e-7},
             **{"min_learning_rate": 5e-6, "clip_norm": 5.0},  # the released code's; the paper says 1
         },
-        VARIANTS[:3],
+        SWINS[:3],
         {"swin_t": {"drop_path_rate": 0.2}, "swin_s": {"drop_path_rate": 0.3}, "swin_b": {"drop_path_rate": 0.5}},
     ),
 )
@@ -494,6 +523,7 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1a",
+    unreleased=tuple(variant.id for variant in VARIANTS if variant.ablation),
     compared=("swin_t",),
     discrepancies=DISCREPANCIES,
 )

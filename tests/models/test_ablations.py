@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from replication import analogues as a
 from replication.models import build_variant
-from replication.models.beside_windows import SlidingWindowAttention
+from replication.models.beside_windows import PaddedWindowAttention, SlidingWindowAttention
 from replication.records import UserError, Variant
 
 ABLATED = [variant for variant in a.ANALOGUES.values() if variant.ablation]
@@ -222,6 +222,12 @@ def test_absolute_positions_of_zero_are_none() -> None:
         plain, missing = with_weights_of(built(without), model)
         assert not missing
         assert torch.equal(plain(pictures(32)), model(pictures(32)))
+
+
+def test_padding_instead_of_a_cyclic_shift_changes_no_answer() -> None:
+    model, plain = built(replace(a.SWIN, ablation="padded_windows")), built(a.SWIN)
+    assert [sum(isinstance(m, PaddedWindowAttention) for m in layer.modules()) for layer in model.layers] == [1, 1]
+    torch.testing.assert_close(model(pictures(32)), plain(pictures(32)))
 
 
 def reached(variant: Variant, block: int) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from timm.models.swin_transformer import WindowAttention
+from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from replication.models.beside_windows import PerformerAttention, SlidingWindowAttention
+from replication.models.attention import POLICIES, set_attention
+from replication.models.beside_windows import PaddedWindowAttention, PerformerAttention, SlidingWindowAttention
 from replication.records import UserError
 
 
@@ -35,6 +36,40 @@ def macs(module: nn.Module, count: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(tokens(count))
     return counter.get_total_flops() // 2
+
+
+# --- shifted windows, padded ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("grid", "side", "shift"), [((8, 12), 4, 2), ((14, 14), 7, 3), ((7, 7), 7, 3), ((4, 8), 4, 1)])
+def test_padding_and_cyclic_shift_are_the_same_attention(
+    grid: tuple[int, int], side: int, shift: int, policy: str
+) -> None:
+    cyclic = SwinTransformerBlock(32, grid, 2, window_size=side, shift_size=shift, always_partition=True).eval()
+    nn.init.normal_(cyclic.attn.relative_position_bias_table)
+    set_attention(cyclic, policy)
+    x = tokens(grid[0] * grid[1])
+    padded = PaddedWindowAttention(cyclic.attn, grid, (shift, shift))
+    expected = cyclic._attn(x.unflatten(1, grid)).flatten(1, 2)
+    torch.testing.assert_close(padded(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_token_beside_padding_attends_to_what_its_window_has_of_the_grid() -> None:
+    """A grid of 9 x 6 moved by 2: rows 0-1, 2-5 and 6-8, columns 0-1 and 2-5."""
+    padded = PaddedWindowAttention(window_attention(4), (9, 6), (2, 2))
+    x, other = tokens(54), tokens(54)
+    other[:, 8 * 6 + 1] += 1
+    expected = torch.zeros(9, 6, dtype=torch.bool)
+    expected[6:, :2] = True
+    assert torch.equal((padded(x) != padded(other)).any(-1).any(0).unflatten(0, (9, 6)), expected)
+
+
+def test_padding_costs_a_window_a_side_more() -> None:
+    D, M, rows, columns = 32, 4, 8, 12
+    padded = PaddedWindowAttention(window_attention(M), (rows, columns), (2, 2))
+    N = (rows + M) * (columns + M)
+    assert macs(padded, rows * columns) == 2 * (4 * N * D**2 + 2 * N * M**2 * D)  # two images
 
 
 # --- sliding windows --------------------------------------------------------------------------------

@@ -133,8 +133,9 @@ def test_no_number_was_lost(paper: str, count: int) -> None:
         ("swin", "table2a", "ATSS, R-50", "flops", "atss_resnet50", "800x1280", "macs", "205", "G"),
         ("swin", "table3", "UperNet, Swin-T, 512x2048", "flops", "upernet_swin_t", "512x2048", "macs", "945", "G"),
         ("swin", "table4", "rel. pos.", "miou", "upernet_swin_t", None, "miou", "46.1", "%"),
-        ("swin", "table5", "shifted window (cyclic)", "s1_ms", "shifted_window_cyclic_s1", None, "latency", "3.0", "ms"),
+        ("swin", "table5", "window (w/o shifting)", "s4_ms", "window_w_o_shifting_s4", None, "latency", "0.9", "ms"),
         ("swin", "table5", "shifted window (cyclic)", "fps_s", "swin_s", None, "throughput", "437", "img/s"),
+        ("tnt", "table5", "TNT-S-2, 1 6 12", "flops", "tnt_s_2", None, "macs", "4.7", "G"),
         ("swin", "table5", "Performer", "fps_b", "swin_b_performer", None, "throughput", "241", "img/s"),
     ],
 )  # fmt: skip

@@ -113,6 +113,12 @@ def test_a_detector_is_another_model_than_its_backbone(columns: str, header: str
     assert number.model == model
 
 
+def test_a_method_on_a_backbone_may_be_a_model_of_another_name() -> None:
+    text = small("- column fps: throughput [img/s] model=Net", "method | fps", "Performer | 40.1")
+    (number,) = parse(text, Net="our_net", performer_our_net="our_net_performer").published
+    assert number.model == "our_net_performer"
+
+
 def test_the_data_set_of_a_row() -> None:
     (number,) = parse(small(header="dataset | ap", row="Oxford Flowers-102 | 40.1")).published
     assert number.dataset == "flowers-102"

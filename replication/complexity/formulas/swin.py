@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, attention_products, mlp, patches
 from replication.records import Variant
 
@@ -10,7 +12,7 @@ def cost(variant: Variant, image_size: int) -> Cost:
     """Swin, eq. 2: W-MSA = 4 N D^2 + 2 M^2 N D over the grid padded to whole windows; an MLP over the grid itself.
 
     As the authors' code does, a grid smaller than the window is one window, and a grid that is no multiple of it is
-    padded. Between stages 2 x 2 neighbours are merged, 4D -> 2D.
+    padded. Between stages 2 x 2 neighbours are merged, 4D -> 2D. With another attention (Table 5) as `_attention` says.
     """
     a = variant.at(image_size)
     macs = products = 0
@@ -23,9 +25,31 @@ def cost(variant: Variant, image_size: int) -> Cost:
             macs += patches(side**2, 2, width // 2, width)
         window = min(a["window_size"], side)
         padded = -(-side // window) * window
-        stage_products = attention_products(padded**2, window**2, width)
-        macs += depth * (4 * padded**2 * width**2 + stage_products + mlp(side**2, width, a.get("mlp_ratio", 4)))
-        products += depth * stage_products
+        for block in range(depth):
+            shifted = block % 2 == 1 and window < side
+            linear, attended = _attention(variant.ablation, side, window, shifted, width, a["num_heads"][stage])
+            macs += linear + attended + mlp(side**2, width, a.get("mlp_ratio", 4))
+            products += attended
         regular = regular and window == variant.architecture["window_size"] and padded == side
         stages.append(f"{side}x{side} w{window}" + (f" padded {padded}x{padded}" if padded > side else ""))
     return Cost(macs + width * CLASSES, products, finest, tuple(stages), regular)
+
+
+def _attention(method: str, side: int, window: int, shifted: bool, width: int, heads: int) -> tuple[int, int]:
+    """Multiply-adds of the linear maps of a block's attention, and those of its products.
+
+    Sliding windows: N S^2 pairs, S the window's side or one more if that is even. Performer: m = d log d features of
+    every query and key, then sums over the keys and their norm instead of products of pairs. Padding: M - s rows more
+    before the first window of a shifted block, s = M / 2, and what fills the last.
+    """
+    if method == "sliding_windows":
+        return 4 * side**2 * width**2, attention_products(side**2, (window + 1 - window % 2) ** 2, width)
+    if method == "performer":
+        per_head = width // heads
+        features = int(per_head * math.log(per_head))
+        linear = 4 * side**2 * width**2 + 2 * side**2 * width * features
+        return linear, 2 * side**2 * width * features + side**2 * features * heads
+    if method == "padded_windows" and shifted:
+        side += window - window // 2
+    padded = -(-side // window) * window
+    return 4 * padded**2 * width**2, attention_products(padded**2, window**2, width)

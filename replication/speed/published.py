@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from replication import papers
-from replication.complexity.mechanisms import GRIDS, MECHANISMS
+from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
 from replication.models import with_native_size
-from replication.records import METRICS, Size, nearest
+from replication.models.window_methods import MODULES
+from replication.records import METRICS, Published, Size, nearest
 from replication.speed.subjects import COPY, MATMUL, MECHANISM, Cell
 
 REFERENCE = "deit_s", 224
@@ -45,21 +46,24 @@ def published_cells(tables: Sequence[str] = ()) -> list[Cell]:
 
 def _tables() -> Iterator[tuple[str, list[Cell]]]:
     variants = papers.variants()
+
+    def cell(number: Published) -> Cell | None:
+        if module := MODULES.get(number.model):
+            return Cell(number.model, "module", module.side)
+        if variant := variants.get(number.model):
+            return Cell(variant.id, "model", number.image_size or variant.image_size, variant)
+        return None
+
     for key, card in papers.cards().items():
         for table in card.tables:
-            yield (
-                f"{key}/{table.id}",
-                [
-                    Cell(variant.id, "model", number.image_size or variant.image_size, variant)
-                    for number in table.published
-                    if METRICS[number.metric].kind == "speed" and (variant := variants.get(number.model))
-                ],
-            )
+            timed = (number for number in table.published if METRICS[number.metric].kind == "speed")
+            yield f"{key}/{table.id}", [found for number in timed if (found := cell(number))]
 
 
 def others() -> Iterator[Cell]:
-    """Every mechanism on every grid that it can cut, and the kernels."""
-    for name, (divisor, _) in MECHANISMS.items():
-        yield from (Cell(name + MECHANISM, "mechanism", side) for side in GRIDS if side >= divisor)
+    """Every mechanism on every grid that leaves it a key, and the kernels."""
+    for name in MECHANISMS:
+        sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
+        yield from (Cell(name + MECHANISM, "mechanism", side) for side in sides)
     yield Cell("matmul", "kernel", MATMUL)
     yield Cell("copy", "kernel", COPY)

@@ -58,6 +58,8 @@ def run(
     condition.check_machine()
     if blocks < 2:
         raise UserError("an interval takes at least 2 blocks")
+    if memory and not out:
+        raise UserError("measured memory is a file: name a folder, --out")
     threads = threads or len(os.sched_getaffinity(0))
     if out:
         for name in (MANIFEST, *FILES):  # what an earlier run left must not pass for this one's, should it be killed
@@ -120,7 +122,7 @@ def _time(
             result.need = need(result.cell, condition)
             gmacs, peak = result.need.image_macs / 1e9, result.need.peak_memory
             if largest is not None and gmacs > largest:
-                result.ends("too large", f"{gmacs:.1f} GMACs an image are more than {largest:g}")
+                result.ends("too large", f"{gmacs:.3g} GMACs an image are more than {largest:g}")
             elif condition.device == "cpu" and peak > available():
                 free = f"{available() / 2**30:.1f} GiB are free"
                 result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free}")

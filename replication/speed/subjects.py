@@ -1,7 +1,8 @@
-"""What is timed, and how a step of it is made: models, attention mechanisms, and the machine's own limits.
+"""What is timed, and how a step of it is made: models, attention alone, and the machine's own limits.
 
 A cell is one subject at one image size. A mechanism is one attention layer over a square grid of tokens, whose side
-stands for the size; the kernels are one matrix product and one copy, whose speeds bound all others' (the roofline).
+stands for the size, and a module is the same from Swin's Table 5. The kernels are one matrix product and one copy,
+whose speeds bound all others' (the roofline).
 Shapes: B batch, N tokens, D width.
 """
 
@@ -25,6 +26,7 @@ from replication.complexity.sweep import INITIALISERS, skeleton
 from replication.complexity.traffic import Operations, operations
 from replication.models import build_variant
 from replication.models.attention import set_attention
+from replication.models.window_methods import MODULES
 from replication.records import Size, UserError, Variant, sides
 from replication.speed.condition import Condition
 
@@ -43,10 +45,10 @@ COPY = 256
 
 @dataclass(frozen=True)
 class Cell:
-    """One subject at one image size [px]; of a mechanism that is tokens a side, of a kernel its own measure."""
+    """One subject at one image size [px]; of attention alone that is tokens a side, of a kernel its own measure."""
 
     subject: str
-    kind: str  # model | mechanism | kernel
+    kind: str  # model | mechanism | module | kernel
     image_size: Size
     variant: Variant | None = field(default=None, compare=False, repr=False)  # of a model
 
@@ -81,25 +83,30 @@ class _Undrawn(TorchFunctionMode):
 
 
 def build(cell: Cell, device: str = "cpu") -> nn.Module:
-    """The module of a cell, its matrices undrawn; on `meta`, shapes alone."""
+    """The module of a cell, its matrices undrawn and the rest from a fixed seed; on `meta`, shapes alone."""
     if cell.kind == "kernel":
         return MatrixProduct() if cell.subject == "matmul" else Copy()
     if cell.variant and device == "meta":
         return skeleton(cell.variant, cell.image_size)
-    with torch.device(device), _Undrawn():
+    with torch.random.fork_rng(devices=[]), torch.device(device), _Undrawn():
+        torch.default_generator.manual_seed(SEED)
         if cell.variant:
             return build_variant(cell.variant, cell.image_size)
+        if cell.kind == "module":
+            return MODULES[cell.subject].build()
         return MECHANISMS[cell.subject.removesuffix(MECHANISM)][1]()
 
 
 def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
-    """Shapes of the tensors that a step takes in: images (B, 3, H, W), tokens (B, N, D), or a kernel's two."""
+    """Shapes of the tensors that a step takes in: images (B, 3, H, W), tokens (B, N, D), a map (B, H, W, D), or two."""
     if cell.subject == "matmul":
         return [(MATMUL, MATMUL)] * 2
     if cell.subject == "copy":
         return [(COPY * 2**20 // condition.types.compute.itemsize,)] * 2
     if cell.kind == "mechanism":
         return [(condition.batch_size, math.prod(sides(cell.image_size)), WIDTH)]
+    if cell.kind == "module":
+        return [(condition.batch_size, *MODULES[cell.subject].shape)]
     return [(condition.batch_size, 3, *sides(cell.image_size))]
 
 
@@ -118,7 +125,7 @@ def step_of(
     arguments = (*inputs, sides(cell.image_size)) if cell.kind == "mechanism" else tuple(inputs)
 
     def infer() -> object:
-        with torch.inference_mode(), condition.autocast():
+        with torch.no_grad(), condition.autocast():
             return module(*arguments)
 
     if condition.mode == "infer" or cell.kind == "kernel":

@@ -1,0 +1,171 @@
+"""A run with a clock of its own: what becomes of the seconds, of the cells that cannot be timed, and of the files."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from replication.records import UserError
+from replication.speed.clock import Failure, Timing
+from replication.speed.condition import Condition
+from replication.speed.published import model_cells
+from replication.speed.run import CELL_COLUMNS, SAMPLE_COLUMNS, run, show
+from replication.speed.subjects import Cell
+
+module = sys.modules[run.__module__]  # which the package hides behind its function
+Clock = Callable[..., list[Timing | Failure]]
+DEIT, RESNET = (model_cells([model], [32])[0] for model in ("deit_ti", "resnet18"))
+
+
+def clock(*outcomes: Sequence[Sequence[float]] | Failure | str) -> Clock:
+    """One that runs every step once and then says what it was told: samples by block, a failure, or a reason."""
+
+    def time(steps: Sequence[Callable[[], object]], *args: Any) -> list[Timing | Failure]:
+        for step in steps:
+            step()
+        told: list[Timing | Failure] = []
+        for outcome in outcomes:
+            match outcome:
+                case Failure():
+                    told.append(outcome)
+                case str():
+                    told.append(Timing([[1.0], [1.0]], first=3.0, warm_up=2.0, invalid=[outcome, "and it was hot"]))
+                case _:
+                    told.append(Timing([list(block) for block in outcome], first=3.0, warm_up=2.0))
+        return told
+
+    return time
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, cells: Sequence[Cell], *told: Any, **options: Any) -> list[dict[str, Any]]:
+    monkeypatch.setattr(module, "time_blocks", clock(*told))
+    return run(cells, options.pop("condition", Condition()), threads=1, **options)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_images_a_second_and_ratios_come_from_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Condition(batch_size=4)
+    first, second = timed(
+        monkeypatch, [DEIT, RESNET], [[2.0, 2.0, 5.0], [2.0, 2.0]], [[1.0, 1.0], [0.5, 0.5]], condition=batch
+    )
+    assert (first["median"], first["images_per_second"], first["ratio"]) == (2.0, 4 / 2.0, 1.0)
+    assert (first["n"], first["blocks"], first["minimum"]) == (5, 2, 2.0)
+    assert (first["ci_low"], first["ci_high"], first["ratio_low"], first["ratio_high"]) == (2.0, 2.0, 1.0, 1.0)
+    assert (second["ci_low"], second["ci_high"]) == (4 / 1.0, 4 / 0.5)
+    assert (second["ratio_low"], second["ratio"], second["ratio_high"]) == (2.0, 3.0, 4.0)
+    assert second["spread"] == pytest.approx(0.125**0.5 / 0.75)  # of two numbers: their difference over root 2
+
+
+def test_ratios_are_to_the_first_model_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [Cell("global_attention", "mechanism", 7), DEIT, RESNET]
+    rows = timed(monkeypatch, cells, [[1.0], [1.0]], Failure("failed", "it broke"), [[4.0], [4.0]])
+    assert [row.get("ratio") for row in rows] == [4.0, None, 1.0]
+
+
+def test_what_costs_too_much_is_a_row_and_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))
+    [row] = timed(monkeypatch, [DEIT], largest=0.01)
+    assert row["status"] == "too large"
+    assert row["reason"] == f"{row['macs'] / 1e9:.3g} GMACs an image are more than 0.01"
+    assert "median" not in row
+
+
+def test_a_cell_that_a_processor_has_no_memory_for_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "available", lambda: 10 * 2**20)
+    monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))
+    [row] = timed(monkeypatch, [DEIT])
+    assert row["status"] == "out of memory"
+    assert row["reason"].endswith("0.0 GiB are free")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to\nallocate"), "out of memory"),
+        (NotImplementedError("not implemented for 'Half'"), "not supported"),
+        (UserError("not at this size"), "not supported"),
+        (ZeroDivisionError("division by zero"), "failed"),
+    ],
+)
+def test_a_cell_that_raises_is_a_row_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, status: str
+) -> None:
+    prepare = module.prepare
+
+    def broken(cell: Cell, *args: Any) -> Any:
+        if cell == DEIT:
+            raise error
+        return prepare(cell, *args)
+
+    monkeypatch.setattr(module, "prepare", broken)
+    rows = timed(monkeypatch, [DEIT, RESNET], [[1.0], [1.0]])
+    assert [row["status"] for row in rows] == [status, "measured"]
+    assert rows[0]["reason"] == str(error).splitlines()[0]
+
+
+def test_batch_norm_on_one_value_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = timed(monkeypatch, [DEIT, RESNET], [[1.0], [1.0]], condition=Condition(mode="train"))
+    assert [row["status"] for row in rows] == ["measured", "failed"]
+    assert "more than 1 value per channel" in rows[1]["reason"]
+
+
+def test_the_files_say_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cells = [DEIT, RESNET, DEIT]
+    told = [[1.0, 1.5], [2.0]], Failure("failed", "it broke"), "noise"
+    rows = timed(monkeypatch, cells, *told, out=tmp_path, largest=20.0)
+    written = read(tmp_path / "cells.csv")
+    assert tuple(written[0]) == CELL_COLUMNS
+    assert [row["status"] for row in written] == ["measured", "failed", "measured"]
+    assert [row["valid"] for row in written] == ["1", "", "0"]
+    assert written[2]["invalid"] == "noise; and it was hot"
+    assert float(written[0]["images_per_second"]) == rows[0]["images_per_second"]
+    samples = read(tmp_path / "samples.csv")
+    assert tuple(samples[0]) == SAMPLE_COLUMNS
+    assert [tuple(sample.values()) for sample in samples] == [
+        *(("0", "0", "1.0"), ("0", "0", "1.5"), ("0", "1", "2.0")),
+        *(("2", "0", "1.0"), ("2", "1", "1.0")),
+    ]
+    manifest = json.loads((tmp_path / "cells.json").read_text())
+    assert manifest["condition"]["name"] == Condition().name
+    assert manifest["protocol"] == {"blocks": 10, "block_seconds": 0.15, "seed": 0, "largest_gmacs": 20.0}
+    assert manifest["timed_on"]["threads"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "samples.csv", "cells.json"}
+
+
+def test_a_run_that_is_killed_leaves_nothing_to_trust(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    timed(monkeypatch, [DEIT], [[1.0], [1.0]], out=tmp_path)
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "time_blocks", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run([DEIT], Condition(), tmp_path, threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_to_read_has_a_line_for_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = timed(monkeypatch, [DEIT, RESNET, DEIT], [[2e-3], [2e-3]], Failure("failed", "it broke"), "noise")
+    header, measured, failed, noisy = show(rows).splitlines()
+    assert header.split()[:4] == ["subject", "size", "ms", "images/s"]
+    assert measured.split() == ["deit_ti", "32", "2", "500", "500", "to", "500", "1.000", "1.000", "to", "1.000", "yes"]
+    assert failed.split(maxsplit=2) == ["resnet18", "32", "failed: it broke"]
+    assert noisy.endswith("no: noise; and it was hot")
+
+
+def test_without_a_clock_of_its_own_it_measures(tmp_path: Path) -> None:
+    cells = [DEIT, Cell("global_attention", "mechanism", 7)]
+    rows = run(cells, Condition(), tmp_path, blocks=2, block_seconds=1e-3, threads=1)
+    assert [row["status"] for row in rows] == ["measured"] * 2
+    for row in rows:
+        assert 0 < row["minimum"] <= row["q1"] <= row["median"] <= row["q3"] <= row["p90"]
+        assert row["ci_low"] <= row["images_per_second"] <= row["ci_high"]

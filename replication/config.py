@@ -14,8 +14,9 @@ from typing import Any
 import jsonschema
 import yaml
 
-from replication import papers
+from replication import own_models, papers
 from replication.files import digest
+from replication.own_models import OWN, is_spec
 from replication.records import Experiment, UserError, nearest
 from replication.registry import SOURCES
 
@@ -65,7 +66,7 @@ class Plan:
 
     scale: str
     results: str
-    models: Mapping[str, tuple[str, ...]]  # by paper
+    models: Mapping[str, tuple[str, ...]]  # ids by paper, and the specs of the user's own
     sweep: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     seeds: int
@@ -79,6 +80,11 @@ class Plan:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
         models = self.models[paper]
         return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
+
+    def own_sources(self, paper: str) -> list[str]:
+        """The user's files that the models of a folder of counts are made of; none of a paper's."""
+        specs = self.models.get(OWN, ()) if paper == OWN else ()
+        return sorted({path for spec in specs for path in own_models.sources(papers.variant(spec))})
 
     def variant_digest(self, model: str) -> str:
         """Changes when the architecture of one model does."""
@@ -178,6 +184,17 @@ def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list
     return [name for name in known if name in set(asked)]
 
 
+def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
+    entries = ["all"] if isinstance(asked, str) else list(asked)
+    specs = [entry for entry in entries if is_spec(entry)]
+    papers.chosen(specs)  # for its errors
+    ids = [entry for entry in entries if entry not in specs]
+    known = set(_chosen("all" if "all" in ids else ids, papers.variants(), "model"))
+    by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
+    return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
+
+
 def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     """The experiments asked for that say what `scale` means for them. UserError for a named one that does not."""
     chosen = _chosen(asked, papers.experiments(), "experiment")
@@ -208,18 +225,18 @@ def plan(config: Mapping[str, Any]) -> Plan:
     results = Path(config["results"])
     if not _writable(results):
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
-    models = set(_chosen(config["models"], papers.variants(), "model"))
-    by_paper = {key: tuple(v.id for v in card.variants if v.id in models) for key, card in papers.cards().items()}
+    by_paper = _models(config["models"])
+    models = [papers.variant(model) for ids in by_paper.values() for model in ids]
     sweep = tuple(config["complexity"]["image_sizes"])
     for size in sweep:
-        if not any(papers.variant(model).sweep and papers.variant(model).allows(size) for model in models):
+        if not any(model.sweep and model.allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
     seeds = config["training"]["seeds"]
     experiments = _experiments(config["experiments"], config["scale"])
     return Plan(
         scale=config["scale"],
         results=str(results),
-        models={key: ids for key, ids in by_paper.items() if ids},
+        models=by_paper,
         sweep=sweep,
         batch_sizes=tuple(config["complexity"]["batch_sizes"]),
         seeds=seeds,

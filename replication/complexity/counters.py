@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -33,8 +35,8 @@ TOLERANCE = 0.01
 TRACED_MODULES = 320
 """fvcore takes as long to trace a larger model as all else takes together, so it sees one at the paper's size only."""
 NOT_MULTIPLY_ADDS = (
-    *("layer_norm", "group_norm", "batch_norm", "adaptive_avg_pool2d"),
-    *("upsample_nearest2d", "upsample_bilinear2d"),
+    *("layer_norm", "group_norm", "batch_norm", "instance_norm", "adaptive_avg_pool2d"),
+    *("upsample_nearest2d", "upsample_bilinear2d", "grid_sampler"),
 )
 
 
@@ -97,7 +99,7 @@ class _TracedConvolution(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        traced: Any = {torch.conv2d: _convolution, torch.conv_transpose2d: _transposed_convolution}.get(func)
+        traced = _CONVOLUTIONS.get(func)
         if traced:
             with _ConvolutionShape():
                 return traced(*args, **kwargs)
@@ -107,21 +109,47 @@ class _TracedConvolution(TorchFunctionMode):
 def _convolution(
     x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Tensor:
-    fixed = ((0, 0), groups, False, False, False, False)
-    return torch._convolution(x, weight, bias, stride, padding, dilation, False, *fixed)
+    if padding == "same":  # where it is odd, one more at the end
+        total = [d * (int(k) - 1) for k, d in zip(weight.shape[2:], _each(dilation, weight), strict=True)]
+        x = pad(x, [side for n in reversed(total) for side in (0, n % 2)])
+        padding = [n // 2 for n in total]
+    placed = [_each(n, weight) for n in (stride, 0 if padding == "valid" else padding, dilation)]
+    fixed: Any = (*placed, False, _each(0, weight), groups, False, False, False, False)
+    return torch._convolution(x, weight, bias, *fixed)
 
 
 def _transposed_convolution(
-    x: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+    x: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
 ) -> Tensor:
-    fixed = (output_padding, groups, False, False, False, False)
-    return torch._convolution(x, weight, bias, stride, padding, dilation, True, *fixed)
+    placed = [_each(n, weight) for n in (stride, padding, dilation)]
+    fixed: Any = (*placed, True, _each(output_padding, weight), groups, False, False, False, False)
+    return torch._convolution(x, weight, bias, *fixed)
+
+
+def _each(value: Any, weight: Tensor) -> list[int]:
+    """A number for every side of a kernel."""
+    return [value] * (weight.dim() - 2) if isinstance(value, int) else list(value)
+
+
+_CONVOLUTIONS: Mapping[Any, Callable[..., Tensor]] = {
+    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
+    **dict.fromkeys((torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _transposed_convolution),
+}
 
 
 class _ConvolutionShape(TorchDispatchMode):
     """Answers that convolution with its shape; PyTorch's own rule for `meta` fails on sizes that are being traced."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in (aten.convolution.default, aten._convolution.default):
+            return func(*args, **(kwargs or {}))
         x, weight, _, stride, padding, dilation, transposed, output_padding, groups, *_ = args
         window = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True)
         reach = [(int(n), s, d * (int(k) - 1) + 1 - 2 * p, o) for n, k, s, p, d, o in window]
@@ -166,6 +194,27 @@ def count_dispatch(model: nn.Module, image_size: Size) -> tuple[int, int]:
     with FlopCounterMode(display=False) as counter:
         peak = peak_memory(model, image_size, batch_size=1, mode="infer")
     return counter.get_total_flops() // 2, peak
+
+
+class _Rows(TorchDispatchMode):
+    """The most rows that a matrix of weights is applied to."""
+
+    most = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (aten.mm.default, aten.addmm.default):
+            self.most = max(self.most, args[func is aten.addmm.default].shape[0])
+        return func(*args, **(kwargs or {}))
+
+
+def count_tokens(model: nn.Module, image_size: Size) -> int | None:
+    """The tokens of the finest stage, for a model without a closed form: the most positions a linear map is applied to.
+
+    None if there is but one, as in a network of convolutions with a classifier.
+    """
+    with torch.no_grad(), _Rows() as rows:
+        model.eval()(torch.empty(1, 3, *sides(image_size), device="meta"))
+    return rows.most if rows.most > 1 else None
 
 
 def undispatched(model: nn.Module, image_size: Size) -> list[str]:

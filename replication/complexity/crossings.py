@@ -1,6 +1,6 @@
 """Which model is cheaper at which image size: where the cost curves of the papers' small models cross.
 
-The models are those that the cards name as `compared`.
+The models are those that the cards name as `compared`, and the user's own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def write_crossings(counts_csv: Path, out: Path) -> None:
     """Every crossing of two of the compared models' curves, for each metric, as one CSV."""
     started = now()
     counts = pd.read_csv(counts_csv, dtype={"image_size": str})
-    models = papers.compared()
+    models = [*papers.compared(), *(model for model in counts["model"].unique() if model not in papers.variants())]
     write_csv(out, list(crossings(counts, models)), COLUMNS)
     write_manifest(out.with_suffix(".json"), started, inputs=[str(counts_csv)], compared=models)
 

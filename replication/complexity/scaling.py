@@ -21,7 +21,8 @@ from replication.complexity.mechanisms import MECHANISMS
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
 from replication.models.attention import POLICIES
-from replication.records import read_size
+from replication.own_models import OWN
+from replication.records import Variant, read_size
 
 COLUMNS = (
     *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
@@ -109,11 +110,12 @@ def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows for each model: the attention products, the whole MACs, and every peak memory at batch 1."""
     for model, rows in counts.groupby("model", sort=False):
-        variant = papers.variant(str(model))
+        variant = papers.variants().get(str(model), Variant(str(model), str(model), OWN, "", {}))
         if not variant.sweep:
             continue
         if variant.family in FAMILIES:
             rows = rows[[cost(variant, read_size(str(size))).regular for size in rows["image_size"]]]
+        rows = rows[rows["tokens"].notna()]
         tokens = rows["tokens"]
         if variant.family in THEORY:
             yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], THEORY[variant.family])

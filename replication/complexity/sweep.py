@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from replication import papers
-from replication.complexity.counters import count
+from replication.complexity.counters import count, count_tokens
 from replication.complexity.memory import MODES, peak_memory
 from replication.files import now, write_csv, write_manifest
-from replication.models import build_variant
+from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
+from replication.models.own import said
+from replication.own_models import OWN, spec_of
 from replication.records import Size, UserError, Variant, sides
 
 COUNTS_COLUMNS = (
@@ -31,35 +35,34 @@ MEMORY_COLUMNS = ("model", "image_size", "batch_size", "mode", "attention", "pea
 
 
 def count_models(
-    model_ids: Sequence[str],
+    models: Sequence[str],
     image_sizes: Sequence[Size],
     batch_sizes: Sequence[int],
     out: Path,
     printed: bool = False,
 ) -> None:
-    """Count every model at every image size it allows; counts.csv and memory.csv into the folder `out`.
+    """Count every model (an id, or the spec of an own model) at every image size it allows, into the folder `out`.
 
     With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
     those that a paper prints as well. Peak memory is counted at batch 1 everywhere, at `batch_sizes` at the native
     size; training steps of classifiers only. That of a ResNet on one image whose last grid is 1 x 1 is left empty:
-    batch norm has no variance of one value.
+    batch norm has no variance of one value. Sizes that an own model cannot take are left out, and stderr says so.
     UserError if an image size fits none of the models; GateError if the counts of a cell disagree.
     """
     started = now()
-    variants = [papers.variant(model_id) for model_id in model_ids]
+    variants = [with_native_size(variant) for variant in papers.chosen(models)]
     for size in () if printed else image_sizes:
         if not any(variant.allows(size) for variant in variants):
             allowed = ", ".join(f"{v.id} multiples of {v.image_sizes_by} px" for v in variants)
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
-    cells = [
-        (variant, size)
-        for variant in variants
-        for size in (_sizes(variant, image_sizes) if printed else image_sizes)
-        if variant.allows(size)
-    ]
-    counts, memory = [], []
+    counts, memory, cells = [], [], []
+    for variant in variants:
+        sizes = [size for size in _sizes(variant, image_sizes, printed) if variant.allows(size)]
+        cells += _taken(variant, sizes) if variant.family == OWN else [(variant, size) for size in sizes]
     for variant, size in tqdm(cells, desc="counting", unit="cell"):
-        row, peaks = count_cell(variant, size, batch_sizes)
+        row, peaks = (
+            _count_own(variant, size, batch_sizes) if variant.family == OWN else count_cell(variant, size, batch_sizes)
+        )
         counts.append(row)
         memory.extend(peaks)
     write_csv(out / "counts.csv", counts, COUNTS_COLUMNS)
@@ -68,14 +71,58 @@ def count_models(
         write_manifest(
             out / f"{name}.json",
             started,
-            models=list(model_ids),
+            models=list(models),
             image_sizes=list(image_sizes),
             batch_sizes=list(batch_sizes),
+            own={v.id: {"spec": spec_of(v), "image_size": v.image_size} for v in variants if v.family == OWN},
         )
 
 
-def _sizes(variant: Variant, sweep: Sequence[Size]) -> list[Size]:
-    return sorted({*(sweep if variant.sweep else ()), *papers.printed_sizes(variant.id)}, key=sides)
+def _sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
+    if not printed:
+        return list(image_sizes)
+    native = [variant.image_size] if variant.family == OWN else papers.printed_sizes(variant.id)
+    return sorted({*(image_sizes if variant.sweep else ()), *native}, key=sides)
+
+
+def _taken(variant: Variant, image_sizes: Sequence[Size]) -> list[tuple[Variant, Size]]:
+    """The cells of an own model: the sizes that it can be built for and run at, with its task by what it returns.
+
+    UserError if it can neither at its native size, or at no size asked for.
+    """
+    cells, last = [], None
+    for size in sorted(image_sizes, key=lambda size: size != variant.image_size):
+        try:
+            model = skeleton(variant, size)
+            with torch.no_grad(), torch.device("meta"):
+                model.eval()(torch.empty(1, 3, *sides(size)))
+                logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
+        except Exception as error:  # whatever the user's code raises
+            last = error if isinstance(error, UserError) else UserError(_refused(variant, size, error))
+            if size == variant.image_size:
+                raise last from error
+            tqdm.write(f"not counted: {last}", file=sys.stderr)
+        else:
+            classifies = isinstance(logits, Tensor) and logits.dim() == 2
+            cells.append((variant if classifies else dataclasses.replace(variant, task="other"), size))
+    if last and not cells:
+        raise last
+    return sorted(cells, key=lambda cell: image_sizes.index(cell[1]))
+
+
+def _count_own(variant: Variant, size: Size, batch_sizes: Sequence[int]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    try:
+        with torch.device("meta"):  # a model may make tensors without saying where, as in torch.arange(N)
+            return count_cell(variant, size, batch_sizes)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise UserError(_refused(variant, size, error)) from error
+
+
+def _refused(variant: Variant, size: Size, error: Exception) -> str:
+    where = "counts run it on PyTorch's meta device, which has shapes and no values"
+    return f"{spec_of(variant)} at {size} px: {said(error)} ({where})"
 
 
 INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"}
@@ -92,8 +139,14 @@ class _Uninitialised(TorchFunctionMode):
 
 def skeleton(variant: Variant, image_size: Size) -> nn.Module:
     """A model of `variant` on `meta`: shapes, no weights."""
-    with torch.device("meta"), _Uninitialised():
-        return build_variant(variant, image_size)
+    try:
+        with torch.device("meta"), _Uninitialised():
+            return build_variant(variant, image_size)
+    except UserError:
+        if variant.family != OWN:
+            raise
+    with torch.device("cpu"):
+        return build_variant(variant, image_size).to("meta")  # many read a value while they are built: drop path's rate
 
 
 def count_cell(
@@ -105,18 +158,20 @@ def count_cell(
     counts = count(model, variant, image_size)
     formula = counts.formula
     modes = MODES if variant.task == "classification" else MODES[:1]
-    single_value = variant.family == "resnet" and max(sides(image_size)) <= variant.image_sizes_by
     peaks = {(1, "infer", "math"): counts.peak_memory}
     for attention in POLICIES:
         set_attention(model, attention)
         for batch, mode in itertools.product(sorted({1, *batch_sizes}), modes):
-            trainable = batch > 1 or not single_value
-            if (batch, mode, attention) not in peaks and (mode == "infer" or trainable):
-                peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
+            if (batch, mode, attention) not in peaks:
+                try:
+                    peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
+                except ValueError as error:
+                    if "when training" not in str(error):  # else batch norm has one value a channel
+                        raise
     cell = {"model": variant.id, "image_size": image_size}
     row = {
         **cell,
-        "tokens": formula.tokens if formula else None,
+        "tokens": formula.tokens if formula else count_tokens(model, image_size) if variant.family == OWN else None,
         "params": sum(p.numel() for p in model.parameters()),
         "macs_fvcore": counts.fvcore,
         "macs_dispatch": counts.dispatch,

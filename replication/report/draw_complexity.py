@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from replication.records import Card
 
 BLUE, ORANGE, GREEN, RED, PURPLE, *_ = sns.color_palette("colorblind").as_hex()
 _CROSSOVER = "N*: tokens from which the quadratic term costs more than the linear one"
@@ -88,19 +94,30 @@ def complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure
     return figure
 
 
-def models_macs(counts: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
+def own_models(counts: pd.DataFrame, cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
+    """How to draw the user's own models, which are those of no card: black and thick, in four kinds of line."""
+    known = {variant.id for card in cards.values() for variant in card.variants}
+    own = [] if counts.empty else [model for model in counts["model"].unique() if model not in known]
+    line = {"color": "black", "marker": "*", "mfc": "white", "ms": 8, "lw": 2.2}
+    styles = itertools.cycle(("-", "--", "-.", ":"))
+    return {model: {**line, "ls": style} for model, style in zip(own, styles, strict=False)}
+
+
+def models_macs(counts: pd.DataFrame, scaling: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     """Multiply-adds of whole models against tokens, with the size from which attention costs more than the rest."""
-    if counts.empty or not counts["model"].isin(_MODELS).any():
+    shown = {model: (label, {"color": colour, "marker": marker}) for model, (label, colour, marker) in _MODELS.items()}
+    shown |= {model: (model, line) for model, line in own_models(counts, cards).items()}
+    if counts.empty or not counts[counts["tokens"].notna()]["model"].isin(shown).any():
         return nothing(f"none of {', '.join(_MODELS)} is counted yet")
     figure, ax = axes(height=4.6)
-    for model, (label, colour, marker) in _MODELS.items():
-        rows = _of(counts, "model", model)
+    for model, (label, line) in shown.items():
+        rows = _of(counts[counts["tokens"].notna()], "model", model)
         if rows.empty:
             continue
         whole = _fit(scaling, model, "whole")
         label = _fitted(label, whole, whole, rows["tokens"])
-        ax.plot(rows["tokens"], rows["macs"] / 1e9, color=colour, marker=marker, label=label)
-        _mark_crossover(ax, whole, rows["tokens"], colour)
+        ax.plot(rows["tokens"], rows["macs"] / 1e9, label=label, **line)
+        _mark_crossover(ax, whole, rows["tokens"], line["color"])
     ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER)
     _log_log(figure, ax, "tokens (of the finest stage)", "multiply-adds of one image [G]")
     return figure

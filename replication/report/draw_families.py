@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from replication.records import Card
-from replication.report.draw_complexity import nothing
+from replication.report.draw_complexity import nothing, own_models
 
 _GREY = 7  # of the palette; kept for the networks of no paper here
 _MARKERS = "osD^vPXp*"
@@ -77,10 +77,18 @@ def accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[
 
 
 def growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Cost against image size of the models that stand for their papers; a second one of a family is dashed."""
+    """Cost against image size of the models that stand for their papers; a second one of a family is dashed.
+
+    Models of no card are the user's own: black and thick.
+    """
     labels = {variant.id: variant.label for card in cards.values() for variant in card.variants}
     models = [(key, card.compared) for key, card in cards.items() if card.compared]
-    rows = counts[counts["model"].isin([model for _, own in models for model in own])] if not counts.empty else counts
+    yours = own_models(counts, cards)
+    rows = (
+        counts[counts["model"].isin([*yours, *(model for _, own in models for model in own)])]
+        if len(counts)
+        else counts
+    )
     if rows.empty:
         return nothing("none of the compared models is counted yet")
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
@@ -93,6 +101,9 @@ def growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
                 of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
                 line = {"color": colour, "marker": marker, "ls": style, "ms": 4, "lw": 1.2}
                 ax.plot(of["image_size"], of[metric] / scale, label=labels[model], **line)
+        for model, line in yours.items():
+            of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
+            ax.plot(of["image_size"], of[metric] / scale, label=model, **line)
         ax.set(xscale="log", yscale="log", ylabel=label.replace(", ", ",\n"))
     panels[-1].set_xlabel("image size [px]")
     handles, names = panels[0].get_legend_handles_labels()

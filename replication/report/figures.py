@@ -82,8 +82,8 @@ FIGURES: dict[str, Figure] = {
         "Cost of whole models",
         "Multiply-adds of whole models against tokens, both axes logarithmic, with the fitted slope; N* is the number "
         "of tokens from which the quadratic term of the fit exceeds the linear one. Where tokens do not fill whole "
-        "windows, Swin pads them and its curve steps; the fit leaves such sizes out.",
-        lambda r: draw_complexity.models_macs(r.counts, r.scaling),
+        "windows, Swin pads them and its curve steps; the fit leaves such sizes out. Black: your own models.",
+        lambda r: draw_complexity.models_macs(r.counts, r.scaling, papers.cards()),
     ),
     "accuracy_cost": Figure(
         "Accuracy against cost, all families",
@@ -96,7 +96,7 @@ FIGURES: dict[str, Figure] = {
         "How cost grows with the image, all families",
         "Multiply-adds and peak memory (batch 1; fused attention at inference, unfused in a training step) of one "
         "small model of each family against the side of a square image, all axes logarithmic. Steps are windows that "
-        "the image does not fill. Where two curves cross is in `complexity/crossings.csv`.",
+        "the image does not fill. Where two curves cross is in `complexity/crossings.csv`. Black: your own models.",
         lambda r: draw_families.growth(r.counts, papers.cards()),
     ),
     "pvt_figure6": Figure(

@@ -62,6 +62,7 @@ def write_page(results: Path) -> None:
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
         experiments=_experiments(read_records(results / "measured.csv", Measured)),
+        own=_own_models(results / "complexity"),
         crossings=_rows(results / "complexity" / "crossings.csv"),
         departures=_rows(results / "departures.csv"),
         labels={variant.id: variant.label for variant in papers.variants().values()},
@@ -107,6 +108,15 @@ def _experiments(measured: Iterable[Measured]) -> list[tuple[Experiment, list[tu
         if rows:
             shown.append((experiment, rows))
     return shown
+
+
+def _own_models(complexity: Path) -> list[dict[str, str]]:
+    """The counts of the user's own models at their native sizes, with the spec that names each."""
+    manifest = complexity / "own" / "counts.json"
+    own = json.loads(manifest.read_text(encoding="utf-8"))["own"] if manifest.exists() else {}
+    native = {(model, str(facts["image_size"])): facts["spec"] for model, facts in own.items()}
+    rows = ((native.get((row["model"], row["image_size"])), row) for row in _rows(complexity / "counts.csv"))
+    return [{**row, "spec": spec} for spec, row in rows if spec]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

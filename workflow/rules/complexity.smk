@@ -1,7 +1,8 @@
 rule complexity_count:
-    """Parameters, multiply-adds three ways and peak memory of one paper's models."""
+    """Parameters, multiply-adds three ways and peak memory of one paper's models, or (`own`) of the user's."""
     input:
-        sources("complexity", "models", "files"),
+        sources("complexity", "models", "files", "own_models"),
+        lambda wildcards: PLAN.own_sources(wildcards.paper),
     output:
         counts=f"{RESULTS}/complexity/{{paper}}/counts.csv",
         memory=f"{RESULTS}/complexity/{{paper}}/memory.csv",
@@ -16,7 +17,7 @@ rule complexity_count:
         out=subpath(output.counts, parent=True),
         digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
     shell:
-        "python -m replication complexity count --models {params.models} --image-sizes {params.image_sizes} --printed"
+        "python -m replication complexity count --models {params.models:q} --image-sizes {params.image_sizes} --printed"
         " --batch-sizes {params.batch_sizes} --out {params.out} 2> {log}"
 
 

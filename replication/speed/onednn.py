@@ -39,15 +39,16 @@ class ConvolutionCopies(TorchDispatchMode):
         if func is aten.convolution.default and self._is_followed(args[0], args[1], groups=args[8]):
             x, weight = args[:2]
             if suggest_memory_format(x) is torch.channels_last:
-                turned = not weight.is_contiguous(memory_format=torch.channels_last)
-                self._allocate((1 + turned) * weight.nbytes)
+                self._allocate_weights(weight)
             else:
                 blocks = self._blocks(result.shape) * result.itemsize
                 self._allocate(blocks)  # the result is copied out of them; it was not there when they were computed:
                 self._allocate(self._copy(x) + weight.nbytes + blocks - result.nbytes)
         if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
-            gradient, x = args[:2]
-            if suggest_memory_format(x) is not torch.channels_last:
+            gradient, x, weight = args[:3]
+            if suggest_memory_format(x) is torch.channels_last:
+                self._allocate_weights(weight)
+            else:
                 self._allocate(self._copy(x) + self._copy(gradient))  # for the gradient of the weights, the last one
         return result
 
@@ -64,6 +65,10 @@ class ConvolutionCopies(TorchDispatchMode):
     def _copy(self, x: Tensor) -> int:
         """Bytes of the copy of x in blocks."""
         return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
+
+    def _allocate_weights(self, weight: Tensor) -> None:
+        """With channels-last images the weights alone are copied: to that layout, unless they have it, and to blocks."""
+        self._allocate((1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes)
 
     def _allocate(self, size: int) -> None:
         torch.empty(size, dtype=torch.uint8, device="meta")

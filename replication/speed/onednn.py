@@ -67,7 +67,7 @@ class ConvolutionCopies(TorchDispatchMode):
         return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
 
     def _allocate_weights(self, weight: Tensor) -> None:
-        """With channels-last images the weights alone are copied: to that layout, unless they have it, and to blocks."""
+        """With channels-last images only weights are copied: to that layout, unless they have it, and to blocks."""
         self._allocate((1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes)
 
     def _allocate(self, size: int) -> None:

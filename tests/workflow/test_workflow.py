@@ -22,9 +22,9 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def planned(folder: Path) -> set[str]:
+def planned(folder: Path, *arguments: str) -> set[str]:
     """The rules that a run would execute now."""
-    done = snakemake(folder, "--dry-run", "--quiet", "progress")
+    done = snakemake(folder, "--dry-run", "--quiet", "progress", *arguments)
     assert done.returncode == 0, done.stderr
     lines = (done.stdout + done.stderr).splitlines()
     return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))}
@@ -108,6 +108,22 @@ def test_claim_edit_judges_again_and_never_recounts(clone: Path) -> None:
     source.write_text(text + "\n# an edit\n")
     assert planned(clone) == {"published", "collect", "judge", "tables", "figures", "report", "default"}
     source.write_text(text)
+
+
+def test_edit_of_an_own_model_counts_it_again(clone: Path) -> None:
+    module = clone / "my_nets.py"
+    module.write_text("from torch import nn\n\n\ndef build(width):\n    return nn.Conv2d(3, width, 32, stride=32)\n")
+    models = """models=['my_nets:build(width=8)']"""
+    counts = "results/own/complexity/own/counts.csv"
+    asked = ("--config", "results=results/own", models, "--", counts)
+    done = snakemake(clone, *asked)
+    assert done.returncode == 0, done.stderr[-4000:]
+    rows = (clone / counts).read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [["build", "224"], ["build", "448"], ["build", "896"]]
+    assert planned(clone, *asked) == set()
+    module.write_text(module.read_text() + "\n# an edit\n")
+    assert planned(clone, *asked) == {"complexity_count"}
+    module.unlink()
 
 
 JUDGED = ("measured.csv", "verdicts.csv", "claims.csv", "tables", "figures", "report")

@@ -68,11 +68,10 @@ class LiveStorages(TorchDispatchMode):
 
 
 def _safe_softmax(scores: Tensor, dim: int) -> Tensor:
-    """The steps of PyTorch's kernel, which allocates them unseen: softmax, and zeros where a whole row is masked."""
+    """The steps of PyTorch's kernel, which allocates them unseen: softmax, then zeros where a whole row is masked."""
     weights = scores.softmax(dim)
     masked = scores == -math.inf
-    row_masked = masked.all(dim, keepdim=True)
-    return torch.where(row_masked, 0.0, weights)
+    return weights.masked_fill_(masked.all(dim, keepdim=True), 0.0)
 
 
 class CpuAttention(TorchFunctionMode):

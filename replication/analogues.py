@@ -33,7 +33,7 @@ def _vit(name: str, label: str, ablation: str = "", **changes: Any) -> Variant:
 VIT = _vit("vit", "ViT analogue: width 64, depth 4, 4 heads, patches of 7 px")
 VIT_NO_POSITIONS = _vit("vit_no_positions", "without positions", pos_embed="none")
 VIT_FACTORISED = _vit("vit_factorised", "a table for rows, one for columns", ablation="factorised_positions")
-VIT_RELATIVE = _vit("vit_relative", "a bias for each offset", ablation="relative_positions", pos_embed="none")
+VIT_RELATIVE = _vit("vit_relative", "relative attention", ablation="relative_positions", pos_embed="none")
 VIT_POOLING = _vit("vit_pooling", "the mean of the tokens", class_token=False, global_pool="avg")
 VIT_PATCH_14 = _vit("vit_patch_14", "patches of 14 px", patch_size=14)
 VIT_DEPTH_2 = _vit("vit_depth_2", "depth 2", depth=2)

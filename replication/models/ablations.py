@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.layers.pos_embed_rel import gen_relative_position_index
 from timm.layers.weight_init import trunc_normal_
 from timm.models.swin_transformer import SwinTransformerBlock, WindowAttention
 from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
@@ -54,25 +53,31 @@ def factorised_positions(model: Any) -> None:
 
 
 def relative_positions(model: Any) -> None:
-    """ViT, Table 8: relative positions, a learned bias of the logits for each head and offset in two dimensions.
+    """ViT, Table 8 and appendix D.4: 1-D relative attention.
 
-    The paper learns embeddings of the offsets that attend to the content; this is Swin's form of it. The class token
-    is nowhere, so it has no bias.
+    Patches are counted in raster order; for each offset of query and key there is an embedding, and the query's logits
+    with it, scaled as those with the key are, come on top of those. The paper does not say whether layers or heads
+    share embeddings: here heads do, layers do not. The class token is nowhere, so no logits are added for it.
     """
-    height, width = model.patch_embed.grid_size
+    patches = model.patch_embed.num_patches
     for block in model.blocks:
-        table = torch.empty((2 * height - 1) * (2 * width - 1), block.attn.num_heads)
+        table = torch.empty(2 * patches - 1, block.attn.head_dim)
         block.attn.relative_positions = nn.Parameter(trunc_normal_(table, std=0.02))
-        block.attn.relative_grid = (height, width)
-        block.attn.register_forward_pre_hook(_biased, with_kwargs=True)
+        block.attn.register_forward_pre_hook(_with_relative_attention, with_kwargs=True)
     _without_decay(model, [f"blocks.{i}.attn.relative_positions" for i in range(len(model.blocks))])
 
 
-def _biased(attention: Any, args: tuple[Tensor], kwargs: dict[str, Any]) -> tuple[tuple[Tensor], dict[str, Any]]:
-    index = gen_relative_position_index(attention.relative_grid).flatten().to(args[0].device)
-    tokens = attention.relative_grid[0] * attention.relative_grid[1]
-    bias = attention.relative_positions[index].unflatten(0, (tokens, tokens)).permute(2, 0, 1)
-    return args, {**kwargs, "attn_mask": nn.functional.pad(bias, (1, 0, 1, 0))[None]}
+def _with_relative_attention(
+    attention: Any, args: tuple[Tensor], kwargs: dict[str, Any]
+) -> tuple[tuple[Tensor], dict[str, Any]]:
+    """Gives the attention what it adds to its logits, (B, h, 1 + N, 1 + N)."""
+    tokens, width = args[0][:, 1:], attention.qkv.in_features
+    query = nn.functional.linear(tokens, attention.qkv.weight[:width], attention.qkv.bias[:width])
+    query = query.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)  # (B, h, N, d)
+    by_offset = attention.scale * query @ attention.relative_positions.T  # (B, h, N, 2N - 1)
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    offset = (place[:, None] - place + len(place) - 1).expand(*by_offset.shape[:3], -1)
+    return args, {**kwargs, "attn_mask": nn.functional.pad(by_offset.gather(3, offset), (1, 0, 1, 0))}
 
 
 def no_shift(model: Any) -> None:

@@ -96,8 +96,8 @@ def _grids(model: Any) -> dict[str, Grid]:
         if isinstance(module, MessengerAttention):
             side = math.isqrt(len(module.relative_position_index))
             found[f"{name}.relative_position_bias_table"] = _offsets(side, side)
-        if hasattr(module, "relative_grid"):
-            found[f"{name}.relative_positions"] = _offsets(*module.relative_grid)
+        if hasattr(module, "relative_positions"):
+            found[f"{name}.relative_positions"] = (len(module.relative_positions), 1)
     return found
 
 

@@ -45,7 +45,7 @@ def with_weights_of(model: Any, other: nn.Module) -> Any:
 
 ADDED = {  # learned numbers against the model without the ablation, in closed form
     "vit_factorised_digits": (4 + 4) * 32 - 16 * 64,  # two tables of half the width instead of one
-    "vit_relative_digits": 4 * 7 * 7 * 4,  # blocks, offsets, heads
+    "vit_relative_digits": 4 * (2 * 16 - 1) * 16,  # blocks, offsets of 16 patches, width of a head
     "swin_unshifted_digits": 0,
     "swin_no_positions_digits": -2 * 3 * 3 * (2 + 4),  # blocks of a stage, offsets, heads of both stages
     "swin_absolute_digits": 8 * 8 * 32 - 2 * 3 * 3 * (2 + 4),
@@ -149,25 +149,23 @@ def test_only_without_positions_do_places_not_matter() -> None:
         assert not torch.allclose(model(images), model(other), atol=1e-4)
 
 
-def test_a_relative_position_is_an_offset_and_the_class_token_has_none() -> None:
-    """Logits of the first block's attention: what the bias adds."""
+def test_relative_attention_adds_the_logits_of_queries_with_the_embeddings_of_offsets() -> None:
+    """Of the first block's attention; 16 patches in raster order, width 64, 4 heads of width 16."""
     model = built(a.VIT_RELATIVE)
     attention = model.blocks[0].attn
-    seen: list[Tensor] = []
-    attention.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs["attn_mask"]), with_kwargs=True)
+    seen: list[tuple[Tensor, Tensor]] = []
+    attention.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append((args[0], kwargs["attn_mask"])), with_kwargs=True
+    )
     model(pictures(28))
-    (bias,) = seen
-    assert bias.shape == (1, 4, 17, 17)
-    assert not bias[:, :, 0].any()
-    assert not bias[:, :, :, 0].any()
-    by_offset: dict[tuple[int, int], set[float]] = {}
-    for i in range(16):
-        for j in range(16):
-            offset = (i // 4 - j // 4, i % 4 - j % 4)
-            by_offset.setdefault(offset, set()).add(bias[0, 2, 1 + i, 1 + j].item())
-    assert len(by_offset) == 49
-    assert all(len(values) == 1 for values in by_offset.values())
-    assert len(set.union(*by_offset.values())) == 49
+    ((tokens, added),) = seen
+    assert added.shape == (len(tokens), 4, 17, 17)
+    assert not added[:, :, 0].any()
+    assert not added[:, :, :, 0].any()
+    queries = attention.qkv(tokens)[:, :, :64].unflatten(2, (4, 16))
+    for head, i, j in [(0, 1, 1), (2, 3, 14), (3, 16, 1), (1, 1, 16), (2, 7, 8)]:
+        embedding = attention.relative_positions[i - j + 15]
+        torch.testing.assert_close(added[:, head, i, j], queries[:, i, head] @ embedding / 4)  # sqrt(16)
 
 
 # --- Swin and Twins ---------------------------------------------------------------------------------

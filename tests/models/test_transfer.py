@@ -25,7 +25,7 @@ TABLES = [  # model, larger image size, its table, old and new grid, prefix toke
     (a.VIT_POOLING, 56, "pos_embed", (4, 4), (8, 8), 0),
     (a.HYBRID, 56, "pos_embed", (4, 4), (7, 7), 1),
     (a.VIT_FACTORISED, 42, "parametrizations.pos_embed.original1", (4, 1), (6, 1), 0),
-    (a.VIT_RELATIVE, 42, "blocks.2.attn.relative_positions", (7, 7), (11, 11), 0),
+    (a.VIT_RELATIVE, 42, "blocks.2.attn.relative_positions", (31, 1), (71, 1), 0),
     (a.TNT, 42, "patch_pos", (4, 4), (6, 6), 1),
     (a.PVT, 48, "pos_embed1", (8, 8), (12, 12), 0),
     (a.PVT, 48, "pos_embed2", (4, 4), (6, 6), 1),

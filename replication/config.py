@@ -23,6 +23,8 @@ from replication.registry import SOURCES
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
 """Where data sets are and where they come from, unless the configuration says otherwise."""
+SPEED = {"conditions": [], "tables": [], "largest": 20, "blocks": 10, "block_seconds": 0.15, "memory": []}
+"""What is timed, unless the configuration says otherwise: nothing; and if something, the models of every table."""
 CHECKPOINTS = (".pth", ".pt", ".safetensors", ".npz")
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -75,6 +77,26 @@ class Plan:
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # changes by experiment
+    speed: Mapping[str, Any] = field(default_factory=lambda: SPEED)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions under which models are timed, by name."""
+        return tuple(self.speed["conditions"])
+
+    def speed_options(self, condition: str) -> str:
+        """The options of the command `speed` for a condition: `cpu_fp32_math_infer_b1` says its fields in order."""
+        device, precision, attention, mode, batch, *flags = condition.split("_")
+        options = ["--device", device, "--precision", precision, "--attention", attention, "--mode", mode]
+        options += ["--batch-size", batch.removeprefix("b"), *(f"--{flag}" for flag in flags)]
+        for key in ("largest", "blocks", "block_seconds"):
+            options += [f"--{key.replace('_', '-')}", str(self.speed[key])]
+        lists = {"--tables": self.speed["tables"], "--model": self.models.get(OWN, ()), "--memory": ()}
+        if condition == self.conditions[0]:
+            lists["--memory"] = self.speed["memory"]
+        for option, values in lists.items():
+            options += [option, *values] if values else []
+        return shlex.join(options)
 
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
@@ -206,6 +228,14 @@ def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     return there
 
 
+def _speed(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is timed. UserError for an unknown model whose memory is asked for."""
+    speed = {**SPEED, **asked}
+    memory = papers.compared() if speed["memory"] == "compared" else speed["memory"]
+    papers.chosen(memory)
+    return {**speed, "tables": [] if speed["tables"] == "all" else speed["tables"], "memory": memory}
+
+
 def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     """The changes asked for by experiment. UserError for one that is not run."""
     for name in asked:
@@ -250,6 +280,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         ),
         evaluations=_evaluations(config) if "evaluation" in config else (),
         recipes=_recipes(config.get("recipes", {}), experiments),
+        speed=_speed(config.get("speed", {})),
     )
 
 

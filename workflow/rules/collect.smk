@@ -8,6 +8,7 @@ rule collect:
             f"{RESULTS}/evaluation/{e.model}/{e.image_size}/evaluation.csv"
             for e in PLAN.evaluations
         ],
+        [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
         [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
         [
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"

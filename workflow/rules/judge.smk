@@ -1,12 +1,23 @@
 rule judge:
     """Published against measured: a verdict per number, a status per claim."""
     input:
-        sources("report/judge", "report/claims", "report/rows", "papers", "records"),
+        sources(
+            "report/judge",
+            "report/claims",
+            "report/rows",
+            "report/speeds",
+            "intervals",
+            "papers",
+            "records",
+        ),
         rules.published.output,
         rules.collect.output,
     output:
         verdicts=f"{RESULTS}/verdicts.csv",
         claims=f"{RESULTS}/claims.csv",
+        speeds=expand(
+            f"{RESULTS}/speed/{{name}}.csv", name=["relative", "orders", "stability"]
+        ),
     log:
         f"{RESULTS}/logs/judge.log",
     conda:

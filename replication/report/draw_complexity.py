@@ -15,13 +15,14 @@ from replication.records import Card
 
 BLUE, ORANGE, GREEN, RED, PURPLE, *_ = sns.color_palette("colorblind").as_hex()
 _CROSSOVER = "N*: tokens from which the quadratic term costs more than the linear one"
-_MECHANISMS = {
+MECHANISMS = {
     "global": ("global", BLUE, "o"),
     "spatial_reduction": ("spatial reduction", ORANGE, "s"),
     "messenger": ("windows with messengers", PURPLE, "v"),  # within a few percent of windows, so below and wider
     "windowed": ("windowed", GREEN, "^"),
     "windowed_subsampled": ("windowed + sub-sampled (two layers)", RED, "D"),
 }
+"""Label, colour and marker of every mechanism."""
 _WIDE = {"messenger": {"lw": 4, "ms": 11}}
 _EXTRAPOLATED = 10
 """Times the most tokens that were counted: a crossover further off is not named, the curve says nothing of it."""
@@ -57,7 +58,7 @@ def complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
     if mechanisms.empty:
         return nothing("the mechanisms are not counted yet")
     figure, ax = axes(height=5.6)
-    for name, (label, colour, marker) in _MECHANISMS.items():
+    for name, (label, colour, marker) in MECHANISMS.items():
         exact = _exact(mechanisms, name)
         if exact.empty:
             continue
@@ -78,7 +79,7 @@ def complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure
     if mechanisms.empty:
         return nothing("the mechanisms are not counted yet")
     figure, ax = axes(height=6.6)
-    for name, (mechanism, colour, marker) in _MECHANISMS.items():
+    for name, (mechanism, colour, marker) in MECHANISMS.items():
         rows = _exact(mechanisms, name)
         if rows.empty:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.files import now, write_bytes, write_manifest
-from replication.report import draw_claims, draw_complexity, draw_detection, draw_families, draw_outcomes
+from replication.records import read_records
+from replication.report import draw_claims, draw_complexity, draw_detection, draw_families, draw_outcomes, draw_speed
+from replication.report.rows import MemoryCell
+from replication.report.speeds import SpeedRun, read_runs
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Frames:
     slots: pd.DataFrame
     crowd: pd.DataFrame
     attention: pd.DataFrame
+    batches: pd.DataFrame
+    cells: pd.DataFrame
+    memory: pd.DataFrame
+    relative: pd.DataFrame
+    orders: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Figure:
     title: str
     caption: str
     draw: Callable[[Frames], mpl_figure.Figure]
+    section: str = "figures"  # of the page
 
 
 FIGURES: dict[str, Figure] = {
@@ -141,6 +150,50 @@ FIGURES: dict[str, Figure] = {
         "find more than it has queries (dashed). Figures 5 and 12 of the paper in small.",
         lambda r: draw_detection.crowds(r.crowd, r.slots),
     ),
+    "speed_tables": Figure(
+        "Speeds as published and as measured",
+        "Each panel is one published table of throughputs or latencies, each point a row of it: how many times as fast "
+        "as the table's reference row (the cross) it is, as printed and as we measured it, with the 95 % interval; "
+        "both axes logarithmic. On the diagonal the two agree. Hollow: not valid, or the reference is not. τ is "
+        "Kendall's rank correlation of the two orders, over the valid rows.",
+        lambda r: draw_speed.speed_tables(r.relative, r.orders),
+        section="speed",
+    ),
+    "speed_curves": Figure(
+        "Speed of attention mechanisms",
+        "Above, the time of one step of an attention layer against tokens, with its 95 % interval: math solid, fused "
+        "(a run of its own) dashed. Dotted: the time that the operations of its exact count would take at the rate of "
+        "a large matrix product in the same run. Below, the operations a second (two a multiply-add) that it reaches, "
+        "and that rate. All axes logarithmic; hollow points are not valid. Steps are windows that the grid does not "
+        "fill.",
+        lambda r: draw_speed.speed_curves(r.cells),
+        section="speed",
+    ),
+    "speed_roofline": Figure(
+        "Roofline",
+        "Operations a second (two a multiply-add) against operations per byte, of every model and attention layer of "
+        "one run. The line is what a large matrix product and a large copy reached in the same run. Bytes are what "
+        "operators read and write, each tensor counted at every operator: where caches keep them, a point may lie "
+        "above the sloping part. Hollow points are not valid.",
+        lambda r: draw_speed.speed_roofline(r.cells, papers.cards()),
+        section="speed",
+    ),
+    "speed_memory": Figure(
+        "Memory from shapes against memory measured",
+        "The rise of memory over one step as predicted from shapes less what a fresh process measured, in percent of "
+        "the latter. Hollow: below 200 MiB, where the program itself blurs the measurement.",
+        lambda r: draw_speed.speed_memory(r.memory, papers.cards()),
+        section="speed",
+    ),
+    "throughput_size": Figure(
+        "Image size, speed and batch",
+        "Left, images a second against the side of a square image, of models timed at several sizes in one run, with "
+        "the 95 % interval (hollow: not valid). Right, about the largest batch that inference without fused attention "
+        "fits into 16 GiB: from the memory at batch 1, so it may be off by a tenth; models of which it would be off by "
+        "more have no curve. Figure 12 of the ViT paper in small.",
+        lambda r: draw_speed.throughput_size(r.cells, r.counts, r.batches, papers.cards()),
+        section="speed",
+    ),
 }
 
 _STYLE = {
@@ -166,8 +219,8 @@ def write_figures(results: Path) -> None:
 
 def read_frames(results: Path) -> Frames:
     """The tables in a folder of results. Of trainings and insights, those of the runs that `collect` found."""
-    complexity, insight = results / "complexity", results / "insight"
-    runs = _read(results / "training" / "runs.csv")
+    complexity, insight, speed = results / "complexity", results / "insight", results / "speed"
+    runs, timed = _read(results / "training" / "runs.csv"), read_runs(results)
     return Frames(
         published=_read(results / "published.csv"),
         mechanisms=_read(complexity / "mechanisms.csv"),
@@ -180,6 +233,11 @@ def read_frames(results: Path) -> Frames:
         slots=_insight(insight, runs, "slots.csv"),
         crowd=_insight(insight, runs, "crowd.csv"),
         attention=_insight(insight, runs, "attention.npz"),
+        batches=_read(complexity / "memory.csv"),
+        cells=_timed(timed),
+        memory=_memory(timed),
+        relative=_read(speed / "relative.csv"),
+        orders=_read(speed / "orders.csv"),
     )
 
 
@@ -237,6 +295,19 @@ def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
             tables.append(table.assign(seed=seed))
     filled = [table for table in tables if len(table)]  # columns without rows have no type
     return pd.concat(filled or tables or [pd.DataFrame()], ignore_index=True)
+
+
+def _timed(runs: Iterable[SpeedRun]) -> pd.DataFrame:
+    """The cells of all runs, one below the other, with the run's condition and machine."""
+    rows = [{**vars(cell), "condition": run.condition, "machine": run.machine} for run in runs for cell in run.cells]
+    return pd.DataFrame(rows)
+
+
+def _memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
+    """The memory that runs measured, with the machine."""
+    files = [(run.folder / "memory.csv", run.machine) for run in runs]
+    found = [(read_records(path, MemoryCell), machine) for path, machine in files if path.exists()]
+    return pd.DataFrame([{**vars(row), "machine": machine} for rows, machine in found for row in rows])
 
 
 def _attention(path: Path) -> pd.DataFrame:

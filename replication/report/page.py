@@ -29,6 +29,7 @@ from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
 from replication.report.judge import RULES
 from replication.report.rows import ClaimResult, declared
+from replication.report.speed_section import speed_section
 from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, summary
 
 
@@ -62,6 +63,7 @@ def write_page(results: Path) -> None:
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
         experiments=_experiments(read_records(results / "measured.csv", Measured)),
+        speed=speed_section(results),
         own=_own_models(results / "complexity"),
         crossings=_rows(results / "complexity" / "crossings.csv"),
         departures=_rows(results / "departures.csv"),

@@ -15,6 +15,7 @@ from replication import report
 from replication.report.draw_claims import EDGE, normalised
 from replication.report.draw_outcomes import loss_curves
 from replication.report.figures import FIGURES, Frames, read_frames, rendered
+from tests.report.timed import relative_table, write_speed
 
 
 def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
@@ -51,8 +52,10 @@ def write(results: Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_every_time(results: Path) -> None:
+    write_speed(results)
     report.collect(results, "laptop", seeds=3)
     report.judge(results)
+    relative_table("toy", "table9", 3).to_csv(results / "speed" / "relative.csv", index=False)
     write_insights(results, 0, 1, runs=(0, 1))
     once = write(results)
     assert sorted(once) == sorted(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg"))

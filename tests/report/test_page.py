@@ -15,6 +15,7 @@ from replication.records import Measured, Verdict, read_records
 from replication.report.figures import FIGURES
 from replication.report.page import provenance
 from replication.report.tables import MARKS
+from tests.report.timed import write_speed
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
@@ -135,3 +136,16 @@ def test_an_experiment_shows_its_arms_with_their_means(results: Path, text: str)
             str(b.n),
         )
     ]
+
+
+def test_it_tells_of_speed_what_was_timed(text: str, results: Path) -> None:
+    assert "Nothing is timed yet" in text
+    write_speed(results)
+    text = write(results)
+    Page(text)
+    (section,) = re.findall(r'<section id="speed">(.*?)</section>', text, re.DOTALL)
+    assert "Nothing is timed yet" not in section
+    assert "global to 400 [196, 784], then windowed" in section
+    assert section.count("blocks vary by 9 %") == section.count("17.6 GMACs an image are more than 2") == 2
+    assert re.findall('<figure id="figure-(.*?)"', section) == [n for n, f in FIGURES.items() if f.section == "speed"]
+    assert text.count("<figure") == len(FIGURES)

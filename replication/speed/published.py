@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from replication import papers
@@ -33,13 +34,14 @@ def published_cells(tables: Sequence[str] = ()) -> list[Cell]:
     """What the papers' tables of speed time and the suite has, each cell once, DeiT-S at 224 px first.
 
     A model of which no size is printed is taken at its own. `tables` (`swin/table1a`) leaves theirs only; without them
-    the mechanisms and the kernels follow. UserError names the nearest table.
+    what claims compare besides, the mechanisms and the kernels follow. UserError names the nearest table.
     """
     timed = {name: cells for name, cells in _tables() if cells}
     for name in tables:
         if name not in timed:
             raise nearest(name, timed, "table of speeds")
     cells = dict.fromkeys(cell for name in tables or timed for cell in timed[name])
+    cells |= {} if tables else dict.fromkeys(_claimed())
     first = sorted(cells, key=lambda cell: (cell.subject, cell.image_size) != REFERENCE)
     return [*first, *(() if tables else others())]
 
@@ -58,6 +60,16 @@ def _tables() -> Iterator[tuple[str, list[Cell]]]:
         for table in card.tables:
             timed = (number for number in table.published if METRICS[number.metric].kind == "speed")
             yield f"{key}/{table.id}", [found for number in timed if (found := cell(number))]
+
+
+def _claimed() -> Iterator[Cell]:
+    """What the papers' claims on speed compare."""
+    variants = papers.variants()
+    for card in papers.cards().values():
+        pairs = (pair for claim in card.claims if claim.speedup for pair in claim.speedup.pairs)
+        for model, size in itertools.chain.from_iterable(pairs):
+            if variant := variants.get(model):  # else a module, which a table has
+                yield Cell(model, "model", size or variant.image_size, variant)
 
 
 def others() -> Iterator[Cell]:

@@ -34,6 +34,8 @@ SAMPLE_COLUMNS = ("cell", "block", "seconds")
 FILES, MANIFEST = ("cells.csv", "samples.csv", "memory.csv", "memory.json"), "cells.json"
 SEED = 0
 """Of the order of the cells within each block."""
+MEMORY_BATCH = 8
+"""Images, at least, where memory is measured: of fewer, what libraries keep for themselves is no small part."""
 SHOWN = "{:<32} {:>8} {:>9} {:>9}  {:<18} {:>6}  {:<15} {}"
 
 
@@ -73,7 +75,8 @@ def run(
         write_csv(out / "cells.csv", rows, CELL_COLUMNS)
         write_csv(out / "samples.csv", samples(results), SAMPLE_COLUMNS)
         if memory:
-            write_memory(memory, None, condition.batch_size, MODES, POLICIES, out / "memory.csv", condition.device)
+            batch = max(condition.batch_size, MEMORY_BATCH)
+            write_memory(memory, None, batch, MODES, POLICIES, out / "memory.csv", condition.device)
         write_manifest(
             out / MANIFEST,
             started,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ from replication.complexity.traffic import Operations, operations
 from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.models.window_methods import MODULES
+from replication.own_models import OWN
 from replication.records import Size, UserError, Variant, sides
 from replication.speed.condition import Condition
 
@@ -172,12 +174,14 @@ def need(cell: Cell, condition: Condition) -> Need:
     step = step_of(cell, condition, module, inputs)
     counted: list[Operations] = []
     held = [*module.parameters(), *module.buffers(), *inputs]
-    peak = peak_of(lambda: counted.append(operations(step)), held, condition.mode)
-    forward = counted[0]
-    if condition.mode == "train":
-        forward = operations(step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs))
+    # own models may make tensors without saying where, as in torch.arange(N)
+    with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext():
+        peak = peak_of(lambda: counted.append(operations(step)), held, condition.mode)
+        if condition.mode == "train":
+            infer = step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
+            counted.append(operations(infer))
     matrices = sum(p.numel() + LINE for p in module.parameters() if p.dim() > 1)
-    return Need(forward.macs // condition.batch_size, counted[0], peak, matrices)
+    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, matrices)
 
 
 # --- on a device ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Steps of cells: weights shared between models and not within one, what runs is what the condition says."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,6 +178,19 @@ def test_the_multiply_adds_of_a_training_step_are_thrice_the_forward_pass_less_t
     trained = need(one, Condition(mode="train", batch_size=B))
     assert trained.image_macs == forward.image_macs == forward.step.macs
     assert trained.step.macs == B * (3 * forward.image_macs - N * D * 3 * 16**2)
+
+
+def test_an_own_model_may_make_tensors_where_it_likes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "toy_of_speed.py").write_text(
+        "import torch\n"
+        "class Toy(torch.nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x.flatten(1) + torch.arange(3 * 8 * 8))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    [one] = model_cells(["toy_of_speed:Toy(in_features=192, out_features=5)"], [8])
+    assert need(one, CPU).step.macs == 192 * 5
+    assert prepare(one, CPU, pool(one)).step().shape == (1, 5)
 
 
 def test_counts_are_those_of_the_sweep() -> None:

@@ -63,3 +63,22 @@ def test_products_are_of_the_type_that_the_precision_says(name: str) -> None:
     with condition.autocast():
         assert (x @ x).dtype == condition.types.compute
     assert condition.types.autocast == name.startswith("amp")
+
+
+def test_every_model_is_compiled_though_many_share_the_code_of_a_layer() -> None:
+    compiled: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    class Layer(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).relu()
+
+    usual = torch._dynamo.config.recompile_limit
+    with Condition(compiled=True).active(threads=1):
+        for width in range(1, usual + 3):
+            torch.compile(Layer(width, width), backend=backend, dynamic=False)(torch.ones(1, width))
+    assert len(compiled) == usual + 2
+    assert torch._dynamo.config.recompile_limit == usual

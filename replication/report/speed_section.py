@@ -39,7 +39,7 @@ class Section:
 
 
 def speed_section(results: Path) -> Section:
-    """Read `speed/` and the runs of other machines in `reference/`."""
+    """Read `speed/`, and other machines' runs in `reference/`. What was judged of runs since removed is left out."""
     runs = [_told(number, run) for number, run in enumerate(read_runs(results), 1)]
     places = {(told.run.condition, told.run.machine): told.number - 1 for told in runs}
     return Section(
@@ -76,8 +76,9 @@ def _orders(
 ) -> list[tuple[str, str, str, list[Order | None]]]:
     lines: dict[tuple[str, str, str], list[Order | None]] = {}
     for order in sorted(orders, key=lambda order: order.paper):
-        line = lines.setdefault((order.paper, order.table, order.metric), [None] * len(places))
-        line[places[order.condition, order.machine]] = order
+        if (order.condition, order.machine) in places:
+            line = lines.setdefault((order.paper, order.table, order.metric), [None] * len(places))
+            line[places[order.condition, order.machine]] = order
     return [(*key, line) for key, line in lines.items()]
 
 
@@ -86,8 +87,10 @@ def _stability(
 ) -> list[tuple[Told, list[Stability | None]]]:
     matrix: list[list[Stability | None]] = [[None] * (len(runs) - 1) for _ in runs]
     for pair in found:
-        a, b = places[pair.condition_a, pair.machine_a], places[pair.condition_b, pair.machine_b]
-        matrix[max(a, b)][min(a, b)] = pair
+        both = (pair.condition_a, pair.machine_a), (pair.condition_b, pair.machine_b)
+        if all(run in places for run in both):
+            first, second = sorted(places[run] for run in both)
+            matrix[second][first] = pair
     return [(told, line) for told, line in zip(runs, matrix, strict=True) if any(line)]
 
 

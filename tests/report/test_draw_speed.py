@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,11 @@ def test_the_section_of_the_page(timed: Path) -> None:
     ((told, (pair,)),) = section.stability
     assert pair is not None
     assert (told.number, pair.n) == (2, 4)
+
+
+def test_what_was_judged_of_a_run_since_removed_is_left_out(timed: Path) -> None:
+    report.collect(timed, "laptop", seeds=3)
+    report.judge(timed)
+    shutil.rmtree(timed / "speed" / "cpu_fp32_fused_infer_b1")
+    section = speed_section(timed)
+    assert (len(section.runs), section.stability) == (1, [])

@@ -97,6 +97,8 @@ def speed_curves(cells: pd.DataFrame) -> Figure:
         above.set_title(_words(setting, " and ".join(setting["attention"].drop_duplicates())), fontsize="small")
         above.set(xscale="log", yscale="log")
         below.set(xscale="log", yscale="log", xlabel="tokens")
+        _plain(above.xaxis, multiples=(1, 3))
+        _plain(above.yaxis, multiples=(1, 3))
         _plain(below.yaxis)
     grid[0, 0].set_ylabel("time of one step [ms]")
     grid[1, 0].set_ylabel("operations [GFLOP/s]")
@@ -106,11 +108,11 @@ def speed_curves(cells: pd.DataFrame) -> Figure:
         if (rows["subject"] == subject).any()
     }
     keys |= {policy: {"ls": line} for policy, line in _LINES.items() if (rows["attention"] == policy).any()}
-    keys |= {"its counted operations at the rate of a large matmul": {"ls": ":", "lw": 0.9}}
+    keys |= {"counts at the matmul's rate": {"ls": ":", "lw": 0.9}}
     for name, style in keys.items():
         grid[0, 0].plot([], [], label=name, **{"color": "0.3", "ms": 4, **style})
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=4, fontsize="small")
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=3, fontsize="small")
     sns.despine(fig=figure)
     return figure
 
@@ -128,7 +130,7 @@ def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     for family, (colour, marker) in {**styles(cards), "of no paper here": (_GREY, "x")}.items():
         of = models[(families == family) if family in cards else ~families.isin(styles(cards))]
         _points(ax, of, colour, marker, family)
-    _points(ax, mechanisms, "0.2", "+", "attention alone")
+    _points(ax, mechanisms, "0.2", "o", "attention alone")
     peak, bandwidth = roof(run)
     intensities, _ = _intensity(pd.concat([models, mechanisms]))
     if peak is not None and bandwidth is not None:
@@ -272,7 +274,9 @@ def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     of, keys = table.iloc[0], ["paper", "table", "metric", "condition", "machine"]
     found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
     name = f"{of['paper']} {of['table']}" + (f" [{of['unit']}]" if of["metric"] == "latency" else "")
-    return f"{name}\n" + ("no order" if found.empty else f"τ = {found['tau'].iloc[0]:.2f} ({found['n'].iloc[0]} rows)")
+    return f"{name}\n" + (
+        "too few valid rows" if found.empty else f"τ = {found['tau'].iloc[0]:.2f} ({found['n'].iloc[0]} rows)"
+    )
 
 
 def _against(ax: Axes, table: pd.DataFrame) -> None:
@@ -296,8 +300,10 @@ def _against(ax: Axes, table: pd.DataFrame) -> None:
 
 def _ticks(low: float, high: float) -> list[float]:
     """At most four round numbers between two, evenly far apart on a logarithmic axis."""
-    steps = [mantissa * 10.0**power for power in range(-4, 5) for mantissa in (1, 2, 5)]
-    inside = [step for step in steps if low <= step <= high]
+    inside: list[float] = []
+    for mantissas in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8)):
+        steps = [mantissa * 10.0**power for power in range(-4, 5) for mantissa in mantissas]
+        inside = inside if len(inside) > 1 else [step for step in steps if low <= step <= high]
     return inside[:: math.ceil(len(inside) / 4)]
 
 

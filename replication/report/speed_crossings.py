@@ -63,11 +63,11 @@ def compared(names: tuple[str, str], first: Curve, second: Curve) -> str:
 
 
 def pairs(cells: pd.DataFrame, padded: Collection[tuple[str, int]]) -> Iterator[Pair]:
-    """Every two mechanisms among the cells of one run. Time is told by its valid rows alone, costs by all.
+    """Every two mechanisms among the cells of one run. Time is told by its valid rows alone, costs by all counted ones.
 
     Left out are `padded` subjects at a side of the grid: what they cost steps with the padding, not with the tokens.
     """
-    rows = cells[(cells["kind"] == "mechanism") & (cells["status"] == "measured")]
+    rows = cells[(cells["kind"] == "mechanism") & cells["macs"].notna()]
     rows = rows[[key not in padded for key in zip(rows["subject"], rows["image_size"], strict=True)]]
     rows = rows.assign(tokens=rows["image_size"].astype(int) ** 2)
     of = {str(name): own for name, own in rows.groupby("subject", sort=False)}

@@ -86,7 +86,7 @@ def test_time_is_told_by_valid_cells_and_cost_by_all(timed: Path) -> None:
     assert (pair.first, pair.second) == ("global", "windowed")
     assert pair.time == "global to 400 [196, 784], then windowed"
     assert pair.macs == "global to 900 [784, 3,136], then windowed"
-    (pair,) = pairs(run.assign(valid=0), ())
+    (pair,) = pairs(run.assign(valid=0, status="too large"), ())
     assert (pair.time, pair.macs) == ("", "global to 900 [784, 3,136], then windowed")
 
 
@@ -148,7 +148,7 @@ def test_a_panel_shows_every_row_and_its_order() -> None:
     assert points(ax, hollow=False) == {(1.0, 2.0), (2.0, 4.0)}
     assert points(ax, hollow=True) == {(3.0, 6.0)}
     assert ax.get_title() == "a one\nτ = 0.50 (3 rows)"
-    assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\nno order"
+    assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few valid rows"
 
 
 def test_curves_show_times_rates_and_the_least_that_counts_allow(timed: Path) -> None:

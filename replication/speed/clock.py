@@ -1,8 +1,10 @@
 """The clock: steps timed in interleaved blocks, so that drift of the machine favours none of them.
 
-Every step is warmed up alone. Then each block times all steps, in an order drawn anew, each first once untimed (the
-caches held another's tensors). A CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a
-block, so that the queue stays full. How many samples a step gives in a block is fixed after its warm-up.
+Every step is warmed up alone. Then each block times all steps in rounds, in an order drawn anew for each. A short step
+first runs once untimed: the caches held another's tensors, and to fill them is no small part of it. A block of several
+rounds has samples from well apart, so that no one disturbance makes all of a step's. A CPU is timed by
+`perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue stays full. How many
+samples a step gives in a round is fixed after its warm-up.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from replication.speed import watch
 Step = Callable[[], object]
 
 RAMP = 2.0  # [s] of work before anything counts: clocks rise from idle
-WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 10, 0.02, 10.0  # steps, share, [s]
+WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 2.0  # steps, share, [s]; the blocks, minutes apart, go on
+ROUNDS = 2  # of a block
+SHORT = 0.02  # [s]; a step that is no longer is first run untimed
 SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
 
 
@@ -56,7 +60,7 @@ class Failure:
 def time_blocks(
     steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
 ) -> list[Timing | Failure]:
-    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds` and at least two samples.
+    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, and ROUNDS samples.
 
     A step that raises becomes a Failure, whenever it does; the others go on.
     """
@@ -68,11 +72,11 @@ def time_blocks(
     clock.reserve(max((cell.samples for cell in cells if isinstance(cell, _Cell)), default=0))
     order, shuffle = list(range(len(cells))), random.Random(seed).shuffle
     cards = [watch.read_card(device)]
-    for _ in tqdm(range(blocks), desc="timing", unit="block"):
+    for turn in tqdm(range(blocks * ROUNDS), desc="timing", unit="round"):
         shuffle(order)
         with _no_garbage():
             for index in order:
-                cells[index] = _block(cells[index], clock)
+                cells[index] = _round(cells[index], clock, new_block=turn % ROUNDS == 0)
         cards.append(watch.read_card(device))
     of_card = watch.card_reasons([card for card in cards if card is not None], os.getpid())
     return [cell if isinstance(cell, Failure) else cell.judged(device, of_card) for cell in cells]
@@ -126,7 +130,8 @@ class _Cell:
     """A step that has been warmed up, what it gave so far, and the load of the machine in its blocks."""
 
     step: Step
-    samples: int
+    samples: int  # of a round
+    short: bool
     timing: Timing
     loads: list[watch.Load] = field(default_factory=list)
 
@@ -140,15 +145,16 @@ class _Cell:
 
 
 def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) -> _Cell | Failure:
-    """Run `step` until its time has settled: the medians of the two halves of the last ten steps differ by < 2 %."""
+    """Run `step` until its time has settled: the medians of the two halves of its last steps differ by < 2 %."""
     try:
         first, times = clock.alone(step), [clock.alone(step)]
         while sum(times) < LONGEST_WARM_UP and (sum(times) < at_least or not _settled(times)):
             times.append(clock.alone(step))
     except Exception as error:
         return failure(error)
-    samples = max(2, math.ceil(block_seconds / statistics.median(times[-WARM_UP_STEPS:])))
-    return _Cell(step, samples, Timing([], first, sum(times)))
+    median = statistics.median(times[-WARM_UP_STEPS:])
+    samples = max(1, math.ceil(block_seconds / ROUNDS / median))
+    return _Cell(step, samples, median <= SHORT, Timing([], first, sum(times)))
 
 
 def _settled(times: list[float]) -> bool:
@@ -158,16 +164,19 @@ def _settled(times: list[float]) -> bool:
     return abs(statistics.median(last[half:]) / statistics.median(last[:half]) - 1) < WARM_UP_CHANGE
 
 
-def _block(cell: _Cell | Failure, clock: Clock) -> _Cell | Failure:
-    """One block of one cell more."""
+def _round(cell: _Cell | Failure, clock: Clock, new_block: bool) -> _Cell | Failure:
+    """One round of one cell more, in a new block or in that of the last."""
     if isinstance(cell, Failure):
         return cell
     before = watch.read_load()
     try:
-        clock.alone(cell.step)
-        cell.timing.blocks.append(clock(cell.step, cell.samples))
+        if cell.short:
+            clock.alone(cell.step)
+        found = clock(cell.step, cell.samples)
     except Exception as error:
         return failure(error)
+    cell.timing.blocks += [[]] if new_block else []
+    cell.timing.blocks[-1].extend(found)
     after = watch.read_load()
     if before and after:
         cell.loads.append(after.since(before))

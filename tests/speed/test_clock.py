@@ -10,7 +10,7 @@ import torch
 
 from replication.intervals import ratio_interval
 from replication.speed import clock, watch
-from replication.speed.clock import LONGEST_WARM_UP, RAMP, Failure, Timing, time_blocks
+from replication.speed.clock import LONGEST_WARM_UP, RAMP, ROUNDS, WARM_UP_STEPS, Failure, Timing, time_blocks
 
 CPU = torch.device("cpu")
 MILLISECOND = 1_000_000
@@ -50,18 +50,18 @@ def timed(steps: list[Any], blocks: int = 5, block_seconds: float = 0.1, seed: i
 
 def test_a_steady_step_is_timed_exactly_and_is_valid(time: Time) -> None:
     (timing,) = timed([time.step("a", lambda n: 0.03)])
-    assert timing.blocks == [[0.03] * 4] * 5  # ceil(0.1 / 0.03)
+    assert timing.blocks == [[0.03] * 4] * 5  # two rounds of ceil(0.05 / 0.03)
     assert timing.invalid == []
 
 
-def test_the_first_step_works_until_the_clocks_are_up_and_the_others_ten_times(time: Time) -> None:
+def test_the_first_step_works_until_the_clocks_are_up_and_the_others_a_few_times(time: Time) -> None:
     ramp, short = timed([time.step("a", lambda n: 0.02), time.step("b", lambda n: 0.02)])
     assert ramp.warm_up == pytest.approx(RAMP)
-    assert short.warm_up == pytest.approx(10 * 0.02)
+    assert short.warm_up == pytest.approx(WARM_UP_STEPS * 0.02)
 
 
 def test_warm_up_goes_on_until_the_step_has_settled(time: Time) -> None:
-    """From 3 ms down to 1 ms over a dozen steps: ten are not enough."""
+    """From 3 ms down to 1 ms over a dozen steps."""
 
     def faster(n: int) -> float:
         return max(0.001, 0.003 * 0.9**n)
@@ -79,22 +79,28 @@ def test_warm_up_of_what_never_settles_ends(time: Time) -> None:
 def test_the_first_call_is_reported_apart(time: Time) -> None:
     (timing,) = timed([time.step("compiled", lambda n: 60.0 if n == 0 else 0.25)])
     assert timing.first == 60
-    assert timing.warm_up == pytest.approx(10 * 0.25)
+    assert timing.warm_up == pytest.approx(RAMP)
 
 
-def test_every_block_holds_every_step_once_first_untimed_and_in_an_order_of_its_own(time: Time) -> None:
+def test_every_round_holds_every_step_once_first_untimed_and_in_an_order_of_its_own(time: Time) -> None:
     names, blocks = "abcdef", 8
 
     def cold(name: str) -> Callable[[int], float]:
-        """A step takes a second where another ran before it, and 50 ms else."""
-        return lambda n: 0.05 if time.log[-2:] == [name, name] else 1.0
+        """A step takes a second where another ran before it, and 5 ms else."""
+        return lambda n: 0.005 if time.log[-2:] == [name, name] else 1.0
 
-    timings = timed([time.step(name, cold(name)) for name in names], blocks, block_seconds=0.1)
-    assert all(timing.blocks == [[0.05, 0.05]] * blocks for timing in timings)
-    in_blocks = time.log[-len(names) * blocks * 3 :]
-    orders = [tuple(in_blocks[start : start + 18 : 3]) for start in range(0, len(in_blocks), 18)]
+    timings = timed([time.step(name, cold(name)) for name in names], blocks, block_seconds=0.02)
+    assert all(timing.blocks == [[0.005] * 2 * ROUNDS] * blocks for timing in timings)
+    in_rounds = time.log[-len(names) * blocks * ROUNDS * 3 :]
+    orders = [tuple(in_rounds[start : start + 18 : 3]) for start in range(0, len(in_rounds), 18)]
     assert all(sorted(order) == list(names) for order in orders)
     assert len(set(orders)) > 1
+
+
+def test_a_long_step_runs_only_to_be_timed(time: Time) -> None:
+    (timing,) = timed([time.step("a", lambda n: 0.5)], blocks=3)
+    assert timing.blocks == [[0.5] * ROUNDS] * 3
+    assert len(time.log) == 1 + timing.warm_up / 0.5 + 3 * ROUNDS
 
 
 def test_a_seed_gives_an_order(time: Time) -> None:
@@ -118,8 +124,8 @@ def test_a_drift_slows_all_steps_alike(time: Time) -> None:
 
 
 def test_blocks_that_differ_are_not_valid_and_say_by_how_much(time: Time) -> None:
-    """Eleven calls of warm-up, then three a block: the medians are 1.0 and 1.1, so 0.0707 over 1.05."""
-    (timing,) = timed([time.step("a", lambda n: 1.0 if n < 14 else 1.1)], blocks=2)
+    """A call, two of warm-up, then two a block: the medians are 1.0 and 1.1, so 0.0707 over 1.05."""
+    (timing,) = timed([time.step("a", lambda n: 1.0 if n < 5 else 1.1)], blocks=2)
     assert timing.blocks == [[1.0, 1.0], [1.1, 1.1]]
     assert timing.invalid == ["block medians vary by 6.7 % (limit 5 %)"]
 
@@ -161,7 +167,7 @@ def test_a_step_that_fails_is_a_row_of_its_own(time: Time, step: clock.Step, sta
     assert also_fine.blocks == [[0.2, 0.2]] * 2
 
 
-def test_a_step_that_fails_in_a_block_leaves_the_others_running(time: Time) -> None:
+def test_a_step_that_fails_in_a_round_leaves_the_others_running(time: Time) -> None:
     def seconds(n: int) -> float:
         if n == 20:
             raise MemoryError
@@ -186,7 +192,7 @@ def test_the_user_can_stop_it(time: Time) -> None:
         time_blocks([step], CPU, 2, 0.1, 0)
 
 
-def test_no_garbage_is_collected_within_a_block(time: Time) -> None:
+def test_no_garbage_is_collected_within_a_round(time: Time) -> None:
     enabled: list[bool] = []
 
     def seconds(n: int) -> float:
@@ -194,7 +200,7 @@ def test_no_garbage_is_collected_within_a_block(time: Time) -> None:
         return 1.0
 
     timed([time.step("a", seconds)], blocks=2)
-    assert enabled[-6:] == [False] * 6
+    assert enabled[-4:] == [False] * 4
     assert gc.isenabled()
 
 

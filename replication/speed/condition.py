@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-import torch._dynamo
 
 from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
@@ -116,7 +115,7 @@ class Condition:
             torch.set_float32_matmul_precision("high" if self.types.tf32 else "highest")
             cudnn.allow_tf32, cudnn.benchmark = self.types.tf32, True
             torch.set_flush_denormal(True)
-            with torch._dynamo.config.patch(COMPILE_ALL) if self.compiled else nullcontext():
+            with _compiling_all() if self.compiled else nullcontext():
                 yield
         finally:
             torch.set_num_threads(before[0])
@@ -127,3 +126,10 @@ class Condition:
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass; it does nothing unless the precision is mixed."""
         return torch.autocast(self.device, self.types.compute) if self.types.autocast else nullcontext()
+
+
+def _compiling_all() -> AbstractContextManager[object]:
+    from torch._dynamo import config  # takes seconds to import
+
+    patch: AbstractContextManager[object] = config.patch(COMPILE_ALL)
+    return patch

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
 from replication.intervals import median_interval, ratio_interval, spread
-from replication.models.attention import POLICIES
 from replication.records import UserError
 from replication.speed.clock import Failure, Timing, failure, time_blocks
 from replication.speed.condition import Condition
@@ -76,7 +75,7 @@ def run(
         write_csv(out / "samples.csv", samples(results), SAMPLE_COLUMNS)
         if memory:
             batch = max(condition.batch_size, MEMORY_BATCH)
-            write_memory(memory, None, batch, MODES, POLICIES, out / "memory.csv", condition.device)
+            write_memory(memory, None, batch, MODES, (condition.attention,), out / "memory.csv", condition.device)
         write_manifest(
             out / MANIFEST,
             started,

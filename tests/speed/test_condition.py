@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch._dynamo
 
 from replication.records import UserError
 from replication.speed.condition import PRECISIONS, Condition

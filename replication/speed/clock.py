@@ -30,7 +30,7 @@ from replication.speed import watch
 Step = Callable[[], object]
 
 RAMP = 2.0  # [s] of work before anything counts: clocks rise from idle
-WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 2.0  # steps, share, [s]; the blocks, minutes apart, go on
+WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 1.0  # steps, share, [s]; the blocks, minutes apart, go on
 ROUNDS = 2  # of a block
 SHORT = 0.02  # [s]; a step that is no longer is first run untimed
 SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
@@ -148,7 +148,7 @@ def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) ->
     """Run `step` until its time has settled: the medians of the two halves of its last steps differ by < 2 %."""
     try:
         first, times = clock.alone(step), [clock.alone(step)]
-        while sum(times) < LONGEST_WARM_UP and (sum(times) < at_least or not _settled(times)):
+        while sum(times) < at_least or (sum(times) < LONGEST_WARM_UP and not _settled(times)):
             times.append(clock.alone(step))
     except Exception as error:
         return failure(error)

@@ -6,9 +6,9 @@
   Student test against the nearest end of the declared range. For a range with two ends and a mean between them that is
   the equivalence test, two one-sided tests of which the weaker counts. The p values of a paper are corrected together
   by Holm's method, so that among many contrasts none is found true, or false, by chance.
-- A speed-up is the least ratio of speeds over its pairs of models, each paired over the blocks of one run, which is the
-  canonical one (`speeds`), or that of the device that the claim names; its interval is from the least lower to the least
-  upper end. A cell that is not valid leaves it `inconclusive`.
+- A speed-up is the least ratio of speeds over its pairs of models, each paired over the blocks of one run, which is
+  the canonical one (`speeds`), or that of the device that the claim names; its interval is from the least lower to the
+  least upper end. A cell that is not valid leaves it `inconclusive`.
 - `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
   Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
   `needs data`.

@@ -138,7 +138,7 @@ def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
         ax.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color="0.3", lw=1.2)
         words = f"large matmul: {peak / 1e9:,.0f} GFLOP/s; large copy: {bandwidth / 1e9:,.1f} GB/s"
-        ax.annotate(words, (x[-1], peak / 1e9), (0, 3), textcoords="offset points", ha="right", fontsize="small")
+        ax.annotate(words, (x[1], peak / 1e9), (-8, 0), textcoords="offset points", ha="right", fontsize="small")
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")
     ax.set_ylabel("operations [GFLOP/s]")
@@ -275,7 +275,9 @@ def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
     name = f"{of['paper']} {of['table']}" + (f" [{of['unit']}]" if of["metric"] == "latency" else "")
     return f"{name}\n" + (
-        "too few valid rows" if found.empty else f"τ = {found['tau'].iloc[0]:.2f} ({found['n'].iloc[0]} rows)"
+        "too few rows"
+        if found.empty
+        else "τ = {tau:.2f} ({n:.0f} rows, {valid:.0f} valid)".format(**found[["tau", "n", "valid"]].iloc[0])
     )
 
 
@@ -353,10 +355,11 @@ def _name_extremes(ax: Axes, models: pd.DataFrame, names: Mapping[str, str]) -> 
     if models.empty:
         return
     x, y = _intensity(models)
-    for place, offset, side in (
-        *((x.argmin(), (-5, 0), "right"), (x.argmax(), (5, 0), "left")),
-        *((y.argmin(), (5, -8), "left"), (y.argmax(), (5, 5), "left")),
-    ):
+    places = {  # one that is extreme twice is named once
+        **{x.argmin(): ((-5, 0), "right"), x.argmax(): ((5, 0), "left")},
+        **{y.argmin(): ((5, -8), "left"), y.argmax(): ((5, 5), "left")},
+    }
+    for place, (offset, side) in places.items():
         model, size = models[["subject", "image_size"]].iloc[place]
         words, point = f"{names.get(model, model)}, {size} px", (x.iloc[place], y.iloc[place] / 1e9)
         ax.annotate(words, point, offset, textcoords="offset points", ha=side, va="center", fontsize="small")

@@ -122,7 +122,7 @@ class Relative:
 
 @dataclass(frozen=True)
 class Order:
-    """Kendall's tau between the printed speeds of a table and ours in one run, over its valid rows."""
+    """Kendall's tau between the printed speeds of a table and ours in one run, over `n` rows, some of them `valid`."""
 
     paper: str
     table: str
@@ -131,6 +131,7 @@ class Order:
     machine: str
     reference: str
     n: int
+    valid: int
     tau: float
     p_value: float
 

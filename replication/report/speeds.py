@@ -212,20 +212,23 @@ def invalid(cells: Iterable[SpeedCell]) -> str:
 
 
 def orders(published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]) -> list[Order]:
-    """Kendall's tau (b) of every table that has at least three valid rows: printed speeds against a run's.
+    """Kendall's tau (b) of every table that has at least three rows that were timed: printed speeds against a run's.
 
-    A model that a table prints twice alike counts once. Where all speeds are printed alike there is no order.
+    Rows that are not valid take part, and are told: what blurs a speed can only blur an order. A model that a table
+    prints twice alike counts once. Where all speeds are printed alike there is no order.
     """
     found = []
     for run in runs:
         for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
-            once = {(t.row, t.speed): t.ours.images_per_second for t in rows if t.ours.valid}
+            timed = {(t.row, t.speed): t.ours for t in rows}
+            once = {key: cell.images_per_second for key, cell in timed.items()}
             if len(once) < FEWEST or len({speed for _, speed in once}) == 1:
                 continue
             tau, p_value = stats.kendalltau([speed for _, speed in once], list(once.values()))
             cell = reference.cell
             key = (cell.paper, cell.table, cell.metric, run.condition, run.machine)
-            found.append(Order(*key, reference.name, len(once), float(tau), float(p_value)))
+            valid = sum(cell.valid == 1 for cell in timed.values())
+            found.append(Order(*key, reference.name, len(once), valid, float(tau), float(p_value)))
     return found
 
 

@@ -141,14 +141,14 @@ def test_tables_are_chosen_for_what_they_add() -> None:
 def test_a_panel_shows_every_row_and_its_order() -> None:
     rows = relative_table("a", "one", 3)
     rows.loc[2, "valid"] = 0
-    order = {**rows.iloc[0][["paper", "table", "metric", "condition", "machine"]], "n": 3, "tau": 0.5}
+    order = {**rows.iloc[0][["paper", "table", "metric", "condition", "machine"]], "n": 3, "valid": 2, "tau": 0.5}
     other = rows.assign(machine="another", ratio=99.0)
     figure = draw_speed.speed_tables(pd.concat([rows, other]), pd.DataFrame([order]))
     (ax,) = figure.axes
     assert points(ax, hollow=False) == {(1.0, 2.0), (2.0, 4.0)}
     assert points(ax, hollow=True) == {(3.0, 6.0)}
-    assert ax.get_title() == "a one\nτ = 0.50 (3 rows)"
-    assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few valid rows"
+    assert ax.get_title() == "a one\nτ = 0.50 (3 rows, 2 valid)"
+    assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few rows"
 
 
 def test_curves_show_times_rates_and_the_least_that_counts_allow(timed: Path) -> None:

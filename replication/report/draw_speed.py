@@ -137,7 +137,7 @@ def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
         ridge = peak / bandwidth
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
         ax.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color="0.3", lw=1.2)
-        words = f"large matmul: {peak / 1e9:,.0f} GFLOP/s; large copy: {bandwidth / 1e9:,.1f} GB/s"
+        words = f"matmul {peak / 1e9:,.0f} GFLOP/s, copy {bandwidth / 1e9:,.0f} GB/s"
         ax.annotate(words, (x[1], peak / 1e9), (-8, 0), textcoords="offset points", ha="right", fontsize="small")
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")

@@ -126,7 +126,6 @@ METRICS: dict[str, Metric] = {
         "speed",
         throughput="images per second",
         latency="time of one image or one module",
-        evaluation_rate="images per second and thread while a detector is evaluated, whatever else the machine does",
     ),
     **_metrics(
         "cost",

@@ -19,7 +19,6 @@ Conventions of `measured.csv`:
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +47,7 @@ def collect(results: Path, scale: str, seeds: int) -> None:
     machines = dict(_complete(results / "training", scale, seeds))
     insights = dict(_complete(results / "insight", scale, seeds))
     runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
-    runs += [run for folder in insights for run in _detection(folder)]
+    runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
     measured = [
         *_counts(complexity / "counts.csv"),
@@ -72,13 +71,6 @@ def _complete(training: Path, scale: str, seeds: int) -> Iterator[tuple[Path, st
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["scale"] == scale and manifest["seed"] < seeds:
             yield path.parent, manifest["machine"]["processor"]
-
-
-def _detection(folder: Path) -> list[Run]:
-    """What was measured on a trained detector, and how many images it saw in a second."""
-    runs = read_records(folder / "detection.csv", Run)
-    rate = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["images_per_second"]
-    return [*runs, dataclasses.replace(runs[0], metric="evaluation_rate", value=rate, unit="img/s")]
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from replication.files import write_csv
-from replication.records import Measured, Size, as_rows, read_records
+from replication.records import Measured, Size, read_records
 from replication.report import collect
 from replication.report.rows import MemoryCell, Run, student_interval
 from tests.report.timings import MACHINE, too_large, write_timings
@@ -77,19 +75,6 @@ def test_nothing_run_is_empty_tables(tmp_path: Path) -> None:
     collect(tmp_path, "laptop", seeds=3)
     assert read_records(tmp_path / "training" / "runs.csv", Run) == []
     assert read_records(tmp_path / "measured.csv", Measured) == []
-
-
-def test_a_detector_has_the_rate_at_which_it_was_evaluated_beside_its_numbers(results: Path) -> None:
-    for seed, rate in enumerate((90.0, 110.0)):
-        folder = results / "insight" / "exp" / "a" / f"seed{seed}"
-        row = Run("exp", "a", seed, "scenes", 64, "slot_place", 70.0 + seed, "%", 500)
-        write_csv(folder / "detection.csv", as_rows([row]), Run.__dataclass_fields__)
-        facts = {"scale": "laptop", "seed": seed, "machine": {"processor": "p"}, "images_per_second": rate}
-        (folder / "manifest.json").write_text(json.dumps(facts))
-    collect(results, "laptop", seeds=3)
-    rows = read_records(results / "measured.csv", Measured)
-    found = {r.metric: (r.value, r.unit, r.n) for r in rows if r.model == "exp/a" and r.dataset == "scenes"}
-    assert found == {"slot_place": (70.5, "%", 2), "evaluation_rate": (100.0, "img/s", 2)}
 
 
 def test_student_interval_is_that_of_the_paired_t_test() -> None:

@@ -66,8 +66,7 @@ def test_products_are_of_the_type_that_the_precision_says(name: str) -> None:
     assert condition.types.autocast == name.startswith("amp")
 
 
-def test_every_model_is_compiled_though_many_share_the_code_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)  # other code may have raised it
+def test_every_model_is_compiled_though_many_share_the_code_of_a_layer() -> None:
     compiled: list[object] = []
 
     def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
@@ -78,8 +77,9 @@ def test_every_model_is_compiled_though_many_share_the_code_of_a_layer(monkeypat
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x).relu()
 
-    with Condition(compiled=True).active(threads=1):
-        for width in range(1, 11):
-            torch.compile(Layer(width, width), backend=backend, dynamic=False)(torch.ones(1, width))
+    with torch._dynamo.config.patch(recompile_limit=8):  # other code may have raised it
+        with Condition(compiled=True).active(threads=1):
+            for width in range(1, 11):
+                torch.compile(Layer(width, width), backend=backend, dynamic=False)(torch.ones(1, width))
+        assert torch._dynamo.config.recompile_limit == 8
     assert len(compiled) == 10
-    assert torch._dynamo.config.recompile_limit == 8

@@ -1,7 +1,14 @@
 rule collect:
     """Every number of ours, as one tidy table."""
     input:
-        sources("report/collect", "report/rows", "records", "papers"),
+        sources(
+            "report/collect",
+            "report/rows",
+            "report/speeds",
+            "intervals",
+            "records",
+            "papers",
+        ),
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
         [

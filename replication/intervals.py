@@ -40,6 +40,20 @@ def spread(blocks: Blocks) -> float:
     return float(np.std(medians, ddof=1) / np.mean(medians))
 
 
+def own_spreads(cells: Sequence[Blocks]) -> list[float]:
+    """The spread of each of several cells timed in the same blocks, beside the other cells.
+
+    Every block median is divided by the drift of the others in that block: the median over them of their block medians,
+    each over its own mean. One cell alone has its plain spread. ValueError if the cells' numbers of blocks differ.
+    """
+    medians = [_at_least_two(np.array([np.median(block) for block in blocks])) for blocks in cells]
+    if len(medians) < 2:
+        return [spread(blocks) for blocks in cells]
+    relative = np.stack([of / of.mean() for of in medians])
+    own = [of / np.median(np.delete(relative, index, axis=0), axis=0) for index, of in enumerate(relative)]
+    return [float(np.std(of, ddof=1) / np.mean(of)) for of in own]
+
+
 def _at_least_two(values: NDArray) -> NDArray:
     if len(values) < 2:
         raise ValueError(f"{len(values)} blocks: a spread between blocks takes at least two")

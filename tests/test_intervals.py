@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from replication.intervals import Blocks, median_interval, ratio_interval, spread
+from replication.intervals import Blocks, median_interval, own_spreads, ratio_interval, spread
 
 
 def blocks_around(centre: float, blocks: int, seed: int, between: float = 0.02, within: float = 0.05) -> Blocks:
@@ -38,6 +38,18 @@ def test_what_slows_both_in_a_block_cancels_in_their_ratio() -> None:
     assert ratio_interval(above, below) == pytest.approx((2, 2, 2))
     _, low, high = ratio_interval(above, [*below[1:], below[0]])
     assert high - low > 0.1
+
+
+def test_what_all_cells_share_in_a_block_is_no_ones_own_spread() -> None:
+    drift = [1.0, 1.5, 0.8, 1.2]
+    drifting = [[[centre * mood] for mood in drift] for centre in (0.1, 2.0, 7.0)]
+    assert own_spreads(drifting) == pytest.approx([0, 0, 0])
+    assert min(map(spread, drifting)) > 0.25
+    moody = [[mood * own] for mood, own in zip(drift, (1.0, 1.0, 1.0, 1.2), strict=True)]
+    *others, last = own_spreads([*drifting, moody])
+    assert others == pytest.approx([0, 0, 0])
+    assert last == pytest.approx(0.1 / 1.05)  # of 1, 1, 1 and 1.2, up to a factor
+    assert own_spreads([moody]) == [spread(moody)]
 
 
 def test_a_unit_changes_nothing_but_the_unit() -> None:

@@ -58,6 +58,7 @@ class SpeedCell:
     ci_low: float | None
     ci_high: float | None
     spread: float | None  # standard deviation of the block medians over their mean
+    own_spread: float | None  # the same without the drift that the other cells share
     ratio: float | None  # images per second over those of the run's first measured model
     ratio_low: float | None
     ratio_high: float | None

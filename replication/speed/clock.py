@@ -2,9 +2,12 @@
 
 Every step is warmed up alone. Then each block times all steps in rounds, in an order drawn anew for each. A short step
 first runs once untimed: the caches held another's tensors, and to fill them is no small part of it. A block of several
-rounds has samples from well apart, so that no one disturbance makes all of a step's. A CPU is timed by
-`perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue stays full. How many
-samples a step gives in a round is fixed after its warm-up.
+rounds has samples from well apart, so that no one disturbance makes all of a step's; a long step skips some rounds. A
+CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue stays
+full. How many rounds of a block a step takes part in, and with how many samples, is fixed after its warm-up.
+
+Only ratios within a run are compared, so what counts against a step is how its block medians vary beside those of the
+other steps (`intervals.own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
 """
 
 from __future__ import annotations
@@ -24,14 +27,14 @@ from time import perf_counter_ns
 import torch
 from tqdm import tqdm
 
-from replication.intervals import spread
+from replication.intervals import own_spreads
 from replication.speed import watch
 
 Step = Callable[[], object]
 
 RAMP = 2.0  # [s] of work before anything counts: clocks rise from idle
 WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 1.0  # steps, share, [s]; the blocks, minutes apart, go on
-ROUNDS = 2  # of a block
+ROUNDS, FEWEST_ROUNDS = 4, 2  # of a block; of it for a step so long that its samples fill the block's time
 SHORT = 0.02  # [s]; a step that is no longer is first run untimed
 SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
 
@@ -40,12 +43,14 @@ SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
 class Timing:
     """Seconds of one step, by block; of the first call, in which torch.compile compiles; of the warm-up after it.
 
-    `invalid` names the reasons for which the samples cannot be trusted.
+    `own_spread` is how far its block medians lie apart beside those of the other steps; `invalid` names the reasons for
+    which the samples cannot be trusted.
     """
 
     blocks: list[list[float]]
     first: float
     warm_up: float
+    own_spread: float = math.nan
     invalid: list[str] = field(default_factory=list)
 
 
@@ -60,7 +65,7 @@ class Failure:
 def time_blocks(
     steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
 ) -> list[Timing | Failure]:
-    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, and ROUNDS samples.
+    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, and FEWEST_ROUNDS samples.
 
     A step that raises becomes a Failure, whenever it does; the others go on.
     """
@@ -76,10 +81,13 @@ def time_blocks(
         shuffle(order)
         with _no_garbage():
             for index in order:
-                cells[index] = _round(cells[index], clock, new_block=turn % ROUNDS == 0)
+                cells[index] = _round(cells[index], clock, turn % ROUNDS)
         cards.append(watch.read_card(device))
+    timed = [cell for cell in cells if isinstance(cell, _Cell)]
     of_card = watch.card_reasons([card for card in cards if card is not None], os.getpid())
-    return [cell if isinstance(cell, Failure) else cell.judged(device, of_card) for cell in cells]
+    for cell, own in zip(timed, own_spreads([cell.timing.blocks for cell in timed]), strict=True):
+        cell.judge(own, SPREAD_LIMITS[device.type], of_card)
+    return [cell if isinstance(cell, Failure) else cell.timing for cell in cells]
 
 
 class Clock:
@@ -130,18 +138,23 @@ class _Cell:
     """A step that has been warmed up, what it gave so far, and the load of the machine in its blocks."""
 
     step: Step
+    rounds: int  # of a block
     samples: int  # of a round
     short: bool
     timing: Timing
     loads: list[watch.Load] = field(default_factory=list)
 
-    def judged(self, device: torch.device, of_card: list[str]) -> Timing:
-        """The timing with all the reasons against it."""
-        limit, found = SPREAD_LIMITS[device.type], spread(self.timing.blocks)
-        if found > limit:
-            self.timing.invalid.append(f"block medians vary by {100 * found:.1f} % (limit {100 * limit:.0f} %)")
+    def takes_part(self, turn: int) -> bool:
+        """In the first round of a block, and in the others of its number as evenly as it goes."""
+        return turn * self.rounds % ROUNDS < self.rounds
+
+    def judge(self, own_spread: float, limit: float, of_card: list[str]) -> None:
+        """Name all the reasons against the timing."""
+        self.timing.own_spread = own_spread
+        if own_spread > limit:
+            beside = f"block medians vary by {100 * own_spread:.1f} % beside those of the other cells"
+            self.timing.invalid.append(f"{beside} (limit {100 * limit:.0f} %)")
         self.timing.invalid += [*watch.load_reasons(self.loads), *of_card]
-        return self.timing
 
 
 def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) -> _Cell | Failure:
@@ -153,8 +166,9 @@ def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) ->
     except Exception as error:
         return failure(error)
     median = statistics.median(times[-WARM_UP_STEPS:])
-    samples = max(1, math.ceil(block_seconds / ROUNDS / median))
-    return _Cell(step, samples, median <= SHORT, Timing([], first, sum(times)))
+    of_block = math.ceil(block_seconds / median)
+    rounds = min(max(of_block, FEWEST_ROUNDS), ROUNDS)
+    return _Cell(step, rounds, math.ceil(of_block / rounds), median <= SHORT, Timing([], first, sum(times)))
 
 
 def _settled(times: list[float]) -> bool:
@@ -164,9 +178,9 @@ def _settled(times: list[float]) -> bool:
     return abs(statistics.median(last[half:]) / statistics.median(last[:half]) - 1) < WARM_UP_CHANGE
 
 
-def _round(cell: _Cell | Failure, clock: Clock, new_block: bool) -> _Cell | Failure:
-    """One round of one cell more, in a new block or in that of the last."""
-    if isinstance(cell, Failure):
+def _round(cell: _Cell | Failure, clock: Clock, turn: int) -> _Cell | Failure:
+    """One cell's part in a round, whose place in its block is `turn`."""
+    if isinstance(cell, Failure) or not cell.takes_part(turn):
         return cell
     before = watch.read_load()
     try:
@@ -175,7 +189,7 @@ def _round(cell: _Cell | Failure, clock: Clock, new_block: bool) -> _Cell | Fail
         found = clock(cell.step, cell.samples)
     except Exception as error:
         return failure(error)
-    cell.timing.blocks += [[]] if new_block else []
+    cell.timing.blocks += [[]] if turn == 0 else []
     cell.timing.blocks[-1].extend(found)
     after = watch.read_load()
     if before and after:

@@ -26,8 +26,8 @@ from replication.speed.subjects import Cell, Need, Pool, Prepared, need, prepare
 CELL_COLUMNS = (
     *("subject", "kind", "image_size", "batch_size", "mode", "precision", "attention", "device"),
     *("compiled", "channels_last", "attention_kernel", "status", "reason", "valid", "invalid", "n", "blocks"),
-    *("median", "q1", "q3", "p90", "minimum", "images_per_second", "ci_low", "ci_high", "spread"),
-    *("ratio", "ratio_low", "ratio_high", "warm_up", "compile", "macs", "traffic"),
+    *("median", "q1", "q3", "p90", "minimum", "images_per_second", "ci_low", "ci_high"),
+    *("spread", "own_spread", "ratio", "ratio_low", "ratio_high", "warm_up", "compile", "macs", "traffic"),
 )
 SAMPLE_COLUMNS = ("cell", "block", "seconds")
 FILES, MANIFEST = ("cells.csv", "samples.csv", "memory.csv", "memory.json"), "cells.json"
@@ -44,7 +44,7 @@ def run(
     out: Path | None = None,
     largest: float | None = None,
     blocks: int = 10,
-    block_seconds: float = 0.15,
+    block_seconds: float = 0.3,
     threads: int | None = None,
     memory: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
@@ -177,6 +177,7 @@ def _row(result: Result, condition: Condition, reference: list[list[float]] | No
         **{"median": median, "q1": q1, "q3": q3, "p90": p90, "minimum": float(seconds.min())},
         **{"images_per_second": images / median, "ci_low": images / high, "ci_high": images / low},
         "spread": spread(timed),
+        "own_spread": result.timing.own_spread,
         "warm_up": result.timing.warm_up,
         "compile": result.timing.first if condition.compiled else None,
     }

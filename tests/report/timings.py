@@ -18,7 +18,7 @@ CONDITION = {
     "channels_last": 0,
 }  # fmt: skip
 MACHINE = "toy processor, 2 cores"
-UNMEASURED = SpeedCell("", "model", None, 1, "", "", "", "", 0, 0, "", "", "", None, "", *(None,) * 18)
+UNMEASURED = SpeedCell("", "model", None, 1, "", "", "", "", 0, 0, "", "", "", None, "", *(None,) * 19)
 
 
 def write_timings(

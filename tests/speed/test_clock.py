@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from replication.intervals import ratio_interval
+from replication.intervals import ratio_interval, spread
 from replication.speed import clock, watch
-from replication.speed.clock import LONGEST_WARM_UP, RAMP, ROUNDS, WARM_UP_STEPS, Failure, Timing, time_blocks
+from replication.speed.clock import FEWEST_ROUNDS, LONGEST_WARM_UP, RAMP, ROUNDS, WARM_UP_STEPS, Failure, Timing, time_blocks
 
 CPU = torch.device("cpu")
 MILLISECOND = 1_000_000
@@ -50,7 +50,7 @@ def timed(steps: list[Any], blocks: int = 5, block_seconds: float = 0.1, seed: i
 
 def test_a_steady_step_is_timed_exactly_and_is_valid(time: Time) -> None:
     (timing,) = timed([time.step("a", lambda n: 0.03)])
-    assert timing.blocks == [[0.03] * 4] * 5  # two rounds of ceil(0.05 / 0.03)
+    assert timing.blocks == [[0.03] * 4] * 5  # ceil(0.1 / 0.03), one a round
     assert timing.invalid == []
 
 
@@ -89,7 +89,7 @@ def test_every_round_holds_every_step_once_first_untimed_and_in_an_order_of_its_
         """A step takes a second where another ran before it, and 5 ms else."""
         return lambda n: 0.005 if time.log[-2:] == [name, name] else 1.0
 
-    timings = timed([time.step(name, cold(name)) for name in names], blocks, block_seconds=0.02)
+    timings = timed([time.step(name, cold(name)) for name in names], blocks, block_seconds=0.04)
     assert all(timing.blocks == [[0.005] * 2 * ROUNDS] * blocks for timing in timings)
     in_rounds = time.log[-len(names) * blocks * ROUNDS * 3 :]
     orders = [tuple(in_rounds[start : start + 18 : 3]) for start in range(0, len(in_rounds), 18)]
@@ -99,8 +99,17 @@ def test_every_round_holds_every_step_once_first_untimed_and_in_an_order_of_its_
 
 def test_a_long_step_runs_only_to_be_timed(time: Time) -> None:
     (timing,) = timed([time.step("a", lambda n: 0.5)], blocks=3)
-    assert timing.blocks == [[0.5] * ROUNDS] * 3
-    assert len(time.log) == 1 + timing.warm_up / 0.5 + 3 * ROUNDS
+    assert timing.blocks == [[0.5] * FEWEST_ROUNDS] * 3
+    assert len(time.log) == 1 + timing.warm_up / 0.5 + 3 * FEWEST_ROUNDS
+
+
+def test_a_step_of_few_rounds_has_them_well_apart(time: Time) -> None:
+    steps = [time.step(name, lambda n: 0.1 if time.log[-1] == "long" else 0.05) for name in ("long", "short")]
+    long, short = timed(steps, blocks=2, block_seconds=0.2)
+    assert [len(block) for block in (*long.blocks, *short.blocks)] == [2, 2, 4, 4]
+    together = {"long", "short"}
+    first, second, third, fourth = time.log[-6:-4], time.log[-4:-3], time.log[-3:-1], time.log[-1:]
+    assert [set(names) for names in (first, second, third, fourth)] == [together, {"short"}] * 2
 
 
 def test_a_seed_gives_an_order(time: Time) -> None:
@@ -119,7 +128,8 @@ def test_a_drift_slows_all_steps_alike(time: Time) -> None:
         return lambda n: base * (1 + 1e-10 * time.now)
 
     one, two = timed([time.step("a", drifting(0.01)), time.step("b", drifting(0.02))], blocks=10)
-    assert all(timing.invalid[0].startswith("block medians vary by") for timing in (one, two))
+    assert all(spread(timing.blocks) > 0.05 > timing.own_spread for timing in (one, two))
+    assert one.invalid == two.invalid == []
     assert ratio_interval(two.blocks, one.blocks)[0] == pytest.approx(2, rel=0.02)
 
 
@@ -127,7 +137,13 @@ def test_blocks_that_differ_are_not_valid_and_say_by_how_much(time: Time) -> Non
     """A call, two of warm-up, then two a block: the medians are 1.0 and 1.1, so 0.0707 over 1.05."""
     (timing,) = timed([time.step("a", lambda n: 1.0 if n < 5 else 1.1)], blocks=2)
     assert timing.blocks == [[1.0, 1.0], [1.1, 1.1]]
-    assert timing.invalid == ["block medians vary by 6.7 % (limit 5 %)"]
+    assert timing.invalid == ["block medians vary by 6.7 % beside those of the other cells (limit 5 %)"]
+
+
+def test_only_the_step_that_slowed_down_is_not_valid(time: Time) -> None:
+    slow = time.step("slow", lambda n: 1.0 if n < 5 else 1.1)
+    timings = timed([slow, *(time.step(name, lambda n: 1.0) for name in "abc")], blocks=2)
+    assert [bool(timing.invalid) for timing in timings] == [True, False, False, False]
 
 
 def broken(error: Exception) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from replication import papers
 from replication.complexity.counters import count, count_tokens
 from replication.complexity.memory import MODES, peak_memory
+from replication.complexity.shapes import RememberedShapes
 from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
@@ -155,19 +156,20 @@ def count_cell(
     """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size."""
     batch_sizes = batch_sizes if image_size == variant.image_size else ()
     model = skeleton(variant, image_size)
-    counts = count(model, variant, image_size)
-    formula = counts.formula
     modes = MODES if variant.task == "classification" else MODES[:1]
-    peaks = {(1, "infer", "math"): counts.peak_memory}
-    for attention in POLICIES:
-        set_attention(model, attention)
-        for batch, mode in itertools.product(sorted({1, *batch_sizes}), modes):
-            if (batch, mode, attention) not in peaks:
-                try:
-                    peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
-                except ValueError as error:
-                    if "when training" not in str(error):  # else batch norm has one value a channel
-                        raise
+    with RememberedShapes():
+        counts = count(model, variant, image_size)
+        peaks = {(1, "infer", "math"): counts.peak_memory}
+        for attention in POLICIES:
+            set_attention(model, attention)
+            for batch, mode in itertools.product(sorted({1, *batch_sizes}), modes):
+                if (batch, mode, attention) not in peaks:
+                    try:
+                        peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
+                    except ValueError as error:
+                        if "when training" not in str(error):  # else batch norm has one value a channel
+                            raise
+    formula = counts.formula
     cell = {"model": variant.id, "image_size": image_size}
     row = {
         **cell,

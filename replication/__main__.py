@@ -14,6 +14,8 @@ from replication.records import Size, UserError, read_size
 
 # Imports live in the commands: those that need no torch answer at once.
 
+MODELS = "model ids (see `list`), or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
+
 
 def _list(args: argparse.Namespace) -> None:
     from replication.papers import cards
@@ -226,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     steps = group.add_subparsers(required=True, metavar="STEP")
 
     sub = command("count", _complexity_count, "count models at image sizes, three ways that must agree", steps)
-    sub.add_argument("--models", nargs="+", required=True, metavar="ID", help="model ids (see `list`)")
+    sub.add_argument("--models", nargs="+", required=True, metavar="ID", help=MODELS)
     sub.add_argument(
         "--image-sizes", nargs="+", type=_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
     )
@@ -305,9 +307,7 @@ def parser() -> argparse.ArgumentParser:
         "Example: python -m replication speed --model deit_s swin_t pvt_small --image-size 224 384"
     )
     subjects = sub.add_argument_group("what is timed")
-    subjects.add_argument(
-        "--model", nargs="+", default=[], metavar="ID", help="model ids (see `list`); all ratios are to the first"
-    )
+    subjects.add_argument("--model", nargs="+", default=[], metavar="ID", help=f"{MODELS}; all ratios are to the first")
     subjects.add_argument(
         "--image-size",
         nargs="+",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ def write_page(results: Path) -> None:
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
         experiments=_experiments(read_records(results / "measured.csv", Measured)),
+        rates=_rates(results / "insight"),
         speed=speed_section(results),
         own=_own_models(results / "complexity"),
         crossings=_rows(results / "complexity" / "crossings.csv"),
@@ -110,6 +112,15 @@ def _experiments(measured: Iterable[Measured]) -> list[tuple[Experiment, list[tu
         if rows:
             shown.append((experiment, rows))
     return shown
+
+
+def _rates(insight: Path) -> dict[str, float]:
+    """Images per second of every detector, `experiment/arm`, when its test images were run: the median over seeds."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(insight.glob("*/*/*/manifest.json")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(f"{manifest['experiment']}/{manifest['arm']}", []).append(manifest["images_per_second"])
+    return {model: statistics.median(rates) for model, rates in found.items()}
 
 
 def _own_models(complexity: Path) -> list[dict[str, str]]:

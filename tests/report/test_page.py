@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
@@ -136,6 +137,19 @@ def test_an_experiment_shows_its_arms_with_their_means(results: Path, text: str)
             str(b.n),
         )
     ]
+
+
+def test_a_detector_s_rate_is_the_median_over_its_seeds(results: Path, text: str) -> None:
+    assert "images/s</th>" not in text
+    for seed, rate in enumerate((90.0, 110.4, 300.0)):
+        manifest = {"experiment": "exp", "arm": "b", "images_per_second": rate}
+        path = results / f"insight/exp/b/seed{seed}/manifest.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(manifest))
+    report.write_page(results)
+    page = (results / "report" / "index.html").read_text()
+    (section,) = re.findall(r'<section id="experiments">(.*?)</section>', page, re.DOTALL)
+    assert re.findall(r'<td class="rate">(.*?)</td>', section) == ["", "110"]
 
 
 def test_it_tells_of_speed_what_was_timed(text: str, results: Path) -> None:

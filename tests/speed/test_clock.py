@@ -10,7 +10,16 @@ import torch
 
 from replication.intervals import ratio_interval, spread
 from replication.speed import clock, watch
-from replication.speed.clock import FEWEST_ROUNDS, LONGEST_WARM_UP, RAMP, ROUNDS, WARM_UP_STEPS, Failure, Timing, time_blocks
+from replication.speed.clock import (
+    FEWEST_ROUNDS,
+    LONGEST_WARM_UP,
+    RAMP,
+    ROUNDS,
+    WARM_UP_STEPS,
+    Failure,
+    Timing,
+    time_blocks,
+)
 
 CPU = torch.device("cpu")
 MILLISECOND = 1_000_000

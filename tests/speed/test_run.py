@@ -79,6 +79,11 @@ def test_what_costs_too_much_is_a_row_and_is_not_built(monkeypatch: pytest.Monke
     assert "median" not in row
 
 
+def test_what_measures_the_machine_is_never_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    [matmul] = timed(monkeypatch, [Cell("matmul", "kernel", 2048)], [[1.0], [1.0]], largest=0.01)
+    assert matmul["status"] == "measured"
+
+
 def test_a_cell_that_a_processor_has_no_memory_for_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available", lambda: 10 * 2**20)
     monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))

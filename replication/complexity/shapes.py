@@ -1,4 +1,4 @@
-"""Shapes of results on `meta`, remembered: PyTorch finds most of them in slow Python, and the blocks of a model repeat."""
+"""Shapes of results on `meta`, remembered: PyTorch finds most in slow Python, and the blocks of a model repeat."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RememberedShapes(TorchDispatchMode):
         if _makes_new(func):
             try:
                 known = _result(func, _frozen(args), _frozen(tuple((kwargs or {}).items())))
-            except _HasValues:
+            except _HasValuesError:
                 known = None
             if known is not None:
                 return _thawed(known)
@@ -43,14 +43,14 @@ class _Plain(NamedTuple):
     value: Any
 
 
-class _HasValues(Exception):
+class _HasValuesError(Exception):
     """A tensor is not on `meta`: the result's shape may be made of its values."""
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, Tensor):
         if not value.is_meta:
-            raise _HasValues
+            raise _HasValuesError
         return _Layout(value.shape, value.stride(), value.dtype)
     if isinstance(value, tuple | list):
         return tuple(map(_frozen, value))

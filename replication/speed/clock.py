@@ -3,8 +3,8 @@
 Every step is warmed up alone. Then each block times all steps in rounds, in an order drawn anew for each. A short step
 first runs once untimed: the caches held another's tensors, and to fill them is no small part of it. A block of several
 rounds has samples from well apart, so that no one disturbance makes all of a step's; a long step skips some rounds. A
-CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue stays
-full. How many rounds of a block a step takes part in, and with how many samples, is fixed after its warm-up.
+CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue
+stays full. How many rounds of a block a step takes part in, and with how many samples, is fixed after its warm-up.
 
 Only ratios within a run are compared, so what counts against a step is how its block medians vary beside those of the
 other steps (`intervals.own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
@@ -65,7 +65,8 @@ class Failure:
 def time_blocks(
     steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
 ) -> list[Timing | Failure]:
-    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, and FEWEST_ROUNDS samples.
+    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, at least FEWEST_ROUNDS
+    samples.
 
     A step that raises becomes a Failure, whenever it does; the others go on.
     """

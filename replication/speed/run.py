@@ -50,10 +50,11 @@ def run(
 ) -> list[dict[str, Any]]:
     """Time the cells, and return one row of CELL_COLUMNS each, in their order.
 
-    A cell of more than `largest` GMACs an image is not timed, unless it is a kernel, which measures the machine. A cell that cannot be timed is a row that says why.
-    `threads` default to all that the process may use. With `out`, a folder: cells.csv, samples.csv, memory.csv of the
-    models `memory` at their own sizes, and cells.json, which is written last and without which the others
-    are no result. UserError before anything is timed if the machine has not what the condition asks for.
+    A cell of more than `largest` GMACs an image is not timed, unless it is a kernel, which measures the machine. A cell
+    that cannot be timed is a row that says why. `threads` default to all that the process may use. With `out`, a
+    folder: cells.csv, samples.csv, memory.csv of the models `memory` at their own sizes, and cells.json, which is
+    written last and without which the others are no result. UserError before anything is timed if the machine has not
+    what the condition asks for.
     """
     started = now()
     condition.check_machine()

@@ -14,6 +14,8 @@ from replication.speed.subjects import COPY, MATMUL, MECHANISM, Cell
 
 REFERENCE = "deit_s", 224
 """Comes first, so that all ratios of a run are to it."""
+SIZED = ("vit_b32", "vit_l32", "vit_b16", "vit_l16", "resnet50"), (64, 128, 224, 384, 512)
+"""ViT's Figure 12: images per second against the image size."""
 
 
 def model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) -> list[Cell]:
@@ -34,14 +36,15 @@ def published_cells(tables: Sequence[str] = ()) -> list[Cell]:
     """What the papers' tables of speed time and the suite has, each cell once, DeiT-S at 224 px first.
 
     A model of which no size is printed is taken at its own. `tables` (`swin/table1a`) leaves theirs only; without them
-    what claims compare besides, the mechanisms and the kernels follow. UserError names the nearest table.
+    ViT's Figure 12, what claims compare besides, the mechanisms and the kernels follow. UserError names the nearest
+    table.
     """
     timed = {name: cells for name, cells in _tables() if cells}
     for name in tables:
         if name not in timed:
             raise nearest(name, timed, "table of speeds")
     cells = dict.fromkeys(cell for name in tables or timed for cell in timed[name])
-    cells |= {} if tables else dict.fromkeys(_claimed())
+    cells |= {} if tables else dict.fromkeys([*model_cells(*SIZED), *_claimed()])
     first = sorted(cells, key=lambda cell: (cell.subject, cell.image_size) != REFERENCE)
     return [*first, *(() if tables else others())]
 

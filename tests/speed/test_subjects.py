@@ -218,6 +218,7 @@ def test_every_cell_of_the_speed_tables_can_be_laid_out() -> None:
     assert (cells[0].subject, cells[0].image_size) == ("deit_s", 224)
     assert {one.kind for one in cells} == {"model", "mechanism", "module", "kernel"}
     assert all(one.variant and one.variant.allows(one.image_size) for one in cells if one.kind == "model")
+    assert {64, 128, 224, 384, 512} <= {one.image_size for one in cells if one.subject == "vit_b16"}  # ViT, Figure 12
 
 
 def test_a_table_has_its_models_at_the_sizes_printed() -> None:

@@ -12,7 +12,8 @@ from typing import Any, cast
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from replication.training.products import linear
 
 
 class PrefixBlock(nn.Module):
@@ -36,8 +37,8 @@ class PrefixBlock(nn.Module):
         """Attention of the prefix tokens to all."""
         B, N, D = tokens.shape
         h, weight, bias = attention.num_heads, attention.qkv.weight, attention.qkv.bias
-        q = F.linear(tokens[:, : self.prefix], weight[:D], None if bias is None else bias[:D])
-        kv = F.linear(tokens, weight[D:], None if bias is None else bias[D:])
+        q = linear(tokens[:, : self.prefix], weight[:D], None if bias is None else bias[:D])
+        kv = linear(tokens, weight[D:], None if bias is None else bias[D:])
         q = q.reshape(B, self.prefix, h, D // h).transpose(1, 2)
         k, v = kv.reshape(B, N, 2, h, D // h).permute(2, 0, 3, 1, 4).unbind(0)
         scores = (q * attention.scale) @ k.transpose(2, 3)  # (B, h, P, N): few, so formed

@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from replication.models.attention import set_attention
 from replication.records import UserError
 from replication.training.processes import Processes
+from replication.training.products import use_onednn
 from replication.training.recipe import Recipe
 from replication.training.start import heads
 from replication.training.tasks import Task
@@ -31,6 +32,7 @@ class Learner:
         """Learn the task on `device` by the recipe, all `processes` together."""
         self.task, self.recipe, self.device, self.processes = task, recipe, device, processes
         self.module = task.module
+        use_onednn(self.module)
         set_products(recipe.precision, device)
         if recipe.precision in AUTOCAST and device.type == "cpu":
             set_attention(self.module, "math")  # torch's fused kernel takes five times as long in half precision

@@ -41,7 +41,6 @@ CLAIM_RULES = {
 }
 ALPHA = 0.05
 _CLAIMED = "snakemake --cores all results/claims.csv"
-_EXTENDED = "snakemake --cores all --configfile config/extended.yaml"
 
 
 def judge_claims(
@@ -77,7 +76,7 @@ def _claim(
         if claim.speedup is not None:
             return _timed(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
-        command = _EXTENDED if claim.contrast else _CLAIMED
+        command = _trained(claim.contrast.arms) if claim.contrast else _CLAIMED
         return dataclasses.replace(result, reason=str(missing), command=command)
     return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
 
@@ -100,7 +99,7 @@ def _estimated(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) 
         reason=reason,
         command=count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
         if counted
-        else _CLAIMED,
+        else _trained(m.model for m in used),
     )
 
 
@@ -122,8 +121,14 @@ def _contrasted(
         scale=_scales(used),
         status=status,
         reason=reason,
-        command=_CLAIMED,
+        command=_trained(contrast.arms),
     )
+
+
+def _trained(models: Iterable[str]) -> str:
+    """The command that runs the experiments of `models` (`experiment/arm`; any other is of none) and judges."""
+    experiments = dict.fromkeys(model.split("/")[0] for model in models if "/" in model)
+    return f"{_CLAIMED} --config 'experiments=[{','.join(experiments)}]'" if experiments else _CLAIMED
 
 
 def _timed(

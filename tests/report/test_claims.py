@@ -85,6 +85,7 @@ def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
     assert (found.ci_low, found.ci_high) == pytest.approx(tuple(expected))
     assert found.estimate == pytest.approx(5 / 3)
     assert (found.n_seeds, found.status) == (3, "supported")
+    assert found.command == "snakemake --cores all results/claims.csv --config 'experiments=[exp]'"
 
 
 def test_one_seed_decides_nothing(toy_papers: Card) -> None:
@@ -97,6 +98,7 @@ def test_what_is_missing_is_named(toy_papers: Card) -> None:
     assert {r.status for r in results.values()} == {"needs data"}
     assert results["ratio"].reason == "macs of toy_s is not measured in this run"
     assert results["better"].reason == "no run of exp/b has a top1 in these results"
+    assert results["better"].command.endswith("--config 'experiments=[exp]'")
     assert (results["unmeasured"].reason, results["unmeasured"].command) == ("needs a GPU", "")
     with pytest.raises(MissingError, match="share no seed"):
         paired([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast(("exp/b",), ("exp/a",)))

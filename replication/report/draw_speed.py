@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -92,8 +92,8 @@ def speed_curves(cells: pd.DataFrame) -> Figure:
     grid = figure.subplots(2, len(shown), sharex=True, squeeze=False)
     for (above, below), setting in zip(grid.T, shown, strict=True):
         for (condition, subject), curve in setting.groupby(["condition", "subject"], sort=False):
-            peak, _ = roof(cells[(cells["condition"] == condition) & (cells["machine"] == setting["machine"].iloc[0])])
-            _latency(above, below, curve.sort_values("side"), styled[str(subject)], peak)
+            run = cells[(cells["condition"] == condition) & (cells["machine"] == setting["machine"].iloc[0])]
+            _latency(above, below, curve.sort_values("side"), styled[str(subject)], roof(run).matmul)
         above.set_title(_words(setting, " and ".join(setting["attention"].drop_duplicates())), fontsize="small")
         above.set(xscale="log", yscale="log")
         below.set(xscale="log", yscale="log", xlabel="tokens")
@@ -131,14 +131,22 @@ def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
         of = models[(families == family) if family in cards else ~families.isin(styles(cards))]
         _points(ax, of, colour, marker, family)
     _points(ax, mechanisms, "0.2", "o", "attention alone")
-    peak, bandwidth = roof(run)
+    matmul, convolution, bandwidth = roof(run)
+    peak = max((found for found in (matmul, convolution) if found is not None), default=None)
     intensities, _ = _intensity(pd.concat([models, mechanisms]))
     if peak is not None and bandwidth is not None:
         ridge = peak / bandwidth
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
         ax.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color="0.3", lw=1.2)
-        words = f"matmul {peak / 1e9:,.0f} GFLOP/s, copy {bandwidth / 1e9:,.0f} GB/s"
-        ax.annotate(words, (x[1], peak / 1e9), (-8, 0), textcoords="offset points", ha="right", fontsize="small")
+        words: dict[str, Any] = {"size": "small", "textcoords": "offset points", "ha": "right"}
+        for name, reached in (("matmul", matmul), ("convolution", convolution)):
+            if reached is not None:
+                ax.plot([reached / bandwidth, x[-1]], [reached / 1e9] * 2, color="0.3", lw=1.2)
+                at = reached / bandwidth, reached / 1e9
+                ax.annotate(f"{name} {reached / 1e9:,.0f} GFLOP/s", at, (-8, 0), **words)
+        ax.annotate(
+            f"copy {bandwidth / 1e9:,.0f} GB/s", (x[0], bandwidth * x[0] / 1e9), (8, -10), **words | {"ha": "left"}
+        )
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")
     ax.set_ylabel("operations [GFLOP/s]")
@@ -229,13 +237,24 @@ def largest_batches(counts: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame
     return of.assign(largest=largest)[largest >= 1][columns]
 
 
-def roof(run: pd.DataFrame) -> tuple[float | None, float | None]:
-    """What the machine reached in a run: operations [FLOP/s] of its best matmul, and bytes [B/s] of its best copy."""
+class Roof(NamedTuple):
+    """What a machine reached, if it was measured: operations [FLOP/s], and bytes [B/s] of a copy."""
+
+    matmul: float | None
+    convolution: float | None
+    copy: float | None
+
+
+def roof(run: pd.DataFrame) -> Roof:
+    """The best that the kernels of a run reached."""
     kernels = _measured(run, "kernel")
-    multiplied, copied = kernels[kernels["subject"] == "matmul"], kernels[kernels["subject"] == "copy"]
-    peak = (2 * multiplied["macs"] / multiplied["median"]).max()
-    bandwidth = (copied["traffic"] / copied["median"]).max()
-    return (None if pd.isna(peak) else peak), (None if pd.isna(bandwidth) else bandwidth)
+
+    def reached(subject: str, work: pd.Series) -> float | None:
+        of = kernels["subject"] == subject
+        return float((work / kernels["median"])[of].max()) if of.any() else None
+
+    operations = 2 * kernels["macs"]
+    return Roof(reached("matmul", operations), reached("convolution", operations), reached("copy", kernels["traffic"]))
 
 
 def _measured(cells: pd.DataFrame, kind: str) -> pd.DataFrame:

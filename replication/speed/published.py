@@ -10,7 +10,7 @@ from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUC
 from replication.models import with_native_size
 from replication.models.window_methods import MODULES
 from replication.records import METRICS, Published, Size, nearest
-from replication.speed.subjects import COPY, MATMUL, MECHANISM, Cell
+from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, MECHANISM, Cell
 
 REFERENCE = "deit_s", 224
 """Comes first, so that all ratios of a run are to it."""
@@ -81,4 +81,5 @@ def others() -> Iterator[Cell]:
         sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
         yield from (Cell(name + MECHANISM, "mechanism", side) for side in sides)
     yield Cell("matmul", "kernel", MATMUL)
+    yield Cell("convolution", "kernel", CONVOLUTION)
     yield Cell("copy", "kernel", COPY)

@@ -1,8 +1,8 @@
 """What is timed, and how a step of it is made: models, attention alone, and the machine's own limits.
 
 A cell is one subject at one image size. A mechanism is one attention layer over a square grid of tokens, whose side
-stands for the size, and a module is the same from Swin's Table 5. The kernels are one matrix product and one copy,
-whose speeds bound all others' (the roofline).
+stands for the size, and a module is the same from Swin's Table 5. The kernels are a matrix product, a convolution and
+a copy, whose speeds bound all others' (the roofline).
 Shapes: B batch, N tokens, D width.
 """
 
@@ -41,6 +41,8 @@ MECHANISM = "_attention"
 """What follows the name of a mechanism in its subject."""
 MATMUL = 2048
 """Rows and columns of the matrices that the kernel `matmul` multiplies; its image size."""
+CONVOLUTION, CHANNELS = 56, 256
+"""Side of the map, the image size, and channels in and out of the kernel `convolution`, which looks at 3 x 3."""
 COPY = 256
 """What the kernel `copy` copies [MiB]; its image size."""
 
@@ -66,6 +68,14 @@ class MatrixProduct(nn.Module):
         return a @ b
 
 
+class Convolution(nn.Module):
+    """Images filtered by weights of 3 x 3. Products of matrices need not be what a library does fastest."""
+
+    def forward(self, images: Tensor, weight: Tensor) -> Tensor:
+        """The maps, of the images' size."""
+        return F.conv2d(images, weight, padding=1)
+
+
 class Copy(nn.Module):
     """A copy from memory to memory."""
 
@@ -87,7 +97,7 @@ class _Undrawn(TorchFunctionMode):
 def build(cell: Cell, device: str = "cpu") -> nn.Module:
     """The module of a cell, its matrices undrawn and the rest from a fixed seed; on `meta`, shapes alone."""
     if cell.kind == "kernel":
-        return MatrixProduct() if cell.subject == "matmul" else Copy()
+        return {"matmul": MatrixProduct, "convolution": Convolution, "copy": Copy}[cell.subject]()
     if cell.variant and device == "meta":
         return skeleton(cell.variant, cell.image_size)
     with torch.random.fork_rng(devices=[]), torch.device(device), _Undrawn():
@@ -103,6 +113,8 @@ def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
     """Shapes of the tensors that a step takes in: images (B, 3, H, W), tokens (B, N, D), a map (B, H, W, D), or two."""
     if cell.subject == "matmul":
         return [(MATMUL, MATMUL)] * 2
+    if cell.subject == "convolution":
+        return [(1, CHANNELS, CONVOLUTION, CONVOLUTION), (CHANNELS, CHANNELS, 3, 3)]
     if cell.subject == "copy":
         return [(COPY * 2**20 // condition.types.compute.itemsize,)] * 2
     if cell.kind == "mechanism":
@@ -165,9 +177,10 @@ def need(cell: Cell, condition: Condition) -> Need:
     """Count a cell on `meta`; a mixed precision is taken for that of its products. UserError as of `step_of`."""
     dtype = condition.types.compute
     if cell.kind == "kernel":
-        size = math.prod(shapes(cell, condition)[0]) * dtype.itemsize
-        macs, tensors = (MATMUL**3, 3) if cell.subject == "matmul" else (0, 2)
-        return Need(macs, Operations(macs, tensors * size), tensors * size, 0)
+        first, second = (math.prod(shape) for shape in shapes(cell, condition))
+        macs = {"matmul": MATMUL**3, "convolution": second * CONVOLUTION**2, "copy": 0}[cell.subject]
+        size = (first + second + (first if macs else 0)) * dtype.itemsize  # a result is as large as the first
+        return Need(macs, Operations(macs, size), size, 0)
     module = set_attention(build(cell, "meta"), condition.attention).to(dtype)
     module.train(condition.mode == "train")
     inputs = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes(cell, condition)]

@@ -1,6 +1,7 @@
 """Steps of cells: weights shared between models and not within one, what runs is what the condition says."""
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -202,9 +203,15 @@ def test_counts_are_those_of_the_sweep() -> None:
 
 
 def test_the_kernels_read_and_write_what_the_roofline_takes_them_to() -> None:
-    matmul, copy = (need(one, CPU) for one in others() if one.kind == "kernel")
+    matmul, convolution, copy = (need(one, CPU) for one in others() if one.kind == "kernel")
     assert matmul.step == (2048**3, 3 * 4 * 2048**2)
+    assert convolution.step == (9 * 256**2 * 56**2, 4 * (2 * 256 * 56**2 + 9 * 256**2))
     assert copy.step == (0, 2 * 256 * 2**20)
+    assert [math.prod(prepare(one, CPU, Pool(CPU, 0)).step().shape) for one in others() if one.kind == "kernel"] == [
+        2048**2,
+        256 * 56**2,
+        64 * 2**20,
+    ]
     half = need(Cell("matmul", "kernel", 2048), Condition(precision="amp-bf16", mode="train"))
     assert half.step == (2048**3, 3 * 2 * 2048**2)
 

@@ -42,7 +42,7 @@ def classify(
     return numbers, {"images": len(data), "preprocessing": [str(step) for step in data.transform.transforms]}
 
 
-class Photographs(ImageFolder):
+class ValidationImages(ImageFolder):
     """Tensors with their class; one that cannot be read has the class `UNREADABLE`, so that all of them are found."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
@@ -56,12 +56,12 @@ class Photographs(ImageFolder):
         return self.transform(picture), label
 
 
-def photographs(images: Path, dataset: str, transform: Compose) -> Photographs:
+def photographs(images: Path, dataset: str, transform: Compose) -> ValidationImages:
     """The images of a folder. UserError if it is missing, has an empty class, or is not the data set it is called."""
     if not images.is_dir():
         raise UserError(f"no folder of images at {images}")
     try:
-        data = Photographs(str(images), transform)
+        data = ValidationImages(str(images), transform)
     except FileNotFoundError as error:  # no class folders, or an empty one, which the message names
         raise UserError(f"{images}: {str(error).splitlines()[0]}") from error
     classes, count = SIZES.get(dataset, (len(data.classes), len(data)))
@@ -73,7 +73,7 @@ def photographs(images: Path, dataset: str, transform: Compose) -> Photographs:
     return data
 
 
-def count_right(model: nn.Module, data: Photographs, what: str, batch_size: int = 64) -> dict[str, int]:
+def count_right(model: nn.Module, data: ValidationImages, what: str, batch_size: int = 64) -> dict[str, int]:
     """How many images have their class first (`top1`), and among the five highest logits (`top5`).
 
     UserError with the number of images that cannot be read, if there are any.

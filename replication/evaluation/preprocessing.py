@@ -15,7 +15,7 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def preprocessing(variant: Variant, image_size: int) -> transforms.Compose:
-    """ValidationImages to tensors (3, image_size, image_size).
+    """Photographs to tensors (3, image_size, image_size).
 
     DeiT, at 384 px too, and all that follow its recipe (PVT, CPVT, Twins, MSG-Transformer, Swin): the short side to
     image_size / 0.875, bicubic; the centre; ImageNet's mean and deviation. The others:

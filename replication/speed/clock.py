@@ -33,8 +33,9 @@ from replication.speed import watch
 Step = Callable[[], object]
 
 RAMP = 2.0  # [s] of work before anything counts: clocks rise from idle
-WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 1.0  # steps, share, [s]; the blocks, minutes apart, go on
+WARM_UP_STEPS, WARM_UP_CHANGE, LONGEST_WARM_UP = 4, 0.02, 0.5  # steps, share, [s]; the blocks, minutes apart, go on
 ROUNDS, FEWEST_ROUNDS = 4, 2  # of a block; of it for a step so long that its samples fill the block's time
+FIRST = 3  # times as long in every block is the first step, to which all ratios are
 SHORT = 0.02  # [s]; a step that is no longer is first run untimed
 SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
 
@@ -65,16 +66,15 @@ class Failure:
 def time_blocks(
     steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
 ) -> list[Timing | Failure]:
-    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, at least FEWEST_ROUNDS
-    samples.
+    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, the first for longer.
 
-    A step that raises becomes a Failure, whenever it does; the others go on.
+    A block has at least FEWEST_ROUNDS samples of each. A step that raises becomes a Failure, whenever it does; the others go on.
     """
     clock = Clock(device)
     cells: list[_Cell | Failure] = []
     for step in tqdm(steps, desc="warming up", unit="cell"):
-        ramp = 0.0 if any(isinstance(cell, _Cell) for cell in cells) else RAMP
-        cells.append(_warm_up(step, clock, ramp, block_seconds))
+        first = not any(isinstance(cell, _Cell) for cell in cells)
+        cells.append(_warm_up(step, clock, RAMP if first else 0.0, block_seconds * (FIRST if first else 1)))
     clock.reserve(max((cell.samples for cell in cells if isinstance(cell, _Cell)), default=0))
     order, shuffle = list(range(len(cells))), random.Random(seed).shuffle
     cards = [watch.read_card(device)]

@@ -58,9 +58,10 @@ def timed(steps: list[Any], blocks: int = 5, block_seconds: float = 0.1, seed: i
 
 
 def test_a_steady_step_is_timed_exactly_and_is_valid(time: Time) -> None:
-    (timing,) = timed([time.step("a", lambda n: 0.03)])
-    assert timing.blocks == [[0.03] * 4] * 5  # ceil(0.1 / 0.03), one a round
-    assert timing.invalid == []
+    first, second = timed([time.step(name, lambda n: 0.03) for name in "ab"])
+    assert first.blocks == [[0.03] * 12] * 5  # ceil(0.3 / 0.03) are 3 in each of 4 rounds
+    assert second.blocks == [[0.03] * 4] * 5  # ceil(0.1 / 0.03), one a round
+    assert first.invalid == second.invalid == []
 
 
 def test_the_first_step_works_until_the_clocks_are_up_and_the_others_a_few_times(time: Time) -> None:
@@ -91,7 +92,10 @@ def test_the_first_call_is_reported_apart(time: Time) -> None:
     assert timing.warm_up == pytest.approx(RAMP)
 
 
-def test_every_round_holds_every_step_once_first_untimed_and_in_an_order_of_its_own(time: Time) -> None:
+def test_every_round_holds_every_step_once_first_untimed_and_in_an_order_of_its_own(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "FIRST", 1)
     names, blocks = "abcdef", 8
 
     def cold(name: str) -> Callable[[int], float]:
@@ -112,7 +116,8 @@ def test_a_long_step_runs_only_to_be_timed(time: Time) -> None:
     assert len(time.log) == 1 + timing.warm_up / 0.5 + 3 * FEWEST_ROUNDS
 
 
-def test_a_step_of_few_rounds_has_them_well_apart(time: Time) -> None:
+def test_a_step_of_few_rounds_has_them_well_apart(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "FIRST", 1)
     steps = [time.step(name, lambda n: 0.1 if time.log[-1] == "long" else 0.05) for name in ("long", "short")]
     long, short = timed(steps, blocks=2, block_seconds=0.2)
     assert [len(block) for block in (*long.blocks, *short.blocks)] == [2, 2, 4, 4]

@@ -68,7 +68,7 @@ def time_blocks(
 ) -> list[Timing | Failure]:
     """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, the first for longer.
 
-    A block has at least FEWEST_ROUNDS samples of each. A step that raises becomes a Failure, whenever it does; the others go on.
+    A block has at least FEWEST_ROUNDS samples of each. A step that raises becomes a Failure; the others go on.
     """
     clock = Clock(device)
     cells: list[_Cell | Failure] = []

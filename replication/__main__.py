@@ -360,7 +360,7 @@ def parser() -> argparse.ArgumentParser:
     protocol.add_argument(
         "--block-seconds",
         type=float,
-        default=0.25,
+        default=0.2,
         metavar="S",
         help="for a cell in a block, at least two steps (default: %(default)s)",
     )

@@ -44,7 +44,7 @@ def run(
     out: Path | None = None,
     largest: float | None = None,
     blocks: int = 10,
-    block_seconds: float = 0.25,
+    block_seconds: float = 0.2,
     threads: int | None = None,
     memory: Sequence[str] = (),
 ) -> list[dict[str, Any]]:

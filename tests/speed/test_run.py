@@ -141,7 +141,7 @@ def test_the_files_say_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ]
     manifest = json.loads((tmp_path / "cells.json").read_text())
     assert manifest["condition"]["name"] == Condition().name
-    assert manifest["protocol"] == {"blocks": 10, "block_seconds": 0.25, "seed": 0, "largest_gmacs": 20.0}
+    assert manifest["protocol"] == {"blocks": 10, "block_seconds": 0.2, "seed": 0, "largest_gmacs": 20.0}
     assert manifest["timed_on"]["threads"] == 1
     assert {path.name for path in tmp_path.iterdir()} == {"cells.csv", "samples.csv", "cells.json"}
 

@@ -7,8 +7,8 @@ run of training steps has no row here, but it has its place in `stability`.
 
 The canonical run, which the verdicts quote and the claims rest on, is one of this machine's: of its runs of inference
 the first on a GPU before a CPU, fp32 before other precisions, attention as products (`math`) before fused, eager before
-compiled, channels first before last, then the largest batch. Runs of other machines, `reference/<machine>/speed/`,
-stand beside this machine's and decide nothing.
+compiled, channels first before last, then that which measured most, then the largest batch. Runs of other machines,
+`reference/<machine>/speed/`, stand beside this machine's and decide nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class SpeedRun:
         """The place in the order of runs; the canonical run has the least."""
         of = self.setting
         other = (of.mode != "infer", of.device != "cuda", of.precision != "fp32", of.attention != "math")
-        return not self.own, *other, of.compiled, of.channels_last, -of.batch_size, self.condition, self.machine
+        measured = sum(cell.status == "measured" for cell in self.cells)
+        last = (-measured, -of.batch_size, self.condition, self.machine)
+        return not self.own, *other, of.compiled, of.channels_last, *last
 
     def find(self, model: str, image_size: Size | None) -> int | None:
         """The row of a model at an image size, or at the only one it was asked at; None if there is none."""

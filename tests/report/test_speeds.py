@@ -146,17 +146,19 @@ def test_the_canonical_run(tmp_path: Path) -> None:
         {"channels_last": 1},
         {},
         {"batch_size": 8},
+        {"models": 2},
         {"device": "cuda", "precision": "bf16"},
         {"device": "cuda"},
     ]
     for index, condition in enumerate(later):
         name = f"{len(later) - index}"
-        write_timings(tmp_path / "speed" / name, steady(a=1.0), **condition)
+        models = steady(**dict.fromkeys("ab"[: condition.pop("models", 1)], 1.0))
+        write_timings(tmp_path / "speed" / name, models, **condition)
         best = canonical(read_runs(tmp_path))
         assert (best.condition if best else None) == (name if index else None)
     on_cpu = canonical(read_runs(tmp_path), "cpu")
     assert on_cpu is not None
-    assert (on_cpu.setting.device, on_cpu.setting.batch_size) == ("cpu", 8)
+    assert (on_cpu.setting.device, on_cpu.setting.batch_size, len(on_cpu.cells)) == ("cpu", 1, 2)
 
 
 def test_other_machines_stand_beside_and_decide_nothing(tmp_path: Path) -> None:

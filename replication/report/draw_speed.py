@@ -296,7 +296,7 @@ def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     return f"{name}\n" + (
         "too few rows"
         if found.empty
-        else "τ = {tau:.2f} ({n:.0f} rows, {valid:.0f} valid)".format(**found[["tau", "n", "valid"]].iloc[0])
+        else "τ = {tau:.2f} ({valid:.0f} of {n:.0f} valid)".format(**found[["tau", "n", "valid"]].iloc[0])
     )
 
 

@@ -145,7 +145,7 @@ def test_a_panel_shows_every_row_and_its_order() -> None:
     (ax,) = figure.axes
     assert points(ax, hollow=False) == {(1.0, 2.0), (2.0, 4.0)}
     assert points(ax, hollow=True) == {(3.0, 6.0)}
-    assert ax.get_title() == "a one\nτ = 0.50 (3 rows, 2 valid)"
+    assert ax.get_title() == "a one\nτ = 0.50 (2 of 3 valid)"
     assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few rows"
 
 

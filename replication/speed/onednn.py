@@ -47,7 +47,7 @@ class ConvolutionCopies(TorchDispatchMode):
         if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
             gradient, x, weight = args[:3]
             if suggest_memory_format(x) is torch.channels_last:
-                self._allocate_weights(weight)
+                self._allocate_weights(weight, times=2)  # their gradient is made in blocks as well
             else:
                 self._allocate(self._copy(x) + self._copy(gradient))  # for the gradient of the weights, the last one
         return result
@@ -66,9 +66,9 @@ class ConvolutionCopies(TorchDispatchMode):
         """Bytes of the copy of x in blocks."""
         return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
 
-    def _allocate_weights(self, weight: Tensor) -> None:
-        """With channels-last images only weights are copied: to that layout, unless they have it, and to blocks."""
-        self._allocate((1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes)
+    def _allocate_weights(self, weight: Tensor, times: int = 1) -> None:
+        """With channels-last images weights alone are copied: to that layout if need be, and `times` to blocks."""
+        self._allocate((times + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes)
 
     def _allocate(self, size: int) -> None:
         torch.empty(size, dtype=torch.uint8, device="meta")

@@ -169,6 +169,20 @@ def test_channels_last_images_and_unknown_processors_copy_none() -> None:
     assert peak(C, torch.contiguous_format, False, block=0) == pixels * K
 
 
+def test_with_channels_last_images_the_weights_and_their_gradient_are_made_in_blocks() -> None:
+    """Alive in backward beside them: the result, and the gradient of the weights."""
+    x = torch.empty(2, 64, 2, 2, device="meta").contiguous(memory_format=torch.channels_last)
+    weight = torch.empty(64, 64, 1, 1, device="meta", requires_grad=True)
+    gradient = torch.empty(2, 64, 2, 2, device="meta")
+
+    def step() -> None:
+        with ConvolutionCopies(16):
+            functional.conv2d(x, weight).backward(gradient)
+
+    held = x.nbytes + weight.nbytes + gradient.nbytes
+    assert peak_of(step, [x, weight, gradient], "train") - held == gradient.nbytes + weight.nbytes + 2 * weight.nbytes
+
+
 def test_backward_of_a_convolution_copies_images_and_gradient() -> None:
     pixels, weights = B * SIDE**2, C * K
     gradients, result = pixels * C + weights, pixels * K

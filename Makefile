@@ -13,7 +13,7 @@ help:  ## list these commands
 reproduce: $(VENV)/ready  ## measure, train, judge and draw everything at laptop scale
 	snakemake --cores $(CORES)
 
-smoke: $(VENV)/ready  ## the same workflow in two minutes, on a few models
+smoke: $(VENV)/ready  ## the same workflow in a few minutes, on four models
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
 test: $(VENV)/ready  ## run the tests

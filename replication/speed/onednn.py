@@ -49,7 +49,8 @@ class ConvolutionCopies(TorchDispatchMode):
             if suggest_memory_format(x) is torch.channels_last:
                 self._allocate_weights(weight, times=2)  # their gradient is made in blocks as well
             else:
-                self._allocate(self._copy(x) + self._copy(gradient))  # for the gradient of the weights, the last one
+                # for the gradient of the weights, the last one, which is made in blocks as well
+                self._allocate(self._copy(x) + self._copy(gradient) + weight.nbytes)
         return result
 
     def _is_followed(self, x: Tensor, weight: Tensor, groups: int) -> bool:

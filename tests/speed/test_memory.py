@@ -183,8 +183,8 @@ def test_with_channels_last_images_the_weights_and_their_gradient_are_made_in_bl
     assert peak_of(step, [x, weight, gradient], "train") - held == gradient.nbytes + weight.nbytes + 2 * weight.nbytes
 
 
-def test_backward_of_a_convolution_copies_images_and_gradient() -> None:
+def test_backward_of_a_convolution_copies_images_and_both_gradients() -> None:
     pixels, weights = B * SIDE**2, C * K
     gradients, result = pixels * C + weights, pixels * K
-    copies = pixels * 32 + pixels * 48
+    copies = pixels * 32 + pixels * 48 + weights
     assert peak(C, torch.contiguous_format, True, block=16) == gradients + result + copies

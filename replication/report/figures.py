@@ -172,8 +172,8 @@ FIGURES: dict[str, Figure] = {
     "speed_roofline": Figure(
         "Roofline",
         "Operations a second (two a multiply-add) against operations per byte, of every model and attention layer of "
-        "one run. The lines are what a large matrix product, a convolution and a large copy reached in the same run."
-        " Which of the first two is faster is a matter of the libraries that PyTorch hands them to. Bytes are what "
+        "one run. The lines are what a large matrix product, a convolution and a large copy reached in the same run. "
+        "Which of the first two is faster is a matter of the libraries that PyTorch hands them to. Bytes are what "
         "operators read and write, each tensor counted at every operator: where caches keep them, a point may lie "
         "above the sloping part. Hollow points are not valid.",
         lambda r: draw_speed.speed_roofline(r.cells, papers.cards()),

@@ -39,18 +39,16 @@ class ConvolutionCopies(TorchDispatchMode):
         if func is aten.convolution.default and self._is_followed(args[0], args[1], groups=args[8]):
             x, weight = args[:2]
             if suggest_memory_format(x) is torch.channels_last:
-                self._allocate_weights(weight)
+                self._allocate(self._weights(weight))
             else:
                 blocks = self._blocks(result.shape) * result.itemsize
                 self._allocate(blocks)  # the result is copied out of them; it was not there when they were computed:
                 self._allocate(self._copy(x) + weight.nbytes + blocks - result.nbytes)
         if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
             gradient, x, weight = args[:3]
-            if suggest_memory_format(x) is torch.channels_last:
-                self._allocate_weights(weight, times=2)  # their gradient is made in blocks as well
-            else:
-                # for the gradient of the weights, the last one, which is made in blocks as well
-                self._allocate(self._copy(x) + self._copy(gradient) + weight.nbytes)
+            last = suggest_memory_format(x) is torch.channels_last
+            copies = self._weights(weight) if last else self._copy(x) + self._copy(gradient)
+            self._allocate(copies + weight.nbytes)  # the last gradient, of the weights, is made in blocks as well
         return result
 
     def _is_followed(self, x: Tensor, weight: Tensor, groups: int) -> bool:
@@ -67,9 +65,9 @@ class ConvolutionCopies(TorchDispatchMode):
         """Bytes of the copy of x in blocks."""
         return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
 
-    def _allocate_weights(self, weight: Tensor, times: int = 1) -> None:
-        """With channels-last images weights alone are copied: to that layout if need be, and `times` to blocks."""
-        self._allocate((times + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes)
+    def _weights(self, weight: Tensor) -> int:
+        """Bytes copied for channels-last images, weights alone: to that layout, unless they have it, and to blocks."""
+        return (1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes
 
     def _allocate(self, size: int) -> None:
         torch.empty(size, dtype=torch.uint8, device="meta")

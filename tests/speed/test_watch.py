@@ -179,7 +179,7 @@ def braked(thermal: int) -> str:
 
 OWN, OTHER, DESKTOP = (
     process(7, "C", "/usr/bin/python"),
-    process(8, "C+G", "/home/x/train --data y"),
+    process(8, "C+G", "/opt/jobs/train --data y"),
     process(9, "G", "Xwayland"),
 )
 

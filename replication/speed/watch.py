@@ -27,6 +27,7 @@ STAT = Path("/proc/stat")
 FOREIGN_LIMIT = 0.1  # cores
 WITHHELD_LIMIT = 0.02  # share of the processor time that was wanted
 RESOLUTION = 0.02  # two ticks of /proc/stat [s]: what a reading cannot tell from nothing
+SHORTEST_WATCH = 0.05  # [s]; in less even a process that takes a whole core is within the rounding
 
 
 class Load(NamedTuple):
@@ -71,10 +72,15 @@ def processor_times(stat: str, processors: set[int]) -> tuple[float, float]:
 
 
 def load_reasons(loads: Sequence[Load]) -> list[str]:
-    """Why timings taken during all of `loads`, one a block, are not valid; summed, as each is only a few ticks long."""
+    """Why timings taken during all of `loads`, one a round, are not valid; summed, as each is only a few ticks long.
+
+    A step that was disturbed in its warm-up seems long and gets few samples: too few to see the load in.
+    """
     if not loads:
         return []
     wall, own, busy, withheld = map(sum, zip(*loads, strict=True))
+    if wall < SHORTEST_WATCH:
+        return [f"timed for {wall:.2g} s only, too short to see what else the machine did"]
     reasons = []
     if busy - own > FOREIGN_LIMIT * wall + RESOLUTION:
         reasons.append(f"other processes used {(busy - own) / wall:.2f} cores")

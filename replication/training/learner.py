@@ -35,7 +35,7 @@ class Learner:
         use_onednn(self.module)
         set_products(recipe.precision, device)
         if device.type == "cpu":
-            # With torch's fused kernel the step of a small ViT takes 6 % longer, in half precision several times as long.
+            # With torch's fused kernel a step of a small ViT takes 6 % longer, in half precision several times as long.
             set_attention(self.module, "math")
         if recipe.trainable == "head":
             learning = {parameter for head in heads(self.module) for parameter in head.parameters()}

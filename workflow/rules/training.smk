@@ -38,3 +38,12 @@ rule training:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"
         " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"
+
+
+use rule training as training_of_detectors with:
+    wildcard_constraints:
+        experiment="detr_.*",
+    priority: 1  # the longest first, or they are what is left on one core
+
+
+ruleorder: training_of_detectors > training

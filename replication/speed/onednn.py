@@ -41,13 +41,14 @@ class ConvolutionCopies(TorchDispatchMode):
             if suggest_memory_format(x) is torch.channels_last:
                 self._allocate(self._weights(weight))
             else:
-                blocks = self._blocks(result.shape) * result.itemsize
+                block = self._block_for(weight, groups=args[8])
+                blocks = _in_blocks(result.shape, block) * result.itemsize
                 self._allocate(blocks)  # the result is copied out of them; it was not there when they were computed:
-                self._allocate(self._copy(x) + weight.nbytes + blocks - result.nbytes)
+                self._allocate(_copy(x, block) + weight.nbytes + blocks - result.nbytes)
         if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
             gradient, x, weight = args[:3]
-            last = suggest_memory_format(x) is torch.channels_last
-            copies = self._weights(weight) if last else self._copy(x) + self._copy(gradient)
+            block, last = self._block_for(weight, groups=args[9]), suggest_memory_format(x) is torch.channels_last
+            copies = self._weights(weight) if last else _copy(x, block) + _copy(gradient, block)
             self._allocate(copies + weight.nbytes)  # the last gradient, of the weights, is made in blocks as well
         return result
 
@@ -56,14 +57,10 @@ class ConvolutionCopies(TorchDispatchMode):
         large = groups > 1 or min(weight.shape[2:]) > 3 or len(x) > 1 or x.numel() > 20480
         return self.block > 0 and x.dim() == 4 and large
 
-    def _blocks(self, shape: torch.Size) -> int:
-        """Numbers in blocks of channels, the last of them filled up."""
-        batch, channels, *sides = shape
-        return batch * math.ceil(channels / self.block) * self.block * math.prod(sides)
-
-    def _copy(self, x: Tensor) -> int:
-        """Bytes of the copy of x in blocks."""
-        return self._blocks(x.shape) * x.itemsize if x.shape[1] >= self.block else 0
+    def _block_for(self, weight: Tensor, groups: int) -> int:
+        """Channels in a block; a group of several channels is whole blocks, of 8 where a vector's width leaves some."""
+        several, per_group = weight.shape[1] > 1, (weight.shape[0] // groups, weight.shape[1])
+        return 8 if groups > 1 and several and any(n % self.block for n in per_group) else self.block
 
     def _weights(self, weight: Tensor) -> int:
         """Bytes copied for channels-last images, weights alone: to that layout, unless they have it, and to blocks."""
@@ -71,3 +68,14 @@ class ConvolutionCopies(TorchDispatchMode):
 
     def _allocate(self, size: int) -> None:
         torch.empty(size, dtype=torch.uint8, device="meta")
+
+
+def _in_blocks(shape: torch.Size, block: int) -> int:
+    """Numbers in blocks of channels, the last of them filled up."""
+    batch, channels, *sides = shape
+    return batch * math.ceil(channels / block) * block * math.prod(sides)
+
+
+def _copy(x: Tensor, block: int) -> int:
+    """Bytes of the copy of x in blocks."""
+    return _in_blocks(x.shape, block) * x.itemsize if x.shape[1] >= block else 0

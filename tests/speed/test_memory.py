@@ -183,6 +183,26 @@ def test_with_channels_last_images_the_weights_and_their_gradient_are_made_in_bl
     assert peak_of(step, [x, weight, gradient], "train") - held == gradient.nbytes + weight.nbytes + 2 * weight.nbytes
 
 
+@pytest.mark.parametrize(
+    ("channels", "groups", "copied"),
+    [
+        (168, 3, 168),  # RegNetY-8GF: 56 channels a group are seven blocks of 8
+        (96, 3, 96),  # 32 a group are two blocks of 16
+        (24, 24, 32),  # one a group: all channels together in blocks of 16
+    ],
+)
+def test_a_group_of_several_channels_is_whole_blocks(channels: int, groups: int, copied: int) -> None:
+    x = torch.empty(B, channels, SIDE, SIDE, device="meta")
+    weight = torch.empty(channels, channels // groups, 3, 3, device="meta")
+
+    def step() -> None:
+        with ConvolutionCopies(16):
+            functional.conv2d(x, weight, padding=1, groups=groups)
+
+    peak = peak_of(step, [x, weight], "infer") // 4 - x.numel() - weight.numel()
+    assert peak == 2 * copied * B * SIDE**2 + weight.numel()  # images, results, weights
+
+
 def test_backward_of_a_convolution_copies_images_and_both_gradients() -> None:
     pixels, weights = B * SIDE**2, C * K
     gradients, result = pixels * C + weights, pixels * K

@@ -71,7 +71,7 @@ def forest(results: pd.DataFrame) -> Figure:
     ax.set(xlim=(-reach, reach), ylim=(len(tested) - 0.4, -0.6), yticks=range(len(tested)))
     ax.set_yticklabels([f"{claim['paper']}: {claim['claim']}" for _, claim in tested.iterrows()])
     ax.set_xlabel(
-        "difference in top-1 accuracy, of detectors in AP [points]: linear between -1 and 1, logarithmic beyond"
+        "difference in top-1 accuracy, of detectors in AP [points]:\nlinear between -1 and 1, logarithmic beyond"
     )
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
     sns.despine(fig=figure, left=True)

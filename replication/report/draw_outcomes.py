@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -43,10 +41,9 @@ def loss_curves(epochs: pd.DataFrame) -> Figure:
         {name: _CURVES[name] for name in _CURVES if name in runs and runs[name].notna().any()} for _, runs in groups
     ]
     figure = Figure(figsize=(10, 0.5 + 2.8 * len(groups)), layout="constrained")
-    cells = figure.add_gridspec(len(groups), math.lcm(*(len(curves) for curves in shown)))
-    for y, (((experiment, start), runs), curves) in enumerate(zip(groups, shown, strict=True)):
-        arms, width = runs["arm"].nunique(), cells.ncols // len(curves)
-        row = [figure.add_subplot(cells[y, x * width : (x + 1) * width]) for x in range(len(curves))]
+    rows = figure.subfigures(len(groups), squeeze=False)[:, 0]
+    for part, ((experiment, start), runs), curves in zip(rows, groups, shown, strict=True):
+        arms, row = runs["arm"].nunique(), part.subplots(1, len(curves), squeeze=False)[0]
         for ax, (column, label) in zip(row, curves.items(), strict=True):
             sns.lineplot(
                 runs, x="epoch", y=column, hue="arm", style="arm", markers=_MARKERS[:arms], palette=_PALETTE[:arms],

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 
 from replication import report
 from replication.report.draw_claims import EDGE, normalised
@@ -111,12 +110,6 @@ def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
     assert text.get_text() == "Nothing to draw: the detectors trained so far find too little"
 
 
-def row_of(ax: Axes) -> int:
-    place = ax.get_subplotspec()
-    assert place is not None
-    return place.rowspan.start
-
-
 def test_learning_curves_show_what_each_arm_was_validated_by() -> None:
     shared = {"epoch": [0, 1], "val_loss": [3.0, 2.0], "train_loss": [None, 2.0], "start_from": ""}
     epochs = pd.concat(
@@ -125,7 +118,8 @@ def test_learning_curves_show_what_each_arm_was_validated_by() -> None:
             pd.DataFrame({**shared, "experiment": "b", "arm": "classifier", "val_top1": [10, 90]}),
         ]
     )
-    panels = {(row_of(ax), ax.get_ylabel()): ax.lines[0] for ax in loss_curves(epochs).axes}
+    rows = enumerate(loss_curves(epochs).subfigs)
+    panels = {(row, ax.get_ylabel()): ax.lines[0] for row, part in rows for ax in part.axes}
     losses = ["training loss", "validation loss"]
     assert list(panels) == [
         *((0, label) for label in [*losses, "validation AP [%]", "validation AP50 [%]"]),

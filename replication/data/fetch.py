@@ -7,7 +7,9 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pooch
 
@@ -99,23 +101,32 @@ def _digest(path: Path, file: File) -> str:
     return pooch.file_hash(str(path), alg=file.digest.rpartition(":")[0] or "sha256")
 
 
+def _check_members(archive: Path, inside: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not (inside / name).resolve().is_relative_to(inside.resolve()):
+            raise UserError(f"{archive}: the member {name} would be written outside its folder")
+
+
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack into `target`, whole or not at all. UserError for a member that would lie outside of it."""
+    """Unpack into `target`, whole or not at all. UserError for a link, or a member that would lie outside of it."""
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=archive.parent) as temporary:
         inside = Path(temporary) / "unpacked"
         inside.mkdir()
         try:
             if archive.suffix == ".zip":
                 with zipfile.ZipFile(archive) as packed:
-                    for member in packed.namelist():
-                        if not (inside / member).resolve().is_relative_to(inside.resolve()):
-                            raise UserError(f"{archive}: the member {member} would be written outside its folder")
+                    _check_members(archive, inside, packed.namelist())
                     packed.extractall(inside)
             else:
                 with tarfile.open(archive) as packed_tar:
-                    packed_tar.extractall(inside, filter="data")
-        except tarfile.FilterError as error:
-            raise UserError(f"{archive}: {str(error).splitlines()[0]}") from error
+                    members = packed_tar.getmembers()
+                    _check_members(archive, inside, [member.name for member in members])
+                    for member in members:
+                        if not (member.isfile() or member.isdir()):
+                            raise UserError(f"{archive}: the member {member.name} is a link or no file at all")
+                    # Python before 3.11.4 has no filters; 3.12 and 3.13 warn where none is given.
+                    given: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+                    packed_tar.extractall(inside, **given)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
             raise UserError(f"{archive} is no archive or is broken: {error}") from error
         shutil.rmtree(target, ignore_errors=True)

@@ -39,7 +39,7 @@ class ConvolutionCopies(TorchDispatchMode):
         if func is aten.convolution.default and self._is_followed(args[0], args[1], groups=args[8]):
             x, weight = args[:2]
             if suggest_memory_format(x) is torch.channels_last:
-                self._allocate(self._weights(weight))
+                self._allocate(_weights(weight))
             else:
                 block = self._block_for(weight, groups=args[8])
                 blocks = _in_blocks(result.shape, block) * result.itemsize
@@ -48,7 +48,7 @@ class ConvolutionCopies(TorchDispatchMode):
         if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
             gradient, x, weight = args[:3]
             block, last = self._block_for(weight, groups=args[9]), suggest_memory_format(x) is torch.channels_last
-            copies = self._weights(weight) if last else _copy(x, block) + _copy(gradient, block)
+            copies = _weights(weight) if last else _copy(x, block) + _copy(gradient, block)
             self._allocate(copies + weight.nbytes)  # the last gradient, of the weights, is made in blocks as well
         return result
 
@@ -61,10 +61,6 @@ class ConvolutionCopies(TorchDispatchMode):
         """Channels in a block; a group of several channels is whole blocks, of 8 where a vector's width leaves some."""
         several, per_group = weight.shape[1] > 1, (weight.shape[0] // groups, weight.shape[1])
         return 8 if groups > 1 and several and any(n % self.block for n in per_group) else self.block
-
-    def _weights(self, weight: Tensor) -> int:
-        """Bytes copied for channels-last images, weights alone: to that layout, unless they have it, and to blocks."""
-        return (1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes
 
     def _allocate(self, size: int) -> None:
         torch.empty(size, dtype=torch.uint8, device="meta")
@@ -79,3 +75,8 @@ def _in_blocks(shape: torch.Size, block: int) -> int:
 def _copy(x: Tensor, block: int) -> int:
     """Bytes of the copy of x in blocks."""
     return _in_blocks(x.shape, block) * x.itemsize if x.shape[1] >= block else 0
+
+
+def _weights(weight: Tensor) -> int:
+    """Bytes copied for channels-last images, weights alone: to that layout, unless they have it, and to blocks."""
+    return (1 + (not weight.is_contiguous(memory_format=torch.channels_last))) * weight.nbytes

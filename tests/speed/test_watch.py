@@ -45,11 +45,11 @@ def seconds_of(process: int) -> float:
 def test_under_a_background_load_no_cell_is_valid(busy_processes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "RAMP", 0.0)
     monkeypatch.setattr(clock, "LONGEST_WARM_UP", 0.2)
-    matrix = torch.randn(64, 64)
-    timings = time_blocks([lambda: matrix @ matrix, lambda: matrix.softmax(1)], CPU, 5, 0.1, 0)
+    # So long that a disturbed warm-up leaves them samples enough to see the load in.
+    timings = time_blocks([lambda: sum(range(200_000)), lambda: sum(range(100_000))], CPU, 5, 0.1, 0)
     for timing in timings:
         assert isinstance(timing, Timing)
-        assert any(reason.startswith(("other processes used", "timed for")) for reason in timing.invalid), timing
+        assert any(reason.startswith("other processes used") for reason in timing.invalid), timing.invalid
 
 
 @counted

@@ -119,9 +119,11 @@ def test_distilled_model_has_two_heads(experiment: Experiment) -> None:
     assert heads(model) == [model.head, model.head_dist]
 
 
-def test_on_a_cpu_attention_forms_its_matrix(experiment: Experiment) -> None:
-    attention: Any = learner(experiment, architecture={"depth": 2}).module.get_submodule("blocks.0.attn")
-    assert not attention.fused_attn
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_a_cpu_attention_forms_its_matrix(experiment: Experiment, precision: str) -> None:
+    learned = learner(experiment, precision=precision, architecture={"depth": 2})
+    attention: Any = learned.module.get_submodule("blocks.0.attn")
+    assert attention.fused_attn is False
 
 
 def test_tf32_needs_a_gpu(experiment: Experiment) -> None:

@@ -203,6 +203,9 @@ class Variant:
 
 # --- numbers ----------------------------------------------------------------------------------------
 
+CellName = tuple[str, str, str]
+"""Table, row and column of a published number within its card."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -222,6 +225,11 @@ class Published:
     source: str
     verified: str  # yes | partly | secondary | parser | no (recalled)
     note: str
+
+    @property
+    def name(self) -> CellName:
+        """Table, row and column, which no other number of the paper has."""
+        return self.table, self.row, self.column
 
 
 @dataclass(frozen=True)
@@ -423,6 +431,24 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why numbers of a card differ from ours, or why exact counts contradict claims of it.
+
+    `known` is false if somebody looked and found no cause; the text then says "No cause found".
+    """
+
+    text: str
+    cells: tuple[CellName, ...] = ()
+    claims: tuple[str, ...] = ()  # ids
+    known: bool = True
+
+
+def cells_in(table: str, column: str, *rows: str) -> tuple[CellName, ...]:
+    """The names of the cells that these rows have in one column of a table."""
+    return tuple((table, row, column) for row in rows)
+
+
+@dataclass(frozen=True)
 class Card:
     """A paper: its models, its tables as printed, its claims, its experiments. Plain data."""
 
@@ -441,7 +467,12 @@ class Card:
     detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
     unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
-    discrepancies: tuple[str, ...] = ()  # where the paper contradicts itself, its code or its quotations
+    causes: tuple[Cause, ...] = ()  # of what differs from ours
+    discrepancies: tuple[str, ...] = ()  # where else the paper contradicts itself, its code or its quotations
+
+    def causes_of(self, name: CellName | str) -> list[str]:
+        """The text of the cause that names this cell, or this claim by its id: none or one."""
+        return [cause.text for cause in self.causes if name in cause.cells or name in cause.claims]
 
 
 # --- CSV --------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from replication.files import sha256
 from replication.papers import cards, variant, write_published
 from replication.records import Verdict, read_records
 from replication.report.answer import answer
+from replication.report.judge import EQUAL
 from replication.report.rows import ClaimResult
 
-CAUSES = tuple(sentence for card in cards().values() for sentence in card.discrepancies)
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
 MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())
@@ -38,11 +38,20 @@ def test_readme_quotes_its_answer() -> None:
     assert f"-->\n{answer(verdicts, claims)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_count_has_the_printed_digits_or_a_named_cause() -> None:
-    counts = [row for row in _rows("verdicts.csv") if row["metric"] in ("params", "macs") and row["measured"]]
-    assert len(counts) > 150
-    for row in counts:
-        assert row["reason"].startswith("equal") or any(cause in row["reason"] for cause in CAUSES), row
+def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> None:
+    verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
+    other = [v for v in verdicts if v.verdict in ("reproduced", "differs") and not v.reason.startswith(EQUAL)]
+    assert sum(v.verdict == "differs" for v in other) > 50
+    for v in other:
+        assert len(cards()[v.paper].causes_of((v.table, v.row, v.column))) == 1, v
+
+
+def test_every_claim_that_counts_contradict_has_a_cause() -> None:
+    claims = read_records(REFERENCE / "claims.csv", ClaimResult)
+    contradicted = [c for c in claims if c.source == "counts" and c.status == "contradicted"]
+    assert contradicted
+    for claim in contradicted:
+        assert len(cards()[claim.paper].causes_of(claim.claim)) == 1, claim
 
 
 def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:

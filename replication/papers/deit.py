@@ -5,7 +5,7 @@ from __future__ import annotations
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
 from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
-from replication.records import Arm, Card, Claim, Contrast, Experiment, Speedup, Variant
+from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
 from replication.transcript import parse_tables
 
 
@@ -335,32 +335,114 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
+CAUSES = (
+    Cause(
+        "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
+        "digit: DeiT-Ti 1.26, DeiT-S 4.61, DeiT-B 17.58 and 55.54 (384 px), DeiT-Ti distilled 1.27, DeiT-S "
+        "distilled 4.63, DeiT-B distilled 17.68 and 55.65 (384 px). Without norms they are up to 0.7 % less.",
+        cells=cells_in(
+            "timm_checkpoints",
+            "gmacs",
+            "deit_tiny_patch16_224.fb_in1k, 224",
+            "deit_small_patch16_224.fb_in1k, 224",
+            "deit_base_patch16_224.fb_in1k, 224",
+            "deit_base_patch16_384.fb_in1k, 384",
+            "deit_tiny_distilled_patch16_224.fb_in1k, 224",
+            "deit_small_distilled_patch16_224.fb_in1k, 224",
+            "deit_base_distilled_patch16_224.fb_in1k, 224",
+            "deit_base_distilled_patch16_384.fb_in1k, 384",
+        ),
+    ),
+    Cause(
+        "timm's benchmark of the convolutional networks counts batch norms (fvcore: two operations an element), "
+        "which reproduces it to the digit: ResNet50 4.11, ResNet101 7.83, ResNet152 11.56, RegNetY-12GF 12.14, "
+        "RegNetY-16GF 15.96, EfficientNet-B3 1.87, EfficientNet-B4 4.49, EfficientNet-B5 10.46, EfficientNet-B6 "
+        "19.4, EfficientNet-B7 38.33. Without norms they are up to 2.3 % less.",
+        cells=cells_in(
+            "cnn_baselines",
+            "flops",
+            "ResNet-50, 224, timm tv_in1k",
+            "ResNet-101, 224, timm tv_in1k",
+            "ResNet-152, 224, timm tv_in1k",
+            "RegNetY-12GF, 224, timm pycls_in1k",
+            "RegNetY-16GF, 224, timm pycls_in1k",
+            "RegNetY-16GF, 224, timm deit_in1k (the DeiT teacher), crop 0.95",
+            "EfficientNet-B3, 300, timm tf aa_in1k",
+            "EfficientNet-B4, 380, timm tf aa_in1k",
+            "EfficientNet-B5, 456, timm tf aa_in1k",
+            "EfficientNet-B6, 528, timm tf aa_in1k",
+            "EfficientNet-B7, 600, timm tf aa_in1k",
+        ),
+    ),
+    Cause(
+        "Swin's Table 1 prints 16.0 GFLOPs for RegNetY-16GF: 15.91 counted, and with batch norms 15.96, which "
+        "rounds to it.",
+        cells=cells_in(
+            "cnn_baselines", "flops", "RegNetY-16GF, 224, swin_table1 (params, throughput, top1 as deit_table5)"
+        ),
+    ),
+    Cause(
+        "The EfficientNet paper prints 4.2 GFLOPs for EfficientNet-B4, 9.9 for EfficientNet-B5 and 37 for "
+        "EfficientNet-B7, which Swin (4.2, 9.9, 37.0) and TNT (4.2) quote; counted they are 4.39, 10.27 and 37.75, "
+        "as in torchvision (4.4, 10.3, 37.7). No cause found: squeeze-and-excitation is 0.1 % of them, and another "
+        "image size would explain 4.2 (368 px: 4.18) but not 9.9 (448 px: 9.40, 452 px: 10.24).",
+        cells=(
+            cells_in(
+                "cnn_baselines",
+                "flops",
+                "EfficientNet-B4, 380, swin_table1 (params, throughput, top1 as deit_table5)",
+                "EfficientNet-B4, 380, tnt_table4",
+                "EfficientNet-B5, 456, swin_table1 (params, throughput, top1 as deit_table5)",
+                "EfficientNet-B7, 600, swin_table1 (params, throughput, top1 as deit_table5)",
+            )
+            + cells_in("efficientnet_paper_table2", "flops", "B4", "B5")
+        ),
+        known=False,
+    ),
+    Cause(
+        "TNT's Table 4 prints the whole millions of the EfficientNet paper with a zero behind: 12.0 for "
+        "EfficientNet-B3 and 19.0 for EfficientNet-B4, which have 12.23M and 19.34M parameters.",
+        cells=cells_in(
+            "cnn_baselines", "params", "EfficientNet-B3, 300, tnt_table4", "EfficientNet-B4, 380, tnt_table4"
+        ),
+    ),
+    Cause(
+        "The EfficientNet paper prints 9.2M parameters for EfficientNet-B2, which has 9.11M. No cause found: with "
+        "the running statistics of batch norm they are 9.18M, but B1, printed as 7.8, has 7.79M without and 7.86M "
+        "with them.",
+        cells=cells_in("efficientnet_paper_table2", "params", "B2"),
+        known=False,
+    ),
+    Cause(
+        "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
+        "224 px and 304.7M at 384 px. The 190.7 GFLOPs of ViT-L/16 in Swin's Table 1 leave out the class token; "
+        "with it they are 191.07.",
+        cells=(
+            cells_in("table5", "params", "ViT-L/16, transformer, 384")
+            + cells_in("quoted_deit_flops", "flops", "ViT-L/16, 384, Swin Table 1")
+        ),
+    ),
+    Cause(
+        "README vs paper: DeiT-S 79.9 (79.854) vs 79.8; DeiT-B 384 82.9 (82.890) vs 83.1. timm gets 83.108 for the "
+        "same 384 checkpoint with crop 1.0, so an evaluation-crop difference may explain it (a guess); likewise "
+        "distilled 384: 85.224 (README, paper 85.2) vs 85.438 (timm, crop 1.0).",
+        cells=cells_in("table5", "top1", "DeiT-S, transformer, 224", "DeiT-B 384, transformer, 384"),
+    ),
+    Cause(
+        "EfficientNet-B5 RA throughput 96.9 equals B6; plain B5 is 169.1 (evident slip in Table 5).",
+        cells=(
+            cells_in("table5", "throughput", "EfficientNet-B5, cnn, 456", "EfficientNet-B5 RA, cnn, 456")
+            + cells_in(
+                "cnn_baselines",
+                "throughput_v100",
+                "EfficientNet-B5, 456, swin_table1 (params, throughput, top1 as deit_table5)",
+            )
+        ),
+    ),
+)
+
 DISCREPANCIES = (
-    "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
-    "digit: DeiT-Ti 1.26, DeiT-S 4.61, DeiT-B 17.58 and 55.54 (384 px), DeiT-Ti distilled 1.27, DeiT-S distilled "
-    "4.63, DeiT-B distilled 17.68 and 55.65 (384 px). Without norms they are up to 0.7 % less.",
-    "timm's benchmark of the convolutional networks counts batch norms (fvcore: two operations an element), which "
-    "reproduces it to the digit: ResNet50 4.11, ResNet101 7.83, ResNet152 11.56, RegNetY-12GF 12.14, RegNetY-16GF "
-    "15.96, EfficientNet-B3 1.87, EfficientNet-B4 4.49, EfficientNet-B5 10.46, EfficientNet-B6 19.4, EfficientNet-B7 "
-    "38.33. Without norms they are up to 2.3 % less.",
-    "Swin's Table 1 prints 16.0 GFLOPs for RegNetY-16GF: 15.91 counted, and with batch norms 15.96, which rounds to "
-    "it.",
-    "The EfficientNet paper prints 4.2 GFLOPs for EfficientNet-B4, 9.9 for EfficientNet-B5 and 37 for EfficientNet-B7, "
-    "which Swin (4.2, 9.9, 37.0) and TNT (4.2) quote; counted they are 4.39, 10.27 and 37.75, as in torchvision (4.4, "
-    "10.3, 37.7). No cause found: squeeze-and-excitation is 0.1 % of them, and another image size would explain 4.2 "
-    "(368 px: 4.18) but not 9.9 (448 px: 9.40, 452 px: 10.24).",
-    "TNT's Table 4 prints the whole millions of the EfficientNet paper with a zero behind: 12.0 for EfficientNet-B3 "
-    "and 19.0 for EfficientNet-B4, which have 12.23M and 19.34M parameters.",
-    "The EfficientNet paper prints 9.2M parameters for EfficientNet-B2, which has 9.11M. No cause found: with the "
-    "running statistics of batch norm they are 9.18M, but B1, printed as 7.8, has 7.79M without and 7.86M with them.",
-    "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
-    "224 px and 304.7M at 384 px. The 190.7 GFLOPs of ViT-L/16 in Swin's Table 1 leave out the class token; with "
-    "it they are 191.07.",
-    "README vs paper: DeiT-S 79.9 (79.854) vs 79.8; DeiT-B 384 82.9 (82.890) vs 83.1. timm gets 83.108 for the same "
-    "384 checkpoint with crop 1.0, so an evaluation-crop difference may explain it (a guess); likewise distilled 384:"
-    " 85.224 (README, paper 85.2) vs 85.438 (timm, crop 1.0).",
     "DeiT-B distilled 384 (300 epochs): 84.5 in Tables 3/5, 84.4 in Table 7.",
-    "EfficientNet-B5 RA throughput 96.9 equals B6; plain B5 is 169.1 (evident slip in Table 5).",
     "Table 2 student of RegNetY-16GF is 83.1/84.2, while Table 3 gives 83.4/84.5 for the joint classifier: Table 2 "
     "may use a single head (a guess).",
     "Figure 3 (parsed) shows 82.2 for no distillation, Table 3 81.8.",
@@ -388,5 +470,6 @@ CARD = Card(
     experiments=EXPERIMENTS,
     headline="table5",
     compared=("deit_s",),
+    causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -7,7 +7,7 @@ import functools
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
 from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Speedup, Variant
+from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
 from replication.transcript import parse_tables
 
 
@@ -330,46 +330,136 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
+CAUSES = (
+    Cause(
+        "Figure 6 orders the growth of GFLOPs ViT-Small/16 > ViT-Small/32 > PVT-Small > ResNet50; counted, "
+        "ViT-Small/32 grows less than PVT-Small and is below it at every size up to 1280 px. ViT-Small is taken to "
+        "be timm's of that time (width 768, depth 8), whose /16 has the 48.8M parameters and 9.9 GFLOPs of Table 2.",
+        claims=("flops_growth_vit_small_32_over_pvt_small",),
+    ),
+    Cause(
+        "Table 2 counts norms (two operations an element), activations and pooling (one) of the convolutional "
+        "networks: so counted ResNet18, ResNet50, ResNeXt50-32x4d, ResNet101, ResNeXt101-32x4d and ResNeXt101-64x4d "
+        "have 1.82, 4.12, 4.27, 7.85, 8.03 and 15.55 GFLOPs (printed 1.8, 4.1, 4.3, 7.9, 8.0 and 15.6), without "
+        "them 1.81, 4.09, 4.23, 7.80, 7.97 and 15.46.",
+        cells=cells_in(
+            "table2",
+            "flops",
+            "ResNeXt50-32x4d*",
+            "ResNeXt50-32x4d",
+            "ResNet101*",
+            "ResNet101",
+            "ResNeXt101-64x4d*",
+            "ResNeXt101-64x4d",
+        ),
+    ),
+    Cause(
+        "Table 2 prints 44.7M parameters for ResNet101, which has 44.55M. No cause found: with the running "
+        "statistics of batch norm they are 44.65M, which rounds to it, but ResNeXt101-64x4d, printed as 83.5, has "
+        "83.46M without and 83.66M with them.",
+        cells=cells_in("table2", "params", "ResNet101*", "ResNet101"),
+        known=False,
+    ),
+    Cause(
+        "Table 2 prints 66.0M parameters for TNT-B: the 65.6M of its paper in whole millions with a zero behind, as "
+        "for the T2T-ViTs. The model has 65.43M.",
+        cells=cells_in("table2", "params", "TNT-B"),
+    ),
+    Cause(
+        "Stage-2 depth of PVT-Small and PVT-Medium: Table 1 of the paper text prints x3, the released code uses 4 "
+        "([3,4,6,3], [3,4,18,3]). Counting the parameters settles it: [3,4,6,3] gives 24.49M and [3,4,18,3] 44.21M "
+        "= Table 2 (24.5/44.2); x3 would give 23.89M / 43.62M. The models here have the code's depths.",
+        cells=cells_in("table1", "depths_printed[1]", "PVT-Small", "PVT-Medium"),
+    ),
+    Cause(
+        "Tables 3 and 4 and Figure 2 count the parameters that are trained: detectors freeze the stem and the first "
+        "stage of a convolutional backbone. So counted RetinaNet ResNet18, RetinaNet ResNet50, RetinaNet ResNet101, "
+        "RetinaNet ResNeXt101-32x4d and RetinaNet ResNeXt101-64x4d have 21.25, 37.74, 56.73, 56.37 and 95.46M "
+        "(printed 21.3, 37.7, 56.7, 56.4 and 95.5), Mask R-CNN ResNet18, Mask R-CNN ResNet50, Mask R-CNN ResNet101, "
+        "Mask R-CNN ResNeXt101-32x4d and Mask R-CNN ResNeXt101-64x4d 31.17, 44.17, 63.16, 62.80 and 101.89M "
+        "(printed 31.2, 44.2, 63.2, 62.8 and 101.9).",
+        cells=(
+            cells_in(
+                "table3",
+                "params",
+                "RetinaNet, ResNet18",
+                "RetinaNet, ResNet50",
+                "RetinaNet, ResNet101",
+                "RetinaNet, ResNeXt101-32x4d",
+                "RetinaNet, ResNeXt101-64x4d",
+            )
+            + cells_in(
+                "table4",
+                "params",
+                "Mask R-CNN, ResNet18",
+                "Mask R-CNN, ResNet50",
+                "Mask R-CNN, ResNet101",
+                "Mask R-CNN, ResNeXt101-32x4d",
+                "Mask R-CNN, ResNeXt101-64x4d",
+            )
+            + cells_in(
+                "figure2",
+                "params",
+                "RetinaNet, R18",
+                "RetinaNet, R50",
+                "RetinaNet, R101",
+                "RetinaNet, X101-32x4d",
+                "RetinaNet, X101-64x4d",
+            )
+        ),
+    ),
+    Cause(
+        "Tables 5, 10 and 11 count by modules, and add the products of attention: biases of convolutions, ReLU and "
+        "pooling are one operation an element, batch norms two (none in segmenters, whose synchronised norms the "
+        "counter does not know). So counted Semantic FPN ResNet50, Semantic FPN ResNeXt101-32x4d, Semantic FPN "
+        "ResNeXt101-64x4d and Semantic FPN PVT-Large have 45.62, 64.69, 103.88 and 79.56 GFLOPs (printed 45.6, "
+        "64.7, 103.9 and 79.6), RetinaNet ResNet50 239.32 (printed 239.3), RetinaNet PVT-Small 157.16 and 285.78 "
+        "(printed 157.2 and 285.8), Mask R-CNN PVT-Small 304.40 (printed 304.4).",
+        cells=(
+            cells_in(
+                "table5",
+                "flops",
+                "Semantic FPN, ResNet50",
+                "Semantic FPN, ResNeXt101-32x4d",
+                "Semantic FPN, ResNeXt101-64x4d",
+                "Semantic FPN, PVT-Large",
+                "Semantic FPN, PVT-Large*",
+            )
+            + cells_in("table10", "flops", "Mask R-CNN, PVT-Small")
+            + cells_in(
+                "table11",
+                "flops",
+                "RetinaNet, ResNet50, 800, 800x1280",
+                "RetinaNet, PVT-Small, 640, 640x960",
+                "RetinaNet, PVT-Small, 800, 800x1280",
+            )
+        ),
+    ),
+    Cause(
+        "Table 5 prints 15.5M parameters and 65.1 GFLOPs where Semantic FPN ResNet18 has 15.45M and Semantic FPN "
+        "ResNet101 64.94 G, 65.04 as the other rows are counted. No cause found.",
+        cells=(
+            cells_in("table5", "params", "Semantic FPN, ResNet18")
+            + cells_in("table5", "flops", "Semantic FPN, ResNet101")
+        ),
+        known=False,
+    ),
+    Cause(
+        "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
+        cells=cells_in("table2", "flops", "TNT-B"),
+    ),
+)
+
 DISCREPANCIES = (
-    "Figure 6 orders the growth of GFLOPs ViT-Small/16 > ViT-Small/32 > PVT-Small > ResNet50; counted, ViT-Small/32 "
-    "grows less than PVT-Small and is below it at every size up to 1280 px. ViT-Small is taken to be timm's of that "
-    "time (width 768, depth 8), whose /16 has the 48.8M parameters and 9.9 GFLOPs of Table 2.",
-    "Table 2 counts norms (two operations an element), activations and pooling (one) of the convolutional networks: so "
-    "counted ResNet18, ResNet50, ResNeXt50-32x4d, ResNet101, ResNeXt101-32x4d and ResNeXt101-64x4d have 1.82, 4.12, "
-    "4.27, 7.85, 8.03 and 15.55 GFLOPs (printed 1.8, 4.1, 4.3, 7.9, 8.0 and 15.6), without them 1.81, 4.09, 4.23, "
-    "7.80, 7.97 and 15.46.",
-    "Table 2 prints 44.7M parameters for ResNet101, which has 44.55M. No cause found: with the running statistics of "
-    "batch norm they are 44.65M, which rounds to it, but ResNeXt101-64x4d, printed as 83.5, has 83.46M without and "
-    "83.66M with them.",
-    "Table 2 prints 66.0M parameters for TNT-B: the 65.6M of its paper in whole millions with a zero behind, as for "
-    "the T2T-ViTs. The model has 65.43M.",
-    "Stage-2 depth of PVT-Small and PVT-Medium: Table 1 of the paper text prints x3, the released code uses 4 "
-    "([3,4,6,3], [3,4,18,3]). Counting the parameters settles it: [3,4,6,3] gives 24.49M and [3,4,18,3] 44.21M = "
-    "Table 2 (24.5/44.2); x3 would give 23.89M / 43.62M. The models here have the code's depths.",
     'Text of section 5.1 says "PVT-Large: 18.3 vs ViT(DeiT)-Base/16: 18.3"; Table 2 prints 18.2 for both.',
     'Paper batch "128" vs code 128 per GPU x 8 with lr 5e-4*1024/512 = 1e-3 (consistent only as per-GPU batch).',
     "Mask R-CNN lr: paper text 1e-4 for all detectors, repo config 2e-4.",
     "ADE20K: paper 80K iterations at batch 16; repo table 40K iterations and better mIoU (36.6/41.9/43.5/43.5 vs "
     "35.7/39.8/41.6/42.1).",
-    "Tables 3 and 4 and Figure 2 count the parameters that are trained: detectors freeze the stem and the first "
-    "stage of a convolutional backbone. So counted RetinaNet ResNet18, RetinaNet ResNet50, RetinaNet ResNet101, "
-    "RetinaNet ResNeXt101-32x4d and RetinaNet ResNeXt101-64x4d have 21.25, 37.74, 56.73, 56.37 and 95.46M (printed "
-    "21.3, 37.7, 56.7, 56.4 and 95.5), Mask R-CNN ResNet18, Mask R-CNN ResNet50, Mask R-CNN ResNet101, Mask R-CNN "
-    "ResNeXt101-32x4d and Mask R-CNN ResNeXt101-64x4d 31.17, 44.17, 63.16, 62.80 and 101.89M (printed 31.2, 44.2, "
-    "63.2, 62.8 and 101.9).",
-    "Tables 5, 10 and 11 count by modules, and add the products of attention: biases of convolutions, ReLU and "
-    "pooling are one operation an element, batch norms two (none in segmenters, whose synchronised norms the "
-    "counter does not know). So counted Semantic FPN ResNet50, Semantic FPN ResNeXt101-32x4d, Semantic FPN "
-    "ResNeXt101-64x4d and Semantic FPN PVT-Large have 45.62, 64.69, 103.88 and 79.56 GFLOPs (printed 45.6, 64.7, "
-    "103.9 and 79.6), RetinaNet ResNet50 239.32 (printed 239.3), RetinaNet PVT-Small 157.16 and 285.78 (printed "
-    "157.2 and 285.8), Mask R-CNN PVT-Small 304.40 (printed 304.4).",
-    "Table 5 prints 15.5M parameters and 65.1 GFLOPs where Semantic FPN ResNet18 has 15.45M and Semantic FPN "
-    "ResNet101 64.94 G, 65.04 as the other rows are counted. No cause found.",
     "PVT-Small Semantic FPN GFLOPs at 512x512: 44.5 here, 40 in Twins Table 2, which leaves out the products of "
     "attention; RetinaNet PVT-Small: 285.8G at 800x1280 here, 118G at 600x800 in Twins Table 3.",
     "repeated augmentation is on by default in the repo but not mentioned in the paper.",
     'retina_large: "about 30% fewer parameters" than ResNeXt101-64x4d; the 71.1M and 95.5M of Table 3 are 26% fewer.',
-    "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
 )
 
 CARD = Card(
@@ -387,5 +477,6 @@ CARD = Card(
     headline="table2",
     unreleased=("vit_small_16", "vit_small_32"),
     compared=("pvt_small",),
+    causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

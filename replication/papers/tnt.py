@@ -7,7 +7,7 @@ from dataclasses import replace
 from replication import analogues
 from replication.papers import baselines, ratio, transcript
 from replication.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Claim, Contrast, Experiment, Speedup, Variant
+from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
 from replication.transcript import parse_tables
 
 
@@ -287,14 +287,77 @@ CLAIMS: tuple[Claim, ...] = (
     ),
 )
 
+CAUSES = (
+    Cause(
+        "The 3.36 GFLOPs of mmpretrain are what mmcv's counter of modules sees: it leaves out every "
+        "nn.MultiheadAttention, linear layers and products, and counts norms (two operations an element). So counted "
+        "TNT-S has 3.361 GFLOPs.",
+        cells=cells_in(
+            "third_party",
+            "flops",
+            "TNT-S, mmpretrain configs/tnt/metafile.yml @ 304ff54fc2d10fd7aa0cc91879699ebaeb52e3c8",
+        ),
+    ),
+    Cause(
+        "timm's benchmark counts norms as well (fvcore: five operations an element): so counted TNT-S has 5.245, "
+        "and the legacy model, which lacks a norm in each block, 5.241 GFLOPs (printed 5.25 and 5.24).",
+        cells=cells_in(
+            "third_party",
+            "flops",
+            "TNT-S, timm tnt_s_patch16_224.in1k",
+            "TNT-S, timm tnt_s_legacy_patch16_224.in1k",
+        ),
+    ),
+    Cause(
+        "DeiT-S throughput is 907 img/s here vs 940.4 in the DeiT paper; DeiT-B 292 agrees (292.3).",
+        cells=cells_in("table5", "throughput", "DeiT-S", "DeiT-B"),
+    ),
+    Cause(
+        "Parameters of TNT-B: 65.6M (paper) vs 65.41-65.43M (timm).",
+        cells=(
+            cells_in("table1", "params", "TNT-B")
+            + cells_in("table4", "params", "TNT-B, 224, transformer")
+            + cells_in("readme_pretrained", "params", "TNT-B")
+        ),
+    ),
+    Cause(
+        "ViT-B/16 and DeiT-B are listed with 86.4M parameters (86M in the DeiT paper, 86.57M exact at 224 px).",
+        cells=(
+            cells_in("table4", "params", "ViT-B/16, 384, transformer", "DeiT-B, 224, transformer")
+            + cells_in("table9", "params", "ViT-B/16, 384", "DeiT-B, 384")
+        ),
+    ),
+    Cause(
+        "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
+        cells=(
+            cells_in("table1", "flops", "TNT-B")
+            + cells_in("table4", "flops", "TNT-B, 224, transformer")
+            + cells_in("readme_pretrained", "flops", "TNT-B")
+            + cells_in("third_party", "flops", "TNT-B, timm tnt_b_patch16_224.in1k")
+        ),
+    ),
+    Cause(
+        "4.2 GFLOPs for EfficientNet-B4 are the EfficientNet paper's; counted they are 4.39. No cause found.",
+        cells=cells_in("table4", "flops", "EfficientNet-B4, 380, cnn"),
+        known=False,
+    ),
+    Cause(
+        "12.0M and 19.0M parameters for EfficientNet-B3 and EfficientNet-B4 are whole millions with a zero behind; "
+        "they have 12.23M and 19.34M.",
+        cells=cells_in("table4", "params", "EfficientNet-B3, 300, cnn", "EfficientNet-B4, 380, cnn"),
+    ),
+    Cause(
+        "Table 9 prints 23.8M parameters for TNT-S at 384 px too; its positions make them 23.91M there.",
+        cells=cells_in("table9", "params", "TNT-S, 384"),
+    ),
+)
+
 DISCREPANCIES = (
     (
         "arXiv v1 (Feb 2021) reports TNT-S 81.3% (+1.5 over DeiT-S; read in copies of the v1 abstract); "
         "v3 / NeurIPS and the README report 81.5%. TNT-B in v1 was 82.8 as recalled from memory "
         "(unverified); v3 82.9."
     ),
-    ("mmpretrain lists 3.36 GFLOPs for TNT-S vs 5.2 in the paper and 5.24-5.25 in timm (cause not established)."),
-    "DeiT-S throughput is 907 img/s here vs 940.4 in the DeiT paper; DeiT-B 292 agrees (292.3).",
     (
         "RegNetY-8GF/16GF are quoted with the original RegNet accuracies 79.9/80.4, not the DeiT-recipe "
         "retrained 81.7/82.9."
@@ -312,18 +375,11 @@ DISCREPANCIES = (
         "Grafit RegNetY-8GF on Flowers is 99.1 here and 99.0 in the DeiT paper (Table 7); DeiT-B 384 on "
         "Flowers is 98.4 here and 98.5 there."
     ),
-    "Parameters of TNT-B: 65.6M (paper) vs 65.41-65.43M (timm).",
     (
         "The official code differs from the equations: 7x7 stride-4 word convolution, LN before and "
         "after the merge projection, initial patch tokens computed from the words (see "
         "architectures.official_code_details). TNT-Ti is not in the official repo."
     ),
-    ("ViT-B/16 and DeiT-B are listed with 86.4M parameters (86M in the DeiT paper, 86.57M exact at 224 px)."),
-    "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
-    "4.2 GFLOPs for EfficientNet-B4 are the EfficientNet paper's; counted they are 4.39. No cause found.",
-    "12.0M and 19.0M parameters for EfficientNet-B3 and EfficientNet-B4 are whole millions with a zero behind; "
-    "they have 12.23M and 19.34M.",
-    "Table 9 prints 23.8M parameters for TNT-S at 384 px too; its positions make them 23.91M there.",
 )
 
 CARD = Card(
@@ -341,5 +397,6 @@ CARD = Card(
     headline="table4",
     unreleased=("tnt_ti", *(variant.id for variant in VARIANTS[3:])),
     compared=("tnt_s",),
+    causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -48,10 +48,17 @@ def judge_claims(
 ) -> list[ClaimResult]:
     """The status of every claim, in the order of the cards."""
     return [
-        result
+        _explained(result, card)
         for card in cards
         for result in corrected([_claim(card.key, claim, measured, runs, timed) for claim in card.claims])
     ]
+
+
+def _explained(result: ClaimResult, card: Card) -> ClaimResult:
+    """With the cause that the card records, if counts contradict the claim."""
+    if (result.source, result.status) != ("counts", "contradicted"):
+        return result
+    return dataclasses.replace(result, reason="; ".join([result.reason, *card.causes_of(result.claim)]))
 
 
 def _claim(

@@ -4,7 +4,7 @@ The rules, declared before anything was run (`RULES` shows them on the page):
 
 - A count (`params`, `macs`) of a model we have is `reproduced` if ours, in the printed unit, equals the printed digits
   when rounded or when truncated, or lies within 1 % of the printed value; else it `differs`, by so much. Where the
-  digits are not the printed ones, the reason ends with the card's sentence on the cause, if it has one. The image
+  digits are not the printed ones, the reason ends with the cause that the card records for it (`Cause`). The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
 - An accuracy `needs data`, unless a released checkpoint that stands for it was evaluated (scale `full`), or its model
@@ -173,7 +173,7 @@ def _cell(
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
     explained = verdict == "differs" if released else command or verdict == "not comparable"
     if variant and explained and not reason.startswith(EQUAL):
-        reason = "; ".join([reason, *_known(cell, variant, card.discrepancies)])
+        reason = "; ".join([reason, *card.causes_of(cell.name)])
     ratio = None if ours is None or not cell.value else float(ours / cell.value)
     return _verdict(cell, None if ours is None else float(ours), ratio, verdict, reason, command)
 
@@ -227,7 +227,7 @@ def _speed(
     if not ours.valid:
         reason += f"; invalid: {ours.invalid}"
     if cell.model in variants:
-        reason = "; ".join([reason, *_known(cell, variants[cell.model], card.discrepancies)])
+        reason = "; ".join([reason, *card.causes_of(cell.name)])
     cells = [
         c for c in run.cells if f"{c.subject}@{c.image_size}" in (f"{cell.model}@{ours.image_size}", ours.reference)
     ]
@@ -354,15 +354,3 @@ def _hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
     if isinstance(value, Sequence):
         value = value[stage] if index and stage < len(value) else None
     return None if value is None else Decimal(str(value))
-
-
-def _known(cell: Published, variant: Variant, discrepancies: Sequence[str]) -> list[str]:
-    """The card's own sentence on a difference: the first that names the model and the printed value.
-
-    The values of an architecture are small numbers that occur anywhere, so the sentence must name the parameter too.
-    """
-    value = re.compile(rf"(?<![\d.]){re.escape(str(cell.value))}(?!\.?\d)")
-    word = cell.metric.split("_")[0] if METRICS[cell.metric].kind == "architecture" else ""
-    names = {variant.label, cell.row} - {""}
-    named = (s for s in discrepancies if any(name in s for name in names))
-    return [s for s in named if value.search(s) and word in s.lower()][:1]

@@ -9,7 +9,19 @@ import pytest
 
 from replication import papers
 from replication.files import write_csv
-from replication.records import Arm, Card, Claim, Contrast, Experiment, Lookup, Published, Variant, as_rows
+from replication.records import (
+    Arm,
+    Card,
+    Cause,
+    Claim,
+    Contrast,
+    Experiment,
+    Lookup,
+    Published,
+    Variant,
+    as_rows,
+    cells_in,
+)
 from replication.transcript import parse_tables
 
 TRANSCRIPT = """# Toy: its tables, as printed
@@ -84,7 +96,10 @@ def card() -> Card:
         ),
         headline="table1",
         compared=("toy_s",),
-        discrepancies=("The stage-2 depth of Toy_S: Table 1 prints 3, the code uses 4.",),
+        causes=(
+            Cause("Table 1 prints 3, the code uses 4.", cells_in("table1", "depths[1]", "Toy_S, a & b")),
+            Cause("Toys grow.", claims=("ratio",)),
+        ),
     )
 
 

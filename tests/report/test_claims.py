@@ -76,6 +76,14 @@ def test_an_exact_estimate_names_the_command_that_counts_it(toy_papers: Card) ->
     assert found.command.startswith("python -m replication complexity count --models toy_s --image-sizes 224 ")
 
 
+def test_a_contradiction_by_counts_ends_with_its_cause(toy_papers: Card) -> None:
+    numbers = [measured("macs", 9e9), measured("params", 24.486e6)]
+    found = claim_of(toy_papers, toy_papers.claims[0], numbers, [])
+    assert found.reason == "the whole interval lies outside the declared range; Toys grow."
+    supported = claim_of(toy_papers, toy_papers.claims[0], [measured("macs", 3.8e9), measured("params", 24.5e6)], [])
+    assert supported.reason == "the whole interval lies in the declared range"
+
+
 def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
     arm, baseline = {0: 92.0, 1: 92.5, 2: 91.0, 5: 10.0}, {0: 90.0, 1: 91.0, 2: 89.5, 4: 99.0}
     runs = [run("b", s, v) for s, v in arm.items()] + [run("a", s, v) for s, v in baseline.items()]

@@ -265,6 +265,7 @@ class Verdict:
     metric: str
     published: Decimal
     unit: str
+    verified: str  # how the printed number was read, as in `Published`
     measured: float | None  # in the published unit
     ratio: float | None  # measured / published
     verdict: str
@@ -273,7 +274,7 @@ class Verdict:
 
 
 VERDICTS = ("reproduced", "differs", "not comparable", "needs data", "not attempted")
-STATUSES = ("supported", "contradicted", "inconclusive", "needs data")
+STATUSES = ("supported", "contradicted", "inconclusive", "not testable here", "needs data")
 
 
 # --- tables -----------------------------------------------------------------------------------------
@@ -359,6 +360,10 @@ class Claim:
     declared here, before anything is run. `estimate` is evaluated twice, on the published table `table` (a unit test)
     and on the measured one (the result), and so is `speedup`, by a clock; `contrast` asks an experiment instead. A
     claim with none of them cannot be tested by what the suite has, and `reason` says what it would take.
+
+    A contrast of small models may be no test of the sentence: the arm does something else, the effect cannot occur at
+    that size, or the outcome only says which arm learns faster. `untestable` gives that reason. Where the question is
+    right and the test too weak to answer it (unfinished arms, a threshold of no paper, few seeds, no control), `weak` does.
     """
 
     id: str
@@ -374,6 +379,8 @@ class Claim:
     high: float = float("inf")
     unit: str = ""
     reason: str = ""
+    untestable: str = ""  # why no outcome of the contrast bears on the sentence
+    weak: str = ""  # why an outcome of the contrast decides nothing
 
 
 @dataclass(frozen=True)

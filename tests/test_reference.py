@@ -12,7 +12,7 @@ from replication.papers import cards, variant, write_published
 from replication.records import Verdict, read_records
 from replication.report.answer import answer
 from replication.report.judge import EQUAL
-from replication.report.rows import ClaimResult
+from replication.report.rows import ClaimResult, Order
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
@@ -35,7 +35,8 @@ def test_it_comes_from_a_clean_commit_at_laptop_scale() -> None:
 def test_readme_quotes_its_answer() -> None:
     verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
     claims = read_records(REFERENCE / "claims.csv", ClaimResult)
-    assert f"-->\n{answer(verdicts, claims)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    orders = read_records(REFERENCE / "speed" / "orders.csv", Order)
+    assert f"-->\n{answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> None:

@@ -1,40 +1,63 @@
-"""The answer in a screenful of Markdown: what the README opens with, written from the verdicts and the claims."""
+"""The answer in a screenful of Markdown: what the README opens with, written from verdicts, claims and orders."""
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 
+from replication import papers
 from replication.records import METRICS, STATUSES, Verdict
 from replication.report.formats import markdown_table
-from replication.report.rows import ClaimResult, declared
-from replication.report.tables import summary
+from replication.report.rows import ClaimResult, Order, declared, number
+from replication.report.tables import ELSEWHERE, summary
 
 
-def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult]) -> str:
-    """The counts of verdicts and statuses, and the claims that do not hold."""
-    compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
-    built = sum(METRICS[v.metric].kind == "architecture" for v in compared)
-    held = sum(v.verdict == "reproduced" for v in compared)
+def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
+    """The counts of verdicts and statuses, the claims that do not hold, and how well speeds keep their order."""
+    headline, rest = on_numbers(verdicts)
     counts = summary(verdicts)
-    return "\n".join(
-        [
-            f"Of {len(verdicts):,} printed numbers, {len(compared):,} can be checked at this scale, {built} of them "
-            f"hyper-parameters that build our models: **{held:,} hold, {len(compared) - held:,} differ.** "
-            f"{on_claims(claims)}",
-            "",
-            markdown_table([list(counts[0]), *([str(n) for n in row.values()] for row in counts)]),
-            "",
-            "The claims that are contradicted:",
-            "",
-            markdown_table(
-                [
-                    ("paper", "printed", "ours", "from"),
-                    *(_claim(claim) for claim in claims if claim.status == "contradicted"),
-                ]
-            ),
+    parts = [
+        f"**{headline}** {rest}",
+        on_claims(claims),
+        markdown_table([list(counts[0]), *([str(n) for n in row.values()] for row in counts)]),
+        "The claims that are contradicted:",
+        markdown_table(
+            [
+                ("paper", "printed", "ours", "from", "why"),
+                *(_claim(claim) for claim in claims if claim.status == "contradicted"),
+            ]
+        ),
+    ]
+    if orders:
+        parts += [
+            "Do our speeds keep the order of the printed ones? Kendall's τ (1: the same order, 0: none, −1: the "
+            "reverse) over the tables of three rows or more, beside that of the order which multiply-adds alone give:",
+            markdown_table([("condition", "orders", "by our clock", "by multiply-adds alone"), *_by_condition(orders)]),
         ]
+    return "\n\n".join(parts)
+
+
+def on_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
+    """What became of the printed numbers: what was checked by a measurement, and what the rest of them is."""
+    compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
+    built = [v for v in compared if METRICS[v.metric].kind == "architecture"]
+    checked = [v for v in compared if METRICS[v.metric].kind != "architecture"]
+    native = {variant.id: variant.image_size for variant in papers.variants().values()}
+    different = {(v.model, v.image_size or native.get(v.model), v.metric) for v in checked}
+    elsewhere, of_checked = (sum(v.verified != "yes" for v in of) for of in (verdicts, checked))
+    held, equal = (sum(v.verdict == "reproduced" for v in of) for of in (checked, built))
+    headline = (
+        f"Of {len(verdicts):,} printed numbers, {len(checked):,} are checked by a measurement of ours: {held:,} hold, "
+        f"{len(checked) - held:,} differ."
     )
+    rest = (
+        f"They are {len(different):,} different quantities (of a model, at an image size), for papers quote each other. "
+        f"Another {len(built):,} are hyper-parameters, which build our models and so check the transcript alone: {equal:,} "
+        f"are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here. {elsewhere:,} "
+        f"printed numbers, {of_checked:,} of those checked among them, were {ELSEWHERE} (†)."
+    )
+    return headline, rest
 
 
 def on_claims(claims: Sequence[ClaimResult]) -> str:
@@ -44,8 +67,8 @@ def on_claims(claims: Sequence[ClaimResult]) -> str:
     trained = [c for c in tested if c.source not in ("counts", "speed")]
     speed = f"{len(timed)} rest on speed on one machine: {_statuses(timed)}. " if timed else ""
     return (
-        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} were put to "
-        f"trainings of small models, which test the direction: {_statuses(trained)}. {speed}"
+        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} are for "
+        f"trainings of small models, which test no more than a direction: {_statuses(trained)}. {speed}"
         f"{len(claims) - len(tested)} need data."
     )
 
@@ -53,13 +76,29 @@ def on_claims(claims: Sequence[ClaimResult]) -> str:
 def _statuses(claims: Sequence[ClaimResult]) -> str:
     """Every status that there can be, with how many claims have it."""
     found = Counter(claim.status for claim in claims)
-    return ", ".join(f"{found[status]} {status}" for status in STATUSES if status != "needs data")
+    always = ("supported", "contradicted", "inconclusive")
+    return ", ".join(f"{found[status]} {status}" for status in STATUSES if status in always or found[status])
 
 
-def _claim(claim: ClaimResult) -> tuple[str, str, str, str]:
-    """Paper, statement, our estimate and range, and what it was estimated from."""
-    interval = "" if claim.ci_low == claim.ci_high else f" [{claim.ci_low:.4g}, {claim.ci_high:.4g}]"
-    ours = f"{claim.estimate:.4g}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
+def _claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
+    """Paper, statement, our estimate and range, what it was estimated from, and why it does not hold."""
+    interval = "" if claim.ci_low == claim.ci_high else f" [{number(claim.ci_low)}, {number(claim.ci_high)}]"
+    ours = f"{number(claim.estimate)}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
     exact = {"counts": "counts", "speed": "speed on one machine"}
     source = exact.get(claim.source, f"small models, {claim.n_seeds} seeds")
-    return claim.paper, f"{claim.statement} ({claim.where})", ours, source
+    return claim.paper, f"{claim.statement} ({claim.where})", ours, source, claim.reason
+
+
+def _by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
+    """For every run: how many orders there are, and the median and the range of tau by the clock and by counts."""
+    runs = dict.fromkeys((order.condition, order.machine) for order in orders)
+    lines = []
+    for condition, machine in runs:
+        of = [order for order in orders if (order.condition, order.machine) == (condition, machine)]
+        counted = [order.tau_macs for order in of if order.tau_macs is not None]
+        lines.append((f"{condition}, {machine}", str(len(of)), _spread([o.tau for o in of]), _spread(counted)))
+    return lines
+
+
+def _spread(taus: Sequence[float]) -> str:
+    return f"{statistics.median(taus):.2f} ({min(taus):.2f} to {max(taus):.2f})" if taus else ""

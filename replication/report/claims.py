@@ -12,6 +12,10 @@
 - `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
   Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
   `needs data`.
+- A contrast decides only what it tests, whichever way it comes out. Where the card gives a reason why it is no test of
+  the sentence (`Claim.untestable`), the claim is `not testable here`, run or not; where the card calls the test weak
+  (`Claim.weak`), the claim is `inconclusive`. Both keep their estimate, and their place among the contrasts that Holm's
+  method corrects.
 """
 
 from __future__ import annotations
@@ -36,7 +40,9 @@ CLAIM_RULES = {
     "trainings, also after Holm's correction over the paper's contrasts",
     "contradicted": "the whole interval lies outside the declared range; for trainings, also after Holm's correction",
     "inconclusive": "the interval crosses an end of the declared range, there is no interval, Holm's correction leaves "
-    "too little, or a timing is not valid",
+    "too little, a timing is not valid, or the card calls a training a weak test; the reason says which",
+    "not testable here": "the card says why the small trainings are no test of the sentence, whichever way they come "
+    "out: an arm that does something else, an effect that cannot occur at that size, arms not trained to their end",
     "needs data": "a number that the claim rests on is not measured; the reason names it",
 }
 ALPHA = 0.05
@@ -48,9 +54,13 @@ def judge_claims(
 ) -> list[ClaimResult]:
     """The status of every claim, in the order of the cards."""
     return [
-        _explained(result, card)
+        _explained(limited(result, claim), card)
         for card in cards
-        for result in corrected([_claim(card.key, claim, measured, runs, timed) for claim in card.claims])
+        for claim, result in zip(
+            card.claims,
+            corrected([_claim(card.key, claim, measured, runs, timed) for claim in card.claims]),
+            strict=True,
+        )
     ]
 
 
@@ -221,6 +231,16 @@ def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
             status, reason = "inconclusive", f"{reason}, but not after Holm's correction over {len(tested)} contrasts"
         found.append(dataclasses.replace(result, p_holm=p, status=status, reason=reason))
     return found
+
+
+def limited(result: ClaimResult, claim: Claim) -> ClaimResult:
+    """The result with the status that its test can give: one that is no test gives none, a weak one decides nothing."""
+    if claim.untestable:
+        return dataclasses.replace(result, status="not testable here", reason=claim.untestable)
+    if claim.weak and result.estimate is not None:
+        reason = f"{result.reason}; a weak test decides nothing: {claim.weak}"
+        return dataclasses.replace(result, status="inconclusive", reason=reason)
+    return result
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

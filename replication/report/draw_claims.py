@@ -17,7 +17,11 @@ from replication.report.rows import declared
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 _STATUS_STYLE = dict(
-    zip(STATUSES, [(_PALETTE[2], "o"), (_PALETTE[3], "X"), (_PALETTE[1], "s"), ("#808080", "d")], strict=True)
+    zip(
+        STATUSES,
+        [(_PALETTE[2], "o"), (_PALETTE[3], "X"), (_PALETTE[1], "s"), ("#a0a0a0", "v"), ("#606060", "d")],
+        strict=True,
+    )
 )
 
 

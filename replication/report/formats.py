@@ -13,6 +13,7 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "–": "--",
+        "†": r"\dag{}",
         "✓": r"$\checkmark$",
         "≠": r"$\neq$",
         "·": r"$\cdot$",

@@ -192,6 +192,7 @@ def _verdict(
         metric=cell.metric,
         published=cell.value,
         unit=cell.unit,
+        verified=cell.verified,
         measured=measured,
         ratio=ratio,
         verdict=verdict,

@@ -123,7 +123,10 @@ class Relative:
 
 @dataclass(frozen=True)
 class Order:
-    """Kendall's tau between the printed speeds of a table and ours in one run, over `n` rows, some of them `valid`."""
+    """Kendall's tau between the printed speeds of a table and ours in one run, over `n` rows, some of them `valid`.
+
+    `tau_macs` is that of multiply-adds alone, the fewer the faster, over the same rows: what no stopwatch is needed for.
+    """
 
     paper: str
     table: str
@@ -135,6 +138,7 @@ class Order:
     valid: int
     tau: float
     p_value: float
+    tau_macs: float | None  # None if the multiply-adds of a row are not known, or all are alike
 
 
 @dataclass(frozen=True)
@@ -184,13 +188,22 @@ def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
+def number(value: float | None) -> str:
+    """A number for a reader: four significant digits, whole numbers in full (`35,904`), nothing for None."""
+    if value is None:
+        return ""
+    if 1000 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
 def declared(low: float, high: float) -> str:
     """The range that a card declares for a claim, in words: `1.9 to 2.1`, `at least 1`, `at most 3`."""
     if math.isinf(high):
-        return f"at least {low:.4g}"
+        return f"at least {number(low)}"
     if math.isinf(low):
-        return f"at most {high:.4g}"
-    return f"{low:.4g} to {high:.4g}"
+        return f"at most {number(high)}"
+    return f"{number(low)} to {number(high)}"
 
 
 def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from replication.files import now, sha256, write_manifest, write_text
 from replication.records import UserError, Verdict, read_records
 from replication.report.answer import answer
-from replication.report.rows import ClaimResult
+from replication.report.rows import ClaimResult, Order
 from replication.report.speeds import read_runs
 
 KEPT = (
@@ -57,5 +57,5 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)
-    block = answer(verdicts, claims)
+    block = answer(verdicts, claims, read_records(out / "speed" / "orders.csv", Order))
     write_text(readme, BLOCK.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text))

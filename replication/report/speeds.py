@@ -216,22 +216,32 @@ def invalid(cells: Iterable[SpeedCell]) -> str:
 def orders(published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]) -> list[Order]:
     """Kendall's tau (b) of every table that has at least three rows that were timed: printed speeds against a run's.
 
-    Rows that are not valid take part, and are told: what blurs a speed can only blur an order. A model that a table
-    prints twice alike counts once. Where all speeds are printed alike there is no order.
+    Beside it stands that of the multiply-adds of the same rows. Rows that are not valid take part, and are told: what
+    blurs a speed can only blur an order. A model that a table prints twice alike counts once. Where all speeds are
+    printed alike there is no order.
     """
     found = []
     for run in runs:
         for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
             timed = {(t.row, t.speed): t.ours for t in rows}
-            once = {key: cell.images_per_second for key, cell in timed.items()}
-            if len(once) < FEWEST or len({speed for _, speed in once}) == 1:
+            printed = [speed for _, speed in timed]
+            if len(printed) < FEWEST or len(set(printed)) == 1:
                 continue
-            tau, p_value = stats.kendalltau([speed for _, speed in once], list(once.values()))
+            tau, p_value = stats.kendalltau(printed, [cell.images_per_second for cell in timed.values()])
             cell = reference.cell
             key = (cell.paper, cell.table, cell.metric, run.condition, run.machine)
             valid = sum(cell.valid == 1 for cell in timed.values())
-            found.append(Order(*key, reference.name, len(once), valid, float(tau), float(p_value)))
+            by_macs = _tau_of_macs(printed, [cell.macs for cell in timed.values()])
+            found.append(Order(*key, reference.name, len(printed), valid, float(tau), float(p_value), by_macs))
     return found
+
+
+def _tau_of_macs(printed: Sequence[float], macs: Sequence[int | None]) -> float | None:
+    """Kendall's tau (b) between printed speeds and multiply-adds, the fewer the faster."""
+    known = [-count for count in macs if count is not None]
+    if len(known) < len(macs) or len(set(known)) == 1:
+        return None
+    return float(stats.kendalltau(printed, known).statistic)
 
 
 def stability(runs: Iterable[SpeedRun]) -> list[Stability]:

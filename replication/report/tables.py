@@ -17,7 +17,12 @@ from replication.records import METRICS, VERDICTS, Card, Published, Table, UserE
 from replication.report.formats import latex, markdown
 
 MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))
-LEGEND = f"Printed / ours, then the verdict: {', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}."
+LEGEND = (
+    f"Printed / ours, then the verdict: {', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}. "
+    "† marks numbers that were not read where the paper prints them."
+)
+_BUILT = "hyper-parameters"
+ELSEWHERE = "not read where the paper prints them, but quoted in another text, taken from a plot, or remembered"
 UNITS_NOTE = "FLOPs of a model are multiply-adds, as these papers count them, and so are ours."
 
 
@@ -47,8 +52,9 @@ class Cell:
 
     @property
     def marks(self) -> str:
-        """The verdict as a mark, once if all numbers of the cell share it."""
-        return "".join(MARKS[verdict] for verdict in _once(v.verdict for v in self.verdicts))
+        """The verdict as a mark, once if all numbers of the cell share it, and whether they were read elsewhere."""
+        elsewhere = "†" if any(v.verified != "yes" for v in self.verdicts) else ""
+        return "".join(MARKS[verdict] for verdict in _once(v.verdict for v in self.verdicts)) + elsewhere
 
     @property
     def reason(self) -> str:
@@ -150,13 +156,17 @@ def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Ite
 
 
 def summary(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
-    """How many numbers of each paper got which verdict; the last row is their sum."""
+    """How many numbers of each paper got which verdict; the last row is their sum.
+
+    A hyper-parameter builds our model: that the two agree is no measurement, so they have a column of their own.
+    """
     counts: dict[str, Counter[str]] = {}
     for verdict in verdicts:
-        counts.setdefault(verdict.paper, Counter())[verdict.verdict] += 1
+        input_of_ours = verdict.measured is not None and METRICS[verdict.metric].kind == "architecture"
+        counts.setdefault(verdict.paper, Counter())[_BUILT if input_of_ours else verdict.verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
     return [
-        {"paper": paper, **{verdict: count[verdict] for verdict in VERDICTS}, "numbers": count.total()}
+        {"paper": paper, **{kind: count[kind] for kind in (*VERDICTS, _BUILT)}, "numbers": count.total()}
         for paper, count in counts.items()
     ]
 

@@ -363,7 +363,8 @@ class Claim:
 
     A contrast of small models may be no test of the sentence: the arm does something else, the effect cannot occur at
     that size, or the outcome only says which arm learns faster. `untestable` gives that reason. Where the question is
-    right and the test too weak to answer it (unfinished arms, a threshold of no paper, few seeds, no control), `weak` does.
+    right and the test too weak to answer it (unfinished arms, a threshold of no paper, few seeds, no control), `weak`
+    says so.
     """
 
     id: str

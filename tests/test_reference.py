@@ -36,7 +36,9 @@ def test_readme_quotes_its_answer() -> None:
     verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
     claims = read_records(REFERENCE / "claims.csv", ClaimResult)
     orders = read_records(REFERENCE / "speed" / "orders.csv", Order)
-    assert f"-->\n{answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"-->\n{answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> None:

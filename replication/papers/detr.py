@@ -114,9 +114,7 @@ EXPERIMENTS = (
     ),
 )
 
-_THREE_SEEDS = (
-    "three seeds, of a detector whose AP still rises by 2.5 points in the last fifth of its training"
-)
+_THREE_SEEDS = "three seeds, of a detector whose AP still rises by 2.5 points in the last fifth of its training"
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(

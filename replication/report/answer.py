@@ -52,10 +52,10 @@ def on_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
         f"{len(checked) - held:,} differ."
     )
     rest = (
-        f"They are {len(different):,} different quantities (of a model, at an image size), for papers quote each other. "
-        f"Another {len(built):,} are hyper-parameters, which build our models and so check the transcript alone: {equal:,} "
-        f"are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here. {elsewhere:,} "
-        f"printed numbers, {of_checked:,} of those checked among them, were {ELSEWHERE} (†)."
+        f"They are {len(different):,} different quantities of a model at an image size, for papers quote each other. "
+        f"Another {len(built):,} are hyper-parameters, which build our models and so check the transcript alone: "
+        f"{equal:,} are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here. "
+        f"{elsewhere:,} printed numbers, {of_checked:,} of those checked among them, were {ELSEWHERE} (†)."
     )
     return headline, rest
 

@@ -12,26 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 import replication
 from replication import papers
 from replication.files import now, write_manifest, write_text
 from replication.records import (
-    METRICS,
     STATUSES,
-    VERDICTS,
     Experiment,
     Measured,
     Verdict,
     read_records,
 )
-from replication.report.answer import on_claims
+from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
 from replication.report.judge import RULES
-from replication.report.rows import ClaimResult, declared
+from replication.report.rows import ClaimResult, declared, number
 from replication.report.speed_section import speed_section
-from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, summary
+from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, quantity, summary
 
 
 def write_page(results: Path) -> None:
@@ -49,17 +48,19 @@ def write_page(results: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "code": code, "quantity": quantity}
     environment.globals["declared"] = declared
+    counts, (headline, rest) = summary(judged), on_numbers(judged)
     html = environment.get_template("report.html.j2").render(
-        verdict_counts=_counts((v.verdict for v in judged), VERDICTS),
+        headline=headline,
+        rest=rest,
+        kinds={kind: count for kind, count in counts[-1].items() if kind not in ("paper", "numbers")},
         on_claims=on_claims(tested),
         status_counts=_counts((c.status for c in tested), STATUSES),
         differing=[v for v in judged if v.verdict == "differs"],
-        architecture=sum(v.measured is not None and METRICS[v.metric].kind == "architecture" for v in judged),
         claims=tested,
         figures={name: (figure, _inlined(results / "figures" / f"{name}.svg")) for name, figure in FIGURES.items()},
-        summary=summary(judged),
+        summary=counts,
         papers=[
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],
@@ -83,9 +84,13 @@ def write_page(results: Path) -> None:
     write_manifest(page.with_suffix(".json"), started, numbers=len(judged), claims=len(tested))
 
 
-def number(value: float | None) -> str:
-    """A number for a reader: four significant digits, nothing for None."""
-    return "" if value is None else f"{value:.4g}"
+def code(text: str) -> markupsafe.Markup:
+    """Text for the page, with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its pair
+        return markupsafe.escape(text)
+    marked = (markupsafe.Markup("<code>{}</code>") if i % 2 else markupsafe.Markup("{}") for i in range(len(parts)))
+    return markupsafe.Markup().join(mark.format(part) for mark, part in zip(marked, parts, strict=True))
 
 
 def _counts(outcomes: Iterable[str], order: Iterable[str]) -> dict[str, int]:

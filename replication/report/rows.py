@@ -125,7 +125,7 @@ class Relative:
 class Order:
     """Kendall's tau between the printed speeds of a table and ours in one run, over `n` rows, some of them `valid`.
 
-    `tau_macs` is that of multiply-adds alone, the fewer the faster, over the same rows: what no stopwatch is needed for.
+    `tau_macs` is that of multiply-adds alone, the fewer the faster, over the same rows: the order without a stopwatch.
     """
 
     paper: str

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from replication import papers
 from replication.files import now, write_csv, write_manifest, write_text
-from replication.records import METRICS, VERDICTS, Card, Published, Table, UserError, Verdict, read_records
+from replication.records import METRICS, UNIT_SCALE, VERDICTS, Card, Published, Table, UserError, Verdict, read_records
 from replication.report.formats import latex, markdown
 
 MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))
@@ -24,6 +24,25 @@ LEGEND = (
 _BUILT = "hyper-parameters"
 ELSEWHERE = "not read where the paper prints them, but quoted in another text, taken from a plot, or remembered"
 UNITS_NOTE = "FLOPs of a model are multiply-adds, as these papers count them, and so are ours."
+
+
+_ASKED = {
+    "macs": "flops macs multiply-adds",
+    "params": "params parameters",
+    "top1": "top-1 accuracy",
+    "top1_error": "top-1 error",
+    "throughput": "throughput speed",
+    "latency": "latency speed time",
+}
+"""Words for a metric, beside its own name."""
+
+
+def quantity(metric: str, unit: str) -> str:
+    """The words by which a reader may ask for a number: metric, synonyms, unit, and both as one (`GFLOPs`)."""
+    words = [*metric.split("_"), *_ASKED.get(metric, "").split(), unit]
+    return " ".join(
+        dict.fromkeys([metric, *words, *(unit + word for word in words[:-1] if unit in UNIT_SCALE)])
+    ).lower()
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,23 @@ class Judged:
             *(f"Note: {n.rstrip('.')}." for n in self.table.notes),
             LEGEND,
         ]
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Every column with the words by which a reader may ask for its numbers (none for a column of labels)."""
+        found: dict[str, dict[str, None]] = {name: {} for name in self.table.header}
+        for row in self.table.cells:
+            for name, numbers in zip(self.table.header, row, strict=True):
+                found[name] |= dict.fromkeys(quantity(number.metric, number.unit) for number in numbers)
+        return [(name, " ".join(found[name])) for name in self.table.header]
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Every reason, with the places of the numbers that it is given for: `Swin-T: FLOPs`."""
+        found: dict[str, dict[str, None]] = {}
+        for verdict in (verdict for row in self.cells for cell in row for verdict in cell.verdicts):
+            found.setdefault(verdict.reason, {})[f"{verdict.row}: {verdict.column}"] = None
+        return {reason: list(places) for reason, places in found.items()}
 
     def wide(self) -> tuple[list[dict[str, str]], list[str]]:
         """Rows and columns of the CSV: as printed, ours, verdict."""

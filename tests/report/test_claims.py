@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from replication.papers import cards
 from replication.records import Card, Claim, Contrast, Measured, MissingError, Size, Speedup
 from replication.report.answer import on_claims
 from replication.report.claims import corrected, holm, judge_claims, lookup, p_value, paired, verdict_on
@@ -94,6 +95,35 @@ def test_a_contrast_is_paired_over_the_shared_seeds(toy_papers: Card) -> None:
     assert found.estimate == pytest.approx(5 / 3)
     assert (found.n_seeds, found.status) == (3, "supported")
     assert found.command == "snakemake --cores all results/claims.csv --config 'experiments=[exp]'"
+
+
+RUNS = [run(arm, seed, value) for seed in range(5) for arm, value in (("a", 80.0 + seed / 9), ("b", 90.0 - seed / 9))]
+
+
+@pytest.mark.parametrize("low", [0.5, 50.0])  # it would be supported, and contradicted
+def test_a_contrast_that_is_no_test_decides_nothing_whichever_way_it_comes_out(toy_papers: Card, low: float) -> None:
+    claim = replace(toy_papers.claims[2], low=low)
+    plain = claim_of(toy_papers, claim, [], RUNS)
+    assert plain.status == ("supported" if low == 0.5 else "contradicted")
+    untestable = claim_of(toy_papers, replace(claim, untestable="no arm is trained to its end"), [], RUNS)
+    assert untestable == replace(plain, status="not testable here", reason="no arm is trained to its end")
+    weak = claim_of(toy_papers, replace(claim, weak="no control"), [], RUNS)
+    assert (weak.status, weak.estimate) == ("inconclusive", plain.estimate)
+    assert weak.reason == f"{plain.reason}; a weak test decides nothing: no control"
+
+
+def test_what_is_no_test_needs_no_data_and_a_weak_one_does(toy_papers: Card) -> None:
+    claim = toy_papers.claims[2]
+    assert claim_of(toy_papers, replace(claim, untestable="why"), [], []).status == "not testable here"
+    assert claim_of(toy_papers, replace(claim, weak="why"), [], []).status == "needs data"
+
+
+def test_limits_stand_at_trainings_and_say_why() -> None:
+    limited = [claim for card in cards().values() for claim in card.claims if claim.untestable or claim.weak]
+    assert limited
+    for claim in limited:
+        assert claim.contrast is not None, claim.id
+        assert not (claim.untestable and claim.weak), claim.id
 
 
 def test_one_seed_decides_nothing(toy_papers: Card) -> None:

@@ -191,7 +191,7 @@ def test_a_speed_that_was_not_measured_says_why(card: Card, tmp_path: Path) -> N
 
 def test_speeds_need_no_numbers_of_ours_to_be_checked(card: Card, tmp_path: Path) -> None:
     """They are measured but neither hold nor differ, and the answer counts them as neither."""
-    assert answer(timed(card, tmp_path), []).startswith("Of 2 printed numbers, 0 can be checked at this scale")
+    assert answer(timed(card, tmp_path), [], []).startswith("**Of 2 printed numbers, 0 are checked by a measurement")
 
 
 # --- accuracies of released weights -----------------------------------------------------------------

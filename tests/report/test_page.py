@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from replication import report
 from replication.records import Measured, Verdict, read_records
 from replication.report.figures import FIGURES
-from replication.report.page import provenance
+from replication.report.page import code, provenance
 from replication.report.tables import MARKS
 from tests.report.timed import write_speed
 
@@ -91,18 +92,25 @@ def test_readers_that_cannot_see_are_served(text: str) -> None:
 
 def test_it_says_what_the_verdicts_say(text: str, results: Path) -> None:
     answer = " ".join(text.split())
-    assert (
-        "1 papers print 11 numbers. Of the 5 that we could compute ourselves, 3 are reproduced and 2 differ" in answer
-    )
-    assert "Of 4 claims, 2 rest on counts: 2 supported, 0 contradicted, 0 inconclusive. 1 were put to" in answer
-    assert "which test the direction: 1 supported, 0 contradicted, 0 inconclusive. 1 need data." in answer
+    assert "Of 11 printed numbers, 3 are checked by a measurement of ours: 2 hold, 1 differ." in answer
+    assert "Another 2 are hyper-parameters, which build our models and so check the transcript alone: 1 are" in answer
+    assert "2 printed numbers, 1 of those checked among them, were not read where the paper prints them" in answer
+    assert "Of 4 claims, 2 rest on counts: 2 supported, 0 contradicted, 0 inconclusive. 1 are for" in answer
+    assert "test no more than a direction: 1 supported, 0 contradicted, 0 inconclusive. 1 need data." in answer
     cells = [a for a in Page(text).attributes("td") if "title" in a]
     verdicts = read_records(results / "verdicts.csv", Verdict)
     assert len(cells) == 10  # one of them a list of two
     assert {a["title"] for a in cells} >= {v.reason for v in verdicts if "depths" not in v.column}
+    listed = "".join(re.findall(r"<dl class=.reasons.>(.*?)</dl>", text, re.DOTALL))  # without a mouse
+    assert set(re.findall("<dt>(.*?)</dt>", listed)) == {str(escape(v.reason)) for v in verdicts}
     assert "A toy of a &lt;transformer&gt;" in text
     for mark in set(MARKS.values()):
         assert mark in text
+
+
+def test_backticks_become_code_and_nothing_else_becomes_markup() -> None:
+    assert code("at `a<b`, not 2<3") == "at <code>a&lt;b</code>, not 2&lt;3"
+    assert code("a ` alone") == "a ` alone"
 
 
 def test_it_repeats_and_does_without_trainings(results: Path, text: str) -> None:
@@ -157,7 +165,7 @@ def test_it_tells_of_speed_what_was_timed(text: str, results: Path) -> None:
     write_speed(results)
     text = write(results)
     Page(text)
-    (section,) = re.findall(r'<section id="speed">(.*?)</section>', text, re.DOTALL)
+    (section,) = re.findall(r'<section id="speed">(.*?)<section id="departures">', text, re.DOTALL)
     assert "Nothing is timed yet" not in section
     assert "global to 400 [196, 784], then windowed" in section
     assert section.count("blocks vary by 9 %") == section.count("17.6 GMACs an image are more than 2") == 2

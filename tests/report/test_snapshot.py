@@ -53,7 +53,7 @@ def test_the_timings_of_every_machine_are_published_under_its_name(finished: Pat
 def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> None:
     readme = finished / "README.md"
     report.write_snapshot(finished, finished / "reference", readme)
-    assert readme.read_text().startswith("# Toy\n<!-- answer: of the run -->\nOf 11 printed numbers")
+    assert readme.read_text().startswith("# Toy\n<!-- answer: of the run -->\n**Of 11 printed numbers")
     assert readme.read_text().endswith("<!-- /answer -->\nend\n")
     readme.write_text("# Toy\n")
     with pytest.raises(UserError, match="has no block"):

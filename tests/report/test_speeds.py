@@ -105,6 +105,17 @@ def test_tau_counts_pairs_in_the_same_order(tmp_path: Path) -> None:
     assert row.tau == pytest.approx(4 / 6)
 
 
+def test_beside_an_order_stands_that_of_the_multiply_adds(tmp_path: Path) -> None:
+    """The clock swaps one pair of six, the counts two: (4 - 2) / 6. With a count unknown there is none."""
+    macs: dict[str, dict[str, Any]] = {m: {"macs": n} for m, n in {"a": 20, "b": 10, "c": 40, "d": 30}.items()}
+    write_timings(tmp_path / "speed" / "x", steady(a=0.1, b=0.2, c=0.4, d=0.3), changes=macs)
+    table = [printed("a", "40"), printed("b", "30"), printed("c", "20"), printed("d", "10")]
+    (order,) = orders(table, read_runs(tmp_path), VARIANTS)
+    assert (order.tau, order.tau_macs) == (pytest.approx(4 / 6), pytest.approx(2 / 6))
+    write_timings(tmp_path / "speed" / "x", steady(a=0.1, b=0.2, c=0.4, d=0.3), changes={**macs, "d": {"macs": None}})
+    assert orders(table, read_runs(tmp_path), VARIANTS)[0].tau_macs is None
+
+
 def test_an_order_tells_how_many_rows_are_valid_and_leaves_out_repetitions(tmp_path: Path) -> None:
     changes = {"d": {"valid": 0, "invalid": "load"}}
     write_timings(tmp_path / "speed" / "x", steady(a=0.1, b=0.2, c=0.4, d=0.01), changes=changes)

@@ -1,0 +1,61 @@
+"""The answer counts what was measured apart from what builds our models, and orders beside those of counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from replication.records import Verdict
+from replication.report.answer import answer, on_numbers
+from replication.report.rows import ClaimResult, Order, number
+
+COUNT = Verdict(
+    "swin",
+    "t",
+    "Swin-T",
+    "flops",
+    "swin_t",
+    None,
+    "",
+    "macs",
+    Decimal("4.5"),
+    "G",
+    "yes",
+    4.49,
+    1.0,
+    "reproduced",
+    "",
+    "",
+)
+
+
+def test_quotations_count_once_and_hyper_parameters_hold_nothing() -> None:
+    quoted = replace(COUNT, paper="twins", image_size=224, verified="secondary")  # Swin-T's native size
+    other, wrong = replace(COUNT, image_size=384), replace(COUNT, metric="params", verdict="differs")
+    depth = replace(COUNT, metric="depth", measured=2.0)
+    accuracy = replace(COUNT, metric="top1", verdict="needs data", measured=None, verified="no")
+    headline, rest = on_numbers([COUNT, quoted, other, wrong, depth, accuracy])
+    assert headline == "Of 6 printed numbers, 4 are checked by a measurement of ours: 3 hold, 1 differ."
+    assert "They are 3 different quantities" in rest
+    assert "Another 1 are hyper-parameters" in rest
+    assert "1 are equal, 0 are not. 1 are not checked here. 2 printed numbers, 1 of those checked" in rest
+
+
+def test_contradicted_claims_say_why_and_orders_stand_beside_counts() -> None:
+    claim = ClaimResult(
+        "c", "swin", "Section 1", "It is small.", "", None, 0, 1, "", status="contradicted", reason="it is 2"
+    )
+    order = Order("swin", "t", "throughput", "cpu_fp32", "a machine", "swin_t@224", 4, 4, 0.5, 0.1, 0.25)
+    told = answer([COUNT], [replace(claim, source="counts", estimate=2, ci_low=2, ci_high=2)], [order])
+    assert "| swin | It is small. (Section 1) | 2, declared 0 to 1 | counts | it is 2 |" in told
+    assert "| cpu_fp32, a machine | 1 | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) |" in told
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (35904.0, "35,904"), (0.00012345, "0.0001234"), (999.96, "1000"), (-1234.5, "-1,234")],
+)
+def test_numbers_are_read_without_exponents(value: float | None, text: str) -> None:
+    assert number(value) == text

@@ -169,7 +169,7 @@ class Plan:
         asked = papers.experiment(experiment).arm(arm)
         named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
         folder = f"{self.results}/training/{experiment}"
-        return " ".join(f"{option} {folder}/{other}" for option, other in named.items() if other)
+        return shlex.join(part for option, arm in named.items() if arm for part in (option, f"{folder}/{arm}"))
 
 
 def _evaluations(config: Mapping[str, Any]) -> tuple[Evaluation, ...]:
@@ -236,6 +236,12 @@ def _speed(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**speed, "tables": [] if speed["tables"] == "all" else speed["tables"], "memory": memory}
 
 
+def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where data sets are and come from. UserError for a folder that is no use."""
+    data = {**DATA, **asked}
+    return {**data, "root": _folder(data["root"], "data.root"), "mirror": os.path.expanduser(data["mirror"])}
+
+
 def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
     """The changes asked for by experiment. UserError for one that is not run."""
     for name in asked:
@@ -244,16 +250,29 @@ def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str])
     return asked
 
 
+def _folder(text: str, key: str) -> str:
+    """A folder that the configuration names, `~` being the home. UserError for a name that rules cannot be made of."""
+    if text.startswith("-") or any(letter in "{}" or not letter.isprintable() for letter in text):
+        raise UserError(f"config {key}: '{text}' is no folder for results or data: it starts with '-' or holds a brace")
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise UserError(f"config {key}: '{text}': {error}") from error
+
+
 def _writable(folder: Path) -> bool:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except OSError:  # a name that is too long
+        return False
     return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def plan(config: Mapping[str, Any]) -> Plan:
     """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
     check(config)
-    results = Path(config["results"])
-    if not _writable(results):
+    results = _folder(config["results"], "results")
+    if not _writable(Path(results)):
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
     by_paper = _models(config["models"])
     models = [papers.variant(model) for ids in by_paper.values() for model in ids]
@@ -265,13 +284,13 @@ def plan(config: Mapping[str, Any]) -> Plan:
     experiments = _experiments(config["experiments"], config["scale"])
     return Plan(
         scale=config["scale"],
-        results=str(results),
+        results=results,
         models=by_paper,
         sweep=sweep,
         batch_sizes=tuple(config["complexity"]["batch_sizes"]),
         seeds=seeds,
         device=config["training"].get("device", "cpu"),
-        data={**DATA, **config.get("data", {})},
+        data=_data(config.get("data", {})),
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments
@@ -298,7 +317,7 @@ def evaluated_images(config: Mapping[str, Any], model: str) -> str:
     key = "coco" if papers.variant(model).task == "detection" else "imagenet"
     if key not in config["evaluation"]:
         raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
-    return config["evaluation"][key]
+    return _folder(config["evaluation"][key], f"evaluation.{key}")
 
 
 def sources(*packages: str) -> list[str]:

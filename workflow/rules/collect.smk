@@ -33,5 +33,5 @@ rule collect:
         scale=PLAN.scale,
         seeds=PLAN.seeds,
     shell:
-        "python -m replication collect --results {params.results} --scale {params.scale}"
-        " --seeds {params.seeds} 2> {log}"
+        "python -m replication collect --results {params.results:q} --scale {params.scale}"
+        " --seeds {params.seeds} 2> {log:q}"

@@ -18,7 +18,7 @@ rule complexity_count:
         digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
     shell:
         "python -m replication complexity count --models {params.models:q} --image-sizes {params.image_sizes} --printed"
-        " --batch-sizes {params.batch_sizes} --out {params.out} 2> {log}"
+        " --batch-sizes {params.batch_sizes} --out {params.out:q} 2> {log:q}"
 
 
 rule complexity_merge:
@@ -38,7 +38,7 @@ rule complexity_merge:
         folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
         out=subpath(output.counts, parent=True),
     shell:
-        "python -m replication complexity merge --folders {params.folders} --out {params.out} 2> {log}"
+        "python -m replication complexity merge --folders {params.folders:q} --out {params.out:q} 2> {log:q}"
 
 
 rule complexity_mechanisms:
@@ -52,7 +52,7 @@ rule complexity_mechanisms:
     conda:
         "../envs/replication.yaml"
     shell:
-        "python -m replication complexity mechanisms --out {output} 2> {log}"
+        "python -m replication complexity mechanisms --out {output:q} 2> {log:q}"
 
 
 rule complexity_scaling:
@@ -68,8 +68,8 @@ rule complexity_scaling:
     conda:
         "../envs/replication.yaml"
     shell:
-        "python -m replication complexity scaling --counts {input.counts} --mechanisms {input.mechanisms}"
-        " --out {output} 2> {log}"
+        "python -m replication complexity scaling --counts {input.counts:q} --mechanisms {input.mechanisms:q}"
+        " --out {output:q} 2> {log:q}"
 
 
 rule complexity_crossings:
@@ -84,4 +84,4 @@ rule complexity_crossings:
     conda:
         "../envs/replication.yaml"
     shell:
-        "python -m replication complexity crossings --counts {input.counts} --out {output} 2> {log}"
+        "python -m replication complexity crossings --counts {input.counts:q} --out {output:q} 2> {log:q}"

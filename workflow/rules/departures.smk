@@ -9,4 +9,4 @@ rule departures:
     conda:
         "../envs/replication.yaml"
     shell:
-        "python -m replication departures --out {output} 2> {log}"
+        "python -m replication departures --out {output:q} 2> {log:q}"

@@ -19,4 +19,4 @@ rule evaluate:
         digest=lambda wildcards: PLAN.variant_digest(wildcards.model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
-        " --checkpoint {input.checkpoint:q} --images {params.images:q} --out {params.out} 2> {log}"
+        " --checkpoint {input.checkpoint:q} --images {params.images:q} --out {params.out:q} 2> {log:q}"

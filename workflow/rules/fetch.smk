@@ -13,4 +13,4 @@ rule fetch:
     params:
         options=PLAN.fetch_options,
     shell:
-        "python -m replication fetch --dataset {wildcards.dataset} {params.options} > {log} 2>&1"
+        "python -m replication fetch --dataset {wildcards.dataset} {params.options} > {log:q} 2>&1"

@@ -28,4 +28,4 @@ rule figures:
     params:
         results=subpath(output[0], ancestor=2),
     shell:
-        "python -m replication figures --results {params.results} 2> {log}"
+        "python -m replication figures --results {params.results:q} 2> {log:q}"

@@ -29,5 +29,5 @@ rule insight:
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
-        " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights} --data {params.root:q}"
-        " --out {params.out} 2> {log}"
+        " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights:q} --data {params.root:q}"
+        " --out {params.out:q} 2> {log:q}"

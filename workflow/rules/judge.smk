@@ -25,4 +25,4 @@ rule judge:
     params:
         results=subpath(output.verdicts, parent=True),
     shell:
-        "python -m replication judge --results {params.results} 2> {log}"
+        "python -m replication judge --results {params.results:q} 2> {log:q}"

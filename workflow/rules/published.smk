@@ -9,4 +9,4 @@ rule published:
     conda:
         "../envs/replication.yaml"
     shell:
-        "python -m replication published --out {output} 2> {log}"
+        "python -m replication published --out {output:q} 2> {log:q}"

@@ -16,4 +16,4 @@ rule report:
     params:
         results=subpath(output[0], ancestor=2),
     shell:
-        "python -m replication report --results {params.results} 2> {log}"
+        "python -m replication report --results {params.results:q} 2> {log:q}"

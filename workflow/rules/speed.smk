@@ -19,4 +19,4 @@ rule speed:
         options=lambda wildcards: PLAN.speed_options(wildcards.condition),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m replication speed --published {params.options} --out {params.out} > {log} 2>&1"
+        "python -m replication speed --published {params.options} --out {params.out:q} > {log:q} 2>&1"

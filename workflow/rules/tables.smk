@@ -12,4 +12,4 @@ rule tables:
     params:
         results=subpath(output[0], ancestor=2),
     shell:
-        "python -m replication tables --results {params.results} 2> {log}"
+        "python -m replication tables --results {params.results:q} 2> {log:q}"

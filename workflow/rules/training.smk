@@ -37,7 +37,7 @@ rule training:
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"
-        " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints} --out {params.out} 2> {log}"
+        " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints:q} --out {params.out:q} 2> {log:q}"
 
 
 use rule training as training_of_detectors with:

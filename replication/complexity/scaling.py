@@ -30,7 +30,7 @@ COLUMNS = (
 )
 THEORY = {
     **{"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1},
-    **{"vit": 2, "hybrid": 2, "cpvt": 2, "pvt": 2, "swin": 1, "msg": 1},
+    **{"vit": 2, "hybrid": 2, "cpvt": 2, "pvt": 2, "swin": 1, "msg": 1, "shuffle": 1},
 }
 """Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2.
 

@@ -97,7 +97,7 @@ def test_percentages_are_percentages_and_fractions_fractions(card: Card) -> None
 
 NUMBERS = [
     *(("vit", 632), ("deit", 682), ("pvt", 568), ("swin", 700), ("cpvt", 145)),
-    *(("twins", 764), ("tnt", 313), ("msg", 242), ("detr", 306)),
+    *(("twins", 764), ("tnt", 313), ("msg", 242), ("detr", 306), ("shuffle", 55)),
 ]
 
 
@@ -197,7 +197,7 @@ def stages(variant: Variant, image_size: Size) -> dict[str, tuple[int, ...]]:
     """The hyper-parameters with one entry per stage; a model of one stage has one entry."""
     architecture = variant.at(image_size)
     lists = {key: value for key, value in architecture.items() if isinstance(value, tuple) and "layers" not in key}
-    if variant.family in ("swin", "msg"):  # doubles its width from stage to stage
+    if variant.family in ("swin", "msg", "shuffle"):  # doubles its width from stage to stage
         lists["embed_dims"] = tuple(architecture["embed_dim"] * 2**stage for stage in range(len(lists["depths"])))
     if variant.family in ("vit", "hybrid"):
         lists["embed_dims"], lists["num_heads"] = (architecture["embed_dim"],), (architecture["num_heads"],)

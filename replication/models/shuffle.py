@@ -156,8 +156,9 @@ class Stage(nn.Module):
         """The map of the stage before to that of this one, (B, D, H, W)."""
         if self.patch_partition is not None:
             x = self.patch_partition(x)
-        for plain, shuffled in self.layers:
-            x = shuffled(plain(x))
+        for pair in self.layers:
+            for block in pair.children():
+                x = block(x)
         return x
 
 

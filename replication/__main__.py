@@ -76,7 +76,7 @@ def _departures(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from replication.evaluation import evaluate
 
-    evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset)
+    evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset, args.corrupt)
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -126,7 +126,17 @@ def _speed(args: argparse.Namespace) -> None:
 def _insight(args: argparse.Namespace) -> None:
     from replication.insight import run
 
-    run(args.experiment, args.arm, args.seeds, args.scale, args.weights, args.out, args.data, dict(args.set))
+    run(
+        args.experiment,
+        args.arm,
+        args.seeds,
+        args.scale,
+        args.weights,
+        args.out,
+        args.data,
+        args.corrupt,
+        dict(args.set),
+    )
 
 
 def _average_precision(args: argparse.Namespace) -> None:
@@ -217,6 +227,10 @@ def parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
+    def reads_images(sub: argparse.ArgumentParser) -> None:
+        text = "stop at an image that cannot be used, or leave it out (default: %(default)s)"
+        sub.add_argument("--corrupt", choices=["strict", "skip"], default="strict", help=text)
+
     command("list", _list, "show the papers, model ids, experiments and data sets")
 
     sub = command("published", _published, "write every number the papers print as one CSV")
@@ -266,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
         "--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
     )
     sub.add_argument("--dataset", default="", help="what the images are (default: imagenet-1k; for DETR, coco)")
+    reads_images(sub)
     sub.add_argument("--out", type=Path, required=True, help="folder for evaluation.csv")
 
     sub = command("departures", _departures, "measure how far timm's defaults are from the released models")
@@ -293,9 +308,7 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
     )
     sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
-    sub.add_argument(
-        "--corrupt", choices=["strict", "skip"], default="strict", help="stop at an unreadable image, or leave it out"
-    )
+    reads_images(sub)
     sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 
@@ -379,6 +392,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="as it was trained with")
     sub.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help="training results of the arm")
     sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    reads_images(sub)
     sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
 
     sub = command("average-precision", _average_precision, "evaluate stored predictions again: COCO's twelve numbers")

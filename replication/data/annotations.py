@@ -1,64 +1,325 @@
-"""Annotation files in COCO's format of instances: where they are, and whether they are what they should be."""
+"""Files in COCO's format of instances and of results: where they are, and whether every value is what it should be.
+
+Every fault is one line, which names the file, the list, the place in it (from 0), the field and its value.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import re
+import reprlib
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from replication.data.pictures import MEND
 from replication.records import UserError
 
-KEYS: dict[str, dict[str, type]] = {
-    "images": {"id": int, "file_name": str, "width": int, "height": int},
-    "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
-    "categories": {"id": int, "name": str},
-}
-"""What an annotation file must have, and of which type."""
+CLASSES = 100_000
+"""More than any data set has; the class index is the category id, so a larger one would only make a huge head."""
+LARGEST = 1e10
+"""The largest area of an object [px] that COCO's measures count."""
+NO_HEIGHT = {(200365, 918), (550395, 2206849)}
+"""Image and annotation id of the two boxes of COCO's train2017 that are released without a height."""
+
+Entry = dict[str, Any]
+Field = tuple[str, Callable[[Any], Any]]
+"""What a field must be, in words, and how it is read: ValueError if it is something else."""
 
 
-def read_annotations(file: Path) -> dict[str, Any]:
-    """A file in COCO's format of instances. UserError names the first thing that is missing or contradicts itself."""
+@dataclass(frozen=True)
+class Instances:
+    """What an annotation file holds, each entry with the fields of `FIELDS` and no other.
+
+    `iscrowd` is 0 or 1, and `area` of an annotation without one that of its box. `left_out` images could not be used.
+    `mean` and `std` are those of `info`, of one or three channels; none if it has none.
+    """
+
+    images: list[Entry]
+    annotations: list[Entry]
+    categories: list[Entry]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    left_out: int
+
+
+# --- fields -----------------------------------------------------------------------------------------
+
+
+def _integer(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is not int or not low <= value <= high:  # True is no number here
+            raise ValueError
+        return value
+
+    return read
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
+def _finite(value: Any) -> float:
+    number = _float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    value.encode()  # UnicodeEncodeError, a ValueError, for half a surrogate pair
+    return value
+
+
+def _file_name(value: Any) -> str:
+    parts = re.split(r"[/\\]", _text(value))
+    if not value or parts[0] == "" or ".." in parts or any(ord(letter) < 32 for letter in value):
+        raise ValueError
+    return value
+
+
+def _box(value: Any) -> list[float]:
+    """Four numbers, which may be anything: the box of an image is judged beside it."""
+    if not isinstance(value, list) or len(value) != 4:
+        raise ValueError
+    return [_float(number) for number in value]
+
+
+def _finite_box(value: Any) -> list[float]:
+    box = _box(value)
+    if not all(map(math.isfinite, box)) or min(box[2:]) < 0:
+        raise ValueError
+    return box
+
+
+def _area(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = _float(value)
+    if not 0 <= number <= LARGEST:
+        raise ValueError
+    return number
+
+
+def _crowd(value: Any) -> int:
+    if value is not None and (type(value) not in (bool, int) or value not in (0, 1)):
+        raise ValueError
+    return int(value or 0)
+
+
+ID: Field = ("an integer of at most 64 bits", _integer(-(2**63), 2**63 - 1))
+SIDE: Field = ("an integer from 1 to 2,147,483,647 [px]", _integer(1, 2**31 - 1))
+FINITE_BOX: Field = ("four finite numbers [x, y, width, height], no side negative", _finite_box)
+FIELDS: Mapping[str, Mapping[str, Field]] = {
+    "images": {
+        "id": ID,
+        "file_name": ("a relative file name without '..' and control characters", _file_name),
+        "width": SIDE,
+        "height": SIDE,
+    },
+    "categories": {
+        "id": (f"a class index, an integer from 0 to {CLASSES - 1:,}", _integer(0, CLASSES - 1)),
+        "name": ("text", _text),
+    },
+    "annotations": {
+        "id": ID,
+        "image_id": ID,
+        "category_id": ID,
+        "bbox": ("four numbers [x, y, width, height]", _box),
+        "area": ("a number from 0 to 1e10 [px], or null", _area),
+        "iscrowd": ("0, 1, true, false or null", _crowd),
+    },
+}
+"""Of an entry of each list; `area` and `iscrowd` may be absent."""
+TRUTH: Mapping[str, Mapping[str, Field]] = {
+    "images": {"id": ID},
+    "categories": {"id": ID},
+    "annotations": {**FIELDS["annotations"], "bbox": FINITE_BOX},
+}
+"""What average precision needs of these."""
+RESULT: Mapping[str, Field] = {
+    "image_id": ID,
+    "category_id": ID,
+    "bbox": FINITE_BOX,
+    "score": ("a finite number", _finite),
+}
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+
+def read_annotations(file: Path, corrupt: str = "strict") -> Instances:
+    """A file in COCO's format of instances, of images that are to be read.
+
+    UserError names the first value that is not what it should be. Images without a size and boxes without an area
+    inside their image can be left out (`corrupt` "skip"), and it is said how many.
+    """
+    content = _json(file)
+    images, sizeless = _entries(file, "images", content, FIELDS, ("width", "height") if corrupt == "skip" else ())
+    categories, _ = _entries(file, "categories", content, FIELDS)
+    annotations, _ = _entries(file, "annotations", content, FIELDS)
+    _check_references(file, annotations, {entry["id"] for entry in images} | sizeless, categories)
+    if not images:
+        raise UserError(f"{file}: none of {len(sizeless)} images has a size")
+    sizes = {entry["id"]: (entry["height"], entry["width"]) for entry in images}
+    kept, empty = [], 0
+    for number, entry in enumerate(annotations):
+        image_id = entry["image_id"]
+        if image_id in sizeless:
+            continue
+        if inside(entry["bbox"], *sizes[image_id]) is not None:
+            kept.append(entry)
+        elif file.name == "instances_train2017.json" and (image_id, entry["id"]) in NO_HEIGHT:
+            continue
+        elif corrupt == "strict":
+            raise UserError(
+                f"{file}: annotations[{number}].bbox is {_shown(entry['bbox'])}, which has no area inside image "
+                f"{image_id}; {MEND}"
+            )
+        else:
+            empty += 1
+    if sizeless:
+        print(f"warning: {file}: {len(sizeless)} images without a size are left out", file=sys.stderr)
+    if empty:
+        print(f"warning: {file}: {empty} boxes without an area inside their images are left out", file=sys.stderr)
+    return Instances(images, kept, categories, *_statistics(file, content.get("info")), len(sizeless))
+
+
+def read_truth(file: Path) -> dict[str, list[Entry]]:
+    """A file in COCO's format of instances, to hold results against. UserError as in `read_annotations`."""
+    content = _json(file)
+    truth = {part: _entries(file, part, content, TRUTH)[0] for part in TRUTH}
+    _check_references(file, truth["annotations"], {entry["id"] for entry in truth["images"]}, truth["categories"])
+    return truth
+
+
+def read_results(file: Path, truth: Mapping[str, Sequence[Entry]]) -> list[Entry]:
+    """A file of COCO's results of boxes for the images of `truth`.
+
+    Results of a class that is no category count for nothing, as in pycocotools, and it is said how many there are.
+    UserError names the first value that is not what it should be.
+    """
+    content = _json(file)
+    if not isinstance(content, list):
+        raise UserError(f"{file} is no list of COCO's results: {', '.join(RESULT)}")
+    results, _ = _read(file, "results", content, RESULT)
+    images, categories = ({entry["id"] for entry in truth[part]} for part in ("images", "categories"))
+    for number, result in enumerate(results):
+        if result["image_id"] not in images:
+            raise UserError(f"{file}: results[{number}].image_id is {result['image_id']}, the id of no image")
+    unknown = [result["category_id"] for result in results if result["category_id"] not in categories]
+    if unknown:
+        print(
+            f"warning: {file}: {len(unknown)} of {len(results)} results are of no category, the first of {unknown[0]}; "
+            "they count for nothing",
+            file=sys.stderr,
+        )
+    return results
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())  # of bytes, which may begin with a byte order mark
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise UserError(f"{file} is not in COCO's format: it is nested too deeply") from error
     except ValueError as error:
-        raise UserError(f"{file} is not JSON: {error}") from error
-    for part, keys in KEYS.items():
-        if not isinstance(content, dict) or not isinstance(content.get(part), list):
-            raise UserError(f"{file} is not in COCO's format: it has no list '{part}'")
-        for number, entry in enumerate(content[part]):
-            for key, kind in keys.items():
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
-                    raise UserError(
-                        f"{file} is not in COCO's format: number {number} of {part}, from 0, has no {kind.__name__} "
-                        f"'{key}'"
-                    )
-        if len({entry["id"] for entry in content[part]}) < len(content[part]):
-            raise UserError(f"{file}: an id comes twice in {part}")
-    if not content["images"]:
-        raise UserError(f"{file} has no images")
-    for entry in content["images"]:
-        if min(entry["width"], entry["height"]) < 1:
-            raise UserError(f"{file}: image {entry['id']} is {entry['width']} x {entry['height']} px")
-    for entry in content["categories"]:
-        if entry["id"] < 0:
-            raise UserError(f"{file}: the category id {entry['id']} is no class index, which start at 0")
-    images, categories = ({entry["id"] for entry in content[part]} for part in ("images", "categories"))
-    for entry in content["annotations"]:
-        if entry["image_id"] not in images:
-            raise UserError(f"{file}: annotation {entry['id']} is of the unknown image {entry['image_id']}")
-        if entry["category_id"] not in categories:
+        raise UserError(f"{file} is not JSON: {str(error).partition(';')[0]}") from error
+
+
+def _entries(
+    file: Path, part: str, content: Any, fields: Mapping[str, Mapping[str, Field]], spared: Collection[str] = ()
+) -> tuple[list[Entry], set[int]]:
+    """The entries of a list, whose ids differ, and the ids of those left out for one of the fields to be `spared`."""
+    entries = content.get(part) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise UserError(f"{file} is not in COCO's format: it has no list '{part}'")
+    if not entries and part != "annotations":
+        raise UserError(f"{file} has no {part}")
+    return _read(file, part, entries, fields[part], spared)
+
+
+def _read(
+    file: Path, part: str, entries: Sequence[Any], fields: Mapping[str, Field], spared: Collection[str] = ()
+) -> tuple[list[Entry], set[int]]:
+    found: list[Entry] = []
+    seen, left_out = set[int](), set[int]()
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise UserError(f"{file}: {part}[{number}] is {_shown(entry)}, not an object with {', '.join(fields)}")
+        one: Entry = {}
+        for key, (wanted, read) in fields.items():
+            try:
+                one[key] = read(entry.get(key))
+            except ValueError:
+                if key in spared:
+                    left_out.add(one["id"])
+                    continue
+                value = _shown(entry[key]) if key in entry else "absent"
+                hint = " (only boxes are read, not the segmentation)" if value == "absent" and key == "bbox" else ""
+                hint = f"; {MEND}" if key in ("width", "height") else hint
+                raise UserError(f"{file}: {part}[{number}].{key} is {value}, not {wanted}{hint}") from None
+        if "area" in one and one["area"] is None:
+            one["area"] = min(one["bbox"][2] * one["bbox"][3], LARGEST)
+        if "id" in one:
+            if one["id"] in seen:
+                raise UserError(f"{file}: {part}[{number}].id is {one['id']}, which an earlier one has too")
+            seen.add(one["id"])
+        if "id" not in one or one["id"] not in left_out:
+            found.append(one)
+    return found, left_out
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in the file, or how it begins, on one line."""
+    return reprlib.repr(value)
+
+
+def _check_references(
+    file: Path, annotations: Sequence[Entry], images: Collection[int], categories: Sequence[Entry]
+) -> None:
+    known = {"image_id": images, "category_id": {entry["id"] for entry in categories}}
+    for number, entry in enumerate(annotations):
+        for key, ids in known.items():
+            if entry[key] not in ids:
+                raise UserError(
+                    f"{file}: annotations[{number}].{key} is {entry[key]}, the id of no {key.removesuffix('_id')}"
+                )
+
+
+def _statistics(file: Path, info: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of one or three channels; none if `info` names neither."""
+    if not isinstance(info, dict) or not {"mean", "std"} & info.keys():
+        return (), ()
+    found = []
+    for key in ("mean", "std"):
+        values = info.get(key)
+        try:
+            numbers = tuple(map(_float, values if isinstance(values, list) else [values]))
+        except ValueError:
+            numbers = ()
+        low = 0.0 if key == "mean" else sys.float_info.epsilon
+        if not isinstance(values, list) or len(numbers) not in (1, 3) or not all(low <= x <= 1 for x in numbers):
             raise UserError(
-                f"{file}: annotation {entry['id']} of image {entry['image_id']} is of the unknown category "
-                f"{entry['category_id']}"
+                f"{file}: info.{key} is {_shown(values)}, not a list of one or three numbers "
+                f"{'from' if key == 'mean' else 'above'} 0 up to 1"
             )
-        box = entry["bbox"]
-        if len(box) != 4 or not all(type(x) in (int, float) for x in box):
-            raise UserError(f"{file}: annotation {entry['id']} of image {entry['image_id']} has no box of four numbers")
-    return content
+        found.append(numbers)
+    mean, std = found
+    if len(mean) != len(std):
+        raise UserError(f"{file}: info.mean is of {len(mean)} channels and info.std of {len(std)}")
+    return mean, std
 
 
 def inside(box: Sequence[float], height: int, width: int) -> tuple[float, float, float, float] | None:

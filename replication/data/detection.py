@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Items
@@ -27,16 +25,15 @@ from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
-from replication.data.annotations import KEYS, files_of, inside, read_annotations
+from replication.data.annotations import Instances, files_of, inside, read_annotations
 from replication.data.box_transforms import Transform, resized
 from replication.data.photographs import MEAN, STD
+from replication.data.pictures import PictureError, check_file, complain, read_picture, unusable
 from replication.data.splits import Dataset
 from replication.files import digest, sha256
 from replication.records import UserError
 
 IN_MEMORY = 2**28  # bytes of a split at most
-NO_HEIGHT = {(200365, 918), (550395, 2206849)}
-"""Image and annotation id of the two boxes of COCO's train2017 that are released without a height."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Scenes:
     """A split: images (B, C, H, W), float32, normalised, and their `Targets`.
 
     They are read by workers and made by `transform` as they are asked for, or lie in memory, as `pixels` (B, C, H, W),
-    uint8. An image that cannot be read stops the run (`corrupt` "strict"), or is named, once, and left out ("skip").
+    uint8. `left_out` more are in the annotations but could not be used.
     """
 
     images: tuple[Annotated, ...]
@@ -116,9 +113,8 @@ class Scenes:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     transform: Transform
-    corrupt: str = "strict"
+    left_out: int = 0
     pixels: Tensor | None = None
-    named: set[Path] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -156,7 +152,7 @@ class Scenes:
         """Images and targets at each of the `chosen` indices (B,); images smaller than the batch are padded with zeros.
 
         The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
-        UserError for an image that cannot be read, or a batch of which none can.
+        UserError for an image that cannot be read.
         """
         if self.pixels is not None:
             for indices in chosen:
@@ -172,21 +168,12 @@ class Scenes:
             num_workers=min(os.cpu_count() or 1, len(keys)),
             generator=torch.Generator(),  # not torch's own, which the model draws from
         )
-        for padded, padding, objects, faults in loader:
-            for path, fault in faults:
-                self.complain(path, fault)
-            if not objects:
-                raise UserError(f"no image of a batch of {len(faults)} can be read")
+        for batch in loader:
+            if isinstance(batch, Unusable):
+                raise unusable(batch.path, batch.fault)
+            padded, padding, objects = batch
             found = tuple({name: torch.from_numpy(value) for name, value in one.items()} for one in objects)
             yield padded, Targets(found, padding)
-
-    def complain(self, path: Path, fault: str) -> None:
-        """Stop for an image that cannot be used, or name it once."""
-        if self.corrupt == "strict":
-            raise UserError(f"{path} {fault}; mend it, or set `data.corrupt: skip`")
-        if path not in self.named:
-            self.named.add(path)
-            print(f"warning: {path} {fault} and is left out ({len(self.named)} so far)", file=sys.stderr)
 
 
 def normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -195,36 +182,39 @@ def normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     return (pixels / 255 - shift) / scale
 
 
-def read(one: Annotated, channels: int) -> Tensor | str:
-    """The image (C, H, W), uint8, of 1 or 3 channels; or what is wrong with its file."""
-    try:
-        with Image.open(one.path) as file:
-            picture = file.convert("L" if channels == 1 else "RGB")
-    except FileNotFoundError:
-        return "is missing"
-    except (OSError, SyntaxError, Image.DecompressionBombError):  # what PIL raises on files that are no images
-        return "cannot be read"
+@dataclass(frozen=True)
+class Unusable:
+    """The file of an image that cannot be used, and why."""
+
+    path: Path
+    fault: str
+
+
+def read(one: Annotated, channels: int) -> Tensor | Unusable:
+    """The image (C, H, W), uint8, of 1 or 3 channels."""
     height, width = one.size
-    if picture.size != (width, height):
-        return f"is {picture.width} x {picture.height} px, but annotated as {width} x {height}"
+    try:
+        picture = read_picture(one.path, "L" if channels == 1 else "RGB", (width, height))
+    except PictureError as error:
+        return Unusable(one.path, str(error))
     return v2.functional.pil_to_tensor(picture)
 
 
 Made = tuple[Tensor, dict[str, Tensor]]
 
 
-class _Reader(Items[Made | tuple[Path, str]]):
-    """Images and what is to be found in them; or the path of one that cannot be used, and why."""
+class _Reader(Items[Made | Unusable]):
+    """Images and what is to be found in them."""
 
     def __init__(self, split: Scenes, seed: int) -> None:
         self.split, self.seed = split, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> Made | tuple[Path, str]:
+    def __getitem__(self, key: tuple[int, int]) -> Made | Unusable:
         index, place = key
         one = self.split.images[index]
         pixels = read(one, len(self.split.mean))
-        if isinstance(pixels, str):
-            return one.path, pixels
+        if isinstance(pixels, Unusable):
+            return pixels
         drawn = random.Random(f"{self.seed}/{place}")
         for seeded in (random.seed, np.random.seed, torch.manual_seed):  # of this worker
             seeded(drawn.getrandbits(32))
@@ -236,23 +226,25 @@ class _Reader(Items[Made | tuple[Path, str]]):
 
 
 def _collated(
-    read_: list[Made | tuple[Path, str]],
-) -> tuple[Tensor, Tensor | None, list[dict[str, np.ndarray]], list[tuple[Path, str]]]:
-    """One batch, its padding, what is to be found, and what cannot be read.
+    read_: list[Made | Unusable],
+) -> tuple[Tensor, Tensor | None, list[dict[str, np.ndarray]]] | Unusable:
+    """One batch, its padding and what is to be found; or the first of its images that cannot be used.
 
     What is to be found leaves the worker as arrays: a tensor would take a file descriptor each.
     """
-    made = [(one, other) for one, other in read_ if isinstance(one, Tensor) and isinstance(other, dict)]
-    faults = [(one, other) for one, other in read_ if isinstance(one, Path) and isinstance(other, str)]
-    height, width = (max((image.shape[axis] for image, _ in made), default=0) for axis in (-2, -1))
-    channels = made[0][0].shape[0] if made else 0
-    batch = torch.zeros(len(made), channels, height, width)
+    made: list[Made] = []
+    for one in read_:
+        if isinstance(one, Unusable):
+            return one
+        made.append(one)
+    height, width = (max(image.shape[axis] for image, _ in made) for axis in (-2, -1))
+    batch = torch.zeros(len(made), made[0][0].shape[0], height, width)
     padding = torch.ones(len(made), height, width, dtype=torch.bool)
     for row, (image, _) in enumerate(made):
         batch[row, :, : image.shape[1], : image.shape[2]] = image
         padding[row, : image.shape[1], : image.shape[2]] = False
     objects = [{name: value.numpy() for name, value in target.items()} for _, target in made]
-    return batch, padding if padding.any() else None, objects, faults
+    return batch, padding if padding.any() else None, objects
 
 
 def load_split(
@@ -263,76 +255,64 @@ def load_split(
     It is normalised as `info` of the annotations says, or by ImageNet's mean and deviation; by one number each, it is
     grey. Images that need no change, and fit, are read at once and lie in memory.
     UserError: what is not there or not in COCO's format; and, with `corrupt` "strict", boxes without an area inside
-    their image, and files that are missing. With "skip" these are left out, and it is said how many.
+    their image, and files that are missing; one that cannot be read, when it is. With "skip" every file is read
+    beforehand, what cannot be used is left out, and it is said what.
     """
     file, image_folder = files_of(folder, part)
-    content = read_annotations(file)
-    mean, std = _statistics(content.get("info"))
-    images = _annotated(content, file, image_folder, corrupt)
-    split = Scenes(images, content["categories"], mean, std, learning or resized(image_size), corrupt)
-
-    fits = len(images) * len(mean) * image_size**2 <= IN_MEMORY
-    if learning is None and fits and all(one.size == (image_size, image_size) for one in images):
-        found = [(one, read(one, len(mean))) for one in images]
-        split = _without(split, {one.path: pixels for one, pixels in found if isinstance(pixels, str)})
-        return replace(split, pixels=torch.stack([pixels for _, pixels in found if isinstance(pixels, Tensor)]))
-    return _without(split, {one.path: "is missing" for one in images if not one.path.is_file()})
-
-
-def _statistics(info: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of one or three channels from `info` of an annotation file; ImageNet's if it has none."""
-    own: list[Any] = [info.get(key) if isinstance(info, dict) else None for key in ("mean", "std")]
-    for channels in (1, 3):
-        if all(isinstance(values, list) and len(values) == channels for values in own):
-            return tuple(own[0]), tuple(own[1])
-    return MEAN, STD
-
-
-def _annotated(content: dict[str, Any], file: Path, image_folder: Path, corrupt: str) -> tuple[Annotated, ...]:
-    of_image: dict[int, list[dict[str, Any]]] = {entry["id"]: [] for entry in content["images"]}
-    sizes = {entry["id"]: (entry["height"], entry["width"]) for entry in content["images"]}
-    empty = 0
-    for entry in content["annotations"]:
-        image_id, number, box = entry["image_id"], entry["id"], entry["bbox"]
-        if inside(box, *sizes[image_id]) is None:
-            if file.name == "instances_train2017.json" and (image_id, number) in NO_HEIGHT:
-                continue
-            if corrupt == "strict":
-                raise UserError(
-                    f"{file}: the box {box} of annotation {number} has no area inside image {image_id}; mend it, "
-                    "or set `data.corrupt: skip`"
-                )
-            empty += 1
+    content = read_annotations(file, corrupt)
+    mean, std = content.mean or MEAN, content.std or STD
+    images = _annotated(content, image_folder)
+    channels = len(mean)
+    whole = (
+        learning is None
+        and len(images) * channels * image_size**2 <= IN_MEMORY
+        and all(one.size == (image_size, image_size) for one in images)
+    )
+    left: list[Annotated] = []
+    pixels: list[Tensor] = []
+    named: set[Path] = set()
+    for one in images:
+        found = read(one, channels) if whole or corrupt == "skip" else _there(one)
+        if isinstance(found, Unusable):
+            complain(found.path, found.fault, corrupt, named)
             continue
-        kept = {key: entry[key] for key in ("id", "image_id", "category_id", "bbox")}
-        rest = {"area": entry.get("area", box[2] * box[3]), "iscrowd": entry.get("iscrowd", 0)}
-        of_image[image_id].append(kept | rest)
-    if empty:
-        print(f"warning: {file}: {empty} boxes without an area inside their images are left out", file=sys.stderr)
+        left.append(one)
+        if whole and found is not None:
+            pixels.append(found)
+    if not left:
+        raise UserError(f"none of the {len(images)} images in {image_folder} can be used")
+    left_out = content.left_out + len(images) - len(left)
+    in_memory = torch.stack(pixels) if whole else None
+    transform = learning or resized(image_size)
+    return Scenes(tuple(left), content.categories, mean, std, transform, left_out, in_memory)
+
+
+def _there(one: Annotated) -> Unusable | None:
+    try:
+        check_file(one.path)
+    except PictureError as error:
+        return Unusable(one.path, str(error))
+    return None
+
+
+def _annotated(content: Instances, image_folder: Path) -> tuple[Annotated, ...]:
+    of_image: dict[int, list[dict[str, Any]]] = {entry["id"]: [] for entry in content.images}
+    for annotation in content.annotations:
+        of_image[annotation["image_id"]].append(annotation)
     images = []
-    for entry in content["images"]:
+    for entry in content.images:
         objects = [one for one in of_image[entry["id"]] if not one["iscrowd"]]
-        boxes = [inside(one["bbox"], *sizes[entry["id"]]) for one in objects]
+        boxes = [inside(one["bbox"], entry["height"], entry["width"]) for one in objects]
         images.append(
             Annotated(
                 image_folder / entry["file_name"],
-                {key: entry[key] for key in KEYS["images"]},
+                entry,
                 of_image[entry["id"]],
                 torch.tensor([one["category_id"] for one in objects], dtype=torch.long),
                 torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
             )
         )
     return tuple(images)
-
-
-def _without(split: Scenes, faults: Mapping[Path, str]) -> Scenes:
-    """The split without images that cannot be used. UserError if there is one that must, or if none is left."""
-    for path, fault in faults.items():
-        split.complain(path, fault)
-    left = tuple(one for one in split.images if one.path not in faults)
-    if not left:
-        raise UserError(f"none of the {len(split)} images in {split.images[0].path.parent} can be used")
-    return replace(split, images=left)
 
 
 def load(
@@ -345,7 +325,8 @@ def load(
     """The data set in `folder`, learned from as `learning` makes its images; `images` of it, over all splits, or all.
 
     COCO 2017 is tested on what it is validated on, for its test set has no labels.
-    UserError as in `load_split`, or if `images` leaves a split without any.
+    UserError as in `load_split`, or if the splits differ in channels, `images` leaves one without any, or there is
+    no object to learn from.
     """
     parts = {"train": "train", "val": "val", "test": "test"}
     if files_of(folder, "val")[0].name == "instances_val2017.json":
@@ -359,6 +340,10 @@ def load(
         whole = sum(len(splits[part]) for part in parts.values())
         splits = {part: split.first(len(split) * images // whole, classes) for part, split in splits.items()}
     train, val, test = (splits[part] for part in parts.values())
+    if len({len(split.mean) for split in splits.values()}) > 1:
+        raise UserError(f"{folder}: info.mean is of one channel in some of {', '.join(splits)} and of three in others")
+    if not len(train.labels):
+        raise UserError(f"{folder}: there is nothing to learn from: no image of train has an object that is no crowd")
     files = [files_of(folder, part)[0] for part in parts.values()]
     found = digest([(file.name, sha256(file)) for file in files])
     return Dataset[Any](train, val, test, classes, found, train.mean, train.std)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch.utils.data import Dataset as Items
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.splits import Dataset, chosen_of_each, hold_out
 from replication.files import digest
 from replication.records import UserError
@@ -32,7 +32,6 @@ SIZES = {"imagenet_1k": (1000, 1_281_167, 50_000), "flowers_102": (102, 1020, 61
 """Classes, training images and test images as published."""
 HELD_OUT = {"imagenet_1k": 0.01, "flowers_102": 0.0, "oxford_pets": 0.1}
 """Share of the training images to validate on (ViT, appendix B.1); Flowers has a validation set of its own."""
-CORRUPT = ("strict", "skip")
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -77,28 +76,26 @@ class Photographs:
             generator=torch.Generator(),  # not torch's own, which the model draws from
         )
         for read in loader:
-            images = [(image, index) for index, image in read if image is not None]
-            for path in sorted({self.paths[index] for index, image in read if image is None} - self.named):
-                if self.corrupt == "strict":
-                    raise UserError(f"{path} cannot be read; mend it, or set `data.corrupt: skip`")
-                self.named.add(path)
-                print(f"warning: {path} cannot be read and is left out ({len(self.named)} so far)", file=sys.stderr)
+            for path, fault in (item for item in read if isinstance(item[1], str)):
+                complain(path, fault, self.corrupt, self.named)
+            images = [(image, index) for index, image in read if isinstance(image, Tensor)]
             if not images:
                 raise UserError(f"no image of a batch of {len(read)} can be read")
             yield torch.stack([image for image, _ in images]), self.labels[[index for _, index in images]]
 
 
-class _Reader(Items[tuple[int, Tensor | None]]):
+class _Reader(Items[tuple[int, Tensor] | tuple[Path, str]]):
+    """Images by their index; or the path of one that cannot be used, and why."""
+
     def __init__(self, paths: Sequence[Path], transform: Transform, seed: int) -> None:
         self.paths, self.transform, self.seed = paths, transform, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Tensor | None]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Tensor] | tuple[Path, str]:
         index, place = key
         try:
-            with Image.open(self.paths[index]) as file:
-                picture = file.convert("RGB")
-        except (OSError, SyntaxError, Image.DecompressionBombError):  # what PIL raises on files that are no images
-            return index, None
+            picture = read_picture(self.paths[index])
+        except PictureError as error:
+            return self.paths[index], str(error)
         drawn = random.Random(f"{self.seed}/{place}")
         for seeded in (random.seed, np.random.seed, torch.manual_seed):  # of this worker
             seeded(drawn.getrandbits(32))

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from replication.data import digits
+from replication.data.pictures import PictureError, read_picture
 from replication.files import sha256, write_text
 
 SEED = 2021
@@ -306,9 +307,9 @@ def _whole(folder: Path, split: str, count: int, image_size: int) -> bool:
     """Whether a split is there as this version draws it: its annotations, and every pixel of its images."""
     try:
         content = json.loads(annotation_file(folder, split).read_text(encoding="utf-8"))
-        info, images = content["info"], content["images"]
-        pixels = [np.asarray(Image.open(folder / split / image["file_name"])) for image in images]
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+        info, images = dict(content["info"]), content["images"]
+        pixels = [np.asarray(read_picture(folder / split / image["file_name"], "L")) for image in images]
+    except (OSError, PictureError, ValueError, KeyError, TypeError):
         return False
     found = hashlib.sha256()
     for one in pixels:

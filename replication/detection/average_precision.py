@@ -23,6 +23,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
+from replication.data.annotations import read_results, read_truth
 from replication.files import write_text
 from replication.records import UserError
 
@@ -190,20 +191,8 @@ def write_results(path: Path, results: Results) -> None:
 
 def evaluate_file(ground_truth_path: Path, results_path: Path) -> dict[str, float | None]:
     """The twelve numbers of a file of results. UserError if a file is missing or is not what it should be."""
-    ground_truth, results = _read(ground_truth_path), _read(results_path)
-    if not isinstance(ground_truth, dict) or not {"images", "annotations", "categories"} <= ground_truth.keys():
-        raise UserError(f"{ground_truth_path} has no images, annotations and categories, as COCO's instances have")
-    fields = {"image_id", "category_id", "bbox", "score"}
-    if not isinstance(results, list) or not all(isinstance(one, dict) and fields <= one.keys() for one in results):
-        raise UserError(f"{results_path} is no list of COCO's results: {', '.join(sorted(fields))}")
-    return average_precision(ground_truth, results)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    ground_truth = read_truth(ground_truth_path)
+    return average_precision(ground_truth, read_results(results_path, ground_truth))
 
 
 def _index(dataset: Mapping[str, Any]) -> Any:

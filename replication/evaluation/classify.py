@@ -14,46 +14,51 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import Compose
 from tqdm import tqdm
 
+from replication.data.pictures import MEND, PictureError, complain, read_picture
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build_variant, load_checkpoint
 from replication.records import UserError, Variant
 
 SIZES = {"imagenet-1k": (1000, 50_000)}
 """Classes and images of the data sets that published numbers are about; any other name is taken as it comes."""
-UNREADABLE = -1
 
 
 def classify(
-    variant: Variant, image_size: int, checkpoint: Path, images: Path, dataset: str
+    variant: Variant, image_size: int, checkpoint: Path, images: Path, dataset: str, corrupt: str = "strict"
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The accuracies of `checkpoint` on `images`, a folder with one folder a class, and what made them.
 
     Classes are numbered in the order of their folders' names, as ImageNet's are. Accuracies are in percent, with the
     95 % Wilson interval over images.
-    UserError if the folder is not the data set it is called, an image cannot be read, or the checkpoint does not fit.
+    UserError if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is "skip", and
+    it is left out), or the checkpoint does not fit.
     """
     data = photographs(images, dataset, preprocessing(variant, image_size))
     model = load_checkpoint(build_variant(variant, image_size, len(data.classes)), checkpoint).eval()
     numbers = []
-    for metric, k in count_right(model, data, f"{variant.id} at {image_size} px").items():
-        interval = stats.binomtest(k, len(data)).proportion_ci(method="wilson")
+    right, read = count_right(model, data, f"{variant.id} at {image_size} px", corrupt)
+    for metric, k in right.items():
+        interval = stats.binomtest(k, read).proportion_ci(method="wilson")
         bounds = {"ci_low": 100 * interval.low, "ci_high": 100 * interval.high}
-        numbers.append({"metric": metric, "value": 100 * k / len(data), **bounds, "n": len(data)})
-    return numbers, {"images": len(data), "preprocessing": [str(step) for step in data.transform.transforms]}
+        numbers.append({"metric": metric, "value": 100 * k / read, **bounds, "n": read})
+    return numbers, {
+        "images": read,
+        "left_out": len(data) - read,
+        "preprocessing": [str(step) for step in data.transform.transforms],
+    }
 
 
 class ValidationImages(ImageFolder):
-    """Tensors with their class; one that cannot be read has the class `UNREADABLE`, so that all of them are found."""
+    """Tensors with their class, and why the file cannot be used, or nothing, so that all such files are found."""
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """The image (3, H, W) and its class."""
+    def __getitem__(self, index: int) -> tuple[Tensor, tuple[int, str]]:
+        """The image (3, H, W), its class and its fault."""
         path, label = self.samples[index]
         try:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
-        except (OSError, SyntaxError):
-            picture, label = Image.new("RGB", (1, 1)), UNREADABLE
-        return self.transform(picture), label
+            picture, fault = read_picture(Path(path)), ""
+        except PictureError as error:
+            picture, fault = Image.new("RGB", (1, 1)), str(error)
+        return self.transform(picture), (label, fault)
 
 
 def photographs(images: Path, dataset: str, transform: Compose) -> ValidationImages:
@@ -73,26 +78,34 @@ def photographs(images: Path, dataset: str, transform: Compose) -> ValidationIma
     return data
 
 
-def count_right(model: nn.Module, data: ValidationImages, what: str, batch_size: int = 64) -> dict[str, int]:
-    """How many images have their class first (`top1`), and among the five highest logits (`top5`).
+def count_right(
+    model: nn.Module, data: ValidationImages, what: str, corrupt: str = "strict", batch_size: int = 64
+) -> tuple[dict[str, int], int]:
+    """How many images have their class first (`top1`) and among the five highest logits (`top5`); how many were read.
 
-    UserError with the number of images that cannot be read, if there are any.
+    UserError with the number of images that cannot be read, if there are any and `corrupt` is "strict", or none can.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    right = {"top1": 0, "top5": 0}
-    unreadable: list[str] = []
+    right, read = {"top1": 0, "top5": 0}, 0
+    faults: dict[Path, str] = {}
     loader: DataLoader[Any] = DataLoader(data, batch_size, num_workers=min(8, torch.get_num_threads()))
     with torch.inference_mode():
-        for number, (images, labels) in enumerate(tqdm(loader, desc=what, unit="batch")):
-            broken = (labels == UNREADABLE).nonzero().flatten() + number * batch_size
-            unreadable += [data.samples[index][0] for index in broken.tolist()]
-            if unreadable:  # nothing to measure any more; the rest is only read
+        for number, (images, (labels, said)) in enumerate(tqdm(loader, desc=what, unit="batch")):
+            whole = torch.tensor([not fault for fault in said])
+            for place in (~whole).nonzero().flatten().tolist():
+                faults[Path(data.samples[number * batch_size + place][0])] = said[place]
+            if not whole.any() or (faults and corrupt == "strict"):  # then the rest is only read
                 continue
-            logits = model(images.to(device)).cpu()
-            hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
+            logits = model(images[whole].to(device)).cpu()
+            hits = logits.topk(min(5, logits.shape[1])).indices == labels[whole, None]
+            read += len(hits)
             right["top1"] += int(hits[:, 0].sum())
             right["top5"] += int(hits.sum())
-    if unreadable:
-        raise UserError(f"{len(unreadable)} of {len(data):,} images cannot be read; the first is {unreadable[0]}")
-    return right
+    if faults and (corrupt == "strict" or not read):
+        path, fault = next(iter(faults.items()))
+        raise UserError(f"{len(faults)} of {len(data):,} images cannot be used; the first: {path} {fault}; {MEND}")
+    named = set[Path]()
+    for path, fault in faults.items():
+        complain(path, fault, corrupt, named)
+    return right, read

@@ -21,33 +21,40 @@ SIZES = {"coco": (80, 5_000)}
 
 
 def detect(
-    variant: Variant, image_size: int, checkpoint: Path, folder: Path, dataset: str, out: Path
+    variant: Variant,
+    image_size: int,
+    checkpoint: Path,
+    folder: Path,
+    dataset: str,
+    out: Path,
+    corrupt: str = "strict",
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """COCO's measures of `checkpoint` on the validation images in `folder`, and what made them.
 
     The short side of an image becomes `image_size` [px], the long one at most 5/3 of it; the class index is the
     category id. Measures are in percent, without those that do not apply and without an interval: average precision is
     no mean over images. The results that they are of go into predictions.json in `out`, as COCO's server reads them.
-    UserError if the folder is not the data set it is called, an image cannot be read, or the checkpoint does not fit.
+    UserError if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is "skip", and
+    it is left out), or the checkpoint does not fit.
     """
-    split = validation(folder, image_size, dataset)
+    split = validation(folder, image_size, dataset, corrupt)
     classes = 1 + max(category["id"] for category in split.categories)
     model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
     results = predicted(model, split, f"{variant.id} at {image_size} px")
     measures = average_precision(split.ground_truth, results)
     write_results(out / "predictions.json", results)
     numbers = [{"metric": name, "value": x, "n": len(split)} for name, x in measures.items() if x is not None]
-    facts = {"annotations": sha256(files_of(folder, "val")[0]), "images": len(split)}
+    facts = {"annotations": sha256(files_of(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
     steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
     return numbers, {**facts, "preprocessing": steps}
 
 
-def validation(folder: Path, image_size: int, dataset: str) -> Scenes:
+def validation(folder: Path, image_size: int, dataset: str, corrupt: str = "strict") -> Scenes:
     """The validation images of a folder. UserError as in `load_split`, or if it is not the data set it is called."""
     if not folder.is_dir():
         raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
-    split = load_split(folder, "val", image_size)
-    found = (len(split.categories), len(split))
+    split = load_split(folder, "val", image_size, corrupt=corrupt)
+    found = (len(split.categories), len(split) + split.left_out)
     categories, images = SIZES.get(dataset, found)
     if found != (categories, images):
         raise UserError(

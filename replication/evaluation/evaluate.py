@@ -13,11 +13,20 @@ from replication.records import UserError
 COLUMNS = ("model", "image_size", "dataset", "metric", "value", "unit", "ci_low", "ci_high", "n")
 
 
-def evaluate(model_id: str, image_size: int, checkpoint: Path, images: Path, out: Path, dataset: str = "") -> None:
+def evaluate(
+    model_id: str,
+    image_size: int,
+    checkpoint: Path,
+    images: Path,
+    out: Path,
+    dataset: str = "",
+    corrupt: str = "strict",
+) -> None:
     """Evaluate `checkpoint` of a classifier or a DETR on the folder `images`; evaluation.csv into `out`.
 
     The size [px] is the side of a classifier's square, or what a detector's short sides are resized to. `dataset` is
-    what the images are, unless they are those of the papers: imagenet-1k, or coco for a detector.
+    what the images are, unless they are those of the papers: imagenet-1k, or coco for a detector. One that cannot be
+    read is an error, or is left out (`corrupt` "strict" or "skip").
     The CSV is written last, so one that is there is complete and has its manifest, and predictions.json of a detector.
     UserError if the model is neither, or as in `classify` and `detect`.
     """
@@ -25,10 +34,10 @@ def evaluate(model_id: str, image_size: int, checkpoint: Path, images: Path, out
     variant = papers.variant(model_id)
     if variant.task == "classification":
         dataset = dataset or "imagenet-1k"
-        numbers, facts = classify(variant, image_size, checkpoint, images, dataset)
+        numbers, facts = classify(variant, image_size, checkpoint, images, dataset, corrupt)
     elif variant.family == "detr":
         dataset = dataset or "coco"
-        numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out)
+        numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt)
     else:
         raise UserError(f"{model_id} is made for {variant.task}; only classifiers and DETR can be evaluated")
     cell = {"model": model_id, "image_size": image_size, "dataset": dataset, "unit": "%"}

@@ -48,10 +48,12 @@ def run(
     weights: Path,
     out: Path,
     root: Path,
+    corrupt: str,
     changes: Mapping[str, Any],
 ) -> None:
     """Take apart what an arm of an experiment of the cards, its recipe changed so, ended with; see `take_apart`."""
-    take_apart(papers.experiment(experiment_id).changed(scale, changes), arm_id, seeds, scale, weights, out, root)
+    experiment = papers.experiment(experiment_id).changed(scale, changes)
+    take_apart(experiment, arm_id, seeds, scale, weights, out, root, corrupt)
 
 
 def take_apart(
@@ -62,21 +64,23 @@ def take_apart(
     weights: Path,
     out: Path,
     root: Path = Path("data"),
+    corrupt: str = "strict",
 ) -> None:
     """Read `weights/seed<n>/weights.safetensors` of each of `seeds` and write its results into `out/seed<n>`.
 
     detection.csv (the numbers of `UNITS` that can be told), predictions.json, layers.csv, classes.csv, slots.csv,
     attention.npz; crowd.csv, if the data set has crowds; and manifest.json, last.
+    Images that cannot be used stop it or are left out, as in its training (`corrupt`).
     UserError: unknown names, an arm that is no DETR trained for set prediction, weights missing or of another model.
     """
     torch.set_num_threads(1)
     recipe, title = resolve(experiment, arm_id, scale), f"{experiment.id}/{arm_id}"
     if recipe.task != "set_prediction":
         raise UserError(f"{title} is trained for {recipe.task}; only an arm of set_prediction can be taken apart")
-    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root)
+    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, corrupt=corrupt)
     folder = root / recipe.dataset
     has_crowds = annotation_file(folder, CROWD).is_file()
-    crowd = load_split(folder, CROWD, recipe.image_size) if has_crowds else None
+    crowd = load_split(folder, CROWD, recipe.image_size, corrupt=corrupt) if has_crowds else None
     where = {"experiment": experiment.id, "arm": arm_id}
     for seed in seeds:
         started = now()

@@ -122,7 +122,7 @@ def run_arm(
     init = stream(seed, "init", arm.start_from)
     model = build(experiment, arm_id, recipe, dataset, init)
     if start_from is not None:
-        start(model, experiment, arm_id, scale, dataset, init, start_from, root)
+        start(model, experiment, arm_id, scale, dataset, init, start_from, root, corrupt)
     master = None
     if teacher is not None:
         master = build(experiment, arm.teacher, resolve(experiment, arm.teacher, scale), dataset, init)
@@ -234,12 +234,13 @@ def start(
     seed: int,
     weights: Path,
     root: Path,
+    corrupt: str,
 ) -> None:
     """Give the model of an arm the `weights` of the arm that it starts from, resized where the image sizes differ."""
     arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
     before = resolve(experiment, arm.start_from, scale)
     if before.dataset != recipe.dataset:
-        dataset = data.load(before.dataset, before.image_size, before.images, root)
+        dataset = data.load(before.dataset, before.image_size, before.images, root, corrupt=corrupt)
     trained = build(experiment, arm.start_from, before, dataset, seed)
     load_weights(trained, weights, head=recipe.head == "start")
     transfer(trained, model, recipe.positions)

@@ -4,7 +4,7 @@ from replication.config import evaluated_images
 rule evaluate:
     """Accuracy or average precision of released weights, at the scale `full`."""
     input:
-        sources("evaluation", "detection", "data/detection", "models", "files"),
+        sources("evaluation", "detection", "data", "models", "files"),
         checkpoint=lambda wildcards: checkpoint(config, wildcards.model, wildcards.size),
     output:
         f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.csv",
@@ -15,8 +15,10 @@ rule evaluate:
     threads: workflow.cores
     params:
         images=lambda wildcards: evaluated_images(config, wildcards.model),
+        corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
         digest=lambda wildcards: PLAN.variant_digest(wildcards.model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
-        " --checkpoint {input.checkpoint:q} --images {params.images:q} --out {params.out:q} 2> {log:q}"
+        " --checkpoint {input.checkpoint:q} --images {params.images:q} --corrupt {params.corrupt} --out {params.out:q}"
+        " 2> {log:q}"

@@ -25,9 +25,10 @@ rule insight:
         weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",
         out=INSIGHT,
         root=PLAN.data["root"],
+        corrupt=PLAN.data["corrupt"],
         changes=lambda wildcards: PLAN.changes(wildcards.experiment),
         digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights:q} --data {params.root:q}"
-        " --out {params.out:q} 2> {log:q}"
+        " --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"

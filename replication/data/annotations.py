@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import reprlib
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ CLASSES = 100_000
 """More than any data set has; the class index is the category id, so a larger one would only make a huge head."""
 LARGEST = 1e10
 """The largest area of an object [px] that COCO's measures count."""
+SHOWN = 60
+"""Letters of a faulty value in a message."""
 NO_HEIGHT = {(200365, 918), (550395, 2206849)}
 """Image and annotation id of the two boxes of COCO's train2017 that are released without a height."""
 
@@ -283,7 +284,8 @@ def _read(
 
 def _shown(value: Any) -> str:
     """A value as it stands in the file, or how it begins, on one line."""
-    return reprlib.repr(value)
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _check_references(

@@ -325,11 +325,11 @@ def test_results_that_cannot_be_measured(measured: Callable[..., Any], change: d
     ("truth", "found", "message"),
     [
         (None, "[]", r"truth\.json cannot be read"),
-        ("{", "[]", r"truth\.json cannot be read"),
-        ("[]", "[]", r"truth\.json has no images"),
+        ("{", "[]", r"truth\.json is not JSON"),
+        ("[]", "[]", r"truth\.json is not in COCO's format"),
         ('{"images": [], "categories": []}', "[]", r"truth\.json has no images"),
         (json.dumps(scenes(1)), "{}", r"found\.json is no list of COCO's results"),
-        (json.dumps(scenes(1)), '[{"image_id": 0}]', r"found\.json is no list of COCO's results: bbox, category_id"),
+        (json.dumps(scenes(1)), '[{"image_id": 0}]', r"found\.json: results\[0\]\.category_id is absent"),
     ],
 )
 def test_files_that_cannot_be_measured(truth: str | None, found: str, message: str, tmp_path: Path) -> None:

@@ -207,6 +207,19 @@ def test_a_broken_image_is_named(folder: Path, weights: Path) -> None:
     assert refused(folder, weights).startswith(f"{folder / 'val2017' / '8.png'} is missing")
 
 
+def test_a_broken_image_can_be_left_out(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the second dog, which was missed, every dog is found; the cats stay missed."""
+    monkeypatch.setitem(SIZES, "coco", (2, 3))  # of which one is left out
+    (folder / "val2017" / "5.png").write_text("text")
+    evaluate("detr_r50", 32, weights, folder, tmp_path / "out", corrupt="skip")
+    values = {row["metric"]: row for row in rows(tmp_path / "out")}
+    assert (float(values["ap_box"]["value"]), values["ap_box"]["n"]) == (pytest.approx(50), "2")
+    assert "5.png cannot be read" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["left_out"] == 1
+
+
 def test_other_detectors_are_refused(folder: Path, weights: Path) -> None:
     assert refused(folder, weights, model="retinanet_swin_t") == (
         "retinanet_swin_t is made for detection; only classifiers and DETR can be evaluated"

@@ -54,7 +54,7 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
         for index in range(2):
             Image.new("RGB", (8, 8), (30 * c,) * 3).save(tmp_path / f"class{c}" / f"{index}.png")
     data = photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
-    assert count_right(Ranked(), data, "greys", batch_size=5) == {"top1": 2, "top5": 10}
+    assert count_right(Ranked(), data, "greys", batch_size=5) == ({"top1": 2, "top5": 10}, 14)
 
 
 def save_weights(path: Path, images: Path, right: bool) -> None:
@@ -62,7 +62,7 @@ def save_weights(path: Path, images: Path, right: bool) -> None:
     torch.manual_seed(0)
     model = build("deit_ti", num_classes=3).eval()
     data = photographs(images, "colours", preprocessing(papers.variant("deit_ti"), 224))
-    inputs, labels = default_collate([data[index] for index in range(len(data))])
+    inputs, (labels, _) = default_collate([data[index] for index in range(len(data))])
     head = model.get_submodule("head")
     assert isinstance(head, nn.Linear)
     with torch.no_grad():
@@ -156,10 +156,20 @@ def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) ->
     assert "does not fit" in refused(images, weights)  # one block instead of twelve
 
 
-def test_broken_images_are_counted_and_the_first_is_named(images: Path, tmp_path: Path) -> None:
+def test_broken_images_are_counted_and_the_first_is_named_or_left_out(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("b_green/3.jpeg", "c_blue/0.png"):
         whole = (images / name).read_bytes()
         (images / name).write_bytes(whole[: len(whole) // 2])
-    torch.save(build("deit_ti", 32, num_classes=3).state_dict(), tmp_path / "whole.pth")
+    save_weights(tmp_path / "whole.pth", images, right=False)
     message = refused(images, tmp_path / "whole.pth")
-    assert message == f"2 of 12 images cannot be read; the first is {images / 'b_green/3.jpeg'}"
+    assert message.startswith(f"2 of 12 images cannot be used; the first: {images / 'b_green/3.jpeg'} cannot be read: ")
+    assert message.endswith("leave it out with `--corrupt skip` (in a configuration, `data.corrupt: skip`)")
+
+    evaluate("deit_ti", 224, tmp_path / "whole.pth", images, tmp_path / "out", "colours", "skip")
+    top1, _ = rows(tmp_path / "out")
+    assert (top1["n"], float(top1["value"])) == ("10", pytest.approx(100 * 3 / 10))  # all are called blue
+    manifest = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (manifest["images"], manifest["left_out"]) == (10, 2)
+    assert "c_blue/0.png cannot be read" in capsys.readouterr().err

@@ -487,7 +487,7 @@ DISCREPANCIES = (
     " released weights.",
     "mmpretrain lists 1.08 GFLOPs for DeiT-tiny in one version and 1.26 in another; timm 1.26 (the two attention "
     "products are 0.18G, so 1.08 omits them).",
-    "Issue #16: a user following the README got 75.2 for DeiT-S; the author log reaches 79.84.",
+    "A user who followed the README got 75.2 for DeiT-S (issue #16); the authors' log reaches 79.84.",
     "DeiT Table 9 says ViT-B used AdamW; the ViT paper says Adam with weight decay.",
 )
 

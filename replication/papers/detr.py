@@ -494,11 +494,6 @@ DISCREPANCIES = (
     ),
     "Gradient clipping: 0.1 in the paper and main.py, 0.01 in the Detectron2 wrapper config.",
     'Text says "6 transformer and 6 decoder layers": 6 encoder and 6 decoder layers.',
-    (
-        'A common summary, "NMS improves only the first decoder layer", is too strong: the paper says '
-        "the gain is clear for the first layer, diminishes with depth and turns into a small AP loss at "
-        "the last layers; AP50 keeps a slight gain per the PDF caption."
-    ),
     "Text says 17.8M parameters in the transformer and 23.5M in the backbone: the 41.3M that can be trained less the "
     "23.45M of the whole backbone, its frozen 0.22M included, are 17.85M; transformer, input projection, heads and "
     "queries have 18.07M, the transformer alone 17.36M. The 10.8M that removing the FFNs is said to leave in the "

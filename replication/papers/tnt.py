@@ -367,9 +367,8 @@ CAUSES = (
 
 DISCREPANCIES = (
     (
-        "arXiv v1 (Feb 2021) reports TNT-S 81.3% (+1.5 over DeiT-S; read in copies of the v1 abstract); "
-        "v3 / NeurIPS and the README report 81.5%. TNT-B in v1 was 82.8 as recalled from memory "
-        "(unverified); v3 82.9."
+        "arXiv v1 (Feb 2021) reports TNT-S 81.3% (+1.5 over DeiT-S) in its abstract; "
+        "v3 / NeurIPS and the README report 81.5%. TNT-B in v1 was 82.8 (from memory); v3 82.9."
     ),
     (
         "RegNetY-8GF/16GF are quoted with the original RegNet accuracies 79.9/80.4, not the DeiT-recipe "
@@ -390,8 +389,8 @@ DISCREPANCIES = (
     ),
     (
         "The official code differs from the equations: 7x7 stride-4 word convolution, LN before and "
-        "after the merge projection, initial patch tokens computed from the words (see "
-        "architectures.official_code_details). TNT-Ti is not in the official repo."
+        "after the merge projection, initial patch tokens computed from the words. "
+        "TNT-Ti is not in the official repo."
     ),
 )
 

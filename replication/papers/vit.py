@@ -777,8 +777,8 @@ DISCREPANCIES = (
     "Caption of Table 5 refers to Figure 3 in the PDF conversions and to Figure 4 in the HTML copies (label slip); "
     "Figure 3 is right.",
     'Figure 13 caption says "(left) ... (left)"; the second must be right.',
-    "arXiv v1 reported lower headline numbers: 88.36% ImageNet and 77.16% VTAB (read in a survey). Papers citing v1 "
-    "differ from v2 (88.55 / 77.63).",
+    "arXiv v1 reported lower headline numbers: 88.36% ImageNet and 77.16% VTAB, as a survey quotes them. Papers citing "
+    "v1 differ from v2 (88.55 / 77.63).",
     "README ImageNet fine-tuning (I21k): ViT-B_16 84.53/84.12 vs Table 5 83.97; ViT-B_32 81.66/81.31 vs 81.28; "
     "ViT-L_16 84.47/85.05 vs 85.15; ViT-L_32 81.89/81.13 vs 80.99.",
     "Figure numbers as in v2 and ICLR (other versions differ) are Figure 11 (attention distance incl. hybrid), Figure"

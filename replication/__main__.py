@@ -275,7 +275,12 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--model", required=True, metavar="ID")
     sub.add_argument("--image-size", type=_positive, required=True, metavar="PX", help="of a detector, the short side")
-    sub.add_argument("--checkpoint", type=Path, required=True, help="the authors' file: .pth, .safetensors or .npz")
+    sub.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
+    )
     sub.add_argument(
         "--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
     )

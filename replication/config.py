@@ -14,18 +14,18 @@ from typing import Any
 import jsonschema
 import yaml
 
-from replication import own_models, papers
+from replication import own_models, papers, released
 from replication.files import digest
 from replication.own_models import OWN, is_spec
 from replication.records import Experiment, UserError, nearest
 from replication.registry import SOURCES
+from replication.released import Evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
 """Where data sets are and where they come from, unless the configuration says otherwise."""
 SPEED = {"conditions": [], "tables": [], "largest": 18.5, "blocks": 10, "block_seconds": 0.2, "memory": []}
 """What is timed, unless the configuration says otherwise: nothing; and if something, the models of every table."""
-CHECKPOINTS = (".pth", ".pt", ".safetensors", ".npz")
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
@@ -54,15 +54,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """A released checkpoint to evaluate; of a detector, `image_size` [px] is that of the short side."""
-
-    model: str
-    image_size: int
-    checkpoint: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """What one configuration asks for, enumerated from the cards."""
 
@@ -76,6 +67,7 @@ class Plan:
     data: Mapping[str, Any]  # root, mirror, offline, corrupt
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...] = ()
+    notes: tuple[str, ...] = ()  # what is there and left out, and why, a line each
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # changes by experiment
     speed: Mapping[str, Any] = field(default_factory=lambda: SPEED)
 
@@ -172,27 +164,15 @@ class Plan:
         return shlex.join(part for option, arm in named.items() if arm for part in (option, f"{folder}/{arm}"))
 
 
-def _evaluations(config: Mapping[str, Any]) -> tuple[Evaluation, ...]:
-    """The checkpoints that are there, called `<model id>_<image size>.<suffix>`.
+def _evaluations(config: Mapping[str, Any]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+    """The released weights that are evaluated, and a line for what is not."""
+    if "evaluation" not in config:
+        return (), ()
+    return released.find(_checkpoints(config), detectors="coco" in config["evaluation"])
 
-    UserError for another name, for two of one model at one size, and for a detector if no images are named for it.
-    """
-    found: dict[str, Evaluation] = {}
-    for path in sorted(Path(config["evaluation"]["checkpoints"]).glob("*")):
-        if path.suffix in CHECKPOINTS:
-            model, _, size = path.stem.rpartition("_")
-            if not size.isdigit():
-                raise UserError(
-                    f"{path}: a checkpoint is called <model id>_<image size>{path.suffix}, as deit_s_224.pth, or, with "
-                    "the short side of a detector's images, detr_r50_800.pth"
-                )
-            if path.stem in found:
-                raise UserError(
-                    f"{path} and {found[path.stem].checkpoint} are of one model at one size; leave one there"
-                )
-            evaluated_images(config, model)
-            found[path.stem] = Evaluation(model, int(size), str(path))
-    return tuple(found.values())
+
+def _checkpoints(config: Mapping[str, Any]) -> Path:
+    return Path(_folder(config["evaluation"]["checkpoints"], "evaluation.checkpoints"))
 
 
 def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list[str]:
@@ -271,6 +251,7 @@ def _writable(folder: Path) -> bool:
 def plan(config: Mapping[str, Any]) -> Plan:
     """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
     check(config)
+    evaluations, notes = _evaluations(config)
     results = _folder(config["results"], "results")
     if not _writable(Path(results)):
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
@@ -297,7 +278,8 @@ def plan(config: Mapping[str, Any]) -> Plan:
             for arm in papers.experiment(experiment).arms
             for seed in range(seeds)
         ),
-        evaluations=_evaluations(config) if "evaluation" in config else (),
+        evaluations=evaluations,
+        notes=notes,
         recipes=_recipes(config.get("recipes", {}), experiments),
         speed=_speed(config.get("speed", {})),
     )
@@ -307,9 +289,8 @@ def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
     """Where the released weights of a model at an image size [px] are, or would be. UserError if none are asked for."""
     if "evaluation" not in config:
         raise UserError("released weights are evaluated with `--configfile config/full.yaml`")
-    folder = Path(config["evaluation"]["checkpoints"])
-    names = [folder / f"{model}_{image_size}{suffix}" for suffix in CHECKPOINTS]
-    return str(next((path for path in names if path.exists()), names[0]))
+    there = {(one.model, str(one.image_size)): one.checkpoint for one in _evaluations(config)[0]}
+    return there.get((model, image_size), str(_checkpoints(config) / f"{model}_{image_size}.pth"))
 
 
 def evaluated_images(config: Mapping[str, Any], model: str) -> str:

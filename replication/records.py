@@ -473,6 +473,7 @@ class Card:
     experiments: tuple[Experiment, ...] = ()
     headline: str = ""  # its table of ImageNet-1k accuracies
     detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
+    released_as: Mapping[str, str] = field(default_factory=dict)  # a file of its authors -> <model id>_<image size>
     unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
     causes: tuple[Cause, ...] = ()  # of what differs from ours

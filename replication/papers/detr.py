@@ -500,6 +500,14 @@ DISCREPANCIES = (
     "transformer equal the 23.45M of the backbone less the 12.62M of the FFNs; what it leaves are 4.75M.",
 )
 
+# The authors' files: facebookresearch/detr @ 29901c5, README.md:54-84.
+RELEASED = {
+    "detr-r50-e632da11.pth": "detr_r50_800",
+    "detr-r50-dc5-f0fb7ef5.pth": "detr_dc5_r50_800",
+    "detr-r101-2c7b67e5.pth": "detr_r101_800",
+    "detr-r101-dc5-a2e86def.pth": "detr_dc5_r101_800",
+}
+
 CARD = Card(
     key="detr",
     title="End-to-End Object Detection with Transformers",
@@ -514,5 +522,6 @@ CARD = Card(
     experiments=EXPERIMENTS,
     detected=("table1", "readme_zoo", "gist_r50_500ep"),
     causes=CAUSES,
+    released_as=RELEASED,
     discrepancies=DISCREPANCIES,
 )

@@ -469,6 +469,14 @@ DISCREPANCIES = (
     'retina_large: "about 30% fewer parameters" than ResNeXt101-64x4d; the 71.1M and 95.5M of Table 3 are 26% fewer.',
 )
 
+# The authors' files: whai362/PVT @ 57e2dfa, classification/README.md:88-91.
+RELEASED = {
+    "pvt_tiny.pth": "pvt_tiny_224",
+    "pvt_small.pth": "pvt_small_224",
+    "pvt_medium.pth": "pvt_medium_224",
+    "pvt_large.pth": "pvt_large_224",
+}
+
 CARD = Card(
     key="pvt",
     title="Pyramid Vision Transformer: A Versatile Backbone for Dense Prediction without Convolutions",
@@ -482,6 +490,7 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table2",
+    released_as=RELEASED,
     unreleased=("vit_small_16", "vit_small_32"),
     compared=("pvt_small",),
     causes=CAUSES,

@@ -470,6 +470,19 @@ DISCREPANCIES = (
     "Semantic FPN weight decay 0.0005 in the paper text, 0.0001 in the repo config.",
 )
 
+# The authors' files: Meituan-AutoML/Twins @ c1ff671, README.md:49-54; with _v0, as the code there names the models.
+RELEASED = {
+    "pcpvt_small.pth": "pcpvt_s_224",
+    "pcpvt_base.pth": "pcpvt_b_224",
+    "pcpvt_large.pth": "pcpvt_l_224",
+    "pcpvt_small_v0.pth": "pcpvt_s_224",
+    "pcpvt_base_v0.pth": "pcpvt_b_224",
+    "pcpvt_large_v0.pth": "pcpvt_l_224",
+    "alt_gvt_small.pth": "twins_svt_s_224",
+    "alt_gvt_base.pth": "twins_svt_b_224",
+    "alt_gvt_large.pth": "twins_svt_l_224",
+}
+
 CARD = Card(
     key="twins",
     title="Twins: Revisiting the Design of Spatial Attention in Vision Transformers",
@@ -483,6 +496,7 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1",
+    released_as=RELEASED,
     compared=("pcpvt_s", "twins_svt_s"),
     causes=CAUSES,
     discrepancies=DISCREPANCIES,

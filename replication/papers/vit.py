@@ -785,6 +785,17 @@ DISCREPANCIES = (
     " 12 left/right (speed/memory), Figure 13 (axial attention), Figure 10 (position embeddings).",
 )
 
+# The authors' files: google-research/vision_transformer @ c6de1e5, vit_jax.ipynb:234-241, those of
+# imagenet21k+imagenet2012. The pre-training files have the same names, and a head of 21,843 classes that does not fit.
+RELEASED = {
+    "ViT-B_16.npz": "vit_b16_384",
+    "ViT-B_32.npz": "vit_b32_384",
+    "ViT-L_16.npz": "vit_l16_384",
+    "ViT-L_32.npz": "vit_l32_384",
+    "R50+ViT-B_16.npz": "r50_vit_b16_384",
+    "ViT-B_16-224.npz": "vit_b16_224",
+}
+
 CARD = Card(
     key="vit",
     title="An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
@@ -799,5 +810,6 @@ CARD = Card(
     experiments=EXPERIMENTS,
     headline="table5",
     causes=CAUSES,
+    released_as=RELEASED,
     discrepancies=DISCREPANCIES,
 )

@@ -11,8 +11,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from replication.config import ROOT, Evaluation, plan
+from replication import papers
+from replication.config import ROOT, Evaluation, checkpoint, plan
 from replication.records import UserError
+from replication.released import SUFFIXES
 
 
 def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:
@@ -24,7 +26,6 @@ def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
-    assert plan(full(tmp_path)).evaluations == ()
     for name in ("vit_small_16_224.npz", "swin_b_384.pth", "detr_r50_800.pth", "README.md"):
         (tmp_path / name).touch()
     assert plan(full(tmp_path)).evaluations == (
@@ -35,31 +36,80 @@ def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
     assert plan(full(tmp_path)).runs == ()  # trains nothing
 
 
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".PTH", ".Pth.TAR"])
+def test_every_suffix_of_weights_is_taken(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"swin_b_384{suffix}"
+    path.touch()
+    asked = plan(full(tmp_path))
+    assert asked.evaluations == (Evaluation("swin_b", 384, str(path)),)
+    assert asked.notes == ()
+    assert checkpoint(full(tmp_path), "swin_b", "384") == str(path)
+
+
+def test_the_authors_names_are_known(tmp_path: Path) -> None:
+    """Each is of a model of its card whose weights are published, at a size that it takes."""
+    for key, card in papers.cards().items():
+        for name, meant in card.released_as.items():
+            folder = tmp_path / key / name
+            folder.mkdir(parents=True)
+            (folder / name).touch()
+            (one,) = plan(full(folder)).evaluations
+            assert f"{one.model}_{one.image_size}" == meant
+            assert one.checkpoint == str(folder / name)
+            assert one.model in {variant.id for variant in card.variants} - set(card.unreleased)
+
+
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("name", "reason"),
     [
-        (["swin_b.pth"], "is called <model id>_<image size>.pth"),
-        (["detr_r50_800x1066.pth"], "with the short side of a detector's images, detr_r50_800.pth"),
-        (["swim_b_224.pth"], "unknown model 'swim_b'; did you mean 'swin_b'?"),
-        (["swin_b_224.pth", "swin_b_224.safetensors"], "are of one model at one size"),
+        ("swin_b.pth", "a checkpoint is a file called <model id>_<image size>.pth"),
+        ("swin_b_².pth", "a checkpoint is a file called"),
+        ("README.md", "a checkpoint is a file called"),
+        ("detr_r50_800x1066.pth", "with the short side of a detector's images, detr_r50_800.pth"),
+        ("swim_b_224.pth", "unknown model 'swim_b'; did you mean 'swin_b'?; a checkpoint is called <model id>"),
+        ("os:system_224.pth", "unknown model 'os:system'"),
+        ("swin_b_225.pth", "swin_b takes image sizes that are"),
+        ("mask_r_cnn_swin_t_800.pth", "only classifiers and DETR can be evaluated"),
+        ("swin_base_patch4_window7_224_22kto1k.pth", "a checkpoint is a file called"),
     ],
 )
-def test_other_names_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
-    for name in names:
+def test_another_file_is_named_and_stops_nothing(tmp_path: Path, name: str, reason: str) -> None:
+    for one in (name, "deit_s_224.pth", "._deit_s_224.pth", ".DS_Store"):
+        (tmp_path / one).touch()
+    asked = plan(full(tmp_path))
+    assert asked.evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
+    (note,) = asked.notes
+    assert note.startswith(f"{tmp_path}/{name} is not evaluated: ")
+    assert reason in note
+
+
+def test_two_of_one_model_at_one_size_are_refused(tmp_path: Path) -> None:
+    for name in ("deit_s_224.safetensors", "deit_small_patch16_224-cd65a155.pth"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match="are of one model at one size; leave one there"):
         plan(full(tmp_path))
-    assert message in str(error.value)
 
 
-def test_coco_is_named_where_there_is_a_detector(tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert plan(full(tmp_path)).notes == (f"no released weights are evaluated: {tmp_path} holds none",)
+    (tmp_path / "deit_s_224.pth").touch()
+    assert plan(full(Path("~"))).evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
+    for name in ("nowhere", "deit_s_224.pth"):
+        asked = plan(full(Path("~") / name))
+        assert asked.evaluations == ()
+        (note,) = asked.notes
+        assert f"{tmp_path}/{name}, is no folder" in note
+
+
+def test_a_detector_needs_coco(tmp_path: Path) -> None:
     config = full(tmp_path, evaluation={"imagenet": "val", "checkpoints": str(tmp_path)})
-    (tmp_path / "swin_b_384.pth").touch()
-    assert len(plan(config).evaluations) == 1
-    (tmp_path / "detr_r50_800.pth").touch()
-    with pytest.raises(UserError) as error:
-        plan(config)
-    assert str(error.value) == "detr_r50 is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017"
+    for name in ("swin_b_384.pth", "detr_r50_800.pth"):
+        (tmp_path / name).touch()
+    asked = plan(config)
+    assert [one.model for one in asked.evaluations] == ["swin_b"]
+    (note,) = asked.notes
+    assert note.endswith("detr_r50 is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +120,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "Snakefile", folder)
     (folder / "my weights").mkdir()
-    for name in ("deit_ti_224.pth", "detr_r50_800.pth"):
+    for name in ("deit_ti_224.pth", "detr_r50_800.pth", "README"):
         (folder / "my weights" / name).touch()
     (folder / "my images" / "cat").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(folder / "my images" / "cat" / "1.png")
@@ -92,6 +142,7 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     planned = done.stdout + done.stderr
     assert "rule evaluate:" in planned
     assert "rule training:" not in planned
+    assert planned.count("README is not evaluated: a checkpoint is a file called <model id>_<image size>.pth") == 1
     (collect,) = (line for line in planned.splitlines() if "output: results/full/measured.csv" in line)
     inputs = planned.splitlines()[planned.splitlines().index(collect) - 1]
     assert "results/full/evaluation/deit_ti/224/evaluation.csv" in inputs

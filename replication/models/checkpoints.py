@@ -2,7 +2,7 @@
 
 PyTorch files are read with `weights_only`, bare or wrapped; `.safetensors`; and the flat `.npz` of the JAX releases of
 ViT and its hybrids. A file made at another image size fits as well: what a model stores per position is resized the way
-its authors do.
+its authors do. Everything is checked before anything is loaded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import collections
 import math
+import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,33 @@ from torch import Tensor, nn
 from replication.models.positions import resize_positions
 from replication.records import UserError
 
-WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema")
+WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema", "state_dict_ema")
+DEPTH = 3  # a file is a dictionary with one of these, which may have one again
 SHOWN = 5
+PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+PLAIN |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+HEAD = r"(.*\.)?(head\w*|fc|classifier|class_embed)\.(.*\.)?(weight|bias)"
 
-# What the releases hold beside their weights: the options of a training, as argparse and yacs keep them.
-SETTINGS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+
+class _PassedOver:
+    """Stands for the numbers and arrays of numpy that lie beside the weights: nothing of numpy is called for them."""
+
+    def __init__(self, *arguments: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+# What files hold beside their weights: options of a training, as argparse and yacs keep them, and its measurements.
+BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     argparse.Namespace,
     (collections.OrderedDict, "yacs.config.CfgNode"),
+    (_PassedOver, "numpy.dtype"),
+    (_PassedOver, "numpy.ndarray"),
+    *(
+        (_PassedOver, f"numpy.{core}.multiarray.{name}")
+        for core in ("core", "_core")
+        for name in ("scalar", "_reconstruct")
+    ),
 ]
 
 # How authors resize a table of positions, by its name in our models.
@@ -49,30 +71,67 @@ def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> 
     left over is passed over (as the layer `pre_logits` that ViT's pre-training files have before the head and our
     models do not), but something must be there, and shapes must fit all the same.
 
+    Of weights and their moving average the former are taken. Names that lie in another module are taken out of it.
     Position tables of other image sizes are resized: ViT's release bilinearly with corners aligned, DeiT's bicubically,
     PVT's bilinearly, Swin's bias tables bicubically; TNT's as timm does, for its authors published no way.
-    UserError, with the model unchanged, if the file cannot be read or does not fit; it names keys and shapes.
+    UserError, with the model unchanged, if the file cannot be read or does not fit, or if its numbers are not finite or
+    of another kind than the model's; it names keys and shapes.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
     own = model.state_dict()
-    state = _resized(_renamed(_read(path), model), own, RESIZED_JAX if path.suffix == ".npz" else RESIZED)
-    faults = _listed(
-        "of another shape",
-        (
-            f"{key} {tuple(state[key].shape)}, the model's {tuple(own[key].shape)}"
-            for key in own.keys() & state.keys()
-            if state[key].shape != own[key].shape
-        ),
-    )
+    state = _taken_out(_read(path), own)
+    try:
+        state = _resized(_renamed(state, model), own, RESIZED_JAX if path.suffix.lower() == ".npz" else RESIZED)
+    except Exception as error:  # timm's readers take the authors' names and shapes for granted
+        reason = f"{type(error).__name__} on renaming and resizing"
+        raise UserError(f"{path} does not fit {type(model).__name__}: {reason}") from error
+    faults = _differing(state, own)
     if strict or own.keys().isdisjoint(state):
         faults += _listed("not in the file", own.keys() - state.keys())
         faults += _listed("not in the model", state.keys() - own.keys())
     if faults:
         raise UserError(f"{path} does not fit {type(model).__name__}: " + "; ".join(faults))
+    state = {key: state[key].to(own[key].dtype) for key in own if key in state}
+    if broken := _listed("not finite", (key for key, values in state.items() if not values.isfinite().all())):
+        raise UserError(f"{path} is broken, it holds numbers that are {broken[0]}")
     model.load_state_dict(state, strict=strict)
     return model
+
+
+def _differing(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """A phrase for the tensors of another shape than the model's, and one for those of another kind of number."""
+    shared = own.keys() & state.keys()
+    shapes = {key: (state[key].shape, own[key].shape) for key in shared if state[key].shape != own[key].shape}
+    kinds = {key: (_kind(state[key]), _kind(own[key])) for key in shared}
+    faults = _listed(
+        "of another shape",
+        (f"{key} {tuple(theirs)}, the model's {tuple(ours)}" for key, (theirs, ours) in shapes.items()),
+    )
+    if shapes and _only_heads(shapes):
+        faults[0] += (
+            " (the head is for other classes: build the model for as many, or take those tensors out of the file and "
+            "load it with strict=False)"
+        )
+    return faults + _listed(
+        "of another kind",
+        (f"{key} {theirs}, the model's {ours}" for key, (theirs, ours) in kinds.items() if theirs != ours),
+    )
+
+
+def _only_heads(shapes: Mapping[str, tuple[torch.Size, torch.Size]]) -> bool:
+    """Whether all that differs is the number of outputs of classifiers, their matrix among them."""
+    return any(len(theirs) > 1 for theirs, _ in shapes.values()) and all(
+        re.fullmatch(HEAD, key) and theirs[1:] == ours[1:] and len(theirs) == len(ours)
+        for key, (theirs, ours) in shapes.items()
+    )
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_floating_point():
+        return "real numbers"
+    return "booleans" if tensor.dtype is torch.bool else "integers"
 
 
 def _listed(what: str, items: Iterable[str]) -> list[str]:
@@ -83,26 +142,72 @@ def _listed(what: str, items: Iterable[str]) -> list[str]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. UserError if it is none, broken, or holds objects that could run code."""
+    """The tensors of a file by name, dense and real.
+
+    UserError if it is none, broken, or holds other tensors or objects that could run code.
+    """
     readers: dict[str, Callable[[Path], object]] = {".npz": _read_jax, ".safetensors": safetensors.torch.load_file}
     try:
-        held = readers.get(path.suffix, _read_torch)(path)
+        held = readers.get(path.suffix.lower(), _read_torch)(path)
     except Exception as error:  # a broken byte makes the readers raise any kind
-        unsafe = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it holds a {unsafe[1]}, which is more than data" if unsafe else f"{type(error).__name__} on reading"
-        raise UserError(f"{path} is no checkpoint or is broken: {reason}") from error
-    for wrapper in WRAPPERS:
-        if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):
-            held = held[wrapper]
-    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)} if isinstance(held, Mapping) else {}
+        raise UserError(f"{path} is no checkpoint or is broken: {_reason(error)}") from error
+    tensors = _named(held)
     if not tensors:
-        raise UserError(f"{path} holds no tensors by name")
-    return {str(key).removeprefix("module."): value for key, value in tensors.items()}
+        there = _listed(", only", (str(key) for key in held)) if isinstance(held, Mapping) else []
+        raise UserError("".join([f"{path} holds no tensors by name", *there]))
+    if odd := _listed(
+        "no dense tensors of real numbers", (f"{key} ({o})" for key, t in tensors.items() if (o := _odd(t)))
+    ):
+        raise UserError(f"{path} holds what are {odd[0]}")
+    return tensors
+
+
+def _reason(error: Exception) -> str:
+    unsafe = re.search(r"GLOBAL (\S+)", str(error))
+    if unsafe:
+        return f"it holds a {unsafe[1]}, which is more than data"
+    if "TorchScript" in str(error):
+        return "it is a program in TorchScript; save the model's state_dict instead"
+    return f"{type(error).__name__} on reading"
+
+
+def _named(held: object, depth: int = DEPTH) -> dict[str, Tensor]:
+    """The tensors by name in a dictionary, or in the first of its wrappers that has some."""
+    if not isinstance(held, Mapping) or not depth:
+        return {}
+    wrapped = (_named(held.get(wrapper), depth - 1) for wrapper in WRAPPERS)
+    own = {str(key): value for key, value in held.items() if isinstance(value, Tensor)}
+    return next((tensors for tensors in wrapped if tensors), own)
+
+
+def _odd(tensor: Tensor) -> str:
+    """What a tensor is, if it is not dense, real and there."""
+    if tensor.layout is not torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    if tensor.is_meta:
+        return "meta, without values"
+    return "" if tensor.dtype in PLAIN else str(tensor.dtype).removeprefix("torch.")
 
 
 def _read_torch(path: Path) -> object:
-    with torch.serialization.safe_globals(SETTINGS):
+    with torch.serialization.safe_globals(BESIDE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a refusal is said once
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _taken_out(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` under the names that the model alone would have, where all of it lies in other modules.
+
+    `module.` (data-parallel), `_orig_mod.` (compiled), `model.` (Lightning), `backbone.` and the like are taken away as
+    long as all names share them, if some name is the model's then. Averaged models count their updates beside it.
+    """
+    bare = {key: tensor for key, tensor in state.items() if key != "n_averaged"}
+    while bare and own.keys().isdisjoint(bare):
+        outer = next(iter(bare)).partition(".")[0] + "."
+        if not all(key.startswith(outer) for key in bare):
+            return state
+        bare = {key.removeprefix(outer): tensor for key, tensor in bare.items()}
+    return bare
 
 
 def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -123,18 +228,18 @@ def _resized(state: dict[str, Tensor], own: Mapping[str, Tensor], methods: Mappi
     """`state` with its tables of positions in the sizes of `own`, where only the grid tells them apart."""
     for key in own.keys() & state.keys():
         for name, method in methods.items():
-            if re.fullmatch(name, key):
+            if re.fullmatch(name, key) and own[key].ndim > 1:
                 state[key] = _resize(state[key], own[key].shape, method)
     return state
 
 
 def _resize(table: Tensor, shape: torch.Size, method: str) -> Tensor:
     """A table (1, P + N, D) or (N, D) in `shape`, if both are square grids of N after the same P tokens."""
-    if table.shape[:-2] != shape[:-2] or table.shape[-1] != shape[-1]:
+    if table.ndim != len(shape) or table.shape[:-2] != shape[:-2] or table.shape[-1] != shape[-1]:
         return table
     for prefix in range(3):  # a class token, a distillation token
         old, new = (math.isqrt(max(tokens - prefix, 0)) for tokens in (table.shape[-2], shape[-2]))
-        if prefix + old**2 == table.shape[-2] and prefix + new**2 == shape[-2]:
+        if 0 < old**2 == table.shape[-2] - prefix and 0 < new**2 == shape[-2] - prefix:
             tokens = table.reshape(1, *table.shape[-2:])
             return resize_positions(tokens, (old, old), (new, new), prefix, method).reshape(shape)
     return table

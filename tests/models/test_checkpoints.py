@@ -304,6 +304,66 @@ def test_safetensors_and_a_parallel_prefix(tmp_path: Path) -> None:
         torch.testing.assert_close(model.state_dict()["block4.1.mlp.fc2.weight"], state["block4.1.mlp.fc2.weight"])
 
 
+@functools.cache
+def small() -> dict[str, Tensor]:
+    """The state of a small DeiT; no two of its numbers are equal but by chance."""
+    torch.manual_seed(0)
+    return {key: torch.randn(value.shape) for key, value in build("deit_ti", depth=1).state_dict().items()}
+
+
+def under(prefix: str, **beside: Tensor) -> dict[str, Tensor]:
+    return {**beside, **{prefix + key: value for key, value in small().items()}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict_ema": small(), "epoch": 1},
+        {"model": {"name": "deit"}, "state_dict": small()},
+        {"state_dict": {"model": small()}},
+        {"model": small(), "state_dict_ema": {key: value + 1 for key, value in small().items()}},
+        under("_orig_mod."),
+        under("module._orig_mod."),
+        {"state_dict": under("model."), "pytorch-lightning_version": "2.1"},
+        {"state_dict": under("backbone."), "meta": {"epoch": 1}},
+        {"model_ema": under("module.", n_averaged=torch.tensor(3))},  # torch.optim.swa_utils.AveragedModel
+        {"model": small(), "best": np.float64(81.2), "epoch": np.int64(3), "good": np.bool_(True)},
+        {"model": small(), "args": argparse.Namespace(betas=np.array([0.9, 0.999])), "names": np.array(["cat"])},
+        {key: value.double() for key, value in small().items()},
+    ],
+)
+@pytest.mark.parametrize("name", ["file.pth", "file.pth.tar", "file.bin", "file.CKPT"])
+def test_weights_are_found_however_they_are_kept(content: Any, name: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / name)
+    loaded = load_checkpoint(build("deit_ti", depth=1), tmp_path / name).state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in small().items())
+
+
+def test_numbers_of_older_numpy_are_passed_over(tmp_path: Path) -> None:
+    """Before 2.0 its modules had other names, which are in the files."""
+    torch.save({"model": small(), "best": np.float64(1.5)}, tmp_path / "file.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "file.pth").read_bytes()
+    assert b"numpy._core.multiarray" in content
+    (tmp_path / "file.pth").write_bytes(content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.pth")
+
+
+def test_a_suffix_in_capitals_is_the_same_format(tmp_path: Path) -> None:
+    safetensors.torch.save_file(small(), tmp_path / "file.SAFETENSORS")
+    load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.SAFETENSORS")
+    file = jax_file("jax_vit_ti16", tmp_path / "vit.npz", depth=1)
+    (tmp_path / "vit.npz").rename(tmp_path / "vit.NPZ")
+    table = load_checkpoint(build("vit_ti16", 384, depth=1), tmp_path / "vit.NPZ").get_parameter("pos_embed")
+    old = torch.from_numpy(file["Transformer/posembed_input/pos_embedding"])
+    assert torch.equal(table, resize_positions(old, (14, 14), (24, 24), 1, "bilinear"))
+
+
+def test_home_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save(small(), tmp_path / "file.pth")
+    load_checkpoint(build("deit_ti", depth=1), "~/file.pth")
+
+
 # --- what does not fit ------------------------------------------------------------------------------
 
 
@@ -331,6 +391,97 @@ def test_what_does_not_fit_is_named_and_nothing_changes(change: Any, message: st
     with pytest.raises(UserError, match=message):
         load_checkpoint(model, tmp_path / "file.pth")
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def spoiled(key: str, change: Any) -> dict[str, Tensor]:
+    return {**small(), key: change(small()[key].clone())}
+
+
+def with_one(tensor: Tensor, value: float) -> Tensor:
+    tensor.flatten()[-1] = value
+    return tensor
+
+
+@pytest.mark.filterwarnings("ignore")  # of the tensors that torch calls experimental or deprecated
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("key", ["norm.weight", "pos_embed", "blocks.0.attn.qkv.weight"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: with_one(t, float("nan")), "is broken, it holds numbers that are not finite: {key}$"),
+        (lambda t: with_one(t, -float("inf")), "is broken, it holds numbers that are not finite: {key}$"),
+        (lambda t: with_one(t.double(), 1e300), "is broken, it holds numbers that are not finite: {key}$"),
+        (lambda t: t.to(torch.complex64), r"no dense tensors of real numbers: {key} \(complex64\)$"),
+        (lambda t: t.to_sparse(), r"no dense tensors of real numbers: {key} \(sparse_coo\)$"),
+        (lambda t: t.to("meta"), r"no dense tensors of real numbers: {key} \(meta, without values\)$"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), r"real numbers: {key} \(qint8\)$"),
+        (lambda t: t.to(torch.float8_e4m3fn), r"no dense tensors of real numbers: {key} \(float8_e4m3fn\)$"),
+        (lambda t: torch.nested.nested_tensor([t, t]), r"_rebuild_nested_tensor, which is more than data$"),
+        (lambda t: t.int(), "of another kind: {key} integers, the model's real numbers$"),
+        (lambda t: t > 0, "of another kind: {key} booleans, the model's real numbers$"),
+        (lambda t: t[..., :0], r"of another shape: {key} \(.*0,?\), the model's "),
+        (lambda t: t.sum(), r"of another shape: {key} \(\), the model's "),
+    ],
+)
+def test_what_is_no_weight_is_refused_and_nothing_changes(
+    key: str, change: Any, message: str, strict: bool, tmp_path: Path
+) -> None:
+    """At the same size, and where positions are resized on the way."""
+    torch.save(spoiled(key, change), tmp_path / "file.pth")
+    for image_size in (224, 160):
+        model = build("deit_ti", image_size, depth=1)
+        before = copy.deepcopy(model.state_dict())
+        with pytest.raises(UserError, match=message.format(key=re.escape(key))) as error:
+            load_checkpoint(model, tmp_path / "file.pth", strict)
+        assert "\n" not in str(error.value)
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("release", "key", "shape"),
+    [
+        ("tnt_s_patch16_224", "outer_pos", (1, 1, 384)),
+        ("tnt_s_patch16_224", "outer_pos", ()),
+        ("tnt_s_patch16_224", "inner_pos", (1, 15, 24)),
+        ("swin_tiny_patch4_window7_224", "layers.0.blocks.0.attn.relative_position_bias_table", (169,)),
+        ("swin_tiny_patch4_window7_224", "layers.0.blocks.0.attn.relative_position_bias_table", (0, 3)),
+        ("pvt_tiny", "pos_embed1", (1, 2, 64)),
+        ("pvt_tiny", "pos_embed1", (0,)),
+        ("swin_tiny_patch4_window7_224", "model", (3,)),
+    ],
+)
+def test_odd_shapes_are_one_line_where_names_and_sizes_change(
+    release: str, key: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    torch.save({**synthetic(release), key: torch.zeros(shape)}, tmp_path / "file.pth")
+    for image_size in (224, 320):
+        model = build(MODELS[release], image_size)
+        before = weights(model)
+        with pytest.raises(UserError, match=r"does not fit \w+: .+"):
+            load_checkpoint(model, tmp_path / "file.pth")
+        assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_head_of_other_classes_is_explained(tmp_path: Path) -> None:
+    torch.save(build("deit_ti", num_classes=10, depth=1).state_dict(), tmp_path / "file.pth")
+    with pytest.raises(UserError, match="the head is for other classes: build the model for as many, or take"):
+        load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.pth", strict=False)
+    load_checkpoint(build("deit_ti", num_classes=10, depth=1), tmp_path / "file.pth")
+    torch.save(build("deit_ti", depth=1, mlp_ratio=2).state_dict(), tmp_path / "file.pth")
+    with pytest.raises(UserError, match=r"\(384, 192\), the model's \(768, 192\).*$") as error:
+        load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.pth")
+    assert "for other classes" not in str(error.value)
+
+
+def test_a_file_without_weights_says_what_it_has(tmp_path: Path) -> None:
+    torch.save({"optimizer": {"state": {}}, "epoch": 3}, tmp_path / "file.pth")
+    with pytest.raises(UserError, match=r"holds no tensors by name, only: epoch, optimizer$"):
+        load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.pth")
+    itself: dict[str, Any] = {}
+    itself["model"] = itself
+    torch.save(itself, tmp_path / "file.pth")
+    with pytest.raises(UserError, match=r"holds no tensors by name, only: model$"):
+        load_checkpoint(build("deit_ti", depth=1), tmp_path / "file.pth")
 
 
 def test_without_strict_only_shapes_must_fit(tmp_path: Path) -> None:

@@ -475,6 +475,7 @@ class Card:
     detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
     released_as: Mapping[str, str] = field(default_factory=dict)  # a file of its authors -> <model id>_<image size>
     unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
+    trained: tuple[CellName, ...] = ()  # accuracies of which no weights are public, but the suite has the recipe
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
     causes: tuple[Cause, ...] = ()  # of what differs from ours
     discrepancies: tuple[str, ...] = ()  # where else the paper contradicts itself, its code or its quotations

@@ -415,6 +415,7 @@ CARD = Card(
     headline="table4",
     released_as=RELEASED,
     unreleased=("tnt_ti", *(variant.id for variant in VARIANTS[3:])),
+    trained=tuple(("table4", "TNT-Ti, 224, transformer", metric) for metric in ("top1", "top5")),
     compared=("tnt_s",),
     causes=CAUSES,
     discrepancies=DISCREPANCIES,

@@ -809,6 +809,10 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5",
+    # the released weights are of ImageNet-21k
+    trained=tuple(
+        ("table5", "ImageNet, ImageNet", model) for model in ("ViT-B/16", "ViT-B/32", "ViT-L/16", "ViT-L/32")
+    ),
     causes=CAUSES,
     released_as=RELEASED,
     discrepancies=DISCREPANCIES,

@@ -7,13 +7,15 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   digits are not the printed ones, the reason ends with the cause that the card records for it (`Cause`). The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
-- An accuracy `needs data`, unless a released checkpoint that stands for it was evaluated (scale `full`), or its model
-  was trained: then it is `reproduced` within 0.1 points, which is what another decoder or resize moves it by, else it
-  `differs`. A classifier's checkpoint stands for the one number on ImageNet-1k that its own paper's main table prints
-  of the model at that image size, and for quotations of it in other papers' main tables. ViT prints several
-  pre-trainings of a model and DeiT two lengths of distillation, of which weights can be but one, so those are not
-  judged. DETR's checkpoints stand for Table 1, the authors' zoo and their record of the evaluation (`Card.detected`),
-  not for the shorter trainings of the other tables, whose weights were never released.
+- An accuracy `needs data`, unless a released checkpoint that stands for it was evaluated, or its model was trained by
+  its paper's recipe, both at the scale `full`: then it is `reproduced` within 0.1 points, which is what another decoder
+  or resize moves it by, else it `differs`. Weights come before a training of ours. A classifier's checkpoint stands
+  for the one number on ImageNet-1k that its own paper's main table prints of the model at that image size, and for
+  quotations of it in other papers' main tables. ViT prints several pre-trainings of a model and DeiT two lengths of
+  distillation, of which weights can be but one, so those are not judged. DETR's checkpoints stand for Table 1, the
+  authors' zoo and their record of the evaluation (`Card.detected`), not for the shorter trainings of the other tables,
+  whose weights were never released. A training stands for the same numbers, and it alone for those that the card names
+  because no weights of them are public (`Card.trained`).
 - A speed is `not comparable`, for it was printed of other hardware: the reason holds how many times as fast the row is
   as its table's reference row against what is printed of the two, on the canonical run (`speeds`). Our absolute value
   is given in the printed unit, but no ratio of absolute values. What no run measured is `not attempted`.
@@ -29,6 +31,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -63,8 +66,8 @@ from replication.report.speeds import (
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
-    "an architecture value equals the hyper-parameter that builds our model; the accuracy of released weights is "
-    "within 0.1 points",
+    "an architecture value equals the hyper-parameter that builds our model; the accuracy of released weights, or of "
+    "a training of ours at the scale full, is within 0.1 points",
     "differs": "ours is further off; the reason says by how much",
     "not comparable": "ours and the paper's are in units or on hardware that cannot be converted; for a speed the "
     "reason compares multiples of the table's reference row, by this machine's run of inference that comes first: on a "
@@ -133,16 +136,41 @@ def judge_cells(
     """The verdict on every published number, in their order; speeds by the canonical `run` and its `ratios`."""
     cells = list(cells)
     ours = {(r.paper, r.table, r.row, r.column): r for r in ratios if run and _of(r, run)}
-    measured = sorted(measured, key=lambda m: not m.seed_set)  # of weights and a training of one model, the weights
-    numbers = {(m.model, m.image_size, m.metric, m.dataset): m for m in measured}
+    numbers = {(m.model, m.image_size, m.metric, m.dataset, bool(m.seed_set)): m for m in measured}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
-    released = _released(cells, cards)
+    sources = _sources(cells, cards)
     return [
         _speed(cell, run, ours.get((cell.paper, cell.table, cell.row, cell.column)), variants, cards[cell.paper])
         if METRICS[cell.metric].kind == "speed"
-        else _cell(cell, numbers, variants.get(cell.model), cell in released, cards[cell.paper])
+        else _cell(cell, numbers, variants.get(cell.model), sources.get(cell), cards[cell.paper])
         for cell in cells
     ]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What stands for an accuracy: released weights, a training by the paper's recipe, or either."""
+
+    weights: bool
+    experiment: str  # that trains the model at the scale `full`; empty if none does
+
+
+def _sources(cells: Iterable[Published], cards: Mapping[str, Card]) -> dict[Published, _Source]:
+    """What stands for each accuracy, own or quoted, of which something does."""
+    variants = {variant.id: variant for card in cards.values() for variant in card.variants}
+    experiments = {
+        (experiment.variant(arm.id).id, experiment.recipe_of(arm.id, "full")["image_size"]): experiment.id
+        for card in cards.values()
+        for experiment in card.experiments
+        if "full" in experiment.scales
+        for arm in experiment.arms
+    }
+    trained = {cell for cell in cells if cell.name in cards[cell.paper].trained}
+    released = _released(cells, cards) - trained
+    return {
+        cell: _Source(cell in released, experiments.get((cell.model, _evaluated_size(cell, variants[cell.model])), ""))
+        for cell in released | trained
+    }
 
 
 def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
@@ -162,16 +190,19 @@ def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Publ
 
 
 def _cell(
-    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, released: bool, card: Card
+    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, source: _Source | None, card: Card
 ) -> Verdict:
-    ours, verdict, reason = _outcome(cell, numbers, variant, released)
-    command = _evaluated(cell, variant) if released and variant else ""
-    if variant and ours is not None and not released:
+    if source and variant:
+        ours, verdict, reason, command = _accuracy(cell, numbers, variant, source)
+    else:
+        ours, verdict, reason = _outcome(cell, numbers, variant)
+        command = ""
+    if variant and ours is not None and not source:
         counted = METRICS[cell.metric].kind == "count"
         command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-    explained = verdict == "differs" if released else command or verdict == "not comparable"
+    explained = verdict == "differs" if source else command or verdict == "not comparable"
     if variant and explained and not reason.startswith(EQUAL):
         reason = "; ".join([reason, *card.causes_of(cell.name)])
     ratio = None if ours is None or not cell.value else float(ours / cell.value)
@@ -252,23 +283,47 @@ def _evaluated(cell: Published, variant: Variant) -> str:
     return f"snakemake --cores all --configfile config/full.yaml -- {evaluation} results/full/verdicts.csv"
 
 
+def _accuracy(
+    cell: Published, numbers: Mapping[Any, Measured], variant: Variant, source: _Source
+) -> tuple[Decimal | None, str, str, str]:
+    """Our accuracy in the printed unit, the verdict, its reason and the command, where something stands for it."""
+    size = _evaluated_size(cell, variant)
+    key = (variant.id, size, EVALUATED[cell.metric], cell.dataset)
+    weights = numbers.get((*key, False)) if source.weights else None
+    training = numbers.get((*key, True)) if source.experiment else None
+    ours = weights or (training if training and training.scale == "full" else None)
+    if ours is None and source.weights:
+        where = f"data/checkpoints/{variant.id}_{size}"
+        reason = f"needs {DATA[cell.dataset]} and the released weights as {where}"
+        return None, "needs data", reason, _evaluated(cell, variant)
+    if ours is None:
+        reason = (
+            f"no weights that stand for it are public; needs {DATA[cell.dataset]}, those to train on, and a run of "
+        )
+        return None, "needs data", f"{reason}{source.experiment} at the scale full", ""
+    percent = Decimal(str(ours.value))  # the digits that were written: 0.1 points off is still within
+    if cell.metric == "top1_error":
+        percent = 100 - percent
+    whose, command = ("the released weights give", _evaluated(cell, variant))
+    if ours is training:
+        whose, command = ("a training gives", _run(source.experiment))
+    unit = PERCENT[cell.unit]
+    return percent / unit, *compare_accuracy(cell.value * unit, percent, whose), command
+
+
+def _run(experiment: str) -> str:
+    """The command that runs an experiment at the scale `full` and judges."""
+    return (
+        f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{experiment}]'"
+        " -- results/full/verdicts.csv"
+    )
+
+
 def _outcome(
-    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, released: bool
+    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None
 ) -> tuple[Decimal | None, str, str]:
-    """Our value in the printed unit, the verdict and its reason."""
+    """Our value in the printed unit, the verdict and its reason, of a cell that neither weights nor a training fill."""
     kind = METRICS[cell.metric].kind
-    if kind == "accuracy" and released and variant:
-        size = _evaluated_size(cell, variant)
-        accuracy = numbers.get((variant.id, size, EVALUATED[cell.metric], cell.dataset))
-        if accuracy is None:
-            where = f"data/checkpoints/{variant.id}_{size}"
-            return None, "needs data", f"needs {DATA[cell.dataset]} and the released weights as {where}"
-        percent = Decimal(str(accuracy.value))  # the digits that were written: 0.1 points off is still within
-        if cell.metric == "top1_error":
-            percent = 100 - percent
-        whose = "a training gives" if accuracy.seed_set else "the released weights give"
-        unit = PERCENT[cell.unit]
-        return percent / unit, *compare_accuracy(cell.value * unit, percent, whose)
     if kind == "accuracy":
         return None, "needs data", _needed(cell, variant)
     if kind == "setting":
@@ -287,7 +342,7 @@ def _outcome(
         return ours, *compare_architecture(cell.value, ours)
     if cell.unit and cell.unit not in UNIT_SCALE:
         return None, "not comparable", f"the unit '{cell.unit}' is no prefix of ones"
-    found = numbers.get((variant.id, size, cell.metric, ""))
+    found = numbers.get((variant.id, size, cell.metric, "", False))
     if found is None:
         return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
     ours = Decimal(found.value) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
@@ -295,19 +350,19 @@ def _outcome(
 
 
 def _needed(cell: Published, variant: Variant | None) -> str:
-    """What an accuracy takes that no evaluation of released weights fills."""
+    """What an accuracy takes that neither released weights nor a training of ours stand for."""
     if variant and variant.family == "detr":
-        instrument = "accelerators for its training (no released checkpoint stands for this number)"
+        instrument = "a checkpoint or the recipe of a training that stands for this number"
     elif cell.metric.startswith(("ap_", "ar_", "pq", "sq", "rq")):
-        instrument = "a trainer of detectors"
+        instrument = "a trainer of such detectors"
     elif cell.metric in ("miou", "ade20k_score"):
         instrument = "a trainer of segmenters"
     elif cell.dataset in ("imagenet-1k", "imagenet-21k", ""):
-        instrument = "a trainer at full scale (no one released checkpoint stands for this number)"
+        instrument = "a checkpoint or the recipe of a training that stands for this number"
     elif cell.dataset in ("imagenet-real", "imagenet-v2", "objectnet"):
         instrument = "an evaluation on its images and labels"
     else:
-        instrument = "fine-tuning and evaluation there"
+        instrument = "a recipe of fine-tuning there"
     return f"needs {cell.dataset or 'the data of the table'} and what the suite does not have: {instrument}"
 
 

@@ -123,7 +123,8 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 3.3",
         statement=(
             "LSA costs O(k1 k2 H W d) and GSA O(H^2 W^2 d / (k1 k2)); the sum is smallest at k1 k2 = "
-            "sqrt(HW), about 7 for the 56 x 56 map of stage 1."
+            "sqrt(HW), about 7 for the 56 x 56 map of stage 1 (here: k1 = k2, from multiply-adds of both that "
+            "are counted at one k each)."
         ),
         numbers="7",
         estimate=_cheapest_window,

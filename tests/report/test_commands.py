@@ -1,0 +1,104 @@
+"""Every command that a verdict or a claim prints can be given, and every estimate rests on a measurement."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+from snakemake.cli import get_argument_parser
+
+from replication import papers
+from replication.__main__ import parser
+from replication.records import Card, Claim, Measured, Size, read_records
+from replication.report.claims import judge_claims
+from replication.report.judge import judge_cells
+from replication.report.rows import Run
+from replication.report.speeds import canonical, read_runs, relative
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+
+
+@cache
+def printed() -> tuple[str, ...]:
+    """The commands of verdicts and claims on the published measurements, each once, as on the machine that timed."""
+    cards, variants = papers.cards(), papers.variants()
+    measured = read_records(RESULTS / "reference" / "measured.csv", Measured)
+    runs = read_records(RESULTS / "reference" / "training" / "runs.csv", Run)
+    timed = [dataclasses.replace(run, own=True) for run in read_runs(RESULTS)]
+    cells = [number for card in cards.values() for table in card.tables for number in table.published]
+    verdicts = judge_cells(cells, measured, cards, canonical(timed), relative(cells, timed, variants))
+    claims = judge_claims(cards.values(), measured, runs, timed)
+    return tuple(sorted({*(v.command for v in verdicts), *(c.command for c in claims)} - {""}))
+
+
+def test_they_are_of_every_kind() -> None:
+    for start in (
+        "python -m replication complexity count ",
+        "python -m replication speed --model ",
+        "python -m replication speed --published ",
+        "snakemake --cores all results/claims.csv",
+        "snakemake --cores all --configfile config/full.yaml ",
+    ):
+        assert any(command.startswith(start) for command in printed()), start
+
+
+def test_every_command_of_the_suite_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    grammar = parser()
+    for command in printed():
+        if command.startswith("python -m replication "):
+            try:
+                arguments = grammar.parse_args(shlex.split(command)[3:])
+            except SystemExit:
+                pytest.fail(f"{command}\n{capsys.readouterr().err}")
+            check_models(arguments)
+
+
+def check_models(arguments: argparse.Namespace) -> None:
+    """Models that are counted exist, and each size that is asked for is one that some of them takes."""
+    if "image_sizes" in arguments:
+        models = [papers.variant(model) for model in arguments.models]
+        assert models
+        assert all(any(model.allows(size) for model in models) for size in arguments.image_sizes), arguments
+
+
+def test_every_other_command_is_one_of_snakemake() -> None:
+    grammar = get_argument_parser()
+    for command in printed():
+        if not command.startswith("python -m replication "):
+            program, *words = shlex.split(command)
+            assert program == "snakemake", command
+            arguments = grammar.parse_args(words)
+            assert all((RESULTS.parent / path).exists() for path in arguments.configfile or ()), command
+            for change in arguments.config or ():
+                key, _, value = change.partition("=")
+                assert key == "experiments", command
+                assert set(value.strip("[]").split(",")) <= set(papers.experiments()), command
+
+
+ESTIMATES = [(card, claim) for card in papers.cards().values() for claim in card.claims if claim.estimate]
+
+
+@pytest.mark.parametrize(("card", "claim"), ESTIMATES, ids=[f"{card.key}-{claim.id}" for card, claim in ESTIMATES])
+def test_every_estimate_uses_a_measured_number(card: Card, claim: Claim) -> None:
+    used: list[str] = []
+
+    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
+        used.append(metric)
+        return float(2 + len(used))
+
+    assert claim.estimate is not None
+    claim.estimate(find)
+    assert used
+
+
+def test_the_cheapest_window_is_where_the_formula_has_it() -> None:
+    """LSA costs k^2 N, GSA N^2 / k^2: least together at k^2 = sqrt(N)."""
+    tokens = 56**2
+    macs = {"windowed_attention": 7**2 * tokens, "spatial_reduction_attention": tokens**2 / 8**2}
+    (claim,) = (claim for claim in papers.card("twins").claims if claim.id == "optimal_window")
+    assert claim.estimate is not None
+    assert claim.estimate(lambda model, *_: macs[model]) == pytest.approx(56**0.5)

@@ -96,6 +96,13 @@ def test_every_command_explains_itself() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize("command", ["training", "evaluate", "insight"])
+def test_every_command_that_reads_images_can_leave_some_out(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "--corrupt {strict,skip}" in capsys.readouterr().out
+
+
 def test_listing_needs_no_torch() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "replication", "list"],

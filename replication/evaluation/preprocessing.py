@@ -24,6 +24,8 @@ def preprocessing(variant: Variant, image_size: int) -> transforms.Compose:
       bilinearly and without antialiasing, which no resize of a picture does.
     - Swin at 384 px: the whole photograph squeezed into the square, bicubic.
     - TNT: as DeiT, with a ratio of 0.9 and to -1..1.
+
+    The photographs come upright (`data.pictures`); the authors' readers ignore an EXIF orientation.
     """
     square = (image_size, image_size)
     if variant in papers.card("vit").variants:

@@ -155,7 +155,10 @@ Layout = tuple[tuple[Samples, Samples, Samples], list[str]]
 
 
 def imagenet(folder: Path) -> Layout:
-    """train/<class>/*.JPEG and val/<class>/*.JPEG; the published validation images are the test set."""
+    """train/<class>/*.JPEG and val/<class>/*.JPEG; the published validation images are the test set.
+
+    Hidden files (macOS leaves some) are none of them.
+    """
     parts = {}
     for part in ("train", "val"):
         if not (folder / part).is_dir():
@@ -168,7 +171,12 @@ def imagenet(folder: Path) -> Layout:
     if absent:
         raise UserError(f"{folder}: {len(absent)} class folders are in train or val only, the first {absent[0]}")
     train, test = (
-        [(image, label) for label, of_class in enumerate(parts[part]) for image in sorted(of_class.iterdir())]
+        [
+            (image, label)
+            for label, of_class in enumerate(parts[part])
+            for image in sorted(of_class.iterdir())
+            if not image.name.startswith(".")
+        ]
         for part in ("train", "val")
     )
     return _held_out(train, test, len(names), HELD_OUT["imagenet_1k"]), names

@@ -62,11 +62,11 @@ class ValidationImages(ImageFolder):
 
 
 def photographs(images: Path, dataset: str, transform: Compose) -> ValidationImages:
-    """The images of a folder. UserError if it is missing, has an empty class, or is not the data set it is called."""
+    """The images of a folder: all of its files but hidden ones. UserError if it is missing, has an empty class, or is not the data set it is called."""
     if not images.is_dir():
         raise UserError(f"no folder of images at {images}")
     try:
-        data = ValidationImages(str(images), transform)
+        data = ValidationImages(str(images), transform, is_valid_file=lambda path: not Path(path).name.startswith("."))
     except FileNotFoundError as error:  # no class folders, or an empty one, which the message names
         raise UserError(f"{images}: {str(error).splitlines()[0]}") from error
     classes, count = SIZES.get(dataset, (len(data.classes), len(data)))

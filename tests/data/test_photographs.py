@@ -41,6 +41,7 @@ def imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_labels_follow_the_order_of_class_folders_and_splits_are_disjoint(imagenet: Path) -> None:
+    (imagenet / "imagenet_1k" / "train" / "n01" / "._train0.png").write_text("left by macOS")
     found = data.load("imagenet_1k", 16, root=imagenet)
     assert [len(split) for split in (found.train, found.val, found.test)] == [12, 6, 6]
     assert found.train.labels.bincount().tolist() == [4, 4, 4]

@@ -53,6 +53,8 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
         (tmp_path / f"class{c}").mkdir()
         for index in range(2):
             Image.new("RGB", (8, 8), (30 * c,) * 3).save(tmp_path / f"class{c}" / f"{index}.png")
+    (tmp_path / "class0" / "0.png").rename(tmp_path / "class0" / "0.gif")  # a file counts whatever it is called
+    (tmp_path / "class0" / "._0.png").write_text("left by macOS")
     data = photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
     assert count_right(Ranked(), data, "greys", batch_size=5) == ({"top1": 2, "top5": 10}, 14)
 

@@ -62,7 +62,10 @@ class ValidationImages(ImageFolder):
 
 
 def photographs(images: Path, dataset: str, transform: Compose) -> ValidationImages:
-    """The images of a folder: all of its files but hidden ones. UserError if it is missing, has an empty class, or is not the data set it is called."""
+    """The images of a folder, which are all of its files but the hidden ones.
+
+    UserError if it is missing, has an empty class, or is not the data set it is called.
+    """
     if not images.is_dir():
         raise UserError(f"no folder of images at {images}")
     try:

@@ -117,7 +117,7 @@ def test_what_is_no_annotation_file_is_said(said: Callable[..., str], content: A
     assert said(content).startswith(message)
 
 
-NO_INTEGER = [None, KeyError, True, 1.0, "1", [1], {}, math.nan, 2**70, HUGE]
+NO_INTEGER: list[Any] = [None, KeyError, True, 1.0, "1", [1], {}, math.nan, 2**70, HUGE]
 NO_NUMBER = ["1", [1], {}, True, math.nan, math.inf, HUGE, -1]
 
 
@@ -231,7 +231,7 @@ def test_results_of_no_category_count_for_nothing_and_are_said(
 
 # --- random damage ----------------------------------------------------------------------------------
 
-VALUES = [
+VALUES: list[Any] = [
     *(None, True, False, -1, 0, 1, 5, 1.5, math.nan, math.inf, -math.inf, 2**70, -(2**63), HUGE, 10**9, 1e308),
     *("", "1", "x", "\0", "\ud800", "../x.png", "/etc/passwd", [], [1], [1, 2, 3, 4], [[[]]], {}, {"id": 1}),
 ]

@@ -1,8 +1,13 @@
-"""Writing results so that a later run can trust them: whole files or none, each with a manifest beside it."""
+"""Writing results so that a later run can trust them: whole files or none, each with a manifest beside it.
+
+The manifest holds the digest of every file that it stands for; `reading` refuses a file that is another.
+"""
 
 from __future__ import annotations
 
 import csv
+import functools
+import glob
 import hashlib
 import importlib.metadata
 import io
@@ -20,22 +25,42 @@ from typing import Any
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "fvcore", "pycocotools", "numpy", "scipy", "pandas", "matplotlib", "seaborn"),
-    "safetensors",
+    *("safetensors", "pillow"),
 )
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed onto it when the block ends well, removed when it does not."""
+    """A temporary path beside `path`; renamed onto it when the block ends well, removed when it does not.
+
+    What a killed process left of the same file is removed as well. An OSError, as of a full disk, names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = left.suffixes[-2][1:]
+        if process.isdigit() and not _alive(int(process)):
+            left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether a process of this machine with that id is there, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -66,15 +91,41 @@ def sha256(path: Path) -> str:
 
 def digest(value: Any) -> str:
     """A short digest of plain data: the same data, the same digest, on any machine."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _git(*arguments: str) -> str:
-    """Output of a git command at the source of this package; empty outside a repository."""
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: sets in a fixed order, and keys and values that JSON lacks as text."""
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted((_plain(item) for item in value), key=repr)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else f"{type(key).__name__} {_plain(key)!r}"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command at the source of this package; None outside a repository, or without git."""
     here = Path(__file__).parent
-    done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@functools.cache
+def _code() -> dict[str, Any]:
+    """The commit of this code and whether it was edited since; unknown ("", None) where git does not say."""
+    commit, edits = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    if commit is None:
+        print("warning: git does not say which commit this is; the manifests leave it empty", file=sys.stderr)
+    return {"commit": commit or "", "dirty": None if edits is None else bool(edits)}
 
 
 def now() -> str:
@@ -82,23 +133,28 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def write_manifest(path: Path, started: str, **facts: Any) -> None:
-    """Write what made a result beside it: command, code, libraries, machine, and the given `facts`.
-
-    Times live here and nowhere else, so that the results themselves repeat byte for byte.
-    """
+def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """The installed version of each library, or "not installed"."""
     versions = {}
-    for name in LIBRARIES:
+    for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "not installed"
+    return versions
+
+
+def write_manifest(path: Path, started: str, files: Iterable[Path] = (), **facts: Any) -> None:
+    """Write what made `files`, beside or below it: command, code, libraries, machine, the `facts`, and their digests.
+
+    Its last entry is the digest of all others. Times live here and nowhere else, so that the results themselves repeat
+    byte for byte.
+    """
     manifest = {
         "command": shlex.join(["python", "-m", "replication", *sys.argv[1:]]),
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **_code(),
         "python": platform.python_version(),
-        "libraries": versions,
+        "libraries": library_versions(),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": processor(),
@@ -107,8 +163,10 @@ def write_manifest(path: Path, started: str, **facts: Any) -> None:
         "started": started,
         "ended": now(),
         **facts,
+        "files": {file.relative_to(path.parent).as_posix(): sha256(file) for file in files},
     }
-    write_text(path, json.dumps(manifest, indent=2, default=str) + "\n")
+    manifest = json.loads(json.dumps(manifest, default=str))
+    write_text(path, json.dumps({**manifest, "digest": digest(manifest)}, indent=2) + "\n")
 
 
 def processor() -> str:

@@ -6,16 +6,13 @@ One tidy row is one number, with its unit, its condition and its source.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import difflib
 import re
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 
@@ -135,8 +132,6 @@ METRICS: dict[str, Metric] = {
         file_size="size of the released checkpoint",
     ),
 }
-
-R = typing.TypeVar("R")
 
 UNIT_SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}
 """Prefix units of published counts; measured counts are in ones."""
@@ -486,25 +481,6 @@ class Card:
 
 
 # --- CSV --------------------------------------------------------------------------------------------
-
-
-def _parse(text: str, kind: Any) -> Any:
-    if typing.get_origin(kind) is types.UnionType:
-        if text == "":
-            return None
-        kinds = [t for t in typing.get_args(kind) if t is not type(None)]
-        kind = read_size if kinds == [int, str] else kinds[0]
-    return kind(text)
-
-
-def read_records(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a CSV as dataclass instances. UserError if the columns are not the fields of `kind`."""
-    hints = typing.get_type_hints(kind)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if list(reader.fieldnames or []) != list(hints):
-            raise UserError(f"{path}: expected the columns {', '.join(hints)}; delete it and run again")
-        return [kind(**{name: _parse(text, hints[name]) for name, text in row.items()}) for row in reader]
 
 
 def as_rows(records: Iterable[Any]) -> list[dict[str, Any]]:

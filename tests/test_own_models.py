@@ -20,7 +20,8 @@ from replication.config import plan
 from replication.files import write_csv
 from replication.models import build, with_native_size
 from replication.own_models import own_variant, sources, spec_of
-from replication.records import Measured, UserError, read_records
+from replication.reading import read_records
+from replication.records import Measured, UserError
 from replication.report.draw_complexity import models_macs
 from replication.report.draw_families import growth
 from replication.report.page import _own_models

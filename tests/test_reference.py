@@ -9,7 +9,8 @@ import pytest
 from replication.complexity.sweep import COUNTS_COLUMNS, count_cell
 from replication.files import sha256
 from replication.papers import cards, variant, write_published
-from replication.records import Verdict, read_records
+from replication.reading import read_records
+from replication.records import Verdict
 from replication.report.answer import answer
 from replication.report.judge import EQUAL
 from replication.report.rows import ClaimResult, Order

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from replication import papers
 from replication.files import now, write_csv, write_manifest
-from replication.records import Measured, Size, as_rows, read_records, read_size
+from replication.reading import read_records
+from replication.records import Measured, Size, as_rows, read_size
 from replication.report.rows import MemoryCell, Run, student_interval
 from replication.report.speeds import SpeedRun, read_runs
 

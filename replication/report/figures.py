@@ -15,7 +15,7 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.files import now, write_bytes, write_manifest
-from replication.records import read_records
+from replication.reading import read_records
 from replication.report import draw_claims, draw_complexity, draw_detection, draw_families, draw_outcomes, draw_speed
 from replication.report.rows import MemoryCell
 from replication.report.speeds import SpeedRun, read_runs

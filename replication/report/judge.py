@@ -38,19 +38,8 @@ from typing import Any
 
 from replication import papers
 from replication.files import now, write_csv, write_manifest
-from replication.records import (
-    METRICS,
-    UNIT_SCALE,
-    Card,
-    Measured,
-    Published,
-    Size,
-    Variant,
-    Verdict,
-    as_rows,
-    read_records,
-    sides,
-)
+from replication.reading import read_records
+from replication.records import METRICS, UNIT_SCALE, Card, Measured, Published, Size, Variant, Verdict, as_rows, sides
 from replication.report.claims import judge_claims
 from replication.report.rows import ClaimResult, Order, Relative, Run, Stability, count_command
 from replication.report.speeds import (

@@ -17,13 +17,8 @@ import markupsafe
 import replication
 from replication import papers
 from replication.files import now, write_manifest, write_text
-from replication.records import (
-    STATUSES,
-    Experiment,
-    Measured,
-    Verdict,
-    read_records,
-)
+from replication.reading import read_records
+from replication.records import STATUSES, Experiment, Measured, Verdict
 from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES

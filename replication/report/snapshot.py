@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from replication.files import now, sha256, write_manifest, write_text
-from replication.records import UserError, Verdict, read_records
+from replication.reading import read_records
+from replication.records import UserError, Verdict
 from replication.report.answer import answer
 from replication.report.rows import ClaimResult, Order
 from replication.report.speeds import read_runs

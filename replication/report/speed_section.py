@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from replication.records import read_records
+from replication.reading import read_records
 from replication.report.rows import Order, SpeedCell, Stability
 from replication.report.speed_crossings import Pair, pairs
 from replication.report.speeds import SpeedRun, read_runs

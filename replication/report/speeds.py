@@ -24,7 +24,8 @@ from pathlib import Path
 from scipy import stats
 
 from replication.intervals import ratio_interval
-from replication.records import METRICS, Published, Size, Variant, read_records
+from replication.reading import read_records
+from replication.records import METRICS, Published, Size, Variant
 from replication.report.rows import Order, Relative, Sample, SpeedCell, Stability
 
 REFERENCE = ("deit_s", 224)

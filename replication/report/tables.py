@@ -13,7 +13,8 @@ from pathlib import Path
 
 from replication import papers
 from replication.files import now, write_csv, write_manifest, write_text
-from replication.records import METRICS, UNIT_SCALE, VERDICTS, Card, Published, Table, UserError, Verdict, read_records
+from replication.reading import read_records
+from replication.records import METRICS, UNIT_SCALE, VERDICTS, Card, Published, Table, UserError, Verdict
 from replication.report.formats import latex, markdown
 
 MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))

@@ -21,7 +21,8 @@ from replication.data.photographs import MEAN, STD
 from replication.evaluation import evaluate
 from replication.evaluation.detect import SIZES, predicted
 from replication.models import build_variant
-from replication.records import Measured, UserError, Variant, read_records
+from replication.reading import read_records
+from replication.records import Measured, UserError, Variant
 from replication.report.judge import judge_cells
 
 SHAPES = {8: (64, 48), 2: (40, 80), 5: (100, 50)}

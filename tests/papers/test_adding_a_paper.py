@@ -10,7 +10,8 @@ import pytest
 
 from replication import config, models, papers, report
 from replication.complexity import count_models
-from replication.records import Verdict, read_records
+from replication.reading import read_records
+from replication.records import Verdict
 
 CARD = """
 from replication.papers import transcript

@@ -11,6 +11,7 @@ import pytest
 
 from replication import papers
 from replication.papers import cards, ratio
+from replication.reading import read_records
 from replication.records import (
     METRICS,
     UNIT_SCALE,
@@ -23,7 +24,6 @@ from replication.records import (
     Table,
     UserError,
     Variant,
-    read_records,
 )
 
 every_card = pytest.mark.parametrize("card", cards().values(), ids=cards().keys())

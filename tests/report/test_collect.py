@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from replication.records import Measured, Size, read_records
+from replication.reading import read_records
+from replication.records import Measured, Size
 from replication.report import collect
 from replication.report.rows import MemoryCell, Run, student_interval
 from tests.report.timings import MACHINE, too_large, write_timings

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from replication import papers, report
-from replication.records import Card, Measured, Published, Size, Variant, Verdict, read_records
+from replication.reading import read_records
+from replication.records import Card, Measured, Published, Size, Variant, Verdict
 from replication.report.answer import answer
 from replication.report.judge import (
     EVALUATED,

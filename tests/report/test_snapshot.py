@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from replication import report
-from replication.records import Size, UserError, read_records
+from replication.reading import read_records
+from replication.records import Size, UserError
 from replication.report.rows import Relative
 from tests.report.timings import MACHINE, write_timings
 

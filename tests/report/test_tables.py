@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from replication import report
-from replication.records import Card, UserError, Verdict, read_records
+from replication.reading import read_records
+from replication.records import Card, UserError, Verdict
 from replication.report.formats import latex_escape
 from replication.report.tables import judged, summary
 

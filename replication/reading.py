@@ -103,15 +103,23 @@ def _object(path: Path, text: str) -> dict[str, Any]:
     return found
 
 
-def read_rows(path: Path, columns: Mapping[str, Any], exactly: bool = False) -> list[dict[str, Any]]:
+def read_rows(path: Path, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> list[dict[str, Any]]:
     """The rows of a CSV, each of `columns` as its kind: str, int, float, Decimal, `Size`, or one of these or None.
 
-    Other columns stay text, unless there may be none (`exactly`). UserError names the line of the first fault.
+    Other columns are of the kind `others`, unless there may be none (`exactly`). UserError names the first bad line.
     """
-    return list(_rows(path, read_text(path), columns, exactly))
+    return list(_rows(path, read_text(path), columns, exactly, others))
 
 
-def _rows(path: Path, text: str, columns: Mapping[str, Any], exactly: bool) -> Iterator[dict[str, Any]]:
+def check_rows(path: Path, text: str, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> None:
+    """UserError where `read_rows` would raise it for a file of this text."""
+    for _ in _rows(path, text, columns, exactly, others):
+        pass
+
+
+def _rows(
+    path: Path, text: str, columns: Mapping[str, Any], exactly: bool, others: Any = str
+) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(lines, [])
@@ -124,13 +132,11 @@ def _rows(path: Path, text: str, columns: Mapping[str, Any], exactly: bool) -> I
                     f"{path}, line {lines.line_num}: {len(cells)} cells under {len(header)} columns; {MEND}"
                 )
             row: dict[str, Any] = dict(zip(header, cells, strict=True))
-            for name, kind in columns.items():
+            for name, cell in row.items():
                 try:
-                    row[name] = _parsed(row[name], kind)
+                    row[name] = _parsed(cell, columns.get(name, others))
                 except (ValueError, ArithmeticError) as error:
-                    raise UserError(
-                        f"{path}, line {lines.line_num}: {name} cannot be {row[name][:40]!r}; {MEND}"
-                    ) from error
+                    raise UserError(f"{path}, line {lines.line_num}: {name} cannot be {cell[:40]!r}; {MEND}") from error
             yield row
     except csv.Error as error:
         raise UserError(f"{path}, line {lines.line_num}: {error}; {MEND}") from error

@@ -14,8 +14,10 @@ from typing import Any
 import pandas as pd
 
 from replication import papers
+from replication.columns import COUNTS
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
+from replication.frames import read_frame
 from replication.models.attention import POLICIES
 
 METRICS = ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES))
@@ -25,10 +27,10 @@ COLUMNS = ("metric", "cheaper_below", "cheaper_above", "image_size", "from_size"
 def write_crossings(counts_csv: Path, out: Path) -> None:
     """Every crossing of two of the compared models' curves, for each metric, as one CSV."""
     started = now()
-    counts = pd.read_csv(counts_csv, dtype={"image_size": str})
+    counts = read_frame(counts_csv, COUNTS, dtype={"image_size": str})
     models = [*papers.compared(), *(model for model in counts["model"].unique() if model not in papers.variants())]
     write_csv(out, list(crossings(counts, models)), COLUMNS)
-    write_manifest(out.with_suffix(".json"), started, inputs=[str(counts_csv)], compared=models)
+    write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 
 
 def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str, Any]]:

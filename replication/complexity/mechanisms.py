@@ -58,7 +58,7 @@ def write_mechanisms(out: Path) -> None:
     """Count every mechanism on every grid, and write the CSV `out`."""
     started = now()
     write_csv(out, tqdm(mechanism_rows(), desc="mechanisms", unit="row"), COLUMNS)
-    write_manifest(out.with_suffix(".json"), started, width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
+    write_manifest(out.with_suffix(".json"), started, [out], width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
 
 
 def mechanism_rows() -> Iterator[dict[str, Any]]:

@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from replication import papers
+from replication import columns, papers
+from replication.columns import COUNTS
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import MECHANISMS
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
+from replication.frames import read_frame
 from replication.models.attention import POLICIES
 from replication.own_models import OWN
 from replication.records import Variant, read_size
@@ -90,9 +92,9 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
 def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
     """Fit every model of `counts_csv` and every mechanism of `mechanisms_csv`, and write the CSV `out`."""
     started = now()
-    counts, mechanisms = pd.read_csv(counts_csv), pd.read_csv(mechanisms_csv)
+    counts, mechanisms = read_frame(counts_csv, COUNTS), read_frame(mechanisms_csv, columns.MECHANISMS)
     write_csv(out, [*mechanism_fits(mechanisms), *model_fits(counts)], COLUMNS)
-    write_manifest(out.with_suffix(".json"), started, inputs=[str(counts_csv), str(mechanisms_csv)])
+    write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv), str(mechanisms_csv)])
 
 
 def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:

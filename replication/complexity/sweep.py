@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
 import sys
@@ -24,6 +23,7 @@ from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
 from replication.models.own import said
 from replication.own_models import OWN, spec_of
+from replication.reading import read_rows
 from replication.records import Size, UserError, Variant, sides
 
 COUNTS_COLUMNS = (
@@ -72,6 +72,7 @@ def count_models(
         write_manifest(
             out / f"{name}.json",
             started,
+            [out / f"{name}.csv"],
             models=list(models),
             image_sizes=list(image_sizes),
             batch_sizes=list(batch_sizes),
@@ -208,14 +209,11 @@ def merge(folders: Sequence[Path], out: Path) -> None:
     """Join the counts.csv and the memory.csv of `folders`, in their order, into the folder `out`."""
     started = now()
     for name, columns in (("counts", COUNTS_COLUMNS), ("memory", MEMORY_COLUMNS)):
-        rows = [row for folder in folders for row in _read(folder / f"{name}.csv", columns)]
+        rows = [
+            row
+            for folder in folders
+            for row in read_rows(folder / f"{name}.csv", dict.fromkeys(columns, str), exactly=True)
+        ]
         write_csv(out / f"{name}.csv", rows, columns)
-        write_manifest(out / f"{name}.json", started, inputs=[str(folder / f"{name}.csv") for folder in folders])
-
-
-def _read(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != tuple(columns):
-            raise UserError(f"{path}: expected the columns {', '.join(columns)}; delete it and count again")
-        return list(reader)
+        inputs = [str(folder / f"{name}.csv") for folder in folders]
+        write_manifest(out / f"{name}.json", started, [out / f"{name}.csv"], inputs=inputs)

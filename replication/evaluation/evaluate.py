@@ -27,7 +27,7 @@ def evaluate(
     The size [px] is the side of a classifier's square, or what a detector's short sides are resized to. `dataset` is
     what the images are, unless they are those of the papers: imagenet-1k, or coco for a detector. One that cannot be
     read is an error, or is left out (`corrupt` "strict" or "skip").
-    The CSV is written last, so one that is there is complete and has its manifest, and predictions.json of a detector.
+    Its manifest is written last, and predictions.json of a detector before both.
     UserError if the model is neither, or as in `classify` and `detect`.
     """
     started = now()
@@ -41,5 +41,6 @@ def evaluate(
     else:
         raise UserError(f"{model_id} is made for {variant.task}; only classifiers and DETR can be evaluated")
     cell = {"model": model_id, "image_size": image_size, "dataset": dataset, "unit": "%"}
-    write_manifest(out / "evaluation.json", started, checkpoint=sha256(checkpoint), **facts)
-    write_csv(out / "evaluation.csv", [{**cell, **number} for number in numbers], COLUMNS)
+    files = [out / "evaluation.csv", *([out / "predictions.json"] if variant.task == "detection" else [])]
+    write_csv(files[0], [{**cell, **number} for number in numbers], COLUMNS)
+    write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)

@@ -36,6 +36,7 @@ UNITS = {
 }
 """Of every number that `detection.csv` can have."""
 CLASSES = ("category_id", "name", "objects", "ap_box", "ap_box_50")
+FILES = ("detection.csv", "predictions.json", "layers.csv", "classes.csv", "slots.csv", "attention.npz")
 CROWD = "crowd"
 """The split with more objects in an image than training shows; only the digit scenes have one."""
 
@@ -106,6 +107,7 @@ def take_apart(
         write_manifest(
             into / "manifest.json",
             started,
+            [into / name for name in (*FILES, *(["crowd.csv"] if crowd is not None else []))],
             **where,
             scale=scale,
             seed=seed,

@@ -37,7 +37,7 @@ def write_departures(out: Path) -> None:
     """All differences as one CSV. Weights and image are random, from a seed."""
     started = now()
     write_csv(out, [dataclasses.asdict(row) for row in departures()], Departure.__dataclass_fields__)
-    write_manifest(out.with_suffix(".json"), started)
+    write_manifest(out.with_suffix(".json"), started, [out])
 
 
 def departures() -> Iterator[Departure]:

@@ -133,4 +133,4 @@ def write_published(path: Path) -> None:
     started = now()
     numbers = [number for card in cards().values() for table in card.tables for number in table.published]
     write_csv(path, as_rows(numbers), [field.name for field in dataclasses.fields(Published)])
-    write_manifest(path.with_suffix(".json"), started, numbers=len(numbers))
+    write_manifest(path.with_suffix(".json"), started, [path], numbers=len(numbers))

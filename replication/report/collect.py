@@ -18,16 +18,17 @@ Conventions of `measured.csv`:
 
 from __future__ import annotations
 
-import csv
-import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from replication import papers
+from replication.columns import COUNTS, EVALUATION, MEMORY, SCALING
+from replication.columns import MECHANISMS as MECHANISM_COLUMNS
 from replication.files import now, write_csv, write_manifest
-from replication.reading import read_records
-from replication.records import Measured, Size, as_rows, read_size
+from replication.reading import read_manifest, read_records, read_rows
+from replication.records import Measured, Size, UserError, as_rows
 from replication.report.rows import MemoryCell, Run, student_interval
 from replication.report.speeds import SpeedRun, read_runs
 
@@ -37,16 +38,20 @@ _PRINTED = {"coco_2017": "coco"}
 MECHANISMS = ("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger")
 
 
-def collect(results: Path, scale: str, seeds: int) -> None:
+def collect(
+    results: Path, scale: str, seeds: int, trained: Sequence[str] | None = None, insight: Sequence[str] | None = None
+) -> None:
     """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
 
-    Runs of another scale, of seeds beyond the first `seeds`, and unfinished ones do not count. A file that no
-    instrument has written has no rows: what it would have measured is then missing, not wrong.
+    `trained` and `insight` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds` counts; without
+    them, all that are there. Runs of another scale and of seeds beyond do not count. A file that no other instrument
+    has written has no rows: what it would have measured is then missing, not wrong.
+    UserError for a run that is asked for and not there, unfinished, of another scale, or not what was written.
     """
     started = now()
     complexity, runs_csv = results / "complexity", results / "training" / "runs.csv"
-    machines = dict(_complete(results / "training", scale, seeds))
-    insights = dict(_complete(results / "insight", scale, seeds))
+    machines = dict(_complete(results / "training", scale, seeds, trained))
+    insights = dict(_complete(results / "insight", scale, seeds, insight))
     runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
     runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
@@ -63,36 +68,46 @@ def collect(results: Path, scale: str, seeds: int) -> None:
     write_csv(results / "measured.csv", as_rows(measured), Measured.__dataclass_fields__)
     for path in (runs_csv, results / "measured.csv"):
         folders = [str(folder) for folder in (*machines, *insights)]
-        write_manifest(path.with_suffix(".json"), started, scale=scale, runs=folders)
+        write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
 
 
-def _complete(training: Path, scale: str, seeds: int) -> Iterator[tuple[Path, str]]:
+def _complete(folder: Path, scale: str, seeds: int, arms: Sequence[str] | None = None) -> Iterator[tuple[Path, str]]:
     """The folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
-    for path in sorted(training.glob("*/*/seed*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+    if arms is None:
+        found = sorted(folder.glob("*/*/seed*/manifest.json"))
+    else:
+        found = sorted(folder / arm / f"seed{seed}" / "manifest.json" for arm in arms for seed in range(seeds))
+    for path in found:
+        if not path.is_file():
+            raise UserError(f"{path} is missing, so the run did not end; run `snakemake --cores all` again")
+        manifest = read_manifest(path, scale=str, seed=int, machine__processor=str)
         if manifest["scale"] == scale and manifest["seed"] < seeds:
             yield path.parent, manifest["machine"]["processor"]
+        elif arms is not None:
+            raise UserError(
+                f"{path} is of the seed {manifest['seed']} at the scale {manifest['scale']}, not at {scale}; "
+                "delete it and run again"
+            )
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _read(path: Path, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return read_rows(path, columns) if path.exists() else []
 
 
-def _bound(text: str) -> float | None:
-    """An end of an interval; None where there is none."""
-    return float(text) if text else None
-
-
-def _exact(path: Path, model: str, size: str, metric: str, value: str, interval: Sequence[str] = ("", "")) -> Measured:
+def _exact(
+    path: Path,
+    model: str,
+    size: Size | None,
+    metric: str,
+    value: float,
+    interval: tuple[float | None, float | None] = (None, None),
+) -> Measured:
     """A number that is the same on every machine."""
     unit = "bytes" if metric.startswith("peak_memory") else "tokens" if metric.startswith("crossover") else ""
-    low, high = map(_bound, interval)
+    low, high = interval
     return Measured(
         model=model,
-        image_size=read_size(size) if size else None,
+        image_size=size,
         dataset="",
         metric=metric,
         value=float(value),
@@ -107,56 +122,56 @@ def _exact(path: Path, model: str, size: str, metric: str, value: str, interval:
     )
 
 
-def _numbers(path: Path, row: Mapping[str, str], model: str, size: str) -> Iterator[Measured]:
+def _numbers(path: Path, row: Mapping[str, Any], model: str, size: Size) -> Iterator[Measured]:
     for metric, value in row.items():
-        if value and (metric in ("params", "macs", "macs_attention") or metric.startswith("peak_memory_")):
+        if value is not None and (metric in ("params", "macs", "macs_attention") or metric.startswith("peak_memory_")):
             yield _exact(path, model, size, metric, value)
-    if row.get("macs") and row.get("macs_attention"):
-        yield _exact(path, model, size, "macs_linear", str(int(row["macs"]) - int(row["macs_attention"])))
+    if row["macs"] is not None and row["macs_attention"] is not None:
+        yield _exact(path, model, size, "macs_linear", row["macs"] - row["macs_attention"])
 
 
 def _counts(path: Path) -> Iterator[Measured]:
-    for row in _read(path):
+    for row in _read(path, COUNTS):
         yield from _numbers(path, row, row["model"], row["image_size"])
 
 
 def _memory(path: Path) -> Iterator[Measured]:
-    for row in _read(path):
-        if row["batch_size"] != "1":  # batch 1 is in the counts
+    for row in _read(path, MEMORY):
+        if row["batch_size"] != 1 and row["peak_memory"] is not None:  # batch 1 is in the counts
             metric = f"peak_memory_{row['mode']}_{row['attention']}_batch{row['batch_size']}"
             yield _exact(path, row["model"], row["image_size"], metric, row["peak_memory"])
 
 
 def _mechanisms(path: Path) -> Iterator[Measured]:
-    for row in _read(path):
+    for row in _read(path, MECHANISM_COLUMNS):
         yield from _numbers(path, row, f"{row['mechanism']}_attention", row["grid"])
 
 
 def _scaling(path: Path) -> Iterator[Measured]:
-    for row in _read(path):
+    for row in _read(path, SCALING):
         model = f"{row['model']}_attention" if row["model"] in MECHANISMS else row["model"]
         key = f"{row['metric']}_{row['part']}"
-        if row["slope"]:
-            yield _exact(path, model, "", f"slope_{key}", row["slope"], (row["ci_low"], row["ci_high"]))
-        if row["crossover_tokens"] and row["part"] == "whole":  # attention has no linear part to overtake
-            yield _exact(path, model, "", f"crossover_{key}", row["crossover_tokens"])
+        if row["slope"] is not None:
+            yield _exact(path, model, None, f"slope_{key}", row["slope"], (row["ci_low"], row["ci_high"]))
+        if row["crossover_tokens"] is not None and row["part"] == "whole":  # attention has no linear part to overtake
+            yield _exact(path, model, None, f"crossover_{key}", row["crossover_tokens"])
 
 
 def _evaluations(folder: Path) -> Iterator[Measured]:
     """What released weights reach, which is of the papers' own scale."""
     for path in sorted(folder.glob("*/*/evaluation.csv")):
-        machine = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["machine"]["processor"]
-        for row in _read(path):
+        machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
+        for row in _read(path, EVALUATION):
             yield Measured(
                 model=row["model"],
-                image_size=read_size(row["image_size"]),
+                image_size=row["image_size"],
                 dataset=row["dataset"],
                 metric=row["metric"],
-                value=float(row["value"]),
+                value=row["value"],
                 unit=row["unit"],
-                ci_low=_bound(row["ci_low"]),
-                ci_high=_bound(row["ci_high"]),
-                n=int(row["n"]),
+                ci_low=row["ci_low"],
+                ci_high=row["ci_high"],
+                n=row["n"],
                 scale="full",
                 machine=machine,
                 seed_set="",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,10 +17,13 @@ import seaborn as sns
 from matplotlib import figure as mpl_figure
 
 from replication import papers
+from replication.columns import COUNTS, EPOCHS, INSIGHT, MECHANISMS, MEMORY, REAL, RUNS, SCALING
 from replication.files import now, write_bytes, write_manifest
-from replication.reading import read_records
+from replication.frames import read_frame
+from replication.reading import MEND, read_bytes, read_records
+from replication.records import Published, UserError, Verdict
 from replication.report import draw_claims, draw_complexity, draw_detection, draw_families, draw_outcomes, draw_speed
-from replication.report.rows import MemoryCell
+from replication.report.rows import ClaimResult, MemoryCell, Order, Relative
 from replication.report.speeds import SpeedRun, read_runs
 
 
@@ -212,33 +218,35 @@ def write_figures(results: Path) -> None:
     """Draw every figure of `FIGURES` as `figures/<name>.svg` and `.png`; a figure without data says so."""
     started = now()
     folder, frames = results / "figures", read_frames(results)
+    files = []
     for name, figure in FIGURES.items():
         for suffix, data in rendered(figure, frames).items():
-            write_bytes(folder / f"{name}.{suffix}", data)
-    write_manifest(folder / "figures.json", started, figures=list(FIGURES))
+            files.append(folder / f"{name}.{suffix}")
+            write_bytes(files[-1], data)
+    write_manifest(folder / "figures.json", started, files, figures=list(FIGURES))
 
 
 def read_frames(results: Path) -> Frames:
     """The tables in a folder of results. Of trainings and insights, those of the runs that `collect` found."""
     complexity, insight, speed = results / "complexity", results / "insight", results / "speed"
-    runs, timed = _read(results / "training" / "runs.csv"), read_runs(results)
+    runs, timed = _read(results / "training" / "runs.csv", RUNS), read_runs(results)
     return Frames(
-        published=_read(results / "published.csv"),
-        mechanisms=_read(complexity / "mechanisms.csv"),
-        scaling=_read(complexity / "scaling.csv"),
-        counts=_squares(_read(complexity / "counts.csv")),
+        published=_read(results / "published.csv", Published),
+        mechanisms=_read(complexity / "mechanisms.csv", MECHANISMS),
+        scaling=_read(complexity / "scaling.csv", SCALING),
+        counts=_squares(_read(complexity / "counts.csv", COUNTS)),
         epochs=_epochs(results / "training", runs),
-        verdicts=_read(results / "verdicts.csv"),
-        claims=_read(results / "claims.csv"),
+        verdicts=_read(results / "verdicts.csv", Verdict),
+        claims=_read(results / "claims.csv", ClaimResult),
         layers=_insight(insight, runs, "layers.csv"),
         slots=_insight(insight, runs, "slots.csv"),
         crowd=_insight(insight, runs, "crowd.csv"),
         attention=_insight(insight, runs, "attention.npz"),
-        batches=_read(complexity / "memory.csv"),
+        batches=_read(complexity / "memory.csv", MEMORY),
         cells=_timed(timed),
         memory=_memory(timed),
-        relative=_read(speed / "relative.csv"),
-        orders=_read(speed / "orders.csv"),
+        relative=_read(speed / "relative.csv", Relative),
+        orders=_read(speed / "orders.csv", Order),
     )
 
 
@@ -255,8 +263,8 @@ def rendered(figure: Figure, frames: Frames) -> dict[str, bytes]:
     return files
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+def _read(path: Path, columns: Mapping[str, Any] | type) -> pd.DataFrame:
+    return read_frame(path, columns) if path.exists() else pd.DataFrame()
 
 
 def _squares(counts: pd.DataFrame) -> pd.DataFrame:
@@ -274,7 +282,7 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
     start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
     found = runs[["experiment", "arm", "seed"]].drop_duplicates()
     curves = [
-        pd.read_csv(training / experiment / arm / f"seed{seed}" / "epochs.csv").assign(
+        read_frame(training / experiment / arm / f"seed{seed}" / "epochs.csv", EPOCHS, REAL).assign(
             experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
         )
         for experiment, arm, seed in found.itertuples(index=False)
@@ -292,7 +300,7 @@ def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     for seed in own["seed"].drop_duplicates():
         folder = insight / draw_detection.EXPERIMENT / draw_detection.ARM / f"seed{seed}"
         if (folder / "manifest.json").exists() and (folder / name).exists():  # the manifest is written last
-            table = pd.read_csv(folder / name) if name.endswith(".csv") else _attention(folder / name)
+            table = read_frame(folder / name, INSIGHT[name]) if name in INSIGHT else _attention(folder / name)
             tables.append(table.assign(seed=seed))
     filled = [table for table in tables if len(table)]  # columns without rows have no type
     return pd.concat(filled or tables or [pd.DataFrame()], ignore_index=True)
@@ -314,20 +322,23 @@ def _memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
 def _attention(path: Path) -> pd.DataFrame:
     """The objects of an `attention.npz`, one a row, as `draw_detection.attention` takes them."""
     rows = []
-    with np.load(path) as found:
-        scenes = sorted(int(name.removeprefix("image_")) for name in found if name.startswith("image_"))
-        for scene in scenes:
-            encoder = found.get(f"encoder_{scene}")
-            for index, label in enumerate(found[f"classes_{scene}"]):
-                rows.append(
-                    {
-                        "scene": scene,
-                        "pixels": found[f"image_{scene}"],
-                        "box": found[f"boxes_{scene}"][index],
-                        "label": int(label),
-                        "decoder": found[f"decoder_{scene}"][index],
-                        "point": found[f"points_{scene}"][index],
-                        "encoder": None if encoder is None else encoder[index],
-                    }
-                )
+    try:
+        with np.load(io.BytesIO(read_bytes(path))) as found:
+            scenes = sorted(int(name.removeprefix("image_")) for name in found if name.startswith("image_"))
+            for scene in scenes:
+                encoder = found.get(f"encoder_{scene}")
+                for index, label in enumerate(found[f"classes_{scene}"]):
+                    rows.append(
+                        {
+                            "scene": scene,
+                            "pixels": found[f"image_{scene}"],
+                            "box": found[f"boxes_{scene}"][index],
+                            "label": int(label),
+                            "decoder": found[f"decoder_{scene}"][index],
+                            "point": found[f"points_{scene}"][index],
+                            "encoder": None if encoder is None else encoder[index],
+                        }
+                    )
+    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is no archive of attention maps ({error}); {MEND}") from error
     return pd.DataFrame(rows, columns=["scene", "pixels", "box", "label", "decoder", "point", "encoder"])

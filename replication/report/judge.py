@@ -109,7 +109,9 @@ def judge(results: Path) -> None:
     for name, (rows, kind) in written.items():
         write_csv(results / f"{name}.csv", as_rows(rows), [field.name for field in dataclasses.fields(kind)])
     for name in written:
-        write_manifest(results / f"{name}.json", started, numbers=len(cells), claims=len(claims))
+        write_manifest(
+            results / f"{name}.json", started, [results / f"{name}.csv"], numbers=len(cells), claims=len(claims)
+        )
 
 
 # --- numbers ----------------------------------------------------------------------------------------

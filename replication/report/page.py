@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import statistics
 from collections import Counter
@@ -16,8 +15,9 @@ import markupsafe
 
 import replication
 from replication import papers
+from replication.columns import COUNTS, CROSSINGS, DEPARTURES
 from replication.files import now, write_manifest, write_text
-from replication.reading import read_records
+from replication.reading import read_bytes, read_manifest, read_records, read_rows
 from replication.records import STATUSES, Experiment, Measured, Verdict
 from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
@@ -63,20 +63,20 @@ def write_page(results: Path) -> None:
         rates=_rates(results / "insight"),
         speed=speed_section(results),
         own=_own_models(results / "complexity"),
-        crossings=_rows(results / "complexity" / "crossings.csv"),
-        departures=_rows(results / "departures.csv"),
+        crossings=read_rows(results / "complexity" / "crossings.csv", CROSSINGS),
+        departures=read_rows(results / "departures.csv", DEPARTURES),
         labels={variant.id: variant.label for variant in papers.variants().values()},
         marks=MARKS,
         legend=LEGEND,
         units_note=UNITS_NOTE,
         rules=RULES,
         claim_rules=CLAIM_RULES,
-        provenance=provenance([results / "complexity", results / "training"]),
+        provenance=provenance(results),
         scales=sorted({scale for claim in tested for scale in claim.scale.split(" + ") if scale}),
         version=replication.__version__,
     )
     write_text(page, html)
-    write_manifest(page.with_suffix(".json"), started, numbers=len(judged), claims=len(tested))
+    write_manifest(page.with_suffix(".json"), started, [page], numbers=len(judged), claims=len(tested))
 
 
 def code(text: str) -> markupsafe.Markup:
@@ -117,39 +117,34 @@ def _experiments(measured: Iterable[Measured]) -> list[tuple[Experiment, list[tu
 def _rates(insight: Path) -> dict[str, float]:
     """Images per second of every detector, `experiment/arm`, when its test images were run: the median over seeds."""
     found: dict[str, list[float]] = {}
-    for path in sorted(insight.glob("*/*/*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(insight.glob("*/*/seed*/manifest.json")):
+        manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
         found.setdefault(f"{manifest['experiment']}/{manifest['arm']}", []).append(manifest["images_per_second"])
     return {model: statistics.median(rates) for model, rates in found.items()}
 
 
-def _own_models(complexity: Path) -> list[dict[str, str]]:
+def _own_models(complexity: Path) -> list[dict[str, Any]]:
     """The counts of the user's own models at their native sizes, with the spec that names each."""
     manifest = complexity / "own" / "counts.json"
-    own = json.loads(manifest.read_text(encoding="utf-8"))["own"] if manifest.exists() else {}
-    native = {(model, str(facts["image_size"])): facts["spec"] for model, facts in own.items()}
-    rows = ((native.get((row["model"], row["image_size"])), row) for row in _rows(complexity / "counts.csv"))
-    return [{**row, "spec": spec} for spec, row in rows if spec]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    own = read_manifest(manifest, own=dict)["own"] if manifest.exists() else {}
+    native = {(model, facts["image_size"]): facts["spec"] for model, facts in own.items()}
+    rows = read_rows(complexity / "counts.csv", COUNTS)
+    return [{**row, "spec": native[key]} for row in rows if (key := (row["model"], row["image_size"])) in native]
 
 
 def _inlined(image: Path) -> str:
     """An SVG as a data URI: one file, and no clash of ids between figures."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(image.read_bytes()).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(read_bytes(image)).decode()}"
 
 
-def provenance(folders: Iterable[Path]) -> list[Mapping[str, Any]]:
-    """What made the results in `folders`: each different code, machine and libraries, with what they made."""
+def provenance(results: Path) -> list[Mapping[str, Any]]:
+    """What made the counts and trainings: each different code, machine and libraries, with what they made."""
     made: dict[str, dict[str, Any]] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.json")):
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            facts = {key: manifest[key] for key in ("commit", "dirty", "machine", "python", "libraries")}
-            entry = made.setdefault(json.dumps(facts, sort_keys=True), {**facts, "results": []})
-            result = path.parent if path.stem == "manifest" else path.with_suffix("")
-            entry["results"].append(result.relative_to(folder.parent).as_posix())
+    counts = (path.with_suffix(".json") for path in sorted(results.glob("complexity/**/*.csv")))
+    for path in (*filter(Path.exists, counts), *sorted(results.glob("training/*/*/seed*/manifest.json"))):
+        manifest = read_manifest(path, commit=str, machine=dict, python=str, libraries=dict)
+        facts = {key: manifest.get(key) for key in ("commit", "dirty", "machine", "python", "libraries")}
+        entry = made.setdefault(json.dumps(facts, sort_keys=True), {**facts, "results": []})
+        result = path.parent if path.stem == "manifest" else path.with_suffix("")
+        entry["results"].append(result.relative_to(results).as_posix())
     return list(made.values())

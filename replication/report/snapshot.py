@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 
-from replication.files import now, sha256, write_manifest, write_text
-from replication.reading import read_records
+from replication.files import now, write_manifest, write_text
+from replication.reading import read_bytes, read_manifest, read_records
 from replication.records import UserError, Verdict
 from replication.report.answer import answer
 from replication.report.rows import ClaimResult, Order
@@ -51,10 +50,9 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     for name, path in kept.items():
         target = fresh / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    verdicts_of = json.loads((results / "verdicts.json").read_text(encoding="utf-8"))
-    digests = {name.as_posix(): sha256(path) for name, path in sorted(kept.items())}
-    write_manifest(fresh / "manifest.json", started, run=verdicts_of, files=digests)
+        target.write_bytes(read_bytes(path))
+    verdicts_of = read_manifest(results / "verdicts.json")
+    write_manifest(fresh / "manifest.json", started, [fresh / name for name in sorted(kept)], run=verdicts_of)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)

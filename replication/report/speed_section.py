@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from replication.reading import read_records
+from replication.columns import MECHANISMS
+from replication.frames import read_frame
+from replication.reading import read_manifest, read_records
 from replication.report.rows import Order, SpeedCell, Stability
 from replication.report.speed_crossings import Pair, pairs
 from replication.report.speeds import SpeedRun, read_runs
@@ -57,7 +58,7 @@ def speed_section(results: Path) -> Section:
 
 
 def _told(number: int, run: SpeedRun) -> Told:
-    facts = json.loads((run.folder / "cells.json").read_text(encoding="utf-8"))["timed_on"]
+    facts = read_manifest(run.folder / "cells.json", timed_on=dict)["timed_on"]
     versions = (("torch", "torch"), ("CUDA", "cuda"), ("cuDNN", "cudnn"), ("driver", "driver"))
     software = [f"{facts['threads']} threads"] if run.setting.device == "cpu" and "threads" in facts else []
     software += [f"{name} {facts[key]}" for name, key in versions if facts.get(key)]
@@ -96,7 +97,7 @@ def _stability(
 
 def _padded(mechanisms: Path) -> set[tuple[str, int]]:
     """Subjects and sides of grids that a mechanism does not cut into equal parts."""
-    counted = pd.read_csv(mechanisms)
+    counted = read_frame(mechanisms, MECHANISMS)
     inexact = counted[counted["exact"] == 0]
     return {(f"{name}_attention", side) for name, side in zip(inexact["mechanism"], inexact["grid"], strict=True)}
 

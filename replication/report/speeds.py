@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from pathlib import Path
 from scipy import stats
 
 from replication.intervals import ratio_interval
-from replication.reading import read_records
+from replication.reading import read_manifest, read_records
 from replication.records import METRICS, Published, Size, Variant
 from replication.report.rows import Order, Relative, Sample, SpeedCell, Stability
 
@@ -97,7 +96,7 @@ def _read(manifest: Path, *, own: bool) -> SpeedRun | None:
     for sample in read_records(manifest.with_name("samples.csv"), Sample):
         blocks.setdefault(sample.cell, {}).setdefault(sample.block, []).append(sample.seconds)
     by_cell = {cell: [samples for _, samples in sorted(of.items())] for cell, of in blocks.items()}
-    facts = json.loads(manifest.read_text(encoding="utf-8"))["timed_on"]
+    facts = read_manifest(manifest, timed_on__name=str, timed_on__slug=str)["timed_on"]
     return SpeedRun(manifest.parent.name, facts["name"], facts["slug"], own, manifest.parent, cells, by_cell)
 
 

@@ -213,15 +213,18 @@ def write_tables(results: Path) -> None:
     started = now()
     folder = results / "tables"
     rows = read_records(results / "verdicts.csv", Verdict)
+    stems = [folder / "summary"]
     for judged_table in judged_tables(papers.cards(), rows):
         table, stem = judged_table.table, folder / judged_table.table.paper / judged_table.table.id
+        stems.append(stem)
         write_csv(stem.with_suffix(".csv"), *judged_table.wide())
         _write_text(stem, judged_table.grid, table.title, judged_table.lines, f"{table.paper}-{table.id}")
     counts = summary(rows)
     write_csv(folder / "summary.csv", counts, counts[0])
     grid = [list(counts[0]), *([str(value) for value in row.values()] for row in counts)]
     _write_text(folder / "summary", grid, "Verdicts by paper", [], "summary")
-    write_manifest(folder / "tables.json", started, numbers=len(rows))
+    files = [stem.with_suffix(suffix) for stem in stems for suffix in (".csv", ".md", ".tex")]
+    write_manifest(folder / "tables.json", started, files, numbers=len(rows))
 
 
 def _write_text(stem: Path, grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> None:

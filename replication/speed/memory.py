@@ -99,7 +99,7 @@ def write_memory(
         for variant, size, mode, attention in tqdm(cells, desc="memory", unit="cell")
     ]
     write_csv(out, rows, MEMORY_COLUMNS)
-    write_manifest(out.with_suffix(".json"), started, models=list(model_ids), environment=ONE_ARENA)
+    write_manifest(out.with_suffix(".json"), started, [out], models=list(model_ids), environment=ONE_ARENA)
 
 
 def check_device(device: str) -> None:

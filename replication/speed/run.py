@@ -80,6 +80,7 @@ def run(
         write_manifest(
             out / MANIFEST,
             started,
+            [out / "cells.csv", out / "samples.csv"],
             condition={"name": condition.name, **condition.columns},
             protocol={"blocks": blocks, "block_seconds": block_seconds, "seed": SEED, "largest_gmacs": largest},
             timed_on=machine,

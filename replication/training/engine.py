@@ -163,6 +163,7 @@ def run_arm(
         tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)
 
     (out / "manifest.json").unlink(missing_ok=True)
+    written = [out / name for name in ("epochs.csv", EVENTS, "test.csv", "weights.safetensors")]
     write_csv(out / "epochs.csv", history, (*COLUMNS, *(f"val_{metric}" for metric in task.metrics)))
     write_bytes(out / EVENTS, events(history))
     rows = [
@@ -182,7 +183,7 @@ def run_arm(
     write_csv(out / "test.csv", rows, TEST_COLUMNS)
     weights = {name: tensor.contiguous() for name, tensor in task.model_of(learner.tested).state_dict().items()}
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
-    write_manifest(out / "manifest.json", started, **identity, config_digest=digest(identity), diagnosis=said)
+    write_manifest(out / "manifest.json", started, written, **identity, config_digest=digest(identity), diagnosis=said)
     return folder
 
 

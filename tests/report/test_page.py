@@ -122,7 +122,7 @@ def test_it_repeats_and_does_without_trainings(results: Path, text: str) -> None
 
 
 def test_provenance_groups_what_was_made_alike(results: Path) -> None:
-    (made,) = provenance([results / "complexity", results / "training"])
+    (made,) = provenance(results)
     assert made["machine"]["processor"] == "toy processor"
     assert made["results"] == [f"training/exp/{arm}/seed{seed}" for arm in "ab" for seed in range(3)]
 

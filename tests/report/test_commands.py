@@ -13,7 +13,8 @@ from snakemake.cli import get_argument_parser
 
 from replication import papers
 from replication.__main__ import parser
-from replication.records import Card, Claim, Measured, Size, read_records
+from replication.reading import read_records
+from replication.records import Card, Claim, Measured, Size
 from replication.report.claims import judge_claims
 from replication.report.judge import judge_cells
 from replication.report.rows import Run

@@ -12,10 +12,11 @@ import torch
 
 from replication import papers, report
 from replication.complexity import count_models, write_crossings, write_scaling
-from replication.complexity.counters import count_fvcore, count_tokens
+from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import cost
 from replication.complexity.mechanisms import COLUMNS as MECHANISM_COLUMNS
 from replication.complexity.sweep import skeleton
+from replication.complexity.traced import count_fvcore
 from replication.config import plan
 from replication.files import write_csv
 from replication.models import build, with_native_size

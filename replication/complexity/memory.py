@@ -7,8 +7,8 @@ convolution, packed weights).
 
 Attention as of the papers (`math`) keeps the (B, h, N, N) matrix of weights; `fused` is PyTorch's
 `scaled_dot_product_attention` as a CPU runs it: the flash kernel, except where the gradient of an additive mask is
-wanted (Swin's relative position bias in training), which no CPU kernel but the unfused one can give, and where the
-tensors have more than four dimensions (the windows of Twins), which the flash kernel does not take.
+wanted (Swin's relative position bias in training), which no CPU kernel but the unfused one can give, where weights are
+dropped, and where the flash kernel does not take the shapes, as tensors of more than four dimensions (Twins' windows).
 
 The same totals come from `torch.distributed._tools.mem_tracker.MemTracker`, which sorts them by module and kind as
 well and takes about seven times as long; a test holds one against the other.
@@ -75,16 +75,56 @@ def _safe_softmax(scores: Tensor, dim: int) -> Tensor:
 
 
 class CpuAttention(TorchFunctionMode):
-    """Sends `scaled_dot_product_attention` to the kernel a CPU would choose; `meta` itself would choose the unfused."""
+    """Sends `scaled_dot_product_attention` to the kernel a CPU would choose; `meta` itself would choose the unfused.
+
+    It does so too within `nn.MultiheadAttention`, whose function calls it where no mode sees it.
+    """
+
+    def __enter__(self) -> Any:
+        self._before = functional.scaled_dot_product_attention
+        functional.scaled_dot_product_attention = _cpu_attention
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        functional.scaled_dot_product_attention = self._before
+        super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            mask = kwargs.get("attn_mask")
-            if args[0].dim() == 4 and (mask is None or not mask.requires_grad):
-                flash = aten._scaled_dot_product_flash_attention_for_cpu.default
-                return flash(*args[:3], attn_mask=mask, scale=kwargs.get("scale"))[0]
-        return func(*args, **kwargs)
+        return (_cpu_attention if func is _attention else func)(*args, **(kwargs or {}))
+
+
+_attention = functional.scaled_dot_product_attention
+
+
+def _cpu_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """PyTorch's function, with the names of its parameters: callers use them as keywords."""
+    if dropout_p == 0 and _flash_takes(query, key, value, attn_mask, enable_gqa):
+        flash = aten._scaled_dot_product_flash_attention_for_cpu.default
+        return flash(query, key, value, is_causal=is_causal, attn_mask=attn_mask, scale=scale)[0]
+    return _attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+
+
+def _flash_takes(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, enable_gqa: bool) -> bool:
+    """Whether the flash kernel of a CPU takes tensors of such shapes (B, h, N, d); PyTorch's sdp_utils_cpp.cpp."""
+    if not query.dim() == key.dim() == value.dim() == 4:
+        return False
+    (B, heads, N, d), (_, kept, keys, _) = query.shape, key.shape
+    if mask is not None:
+        broadcasts = all(n in (1, of) for n, of in zip(reversed(mask.shape), (keys, N, heads, B), strict=False))
+        if mask.requires_grad or mask.dim() not in (2, 3, 4) or not broadcasts:
+            return False
+    same_heads = heads == kept == value.shape[1] or (enable_gqa and kept == value.shape[1] and heads % kept == 0)
+    same = key.shape[0] == value.shape[0] == B and key.shape[3] == value.shape[3] == d
+    return same_heads and same and query.stride(3) == key.stride(3) == value.stride(3) == 1
 
 
 def peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,10 @@ from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from replication import papers
-from replication.complexity.counters import count, count_tokens
+from replication.complexity.counters import GateError, count, count_tokens
 from replication.complexity.memory import MODES, peak_memory
 from replication.complexity.shapes import RememberedShapes
+from replication.complexity.stand_in import like_a_device, materialise
 from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
@@ -47,8 +51,13 @@ def count_models(
     With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
     those that a paper prints as well. Peak memory is counted at batch 1 everywhere, at `batch_sizes` at the native
     size; training steps of classifiers only. That of a ResNet on one image whose last grid is 1 x 1 is left empty:
-    batch norm has no variance of one value. Sizes that an own model cannot take are left out, and stderr says so.
-    UserError if an image size fits none of the models; GateError if the counts of a cell disagree.
+    batch norm has no variance of one value.
+
+    A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that an
+    own model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
+
+    UserError if an image size fits none of the models, or an own model cannot be built at any; GateError, after all is
+    written, if the counts of a paper's model disagree.
     """
     started = now()
     variants = [with_native_size(variant) for variant in papers.chosen(models)]
@@ -57,15 +66,32 @@ def count_models(
             allowed = ", ".join(f"{v.id} multiples of {v.image_sizes_by} px" for v in variants)
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
     counts, memory, cells = [], [], []
+    refused: dict[tuple[str, Size], str] = {}
     for variant in variants:
         sizes = [size for size in _sizes(variant, image_sizes, printed) if variant.allows(size)]
-        cells += _taken(variant, sizes) if variant.family == OWN else [(variant, size) for size in sizes]
+        if variant.family == OWN:
+            taken, reasons = _taken(variant, sizes)
+            cells += taken
+            refused |= {(variant.id, size): reason for size, reason in reasons.items()}
+        else:
+            cells += [(variant, size) for size in sizes]
+    disagreements = []
     for variant, size in tqdm(cells, desc="counting", unit="cell"):
-        row, peaks = (
-            _count_own(variant, size, batch_sizes) if variant.family == OWN else count_cell(variant, size, batch_sizes)
-        )
+        try:
+            if (variant.id, size) in refused:
+                raise UserError(refused[variant.id, size])
+            row, peaks = count_cell(variant, size, batch_sizes)
+        except Exception as error:  # whatever the code of a model raises
+            reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
+            row, peaks = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}, []
+            if variant.family == OWN:
+                refused[variant.id, size] = reason
+            else:
+                disagreements.append(reason)
         counts.append(row)
         memory.extend(peaks)
+    for reason in refused.values():
+        tqdm.write(f"not counted: {reason}", file=sys.stderr)
     write_csv(out / "counts.csv", counts, COUNTS_COLUMNS)
     write_csv(out / "memory.csv", memory, MEMORY_COLUMNS)
     for name in ("counts", "memory"):
@@ -77,7 +103,10 @@ def count_models(
             image_sizes=list(image_sizes),
             batch_sizes=list(batch_sizes),
             own={v.id: {"spec": spec_of(v), "image_size": v.image_size} for v in variants if v.family == OWN},
+            not_counted=list(refused.values()),
         )
+    if disagreements:
+        raise GateError("; ".join(disagreements))
 
 
 def _sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
@@ -87,44 +116,43 @@ def _sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list
     return sorted({*(image_sizes if variant.sweep else ()), *native}, key=sides)
 
 
-def _taken(variant: Variant, image_sizes: Sequence[Size]) -> list[tuple[Variant, Size]]:
-    """The cells of an own model: the sizes that it can be built for and run at, with its task by what it returns.
+def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Variant, Size]], dict[Size, str]]:
+    """The cells of an own model, with its task by what it returns, and why it cannot run at other sizes.
 
-    UserError if it can neither at its native size, or at no size asked for.
+    The cells are the sizes that it runs at and its native one, or the first where there is neither. UserError if it
+    cannot be built at any size.
     """
-    cells, last = [], None
-    for size in sorted(image_sizes, key=lambda size: size != variant.image_size):
+    tasks, reasons, unbuilt = dict[Size, str](), dict[Size, str](), []
+    for size in image_sizes:
         try:
             model = skeleton(variant, size)
-            with torch.no_grad(), torch.device("meta"):
-                model.eval()(torch.empty(1, 3, *sides(size)))
-                logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
+            with torch.no_grad(), torch.device("meta"), like_a_device():
+                logits = model.eval()(torch.empty(1, 3, *sides(size)))
+                with suppress(Exception):  # a model that cannot be trained; counting its memory says why
+                    logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
+        except UserError as error:
+            unbuilt.append(error)
+            reasons[size] = str(error)
         except Exception as error:  # whatever the user's code raises
-            last = error if isinstance(error, UserError) else UserError(_refused(variant, size, error))
-            if size == variant.image_size:
-                raise last from error
-            tqdm.write(f"not counted: {last}", file=sys.stderr)
+            reasons[size] = _reason(variant, size, error)
         else:
-            classifies = isinstance(logits, Tensor) and logits.dim() == 2
-            cells.append((variant if classifies else dataclasses.replace(variant, task="other"), size))
-    if last and not cells:
-        raise last
-    return sorted(cells, key=lambda cell: image_sizes.index(cell[1]))
+            tasks[size] = "classification" if isinstance(logits, Tensor) and logits.dim() == 2 else "other"
+    if image_sizes and len(unbuilt) == len(image_sizes):
+        raise next((error for error in unbuilt if f" at {variant.image_size} px" in str(error)), unbuilt[0])
+    shown = [size for size in image_sizes if size in tasks or size == variant.image_size] or image_sizes[:1]
+    return [(dataclasses.replace(variant, task=tasks.get(size, variant.task)), size) for size in shown], reasons
 
 
-def _count_own(variant: Variant, size: Size, batch_sizes: Sequence[int]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    try:
-        with torch.device("meta"):  # a model may make tensors without saying where, as in torch.arange(N)
-            return count_cell(variant, size, batch_sizes)
-    except UserError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise UserError(_refused(variant, size, error)) from error
-
-
-def _refused(variant: Variant, size: Size, error: Exception) -> str:
-    where = "counts run it on PyTorch's meta device, which has shapes and no values"
-    return f"{spec_of(variant)} at {size} px: {said(error)} ({where})"
+def _reason(variant: Variant, size: Size, error: Exception) -> str:
+    """Why a cell was not counted, on one line; that it ran on `meta` where that is the cause."""
+    name = spec_of(variant) if variant.family == OWN else variant.id
+    message = said(error)
+    if not str(error):  # as of a bare assert
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__} in {at.filename}, line {at.lineno}: {at.line}"
+    if re.search(r"\bmeta\b", message, re.IGNORECASE):
+        message += " (counts run it on PyTorch's meta device, which has shapes and no values)"
+    return f"{name} at {size} px: {message}"
 
 
 INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"}
@@ -143,23 +171,32 @@ def skeleton(variant: Variant, image_size: Size) -> nn.Module:
     """A model of `variant` on `meta`: shapes, no weights."""
     try:
         with torch.device("meta"), _Uninitialised():
-            return build_variant(variant, image_size)
-    except UserError:
+            return materialise(build_variant(variant, image_size), image_size)
+    except Exception:  # many read a value while they are built: drop path's rate
         if variant.family != OWN:
             raise
     with torch.device("cpu"):
-        return build_variant(variant, image_size).to("meta")  # many read a value while they are built: drop path's rate
+        model = build_variant(variant, image_size)
+    return materialise(model, image_size).to("meta")
 
 
 def count_cell(
     variant: Variant, image_size: Size, batch_sizes: Sequence[int] = ()
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size."""
+    """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size.
+
+    A step whose memory cannot be counted, as in training an operator without a gradient, is left empty, and `gate` says
+    why.
+    """
     batch_sizes = batch_sizes if image_size == variant.image_size else ()
+    own = variant.family == OWN
     model = skeleton(variant, image_size)
     modes = MODES if variant.task == "classification" else MODES[:1]
-    with RememberedShapes():
+    reasons = dict[str, None]()
+    # an own model may make tensors without saying where, as in torch.arange(N)
+    with torch.device("meta") if own else nullcontext(), like_a_device(), RememberedShapes():
         counts = count(model, variant, image_size)
+        tokens = counts.formula.tokens if counts.formula else count_tokens(model, image_size) if own else None
         peaks = {(1, "infer", "math"): counts.peak_memory}
         for attention in POLICIES:
             set_attention(model, attention)
@@ -167,26 +204,27 @@ def count_cell(
                 if (batch, mode, attention) not in peaks:
                     try:
                         peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
-                    except ValueError as error:
-                        if "when training" not in str(error):  # else batch norm has one value a channel
-                            raise
+                    except Exception as error:  # whatever the code of a model raises
+                        if "Expected more than 1 value per channel when training" not in str(error):
+                            of = {"infer": "inference", "train": "training"}[mode]
+                            reasons[f"no memory of {of} at batch {batch}: {said(error)}"] = None
     formula = counts.formula
     cell = {"model": variant.id, "image_size": image_size}
     row = {
         **cell,
-        "tokens": formula.tokens if formula else count_tokens(model, image_size) if variant.family == OWN else None,
+        "tokens": tokens,
         "params": sum(p.numel() for p in model.parameters()),
         "macs_fvcore": counts.fvcore,
         "macs_dispatch": counts.dispatch,
         "macs_formula": formula.macs if formula else None,
-        "macs": counts.dispatch,
-        "flops": 2 * counts.dispatch,
+        "macs": counts.believed,
+        "flops": None if counts.believed is None else 2 * counts.believed,
         **{
             f"peak_memory_{mode}_{attention}": peaks.get((1, mode, attention))
             for mode in MODES
             for attention in POLICIES
         },
-        "gate": counts.gate,
+        "gate": "; ".join([counts.gate, *reasons]),
         "macs_attention": formula.macs_attention if formula else None,
         "stages": "; ".join(formula.stages) if formula else "",
     }

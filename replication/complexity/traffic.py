@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
+from replication.complexity.dispatched import ProductCounter
 from replication.complexity.memory import CpuAttention
 
 
@@ -53,8 +53,8 @@ class Traffic(TorchDispatchMode):
 def operations(step: Callable[[], object]) -> Operations:
     """The operations of a `step` whose tensors are on `meta`; fused attention is the kernel that a CPU would choose.
 
-    Multiply-adds are those of matrix products, convolutions and attention, as PyTorch's FlopCounterMode counts them.
+    Multiply-adds are those of matrix products, convolutions and attention, as `dispatched` counts them.
     """
-    with CpuAttention(), FlopCounterMode(display=False) as counter, Traffic() as traffic:
+    with CpuAttention(), ProductCounter() as counter, Traffic() as traffic:
         step()
-    return Operations(counter.get_total_flops() // 2, traffic.bytes)
+    return Operations(counter.macs, traffic.bytes)

@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from replication import papers
 from replication.complexity.memory import MODES, peak_of
+from replication.complexity.stand_in import like_a_device
 from replication.complexity.sweep import skeleton
 from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant
@@ -142,7 +143,8 @@ def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
         with ConvolutionCopies() if cell.device == "cpu" else nullcontext():
             _step(model, images, labels, training)
 
-    return peak_of(step, held, cell.mode) - before, before
+    with like_a_device():
+        return peak_of(step, held, cell.mode) - before, before
 
 
 def _batch(cell: Cell, device: torch.device) -> tuple[Tensor, Tensor]:

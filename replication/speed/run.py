@@ -16,12 +16,13 @@ from tqdm import tqdm
 from replication.complexity.memory import MODES
 from replication.files import now, write_csv, write_manifest
 from replication.intervals import median_interval, ratio_interval, spread
+from replication.own_models import OWN
 from replication.records import UserError
 from replication.speed.clock import Failure, Timing, failure, time_blocks
 from replication.speed.condition import Condition
 from replication.speed.machine import facts
 from replication.speed.memory import available, write_memory
-from replication.speed.subjects import Cell, Need, Pool, Prepared, need, prepare
+from replication.speed.subjects import Cell, Need, Pool, Prepared, build, matrices, need, prepare
 
 CELL_COLUMNS = (
     *("subject", "kind", "image_size", "batch_size", "mode", "precision", "attention", "device"),
@@ -97,10 +98,24 @@ class Result:
 
     cell: Cell
     status: str = "measured"
-    reason: str = ""
+    reason: str = ""  # of another status; of `measured`, why it was not counted
     need: Need | None = None
+    matrices: int = 0
     prepared: Prepared | None = None
     timing: Timing | None = None
+
+    def count(self, condition: Condition) -> None:
+        """What it needs; an own model that runs on a device only, not from shapes, is timed without."""
+        try:
+            self.need = need(self.cell, condition)
+            self.matrices = self.need.matrices
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's code raises
+            if not self.cell.variant or self.cell.variant.family != OWN:
+                raise
+            self.reason = f"not counted: {failure(error).reason}"
+            self.matrices = matrices(build(self.cell))
 
     def ends(self, status: str, reason: str) -> None:
         """It cannot be timed."""
@@ -123,14 +138,16 @@ def _time(
 ) -> None:
     for result in tqdm(results, desc="counting", unit="cell"):
         with result.survives():
-            result.need = need(result.cell, condition)
+            result.count(condition)
+            if not result.need:
+                continue
             gmacs, peak = result.need.image_macs / 1e9, result.need.peak_memory
             if largest is not None and gmacs > largest and result.cell.kind != "kernel":
                 result.ends("too large", f"{gmacs:.3g} GMACs an image are more than {largest:g}")
             elif condition.device == "cpu" and peak > available():
                 free = f"{available() / 2**30:.1f} GiB are free"
                 result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free}")
-    pool = Pool(condition, max((r.need.matrices for r in _left(results) if r.need), default=0))
+    pool = Pool(condition, max((r.matrices for r in _left(results)), default=0))
     for result in tqdm(_left(results), desc="preparing", unit="cell"):
         with result.survives():
             result.prepared = prepare(result.cell, condition, pool)

@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from replication.complexity.mechanisms import MECHANISMS, WIDTH
 from replication.complexity.memory import peak_of
+from replication.complexity.stand_in import like_a_device, materialise
 from replication.complexity.sweep import INITIALISERS, skeleton
 from replication.complexity.traffic import Operations, operations
 from replication.models import build_variant
@@ -89,7 +90,7 @@ class _Undrawn(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         first = args[0] if args else None
-        if isinstance(first, nn.Parameter) and first.dim() > 1 and getattr(func, "__name__", "") in INITIALISERS:
+        if getattr(func, "__name__", "") in INITIALISERS and isinstance(first, nn.Parameter) and first.dim() > 1:
             return first
         return func(*args, **(kwargs or {}))
 
@@ -103,7 +104,7 @@ def build(cell: Cell, device: str = "cpu") -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.device(device), _Undrawn():
         torch.default_generator.manual_seed(SEED)
         if cell.variant:
-            return build_variant(cell.variant, cell.image_size)
+            return materialise(build_variant(cell.variant, cell.image_size), cell.image_size)
         if cell.kind == "module":
             return MODULES[cell.subject].build()
         return MECHANISMS[cell.subject.removesuffix(MECHANISM)][1]()
@@ -188,13 +189,17 @@ def need(cell: Cell, condition: Condition) -> Need:
     counted: list[Operations] = []
     held = [*module.parameters(), *module.buffers(), *inputs]
     # own models may make tensors without saying where, as in torch.arange(N)
-    with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext():
+    with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext(), like_a_device():
         peak = peak_of(lambda: counted.append(operations(step)), held, condition.mode)
         if condition.mode == "train":
             infer = step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
             counted.append(operations(infer))
-    matrices = sum(p.numel() + LINE for p in module.parameters() if p.dim() > 1)
-    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, matrices)
+    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, matrices(module))
+
+
+def matrices(module: nn.Module) -> int:
+    """Numbers in the matrices of weights of a module, as a pool lays them out."""
+    return sum(p.numel() + LINE for p in module.parameters() if p.dim() > 1)
 
 
 # --- on a device ------------------------------------------------------------------------------------

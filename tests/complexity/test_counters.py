@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity import counters
+from replication.complexity import counters, dispatched, traced
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.memory import CpuAttention
 from replication.models import build_variant
@@ -56,10 +56,10 @@ def test_one_attention_call_is_four_b_h_n_squared_d_flops(mode: type) -> None:
 
 def test_both_counters_see_an_attention_call_and_fvcore_alone_does_not() -> None:
     h, N = 3, 32  # an image of 32 px is 3 heads of 32 tokens of width 32
-    macs, unsupported = counters.count_fvcore(Attention(), N)
+    macs, unsupported = traced.count_fvcore(Attention(), N)
     assert macs == 2 * h * N**2 * N
     assert not unsupported
-    assert counters.count_dispatch(Attention(), N)[0] == macs
+    assert dispatched.count_dispatch(Attention(), N)[0] == macs
     alone = FlopCountAnalysis(Attention(), torch.zeros(1, h, N, N)).unsupported_ops_warnings(False)
     assert alone.total() == 0
 
@@ -69,7 +69,7 @@ def test_fvcore_without_our_handle_is_low_and_lower_where_tokens_are_many() -> N
         model = build_variant(papers.variant("vit_ti16"), image_size).eval()
         set_attention(model, "fused")
         alone = FlopCountAnalysis(model, torch.zeros(1, 3, image_size, image_size)).unsupported_ops_warnings(False)
-        return 1 - alone.total() / counters.count_fvcore(model.to("meta"), image_size)[0]
+        return 1 - alone.total() / traced.count_fvcore(model.to("meta"), image_size)[0]
 
     assert 0.1 < missed(224) < missed(384)
 
@@ -85,7 +85,7 @@ def test_tracing_on_meta_counts_what_tracing_real_tensors_counts() -> None:
     )
     model = nn.Sequential(*layers)
     real = FlopCountAnalysis(model, torch.zeros(1, 3, 75, 75)).unsupported_ops_warnings(False).by_operator()
-    macs, _ = counters.count_fvcore(model.to("meta"), 75)
+    macs, _ = traced.count_fvcore(model.to("meta"), 75)
     assert macs == real["conv"] + real["linear"] > 0
 
 
@@ -100,7 +100,7 @@ def test_three_counts_are_the_same_number(variant: Variant) -> None:
     assert counts.fvcore == pytest.approx(counts.dispatch, rel=rounded)
     assert counts.gate == "three counts agree"
     set_attention(model, "fused")
-    assert counters.count_dispatch(model, size)[0] == counts.dispatch
+    assert dispatched.count_dispatch(model, size)[0] == counts.dispatch
 
 
 def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
@@ -118,7 +118,7 @@ def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
 )
 def test_the_closed_form_follows_odd_sizes(model_id: str, image_size: int) -> None:
     variant = papers.variant(model_id)
-    dispatch, _ = counters.count_dispatch(on_meta(variant, image_size), image_size)
+    dispatch, _ = dispatched.count_dispatch(on_meta(variant, image_size), image_size)
     assert dispatch == cost(variant, image_size).macs
 
 
@@ -127,7 +127,7 @@ def test_attention_part_is_what_the_batched_products_count(model_id: str) -> Non
     variant = papers.variant(model_id)
     model = set_attention(on_meta(variant, 224), "math")
     with FlopCounterMode(display=False) as counter:
-        counters.count_dispatch(model, 224)
+        dispatched.count_dispatch(model, 224)
     products = counter.get_flop_counts()["Global"][torch.ops.aten.bmm]
     assert products == 2 * cost(variant, 224).macs_attention
 

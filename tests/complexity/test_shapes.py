@@ -5,10 +5,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity.counters import count_fvcore
 from replication.complexity.memory import peak_memory
 from replication.complexity.shapes import RememberedShapes, _result
 from replication.complexity.sweep import skeleton
+from replication.complexity.traced import count_fvcore
 
 MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "resnet50"]
 

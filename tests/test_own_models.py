@@ -197,11 +197,6 @@ def test_a_model_that_returns_no_logits_has_no_training_step(tmp_path: Path) -> 
     assert pd.isna(row["tokens"])  # convolutions alone
 
 
-def test_a_model_that_reads_values_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"toys\.nets:Reads at 224 px: .*meta device, which has shapes and no values"):
-        count_models(["toys.nets:Reads"], [224], [1], tmp_path)
-
-
 def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two models are called Patches"):
         count_models(["toys.nets:Patches", "toys.nets:Patches(width=4)"], [32], [1], tmp_path)

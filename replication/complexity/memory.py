@@ -107,6 +107,10 @@ def _cpu_attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """PyTorch's function, with the names of its parameters: callers use them as keywords."""
+    if query.dim() == key.dim() == value.dim() == 3:  # heads of one image, which PyTorch makes a batch of
+        mask = attn_mask[None] if attn_mask is not None and attn_mask.dim() == 3 else attn_mask
+        batch = query[None], key[None], value[None], mask
+        return _cpu_attention(*batch, dropout_p, is_causal, scale, enable_gqa)[0]
     if dropout_p == 0 and _flash_takes(query, key, value, attn_mask, enable_gqa):
         flash = aten._scaled_dot_product_flash_attention_for_cpu.default
         return flash(query, key, value, is_causal=is_causal, attn_mask=attn_mask, scale=scale)[0]

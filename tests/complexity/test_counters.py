@@ -1,5 +1,7 @@
 """The three counts of multiply-adds, each against what is known, and the gate between them."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -8,7 +10,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity import counters, dispatched, traced
+from replication.complexity import called, counters, dispatched, traced
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.memory import CpuAttention
 from replication.models import build_variant
@@ -172,4 +174,75 @@ def test_the_gate_stops_a_model_that_is_not_the_card_s() -> None:
     with torch.device("meta"):
         model = build_variant(variant, mlp_ratio=3.9)
     with pytest.raises(counters.GateError, match="differ by more than 1%"):
+        counters.count(model, variant, 224)
+
+
+# --- without fvcore's tracer ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["deit_ti", "pvt_tiny", "swin_t", "twins_svt_s", "tnt_s", "cpvt_s", "msg_t", "r50_vit_b32", "resnet50", "detr_r50"],
+)
+def test_function_calls_count_what_the_operators_count(model_id: str) -> None:
+    variant = papers.variant(model_id)
+    for attention in ("math", "fused"):
+        model = set_attention(on_meta(variant, variant.image_size), attention)
+        dispatch, _ = dispatched.count_dispatch(model, variant.image_size)
+        assert called.count_called(model, variant.image_size) == dispatch
+
+
+CALLS: list[Callable[[Tensor, Tensor], object]] = [
+    lambda x, w: functional.linear(weight=w, input=x),
+    lambda x, w: torch.matmul(other=w, input=x),
+    lambda x, w: torch.bmm(x, mat2=w.expand(2, -1, -1)),
+    lambda x, w: x @ w,
+    lambda x, w: torch.einsum("bnd,ed->bne", x, w),
+    lambda x, w: torch.einsum("...d,de", x, w),
+    lambda x, w: torch.einsum("bnd,bmd->bnm", [x, x]),
+    lambda x, w: torch.einsum("bnd,bnd->bnd", x, x),
+    lambda x, w: torch.tensordot(x, w, dims=1),
+    lambda x, w: torch.inner(x, w),
+    lambda x, w: torch.addmm(w[0], mat1=x[0], mat2=w),
+    lambda x, w: torch.baddbmm(w, x.transpose(1, 2), batch2=x),
+    lambda x, w: functional.conv1d(input=x, weight=w[:, :4, None], groups=2),
+    lambda x, w: functional.conv_transpose1d(x.transpose(1, 2), w[:, :, None].expand(-1, -1, 3), stride=2),
+    lambda x, w: functional.scaled_dot_product_attention(query=x, value=x[:, :5], key=x[:, :5]),
+    lambda x, w: nn.MultiheadAttention(8, 2, device="meta")(x, value=x[:1], key=x[:1]),
+]
+
+
+@pytest.mark.parametrize("index", range(len(CALLS)))
+def test_a_call_counts_what_its_operators_count(index: int) -> None:
+    """Tokens (2, 8, 8) and weights of 8 x 8."""
+    x, w = torch.empty(2, 8, 8, device="meta"), torch.empty(8, 8, device="meta")
+    with torch.no_grad():
+        with dispatched.ProductCounter() as operators:
+            CALLS[index](x, w)
+        with called.Calls() as calls:
+            CALLS[index](x, w)
+    assert calls.macs == operators.macs
+
+
+def test_without_the_tracer_function_calls_are_the_other_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.jit, "_get_trace_graph")
+    variant = papers.variant("deit_ti")
+    counts = counters.count(on_meta(variant, 64), variant, 64)
+    assert counts.fvcore is None
+    instead = f"PyTorch {torch.__version__} has no tracer for fvcore: function calls counted in its place"
+    assert counts.gate == f"three counts agree; {instead}"
+    own = papers.variant("timm/vit_tiny_patch16_224(depth=2)")
+    counts = counters.count(on_meta(own, 64), own, 64)
+    assert counts.gate == f"two counts agree; no closed form of this family; {instead}"
+    assert counts.believed == counts.dispatch
+
+
+def test_without_the_tracer_the_gate_still_stops_a_model_that_is_not_the_card_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch.jit, "_get_trace_graph")
+    variant = papers.variant("vit_ti16")
+    with torch.device("meta"):
+        model = build_variant(variant, mlp_ratio=3.9)
+    with pytest.raises(counters.GateError, match=r"formula \d+, calls \d+"):
         counters.count(model, variant, 224)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from replication import papers
-from replication.complexity.counters import count, count_dispatch
+from replication.complexity.counters import count
+from replication.complexity.dispatched import count_dispatch
 from replication.complexity.formulas import cost
 from replication.complexity.formulas.parts import residual_network
 from replication.models import build_variant

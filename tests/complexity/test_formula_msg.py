@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from replication import papers
-from replication.complexity.counters import count_dispatch, count_fvcore
+from replication.complexity.dispatched import count_dispatch
 from replication.complexity.formulas import cost
 from replication.complexity.sweep import skeleton
+from replication.complexity.traced import count_fvcore
 from replication.models.attention import set_attention
 from replication.records import Size, Variant
 

@@ -134,6 +134,41 @@ def test_the_replay_takes_the_kernel_that_a_cpu_takes(mask: str, training: bool)
     assert kernels("meta", CpuAttention()) == on_cpu
 
 
+SHAPES = [
+    # query, key, value, mask, grouped
+    ((2, 4, 9, 8), (2, 4, 9, 8), (2, 4, 9, 8), None, False),
+    ((2, 4, 9, 8), (2, 4, 5, 8), (2, 4, 5, 8), (9, 5), False),
+    ((2, 4, 9, 8), (2, 4, 5, 8), (2, 4, 5, 8), (1, 4, 9, 5), False),
+    ((2, 4, 9, 8), (2, 4, 5, 8), (2, 4, 5, 8), (2, 1, 1, 5), False),
+    ((2, 4, 9, 8), (2, 2, 9, 8), (2, 2, 9, 8), None, True),
+    ((2, 4, 9, 8), (2, 4, 9, 8), (2, 4, 9, 6), None, False),
+    ((2, 4, 9, 8), (1, 4, 9, 8), (1, 4, 9, 8), None, False),
+    ((4, 9, 8), (4, 9, 8), (4, 9, 8), None, False),
+    ((2, 3, 4, 9, 8), (2, 3, 4, 9, 8), (2, 3, 4, 9, 8), None, False),
+]
+
+
+@pytest.mark.parametrize(("query", "key", "value", "mask", "grouped"), SHAPES)
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("strided", [False, True])
+def test_the_replay_takes_the_kernel_that_a_cpu_takes_for_any_shape(
+    query: Any, key: Any, value: Any, mask: Any, grouped: bool, dropout: float, strided: bool
+) -> None:
+    def seen(device: str) -> dict[str, Any]:
+        shapes = {"query": query, "key": key, "value": value, "attn_mask": mask}
+        given: dict[str, Any] = {name: shape and torch.zeros(shape, device=device) for name, shape in shapes.items()}
+        if strided:
+            given["query"] = torch.zeros(*query[:-2], query[-1], query[-2], device=device).transpose(-1, -2)
+        return {**given, "dropout_p": dropout, "enable_gqa": grouped}
+
+    with torch.no_grad(), Operators() as real:
+        functional.scaled_dot_product_attention(**seen("cpu"))
+    with torch.no_grad(), CpuAttention(), Operators() as replayed:
+        functional.scaled_dot_product_attention(**seen("meta"))
+    assert replayed.names == real.names
+    assert real.names
+
+
 def test_the_unfused_kernel_s_softmax_is_a_copy_of_the_scores_and_a_mask() -> None:
     """Scores and softmax of 4 bytes each, and a mask of 1; the mask of the rows besides."""
     scores = torch.empty(100, 100, device="meta")

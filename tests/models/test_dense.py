@@ -14,7 +14,8 @@ from torchvision.models.detection import retinanet_resnet50_fpn
 from torchvision.models.detection.image_list import ImageList
 
 from replication import papers
-from replication.complexity.counters import count, count_dispatch
+from replication.complexity.counters import count
+from replication.complexity.dispatched import count_dispatch
 from replication.complexity.sweep import skeleton
 from replication.models import build
 from replication.models.attention import set_attention

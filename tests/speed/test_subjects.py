@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from replication import papers
-from replication.complexity.counters import count_dispatch
+from replication.complexity.dispatched import count_dispatch
 from replication.complexity.sweep import skeleton
 from replication.models.attention import set_attention
 from replication.records import Size, UserError

@@ -83,7 +83,8 @@ def count_models(
             row, peaks = count_cell(variant, size, batch_sizes)
         except Exception as error:  # whatever the code of a model raises
             reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
-            row, peaks = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}, []
+            why = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}
+            row, peaks = {**dict.fromkeys(COUNTS_COLUMNS), **why}, []
             if variant.family == OWN:
                 refused[variant.id, size] = reason
             else:

@@ -36,7 +36,7 @@ def user(epochs: int, seed: int) -> Contender:
     from torchvision import transforms
 
     from replication import analogues, data
-    from replication.training.recipe import Recipe
+    from replication.recipe import Recipe
     from replication.training.schedule import learning_rate
     from replication.training.start import fresh
 
@@ -92,10 +92,10 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
     import torch
 
     from replication import analogues, data
+    from replication.recipe import Recipe
     from replication.training.learner import Learner
     from replication.training.loop import train_epoch
     from replication.training.processes import Processes
-    from replication.training.recipe import Recipe
     from replication.training.start import fresh
     from replication.training.tasks import TASKS
 

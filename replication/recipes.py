@@ -1,6 +1,6 @@
 """The recipes that small experiments share, so that arms of one card are a baseline for those of another.
 
-Keys are the fields of `training.recipe.Recipe`. Between `papers` and `records`: no torch.
+Keys are the fields of `recipe.Recipe`. Between `papers` and `records`: no torch.
 """
 
 from __future__ import annotations

@@ -19,11 +19,15 @@ from typing import Any
 class UserError(Exception):
     """Something the user can mend; the command line prints it as one line and exits with status 2."""
 
+    def __init__(self, message: str) -> None:
+        """One line: letters that cannot be printed, such as those of a name with a newline, are escaped."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
-def nearest(name: str, choices: Iterable[str], what: str) -> UserError:
+
+def nearest(name: object, choices: Iterable[str], what: str) -> UserError:
     """The error for an unknown `name` of a `what`, naming the nearest valid choice."""
     choices = sorted(choices)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.0)
+    close = difflib.get_close_matches(str(name)[:100], choices, n=1, cutoff=0.0)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return UserError(f"unknown {what} '{name}'{hint}")
 
@@ -401,7 +405,7 @@ class Experiment:
     id: str
     question: str
     model: Variant
-    recipe: Mapping[str, Any]  # the fields of training.recipe.Recipe
+    recipe: Mapping[str, Any]  # the fields of recipe.Recipe
     arms: tuple[Arm, ...]
     scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
 

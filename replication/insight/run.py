@@ -23,9 +23,9 @@ from replication.insight.found import OVERLAP, SCORE
 from replication.insight.looks import looked
 from replication.insight.predictions import Predictions, predicted
 from replication.models.detr import Detr
+from replication.recipe import resolve
 from replication.records import Experiment, UserError
 from replication.training.engine import TEST_COLUMNS, build
-from replication.training.recipe import resolve
 from replication.training.start import load_weights
 
 UNITS = {

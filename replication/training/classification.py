@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data import Dataset, Images
+from replication.recipe import Recipe
 from replication.training import distillation
 from replication.training.augment import Augment
 from replication.training.batches import in_order
 from replication.training.last_block import read_prefix_only
-from replication.training.recipe import Recipe
 
 
 class Classification:

@@ -26,13 +26,13 @@ from replication.data import Dataset, Split
 from replication.data.detection import Scenes
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
 from replication.models.transfer import transfer
+from replication.recipe import Recipe, resolve
 from replication.records import Experiment, UserError
 from replication.training.augment import learning_transform
 from replication.training.events import events
 from replication.training.learner import Learner
 from replication.training.loop import COLUMNS, EVENTS, train
 from replication.training.processes import Processes, joined
-from replication.training.recipe import Recipe, resolve
 from replication.training.start import fresh, load_weights, stream
 from replication.training.tasks import TASKS
 
@@ -218,12 +218,23 @@ def check_labels(dataset: Dataset, name: str, every_class: bool = True) -> None:
 
 
 def build(experiment: Experiment, arm_id: str, recipe: Recipe, dataset: Dataset, seed: int) -> nn.Module:
-    """The model of an arm with random weights, for the classes and channels of `dataset`."""
+    """The model of an arm with random weights, for the classes and channels of `dataset`.
+
+    UserError if it cannot be built with what the recipe changes in its architecture.
+    """
     architecture = dict(recipe.architecture)
     if recipe.drop_path_rate is not None:
         architecture["drop_path_rate"] = recipe.drop_path_rate
     variant = experiment.variant(arm_id)
-    return fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
+    try:
+        return fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if not recipe.architecture:
+            raise
+        fault = f"{type(error).__name__}: {error}"
+        raise UserError(f"{experiment.id}/{arm_id}: no {variant.id} is made of {architecture}: {fault}") from error
 
 
 def start(

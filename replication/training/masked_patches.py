@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data import Dataset, Images
+from replication.recipe import Recipe
 from replication.records import UserError
 from replication.training.augment import Augment
 from replication.training.batches import in_order
-from replication.training.recipe import Recipe
 
 CORRUPTED = 0.5
 MASKED, OTHER = 0.8, 0.1  # of the corrupted; the rest is kept

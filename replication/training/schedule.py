@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from replication.training.recipe import Recipe
+from replication.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

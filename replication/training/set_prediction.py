@@ -16,8 +16,8 @@ from replication.detection.average_precision import AveragePrecision, coco_resul
 from replication.detection.criterion import SetCriterion
 from replication.detection.diagnosis import diagnose
 from replication.detection.matching import HungarianMatcher
+from replication.recipe import Recipe
 from replication.training.augment import Augment
-from replication.training.recipe import Recipe
 
 
 class SetPrediction:

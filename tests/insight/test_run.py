@@ -26,9 +26,9 @@ from replication.insight.looks import looked
 from replication.insight.predictions import predicted
 from replication.insight.run import UNITS
 from replication.models.detr import Detr
+from replication.recipe import resolve
 from replication.records import METRICS, Arm, Experiment, UserError, Variant
 from replication.training.engine import build
-from replication.training.recipe import resolve
 
 QUERIES = 6
 EXPERIMENT = Experiment(

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from replication import analogues, papers
 from replication.models import build_variant
+from replication.recipe import resolve
 from replication.records import Claim, Experiment, Variant
-from replication.training.recipe import resolve
 
 EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.experiments().values()}
 ARMS = {f"{experiment.id}/{arm.id}": experiment for experiment in EXPERIMENTS.values() for arm in experiment.arms}

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from replication.recipe import Recipe
 from replication.training.augment import Augment
-from replication.training.recipe import Recipe
 
 B, K = 64, 5
 OFF = {

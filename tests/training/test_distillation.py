@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from replication import data
+from replication.recipe import resolve
 from replication.records import Experiment
 from replication.training import distillation
 from replication.training.classification import Classification
-from replication.training.recipe import resolve
 
 
 class Says(nn.Module):

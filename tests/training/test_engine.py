@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from replication import data
 from replication.data import Split, digits
+from replication.recipe import resolve
 from replication.records import Arm, Experiment, UserError
 from replication.training import batches, engine, run, run_arm
 from replication.training.classification import Classification
-from replication.training.recipe import resolve
 from replication.training.start import fresh
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")

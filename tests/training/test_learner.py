@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from replication import data
+from replication.recipe import resolve
 from replication.records import Experiment, UserError
 from replication.training.classification import Classification
 from replication.training.learner import Learner
 from replication.training.processes import Processes
-from replication.training.recipe import resolve
 from replication.training.start import fresh, heads
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from replication import data
+from replication.recipe import resolve
 from replication.records import Experiment, UserError
 from replication.training import run_arm
 from replication.training.masked_patches import MaskedPatches, PatchPredictor, colours, corruption
-from replication.training.recipe import resolve
 from replication.training.start import fresh
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from replication.training.recipe import Recipe
+from replication.recipe import Recipe
 from replication.training.schedule import learning_rate
 
 

@@ -15,12 +15,12 @@ from torch import nn
 from replication import analogues, data
 from replication.data import Dataset, scenes
 from replication.models import build_variant
+from replication.recipe import Recipe, resolve
 from replication.recipes import SCENES, SCENES_BACKBONE
 from replication.records import Arm, Experiment, UserError
 from replication.training.engine import run_arm
 from replication.training.learner import Learner, groups
 from replication.training.processes import Processes
-from replication.training.recipe import Recipe, resolve
 from replication.training.set_prediction import SetPrediction
 
 CPU = torch.device("cpu")

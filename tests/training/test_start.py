@@ -9,10 +9,10 @@ import torch
 
 from replication import data
 from replication.models.transfer import transfer
+from replication.recipe import resolve
 from replication.records import Experiment, UserError
 from replication.training import run_arm
 from replication.training.classification import Classification
-from replication.training.recipe import resolve
 from replication.training.start import fresh
 
 

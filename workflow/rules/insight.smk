@@ -4,7 +4,7 @@ INSIGHT = f"{RESULTS}/insight/{{experiment}}/{{arm}}"
 rule insight:
     """What the trained detectors of one arm are made of: layers, slots, attention, and how they do in crowds."""
     input:
-        sources("insight", "detection", "data", "models", "files"),
+        sources("insight", "detection", "data", "models", "files", "recipe", "values"),
         data=lambda wildcards: ancient(
             PLAN.fetched(wildcards.experiment, wildcards.arm)
         ),

@@ -4,7 +4,7 @@ TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
 rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
-        sources("training", "detection", "data", "models", "files"),
+        sources("training", "detection", "data", "models", "files", "recipe", "values"),
         data=lambda wildcards: ancient(
             PLAN.fetched(wildcards.experiment, wildcards.arm)
         ),

@@ -1,14 +1,16 @@
-"""A training recipe, resolved from an experiment, one of its arms and a scale, and checked."""
+"""A training recipe, resolved from an experiment, one of its arms and a scale, and checked. Torch-free."""
 
 from __future__ import annotations
 
+import math
+import re
+import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from replication.models.positions import METHODS
-from replication.models.transfer import FRESH
-from replication.records import Experiment, UserError, nearest
+from replication.records import Experiment, UserError, Variant, nearest
+from replication.values import as_number, check_plain, converted, shown
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Recipe:
 CHOICES: dict[str, tuple[str, ...]] = {
     "task": ("classification", "masked_patches", "set_prediction"),
     "decay": ("weights", "all"),
+    "positions": ("", "none", "bilinear", "bilinear_half_pixel", "bicubic", "bicubic_antialias", "linear_1d"),
     "head": ("start", "fresh"),
     "trainable": ("all", "head"),
     "optimizer": ("adamw", "adam", "sgd", "lamb"),
@@ -90,42 +93,74 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """The values of the recipe keys that are names."""
 
-_INFINITY = float("inf")
+RAND_AUGMENT = re.compile(r"(rand(-(m\d+|n\d+|mmax\d+|inc[01]|(mstd|p)\d+(\.\d+)?|t(weights|3aw?)))*)?", re.ASCII)
+"""What timm reads as a configuration of RandAugment, or nothing."""
+
+_INFINITY = math.inf
 BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        ("image_size", "batch_size", "images", "train_images", "micro_batch", "repeated_augmentation", "long_side"),
+        ("batch_size", "images", "train_images", "micro_batch", "repeated_augmentation"),
         (1, _INFINITY),
     ),
+    **dict.fromkeys(("image_size", "long_side", "short_sides", "crop_sides"), (1, 2**16)),
+    "epochs": (0, 10**6),
     **dict.fromkeys(
-        ("epochs", "learning_rate", "warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
+        ("warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
         (0, _INFINITY),
     ),
-    **dict.fromkeys(("clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
+    **dict.fromkeys(("learning_rate", "clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
     **dict.fromkeys(("crop_padding", "color_jitter", "mixup", "cutmix"), (0, _INFINITY)),
     **dict.fromkeys(("backbone_learning_rate", "l1_weight", "giou_weight", "no_object_weight"), (0, _INFINITY)),
     **dict.fromkeys(
         ("label_smoothing", "drop_path_rate", "momentum", "step_decay", "ema_decay", "hflip", "random_erasing"), (0, 1)
     ),
     **dict.fromkeys(("mixup_prob", "mixup_switch_prob", "distillation_alpha"), (0, 1)),
+    "betas": (0, 1 - 1e-9),
+    "random_resized_crop": (1e-6, 1),
 }
-"""The smallest and largest value of the recipe keys that are numbers."""
+"""The smallest and largest value of the recipe keys that are numbers, or lists of them."""
+TYPES = typing.get_type_hints(Recipe)
 
 
 def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
     """The shared recipe, changed by the scale, then by the arm. UserError names the nearest key, name, arm or scale."""
-    merged = experiment.recipe_of(arm_id, scale)
-    names = [field.name for field in fields(Recipe)]
+    merged, title = experiment.recipe_of(arm_id, scale), f"{experiment.id}/{arm_id}"
     for key in merged:
-        if key not in names:
-            raise nearest(key, names, f"recipe key of {experiment.id}")
+        if key not in TYPES:
+            raise nearest(key, TYPES, f"recipe key of {experiment.id}")
     for needed in fields(Recipe):
         if needed.name not in merged and needed.default is needed.default_factory is MISSING:
             raise UserError(f"the recipe of {experiment.id} does not say {needed.name}")
-    recipe = Recipe(**merged)
-    _check(recipe, f"{experiment.id}/{arm_id}")
+    check_plain(merged, title)
+    typed = {key: converted(value, TYPES[key], f"{title}: {key}") for key, value in merged.items()}
+    variant = experiment.variant(arm_id)
+    typed["architecture"] = _architecture(typed.get("architecture", {}), variant, title)
+    recipe = Recipe(**typed)
+    _check(recipe, title)
+    variant.at(recipe.image_size)  # for its error
     if (recipe.distillation != "none") != bool(experiment.arm(arm_id).teacher):
-        raise UserError(f"{experiment.id}/{arm_id}: distillation needs a teacher, and a teacher needs distillation")
+        raise UserError(f"{title}: distillation needs a teacher, and a teacher needs distillation")
     return recipe
+
+
+def _architecture(changes: Mapping[str, Any], variant: Variant, title: str) -> dict[str, Any]:
+    """Changes of a model's keywords, each of the type that the card's value has; keywords that no card says stay.
+
+    Ratios of widths may be fractions, though the card's are whole. UserError for another type.
+    """
+    made = {}
+    for key, value in changes.items():
+        ours = variant.architecture.get(key)
+        first: Any = type(ours[0] if isinstance(ours, tuple) and ours else ours)
+        if key.startswith("mlp_ratio"):
+            first = float
+        kind = tuple[first, ...] if isinstance(ours, tuple) else first
+        if ours not in (None, ()):
+            value = converted(value, kind, f"{title}: architecture.{key}")
+        elif isinstance(value, str) and (number := as_number(value)) is not None:
+            value = number
+        made[key] = value
+    return made
 
 
 def _check(recipe: Recipe, title: str) -> None:
@@ -135,10 +170,14 @@ def _check(recipe: Recipe, title: str) -> None:
             raise nearest(getattr(recipe, key), names, f"{key} of {title}")
     for key, (low, high) in BOUNDS.items():
         value = getattr(recipe, key)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"{title}: {key} is {value}, not between {low:g} and {high:g}")
-    if recipe.positions not in ("", FRESH, *METHODS):
-        raise nearest(recipe.positions, [FRESH, *METHODS], f"positions of {title}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not low <= number <= high:
+                raise UserError(f"{title}: {key} is {number}, not between {low:g} and {high:g}")
+    for key in ("random_resized_crop", "crop_sides"):
+        if (ends := getattr(recipe, key)) and ends[0] > ends[1]:
+            raise UserError(f"{title}: {key} is a range from {ends[0]} to {ends[1]}; put the smaller end first")
+    if not RAND_AUGMENT.fullmatch(recipe.rand_augment):
+        raise UserError(f"{title}: rand_augment is {shown(recipe.rand_augment)}, not as in 'rand-m9-mstd0.5-inc1'")
     if (recipe.schedule == "step") != (recipe.step_epochs is not None):
         raise UserError(f"{title}: step_epochs goes with the schedule 'step', and that with step_epochs")
     if recipe.task != "classification" and (

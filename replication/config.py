@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shlex
@@ -17,23 +18,31 @@ import yaml
 from replication import own_models, papers, released
 from replication.files import digest
 from replication.own_models import OWN, is_spec
-from replication.records import Experiment, UserError, nearest
+from replication.recipe import Recipe, resolve
+from replication.records import METRICS, Experiment, UserError, nearest
 from replication.registry import SOURCES
 from replication.released import Evaluation
+from replication.values import check_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
 """Where data sets are and where they come from, unless the configuration says otherwise."""
 SPEED = {"conditions": [], "tables": [], "largest": 18.5, "blocks": 10, "block_seconds": 0.2, "memory": []}
 """What is timed, unless the configuration says otherwise: nothing; and if something, the models of every table."""
+BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
+"""The known data sets to detect objects."""
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 
 
 def check(config: Mapping[str, Any]) -> None:
     """Hold a configuration against the schema. UserError for the first fault; an unknown key names the nearest one."""
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
-    error = next(iter(sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.path])), None)
+    check_plain(config, "config")
+    error = next(iter(sorted(_validator().iter_errors(config), key=lambda e: [str(part) for part in e.path])), None)
     if error is None:
         return
     where = ".".join(str(part) for part in error.path)
@@ -41,7 +50,9 @@ def check(config: Mapping[str, Any]) -> None:
         known = error.schema["properties"]
         unknown = next(key for key in error.instance if key not in known)
         raise nearest(unknown, known, f"config key{' under ' + where if where else ''}")
-    raise UserError(f"config {where}: {error.message}")
+    if error.validator == "pattern":
+        raise UserError(f"config {where}: {error.instance!r} is not {error.schema['description']}")
+    raise UserError(f"config {where}: {error.message[:300]}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,8 @@ class Plan:
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
         models = self.models[paper]
+        if paper == OWN:
+            return digest(models)
         return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
 
     def own_sources(self, paper: str) -> list[str]:
@@ -120,7 +133,7 @@ class Plan:
 
     def fetched(self, experiment: str, arm: str) -> list[str]:
         """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
-        dataset = self._recipe(experiment, arm)["dataset"]
+        dataset = self._recipe(experiment, arm).dataset
         there = dataset == "imagenet_1k" or dataset not in SOURCES
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
@@ -139,14 +152,27 @@ class Plan:
     @property
     def detectors(self) -> tuple[Run, ...]:
         """The trainings that learn to find objects."""
-        return tuple(run for run in self.runs if self._recipe(run.experiment, run.arm).get("task") == "set_prediction")
+        arms = {(run.experiment, run.arm) for run in self.runs}
+        finding = {arm for arm in arms if self._recipe(*arm).task == "set_prediction"}
+        return tuple(run for run in self.runs if (run.experiment, run.arm) in finding)
+
+    def check_trainings(self) -> None:
+        """UserError for an arm whose recipe, with the changes asked for, is faulty or has no data to learn from."""
+        for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):
+            recipe, title = self._recipe(experiment, arm), f"{experiment}/{arm}"
+            folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
+            known = recipe.dataset == "digits" or recipe.dataset in SOURCES
+            if not known and not os.path.isdir(folder):
+                raise nearest(recipe.dataset, ["digits", *SOURCES], f"data set of {title} (there is no {folder})")
+            has_boxes = not known or recipe.dataset in BOXES
+            if has_boxes != (recipe.task == "set_prediction"):
+                raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
 
     def _experiment(self, experiment: str) -> Experiment:
         return papers.experiment(experiment).changed(self.scale, self.recipes.get(experiment, {}))
 
-    def _recipe(self, experiment: str, arm: str) -> dict[str, Any]:
-        """What card and configuration say of an arm's recipe."""
-        return self._experiment(experiment).recipe_of(arm, self.scale)
+    def _recipe(self, experiment: str, arm: str) -> Recipe:
+        return resolve(self._experiment(experiment), arm, self.scale)
 
     def start_weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm starts from: none, or those of another arm."""
@@ -175,45 +201,54 @@ def _checkpoints(config: Mapping[str, Any]) -> Path:
     return Path(_folder(config["evaluation"]["checkpoints"], "evaluation.checkpoints"))
 
 
-def _chosen(asked: str | Iterable[str], known: Iterable[str], what: str) -> list[str]:
-    """The names asked for, `all` of them or a list. UserError for an unknown one."""
-    known = list(known)
-    if isinstance(asked, str):
-        return known
+def _listed(asked: str | Iterable[str]) -> list[str]:
+    """A list; one name alone, which `--config models=swin_t` gives, is a list of one."""
+    return [asked] if isinstance(asked, str) else list(asked)
+
+
+def _chosen(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """The known names that are asked for, or all of them (`all`). UserError for an unknown one."""
+    known, asked = list(known), list(asked)
     for name in asked:
-        if name not in known:
+        if name not in [*known, "all"]:
             raise nearest(name, known, what)
-    return [name for name in known if name in set(asked)]
+    return [name for name in known if name in asked or "all" in asked]
 
 
 def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
-    entries = ["all"] if isinstance(asked, str) else list(asked)
-    specs = [entry for entry in entries if is_spec(entry)]
+    specs = [entry for entry in _listed(asked) if is_spec(entry)]
     papers.chosen(specs)  # for its errors
-    ids = [entry for entry in entries if entry not in specs]
-    known = set(_chosen("all" if "all" in ids else ids, papers.variants(), "model"))
+    known = set(_chosen((entry for entry in _listed(asked) if entry not in specs), papers.variants(), "model"))
     by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
     return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
 
 
 def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     """The experiments asked for that say what `scale` means for them. UserError for a named one that does not."""
-    chosen = _chosen(asked, papers.experiments(), "experiment")
+    chosen = _chosen(_listed(asked), papers.experiments(), "experiment")
     there = [name for name in chosen if scale in papers.experiment(name).scales]
-    if not isinstance(asked, str) and there != chosen:
-        left = next(name for name in chosen if name not in there)
-        scales = ", ".join(papers.experiment(left).scales)
-        raise UserError(f"the experiment {left} is not run at the scale {scale}, only at: {scales}")
+    left = [name for name in chosen if name not in there and name in _listed(asked)]
+    if left:
+        scales = ", ".join(papers.experiment(left[0]).scales)
+        raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
     return there
 
 
 def _speed(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is timed. UserError for an unknown model whose memory is asked for."""
+    """What is timed. UserError for an unknown table, or an unknown model whose memory is asked for."""
     speed = {**SPEED, **asked}
-    memory = papers.compared() if speed["memory"] == "compared" else speed["memory"]
+    tables = _listed(speed["tables"])
+    _chosen(tables, _tables_of_speeds(), "table of speeds")
+    memory = papers.compared() if speed["memory"] == "compared" else _listed(speed["memory"])
     papers.chosen(memory)
-    return {**speed, "tables": [] if speed["tables"] == "all" else speed["tables"], "memory": memory}
+    return {**speed, "tables": [] if "all" in tables else tables, "blocks": int(speed["blocks"]), "memory": memory}
+
+
+def _tables_of_speeds() -> list[str]:
+    """The papers' tables that print a speed."""
+    tables = [(key, table) for key, card in papers.cards().items() for table in card.tables]
+    return [f"{key}/{t.id}" for key, t in tables if any(METRICS[n.metric].kind == "speed" for n in t.published)]
 
 
 def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -257,18 +292,18 @@ def plan(config: Mapping[str, Any]) -> Plan:
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
     by_paper = _models(config["models"])
     models = [papers.variant(model) for ids in by_paper.values() for model in ids]
-    sweep = tuple(config["complexity"]["image_sizes"])
+    sweep = tuple(int(size) for size in config["complexity"]["image_sizes"])  # 224.0 is an integer to the schema
     for size in sweep:
         if not any(model.sweep and model.allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
-    seeds = config["training"]["seeds"]
+    seeds = int(config["training"]["seeds"])
     experiments = _experiments(config["experiments"], config["scale"])
-    return Plan(
+    asked = Plan(
         scale=config["scale"],
         results=results,
         models=by_paper,
         sweep=sweep,
-        batch_sizes=tuple(config["complexity"]["batch_sizes"]),
+        batch_sizes=tuple(int(size) for size in config["complexity"]["batch_sizes"]),
         seeds=seeds,
         device=config["training"].get("device", "cpu"),
         data=_data(config.get("data", {})),
@@ -283,6 +318,8 @@ def plan(config: Mapping[str, Any]) -> Plan:
         recipes=_recipes(config.get("recipes", {}), experiments),
         speed=_speed(config.get("speed", {})),
     )
+    asked.check_trainings()
+    return asked
 
 
 def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:

@@ -3,14 +3,16 @@
     [name=]timm/<timm name>[(key=value, ...)]
     [name=]package.module:factory[(key=value, ...)]
 
-The factory is called with the keywords, Python literals that are read and never run; it returns an `nn.Module` from
-images (B, 3, H, W) to logits (B, classes). If it takes `img_size`, it is given the size of the images at hand; an
+The factory is imported and called, so a spec, and a configuration that holds one, is a program: run none that you would
+not run. The keywords are Python literals, which are read only. The factory returns an `nn.Module` from images
+(B, 3, H, W) to logits (B, classes). If it takes `img_size`, it is given the size of the images at hand; an
 `img_size` in the spec is the model's native size. Nothing is imported here: a plan is made without the user's code.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from replication.records import UserError, Variant
 OWN = "own"
 """The family of the user's own models, and the folder of their counts beside those of the papers."""
 _FORMS = "[name=]timm/<timm name>[(key=value, ...)] or [name=]package.module:factory[(key=value, ...)]"
+_LONGEST = 1000
 _SPEC = re.compile(r"((?P<name>[^=(]*)=)?(?P<factory>timm/[\w.-]+|\w+(\.\w+)*:\w+)(\((?P<keywords>.*)\))?", re.DOTALL)
 
 
@@ -33,9 +36,13 @@ def own_variant(spec: str) -> Variant:
 
     UserError for another form, a name that is no identifier, or a keyword whose value is no literal.
     """
+    if len(spec) > _LONGEST:
+        raise UserError(f"'{spec[:60]}...' is no model: a spec has at most {_LONGEST} letters")
     found = _SPEC.fullmatch(spec.strip())
     if not found:
-        raise UserError(f"'{spec}' is no model: write a model id, or {_FORMS}")
+        hint = "; in a list, a spec with a comma stands in quotes: ['my=timm/NAME(depth=3, img_size=96)']"
+        halved = spec.count("(") != spec.count(")")
+        raise UserError(f"'{spec}' is no model: write a model id, or {_FORMS}{hint if halved else ''}")
     factory = found["factory"]
     name = _default_name(factory) if found["name"] is None else found["name"].strip()
     if not re.fullmatch(r"[A-Za-z]\w*", name):
@@ -61,7 +68,8 @@ def sources(variant: Variant) -> list[str]:
     """
     package = Path(variant.factory.partition(":")[0].split(".")[0])
     module = package.with_suffix(".py")
-    return sorted(str(path) for path in package.rglob("*.py")) or ([str(module)] if module.is_file() else [])
+    found = package.rglob("*.py") if os.path.isdir(package) else ()
+    return sorted(str(path) for path in found) or ([str(module)] if os.path.isfile(module) else [])
 
 
 def _default_name(factory: str) -> str:
@@ -76,6 +84,8 @@ def _keywords(spec: str, text: str) -> dict[str, Any]:
         keywords = {str(keyword.arg or ""): ast.literal_eval(keyword.value) for keyword in call.keywords}
         if "" in keywords or len(keywords) < len(call.keywords):
             raise ValueError
-    except (SyntaxError, ValueError) as error:
+        if any(isinstance(part, ast.Set) for part in ast.walk(call)):
+            raise UserError(f"'{spec}': a set has no order that repeats; write a list or a tuple")
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise UserError(f"'{spec}': '({text})' is not (key=value, ...) with Python literals as values") from error
     return keywords

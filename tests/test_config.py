@@ -1,14 +1,16 @@
 """A faulty configuration is one clear line that names the nearest valid word."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from replication.config import ROOT, Run, check, plan, sources
+from replication.config import ROOT, Run, _tables_of_speeds, check, plan, sources
 from replication.records import UserError
+from replication.speed.published import published_cells
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
@@ -43,14 +45,69 @@ def test_shipped_configurations_are_valid() -> None:
         ({"experiments": ["vit_resolutoin"]}, "unknown experiment 'vit_resolutoin'; did you mean 'vit_resolution'?"),
         ({"recipes": {"detr_scene": {}}}, "unknown experiment under recipes 'detr_scene'; did you mean 'detr_scenes'?"),
         ({"scale": "laptob"}, "config scale: 'laptob' is not one of"),
+        ({"models": "swim_t"}, "unknown model 'swim_t'; did you mean 'swin_t'?"),
+        ({"models": 3}, "config models: 3 is not of type 'string', 'array'"),
+        ({"experiments": "none"}, "unknown experiment 'none'"),
+        ({"mod\nels": "all"}, "unknown config key 'mod\\nels'; did you mean 'models'?"),
+        ({"training__seeds": 1_000_000}, "config training.seeds: 1000000 is greater than the maximum of 1000"),
+        ({"training__seeds": 2.5}, "config training.seeds: 2.5 is not of type 'integer'"),
+        ({"training__seeds": True}, "config training.seeds: True is not of type 'integer'"),
+        ({"results": "a/" * 4 + "b" * 5000}, "cannot write to the results folder"),
+        ({"results": "a{b}"}, "config results: 'a{b}' is no folder for results or data"),
+        ({"results": "-x"}, "config results: '-x' is no folder for results or data"),
+        ({"results": "~nobody-of-this-name/x"}, "config results: '~nobody-of-this-name/x'"),
+        ({"recipes": {1: {}}}, "config.recipes: the key 1 is no text; write it in quotes"),
+        ({"recipes": {True: {}}}, "config.recipes: the key True is no text"),
+        ({"recipes": {None: {}}}, "config.recipes: the key None is no text"),
+        (
+            {"recipes": {"detr_scenes": {"epoch": 2}}},
+            "unknown recipe key of detr_scenes 'epoch'; did you mean 'epochs'?",
+        ),
+        ({"recipes": {"detr_scenes": {"epochs": {2}}}}, "config.recipes.detr_scenes.epochs is {2}, no text, number"),
+        ({"recipes": {"vit_shape": {"learning_rate": "fast"}}}, "learning_rate is 'fast', not a number"),
+        ({"recipes": {"vit_shape": {"architecture": {"depth": "many"}}}}, "architecture.depth is 'many', not a whole"),
+        ({"recipes": {"vit_shape": {"image_size": 27}}}, "takes image sizes that are positive multiples of"),
+        (
+            {"recipes": {"vit_shape": {"dataset": "mist"}}},
+            "(there is no data/mist/annotations) 'mist'; did you mean 'mnist'?",
+        ),
+        ({"recipes": {"vit_shape": {"dataset": "coco_2017"}}}, "coco_2017 is no data set for classification"),
+        ({"recipes": {"detr_scenes": {"dataset": "digits"}}}, "digits is no data set for set_prediction"),
+        ({"speed__tables": ["nope"]}, "unknown table of speeds 'nope'"),
+        ({"speed__conditions": ["cpu_tf32_math_infer_b1"]}, "'cpu_tf32_math_infer_b1' is not a condition: cpu or cuda"),
+        ({"speed__conditions": ["cpu_fp32_math_infer_b1\n"]}, "is not a condition: cpu or cuda"),
+        ({"speed__block_seconds": 0}, "config speed.block_seconds: 0 is less than the minimum"),
+        ({"speed__block_seconds": float("inf")}, "config.speed.block_seconds is inf, not a finite number"),
+        ({"speed__largest": float("nan")}, "config.speed.largest is nan, not a finite number"),
+        ({"speed__blocks": -1}, "config speed.blocks: -1 is less than the minimum of 5"),
     ],
 )
-def test_faults_name_the_nearest(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+def test_a_fault_is_one_line(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)) as error:
         plan(changed(**changes))
+    assert "\n" not in str(error.value)
 
 
-def test_recipes_are_changed_for_one_experiment() -> None:
+def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/tmp")
+    as_it_is = plan(changed(models=["swin_t"], results="/tmp/here", experiments=["vit_shape"]))
+    written = {"models": "swin_t", "results": "~/here", "experiments": "vit_shape", "training__seeds": 5.0}
+    sizes = [float(size) for size in CONFIG["complexity"]["image_sizes"]]
+    assert repr(plan(changed(**written, complexity__image_sizes=sizes, complexity__batch_sizes=[1, 64.0]))) == repr(
+        as_it_is
+    )
+
+
+def test_every_table_that_may_be_timed_is() -> None:
+    timed = {cell.subject for cell in published_cells()}
+    assert timed  # so that the names below are not all unknown
+    for name in _tables_of_speeds():
+        assert published_cells([name])
+
+
+def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/blood cells/annotations").mkdir(parents=True)
     as_it_is = plan(changed(experiments=["detr_scenes", "vit_data"]))
     changes = {"dataset": "blood cells", "image_size": 160}
     asked = plan(changed(experiments=["detr_scenes", "vit_data"], recipes={"detr_scenes": changes}))

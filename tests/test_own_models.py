@@ -140,6 +140,13 @@ def test_a_spec_is_a_name_a_factory_and_literal_keywords(spec: str, model: str, 
         ("toys.nets:Patches(width=open('x'))", "is not (key=value, ...) with Python literals"),
         ("toys.nets:Patches(**{'width': 3})", "is not (key=value, ...) with Python literals"),
         ("toys.nets:Patches(width=3, width=4)", "is not (key=value, ...) with Python literals"),
+        ("mine=timm/x(depth=3", "in a list, a spec with a comma stands in quotes"),  # a comma has split it
+        ("toys.nets:Patches(width={[]: 1})", "is not (key=value, ...) with Python literals"),
+        ("toys.nets:Patches(width={[1]})", "is not (key=value, ...) with Python literals"),
+        ("toys.nets:Patches(width={'p', 'q'})", "a set has no order that repeats; write a list"),
+        (f"toys.nets:Patches(width={'-' * 900}1)", "is not (key=value, ...) with Python literals"),
+        (f"toys.nets:Patches(width={'-' * 20_000}1)", "a spec has at most 1000 letters"),
+        ("toys.nets:Patches\n(3", "is no model"),
         ("toys.nets:Patches(img_size=(64, 32))", "img_size is the side of a square image"),
     ],
 )

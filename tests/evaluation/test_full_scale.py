@@ -12,9 +12,9 @@ import yaml
 from PIL import Image
 
 from replication import papers
-from replication.config import ROOT, Evaluation, checkpoint, plan
+from replication.config import ROOT, checkpoint, plan
 from replication.records import UserError
-from replication.released import SUFFIXES
+from replication.released import SUFFIXES, Evaluation
 
 
 def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,6 +183,11 @@ def _snapshot(args: argparse.Namespace) -> None:
     write_snapshot(args.results, args.results / "reference", args.readme)
 
 
+def _path(text: str) -> Path:
+    """A path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
+    return Path(os.path.expanduser(text))
+
+
 def _size(text: str) -> Size:
     try:
         return read_size(text)
@@ -234,7 +240,7 @@ def parser() -> argparse.ArgumentParser:
     command("list", _list, "show the papers, model ids, experiments and data sets")
 
     sub = command("published", _published, "write every number the papers print as one CSV")
-    sub.add_argument("--out", type=Path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
+    sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
 
     group = commands.add_parser(
         "complexity", help="count parameters, multiply-adds and peak memory, and fit their growth"
@@ -252,23 +258,23 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--batch-sizes", nargs="+", type=_positive, default=[1], metavar="B", help="for peak memory (default: 1)"
     )
-    sub.add_argument("--out", type=Path, required=True, help="folder for counts.csv and memory.csv")
+    sub.add_argument("--out", type=_path, required=True, help="folder for counts.csv and memory.csv")
 
     sub = command("merge", _complexity_merge, "join the counts of several folders", steps)
-    sub.add_argument("--folders", nargs="+", type=Path, required=True, help="folders written by `count`")
-    sub.add_argument("--out", type=Path, required=True, help="folder for the joined counts.csv and memory.csv")
+    sub.add_argument("--folders", nargs="+", type=_path, required=True, help="folders written by `count`")
+    sub.add_argument("--out", type=_path, required=True, help="folder for the joined counts.csv and memory.csv")
 
     sub = command("mechanisms", _complexity_mechanisms, "count the attention mechanisms alone, at one width", steps)
-    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+    sub.add_argument("--out", type=_path, required=True, help="the CSV")
 
     sub = command("scaling", _complexity_scaling, "fit how cost grows with tokens", steps)
-    sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
-    sub.add_argument("--mechanisms", type=Path, required=True, help="mechanisms.csv")
-    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+    sub.add_argument("--counts", type=_path, required=True, help="counts.csv")
+    sub.add_argument("--mechanisms", type=_path, required=True, help="mechanisms.csv")
+    sub.add_argument("--out", type=_path, required=True, help="the CSV")
 
     sub = command("crossings", _complexity_crossings, "find where the cost curves of small models cross", steps)
-    sub.add_argument("--counts", type=Path, required=True, help="counts.csv")
-    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+    sub.add_argument("--counts", type=_path, required=True, help="counts.csv")
+    sub.add_argument("--out", type=_path, required=True, help="the CSV")
 
     sub = command(
         "evaluate", _evaluate, "accuracy of released weights on a folder of images, or average precision of DETR's"
@@ -277,24 +283,28 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--image-size", type=_positive, required=True, metavar="PX", help="of a detector, the short side")
     sub.add_argument(
         "--checkpoint",
-        type=Path,
+        type=_path,
         required=True,
         help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
     )
     sub.add_argument(
-        "--images", type=Path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
+        "--images", type=_path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
     )
     sub.add_argument("--dataset", default="", help="what the images are (default: imagenet-1k; for DETR, coco)")
     reads_images(sub)
-    sub.add_argument("--out", type=Path, required=True, help="folder for evaluation.csv")
+    sub.add_argument("--out", type=_path, required=True, help="folder for evaluation.csv")
 
     sub = command("departures", _departures, "measure how far timm's defaults are from the released models")
-    sub.add_argument("--out", type=Path, required=True, help="the CSV")
+    sub.add_argument("--out", type=_path, required=True, help="the CSV")
 
     sub = command("fetch", _fetch, "download a data set, check it and unpack it (`list` shows them)")
     sub.add_argument("--dataset", required=True, metavar="NAME")
-    sub.add_argument("--root", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
-    sub.add_argument("--mirror", default="", help="a folder or an address to ask first, for <mirror>/<name>/<file>")
+    sub.add_argument("--root", type=_path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    sub.add_argument(
+        "--mirror",
+        default="",
+        help="a folder or an address to ask first, for <mirror>/<name>/<file>",
+    )
     sub.add_argument("--offline", action="store_true", help="ask the mirror only")
 
     sub = command(
@@ -307,15 +317,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: dataset=bccd"
     )
-    sub.add_argument("--start-from", type=Path, metavar="FOLDER", help="results of the arm this one starts from")
-    sub.add_argument("--teacher", type=Path, metavar="FOLDER", help="results of the arm this one is distilled from")
+    sub.add_argument("--start-from", type=_path, metavar="FOLDER", help="results of the arm this one starts from")
+    sub.add_argument("--teacher", type=_path, metavar="FOLDER", help="results of the arm this one is distilled from")
     sub.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="cpu", help="auto: a GPU if there is one (default: cpu)"
     )
-    sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    sub.add_argument("--data", type=_path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     reads_images(sub)
-    sub.add_argument("--checkpoints", type=Path, default=Path("results/checkpoints"), help="default: %(default)s")
-    sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
+    sub.add_argument("--checkpoints", type=_path, default=Path("results/checkpoints"), help="default: %(default)s")
+    sub.add_argument("--out", type=_path, required=True, help="folder for the arm's results: seed0, ...")
 
     sub = command("speed", _speed, "time models in turns: latency, throughput, and how they compare, with intervals")
     sub.epilog = (
@@ -386,7 +396,7 @@ def parser() -> argparse.ArgumentParser:
         "--memory", nargs="+", default=[], metavar="ID", help="measure the peak memory of these as well (needs --out)"
     )
     protocol.add_argument(
-        "--out", type=Path, help="folder for cells.csv, samples.csv, memory.csv and cells.json (default: print only)"
+        "--out", type=_path, help="folder for cells.csv, samples.csv, memory.csv and cells.json (default: print only)"
     )
 
     sub = command("insight", _insight, "take the trained detectors of one arm apart: layers, slots, attention, crowds")
@@ -395,14 +405,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
     sub.add_argument("--scale", default="laptop", help="one that the arm was trained at (default: %(default)s)")
     sub.add_argument("--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="as it was trained with")
-    sub.add_argument("--weights", type=Path, required=True, metavar="FOLDER", help="training results of the arm")
-    sub.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
+    sub.add_argument("--weights", type=_path, required=True, metavar="FOLDER", help="training results of the arm")
+    sub.add_argument("--data", type=_path, default=Path("data"), help="folder of all data sets (default: %(default)s)")
     reads_images(sub)
-    sub.add_argument("--out", type=Path, required=True, help="folder for the arm's results: seed0, ...")
+    sub.add_argument("--out", type=_path, required=True, help="folder for the arm's results: seed0, ...")
 
     sub = command("average-precision", _average_precision, "evaluate stored predictions again: COCO's twelve numbers")
-    sub.add_argument("--ground-truth", type=Path, required=True, metavar="JSON", help="COCO's instances")
-    sub.add_argument("--results", type=Path, required=True, metavar="JSON", help="COCO's results: predictions.json")
+    sub.add_argument("--ground-truth", type=_path, required=True, metavar="JSON", help="COCO's instances")
+    sub.add_argument("--results", type=_path, required=True, metavar="JSON", help="COCO's results: predictions.json")
 
     for name, run, text in (
         ("collect", _collect, "gather our numbers into measured.csv"),
@@ -413,14 +423,14 @@ def parser() -> argparse.ArgumentParser:
         ("snapshot", _snapshot, "publish the present results below them, as reference/, and the README's answer"),
     ):
         sub = command(name, run, text)
-        sub.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: %(default)s)")
+        sub.add_argument("--results", type=_path, default=Path("results"), help="results folder (default: %(default)s)")
         if name == "collect":
             sub.add_argument(
                 "--scale", choices=["smoke", "laptop", "gpu", "full"], default="laptop", help="default: %(default)s"
             )
             sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
         if name == "snapshot":
-            sub.add_argument("--readme", type=Path, default=Path("README.md"), help="default: %(default)s")
+            sub.add_argument("--readme", type=_path, default=Path("README.md"), help="default: %(default)s")
     return main
 
 

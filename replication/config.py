@@ -20,7 +20,7 @@ from replication.files import digest
 from replication.own_models import OWN, is_spec
 from replication.recipe import Recipe, resolve
 from replication.records import METRICS, Experiment, UserError, nearest
-from replication.registry import SOURCES
+from replication.registry import SOURCES, place
 from replication.released import Evaluation
 from replication.values import check_plain
 
@@ -252,9 +252,10 @@ def _tables_of_speeds() -> list[str]:
 
 
 def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where data sets are and come from. UserError for a folder that is no use."""
+    """Where data sets are and come from. UserError for a folder or a mirror that is no use."""
     data = {**DATA, **asked}
-    return {**data, "root": _folder(data["root"], "data.root"), "mirror": os.path.expanduser(data["mirror"])}
+    mirror = str(place(data["mirror"])) if data["mirror"] else ""
+    return {**data, "root": _folder(data["root"], "data.root"), "mirror": mirror}
 
 
 def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:

@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,6 +62,18 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+UNFINISHED = ".replication-unfinished-"
+"""How the names of temporary folders begin: ours alone, so that what a killed process left there can go."""
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Move every file below `source` to its place below `target`, one after the other; what else lies there stays."""
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, place)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -6,9 +6,17 @@ Torch-free, so that the workflow knows what to fetch.
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from replication.records import UserError, nearest
+
+UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+MARGIN = 16 * 10**6
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,12 @@ class Source:
     citation: str
     homepage: str
     drawn: int = 0  # the side of its scenes [px], where they are drawn here
+
+    @property
+    def most(self) -> int:
+        """The most bytes that one file of it may have: what all have by `size`, and a margin."""
+        said = re.fullmatch(r"([\d.]+) (kB|MB|GB)", self.size)
+        return int(1.1 * float(said[1]) * UNITS[said[2]]) + MARGIN if said else MARGIN
 
 
 def _files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
@@ -173,3 +187,27 @@ def source(name: str) -> Source:
     if name not in SOURCES:
         raise nearest(name, SOURCES, "data set")
     return SOURCES[name]
+
+
+def place(mirror: str) -> Path | str:
+    """The folder or the address that a mirror is, `file://` and `~` being folders.
+
+    UserError for another scheme, and for a name or password in an address, which is not shown.
+    """
+    scheme, separator, rest = mirror.partition("://")
+    if not separator:
+        return Path(os.path.expanduser(mirror))
+    if "@" in rest:
+        raise UserError(
+            "the address of a mirror must hold no name or password, for it is shown in commands, logs and manifests; "
+            "put them into ~/.netrc"
+        )
+    try:
+        host, path = urlsplit(mirror).netloc, urlsplit(mirror).path
+    except ValueError as error:
+        raise UserError(f"the mirror {mirror} is no address: {error}") from error
+    if scheme.lower() == "file" and host in ("", "localhost"):
+        return Path(url2pathname(path))
+    if scheme.lower() in ("http", "https") and host:
+        return mirror.rstrip("/")
+    raise UserError(f"the mirror {mirror} is none of: a folder, file:///folder, http://host/..., https://host/...")

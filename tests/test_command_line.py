@@ -113,3 +113,10 @@ def test_listing_needs_no_torch() -> None:
     )
     assert "pvt_small" in done.stdout
     assert "torch" not in done.stderr
+
+
+def test_home_is_understood_where_no_shell_has_made_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["published", "--out=~/published.csv"]) == 0
+    assert (tmp_path / "published.csv").exists()
+    assert parser().parse_args(["published", "--out=~nobody-here/x"]).out == Path("~nobody-here/x")

@@ -162,5 +162,9 @@ def test_what_an_experiment_learns_from_is_fetched() -> None:
     asked = plan(changed(scale="gpu", experiments=["vit_resolution"], data=mirror))
     assert asked.fetched("vit_resolution", "pretrain") == ["my data/fashion_mnist/manifest.json"]
     assert asked.fetch_options == "--root 'my data' --mirror 'a folder' --offline"
+    for refused in ("https://user:secret@host", "s3://bucket"):
+        with pytest.raises(UserError, match="mirror") as error:
+            plan(changed(data={"mirror": refused}))
+        assert "secret" not in str(error.value)
     with pytest.raises(UserError, match="did you mean 'mirror'"):
         plan(changed(data={"miror": ""}))

@@ -2,132 +2,244 @@
 
 from __future__ import annotations
 
+import fcntl
+import queue
 import shutil
+import sys
 import tarfile
 import tempfile
+import threading
+import time
 import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import pooch
 
 from replication.data import scenes
-from replication.files import now, sha256, write_manifest
+from replication.files import UNFINISHED, move_into, now, sha256, write_manifest
 from replication.records import UserError
-from replication.registry import File, source
+from replication.registry import MARGIN, File, Source, place, source
 
 RETRIES = 3
-TEMPORARY = "tmp"  # how the names of unfinished files begin, pooch's as well
+PATIENCE = 60.0  # seconds, after which a download must have come at
+SLOWEST = 10_000  # bytes a second
 ARCHIVES = (".tar.gz", ".tgz", ".zip")
+UNPACKED = 10  # times its own size is the most that an archive may unpack to, and a margin
 
 
 def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Path:
     """Bring the data set `name` into `root/name`, unpack its archives, and write manifest.json last; the folder.
 
-    A file that is there with the right digest is neither fetched nor unpacked again. `mirror` is a folder or an address
-    that is asked first for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and
-    what a killed one left is removed. A data set that is drawn needs no source: it is drawn unless it is there whole.
-    UserError: an unknown name, a mirror that is no folder, no source has a file whole, offline and missing, an archive
-    that writes elsewhere.
+    What is there as published is left alone; a file that is missing or damaged is fetched again, and one that was
+    unpacked is unpacked again; whatever else lies there stays. `mirror` is a folder or an address that is asked first
+    for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and what a killed one left
+    is removed. One process at a time fetches a data set. One that is drawn needs no source: it is drawn unless it is
+    there whole.
+    UserError: an unknown name, a mirror that is none, no source has a file whole (or only more bytes than the data set
+    has, or too slowly), offline and missing, an archive that is broken, too large or writes elsewhere.
     """
     started, wanted, folder = now(), source(name), root / name
     if not wanted.files and not wanted.drawn:
         raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage})")
-    if mirror and "://" not in mirror and not Path(mirror).is_dir():
-        raise UserError(f"the mirror {mirror} is no folder")
+    near = place(mirror) if mirror else ""
+    if isinstance(near, Path) and not near.is_dir():
+        raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    (folder / "manifest.json").unlink(missing_ok=True)
-    for file in wanted.files:
-        new, target = _bring(file, name, folder, mirror, offline), folder / file.name.split(".")[0]
-        if file.name.endswith(ARCHIVES) and (new or not target.exists()):
-            _unpack(folder / file.name, target)
-    digests = {file.name: sha256(folder / file.name) for file in wanted.files}
-    if wanted.drawn:
-        digests = scenes.draw(folder, image_size=wanted.drawn)
-    write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)
+    with _alone(folder) as temporary:
+        (folder / "manifest.json").unlink(missing_ok=True)
+        for file in wanted.files:
+            _bring(file, wanted, folder, near, offline, temporary)
+            if file.name.endswith(ARCHIVES):
+                _unpack(folder / file.name, folder / file.name.split(".")[0], temporary)
+        digests = {file.name: sha256(folder / file.name) for file in wanted.files}
+        if wanted.drawn:
+            digests = scenes.draw(folder, image_size=wanted.drawn)
+        write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)
     return folder
 
 
-def _bring(file: File, name: str, folder: Path, mirror: str, offline: bool) -> bool:
-    """Whether the file had to be fetched; it is there afterwards."""
-    path = folder / file.name
-    if path.exists() and _digest(path, file) == _published(file):
-        return False
-    local = Path(mirror) / name / file.name
-    if mirror and "://" not in mirror and local.exists():
-        if _digest(local, file) != _published(file):
+@contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """A temporary folder in `folder`, into which no other process fetches meanwhile. The lock dies with its process."""
+    with (folder.parent / f".{folder.name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process fetches into {folder}; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:
+            yield Path(temporary)
+
+
+# --- downloading ------------------------------------------------------------------------------------
+
+
+def _bring(file: File, wanted: Source, folder: Path, mirror: Path | str, offline: bool, temporary: Path) -> None:
+    """Leave `file` in `folder` with its digest: as it is there, from the mirror, or from where it is published."""
+    path, new = folder / file.name, temporary / file.name
+    if path.exists() and _is_published(path, file):
+        return
+    if isinstance(mirror, Path) and (local := mirror / folder.name / file.name).exists():
+        with local.open("rb") as original, new.open("wb") as copy:
+            shutil.copyfileobj(original, _Limited(copy, wanted.most))
+        if not _is_published(new, file):
             raise UserError(f"{local} is not the published file: its digest differs")
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder) as temporary:
-            copy = shutil.copyfile(local, Path(temporary) / file.name)
-            Path(copy).replace(path)
-        return True
-    addresses = [f"{mirror.rstrip('/')}/{name}/{file.name}"] if "://" in mirror else []
+        new.replace(path)
+        return
+    addresses = [f"{mirror}/{folder.name}/{file.name}"] if mirror and isinstance(mirror, str) else []
     addresses += [] if offline else file.urls
     if not addresses:
         raise UserError(
             f"{path} is missing, and this is offline; with a network run "
-            f"`python -m replication fetch --dataset {name} --root {folder.parent}`"
+            f"`python -m replication fetch --dataset {folder.name} --root {folder.parent}`"
         )
-    faults = [fault for address in addresses if (fault := _download(address, file, folder))]
-    if len(faults) == len(addresses):
-        raise UserError(f"{file.name} of {name} could not be fetched: {'; '.join(faults)}")
-    return True
+    faults = []
+    for address in addresses:
+        fault = _download(address, file, new, wanted.most)
+        if not fault:
+            new.replace(path)
+            return
+        faults.append(f"{address}: {fault}")
+    raise UserError(f"{file.name} of {folder.name} could not be fetched: {'; '.join(faults)}")
 
 
-def _download(address: str, file: File, folder: Path) -> str:
-    """Fetch one file unless it is there by now; what went wrong, if anything did."""
-    if (folder / file.name).exists() and _digest(folder / file.name, file) == _published(file):
-        return ""
-    try:
-        downloader = pooch.HTTPDownloader(progressbar=True, timeout=60, chunk_size=1 << 20)
-        one = pooch.create(folder, "", registry={file.name: file.digest}, urls={file.name: address})
-        one.retry_if_failed = RETRIES
-        one.fetch(file.name, downloader=downloader)
-    except (OSError, ValueError) as error:  # connections, and digests that differ
-        (folder / file.name).unlink(missing_ok=True)
-        return f"{address}: {str(error).splitlines()[0]}"
-    return ""
-
-
-def _published(file: File) -> str:
-    return file.digest.rpartition(":")[2]
-
-
-def _digest(path: Path, file: File) -> str:
-    return pooch.file_hash(str(path), alg=file.digest.rpartition(":")[0] or "sha256")
-
-
-def _check_members(archive: Path, inside: Path, names: Iterable[str]) -> None:
-    for name in names:
-        if not (inside / name).resolve().is_relative_to(inside.resolve()):
-            raise UserError(f"{archive}: the member {name} would be written outside its folder")
-
-
-def _unpack(archive: Path, target: Path) -> None:
-    """Unpack into `target`, whole or not at all. UserError for a link, or a member that would lie outside of it."""
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=archive.parent) as temporary:
-        inside = Path(temporary) / "unpacked"
-        inside.mkdir()
+def _download(address: str, file: File, path: Path, most: int) -> str:
+    """Fetch one file, tried again after faults that may pass; what went wrong, if anything did."""
+    fault = ""
+    for attempt in range(RETRIES + 1):
+        time.sleep(attempt)
         try:
-            if archive.suffix == ".zip":
-                with zipfile.ZipFile(archive) as packed:
-                    _check_members(archive, inside, packed.namelist())
-                    packed.extractall(inside)
+            _receive(address, path, most)
+        except UserError as error:
+            return str(error)
+        except (OSError, ValueError) as error:  # connections, and headers that say nonsense
+            fault = (str(error) or type(error).__name__).splitlines()[0]
+            continue
+        if _is_published(path, file):
+            return ""
+        fault = "what came is not the published file: its digest differs"
+    return fault
+
+
+class _Limited:
+    """A file to write to, up to `most` bytes. UserError for more."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self.file, self.most, self.received = file, most, 0
+
+    def write(self, part: bytes) -> None:
+        self.received += len(part)
+        if self.received > self.most:
+            raise UserError(f"more came than {self.most / 1e6:,.0f} MB, which is more than the data set has")
+        self.file.write(part)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _receive(address: str, path: Path, most: int) -> None:
+    """Download into `path`. UserError for more than `most` bytes, and for a server that sends too slowly.
+
+    Another thread reads, for a server can keep it waiting anywhere; left alone, it ends at the closed file.
+    """
+    ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    started = time.monotonic()
+    with path.open("wb") as file:
+        body = _Limited(file, most)
+
+        def read() -> None:
+            try:
+                pooch.HTTPDownloader(progressbar=True, timeout=60, chunk_size=1 << 16)(address, body, None)
+            except Exception as error:
+                ended.put(error)  # raised below
             else:
-                with tarfile.open(archive) as packed_tar:
-                    members = packed_tar.getmembers()
-                    _check_members(archive, inside, [member.name for member in members])
-                    for member in members:
-                        if not (member.isfile() or member.isdir()):
-                            raise UserError(f"{archive}: the member {member.name} is a link or no file at all")
-                    # Python before 3.11.4 has no filters; 3.12 and 3.13 warn where none is given.
-                    given: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-                    packed_tar.extractall(inside, **given)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{archive} is no archive or is broken: {error}") from error
-        shutil.rmtree(target, ignore_errors=True)
+                ended.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        while True:
+            try:
+                fault = ended.get(timeout=0.5)
+                break
+            except queue.Empty:
+                if time.monotonic() - started > PATIENCE + body.received / SLOWEST:
+                    raise UserError(f"it came at less than {SLOWEST / 1000:g} kB a second") from None
+    if fault:
+        raise fault
+
+
+def _is_published(path: Path, file: File) -> bool:
+    algorithm, _, digest = file.digest.rpartition(":")
+    return pooch.file_hash(str(path), alg=algorithm or "sha256") == digest
+
+
+# --- unpacking --------------------------------------------------------------------------------------
+
+
+def _unpack(archive: Path, target: Path, temporary: Path) -> None:
+    """Leave the files of an archive below `target`: none of them if one is at fault, and those anew that differ.
+
+    UserError if it is broken, unpacks to too much, or has a link or a member that would lie elsewhere.
+    """
+    inside = Path(tempfile.mkdtemp(dir=temporary))
+    room = UNPACKED * archive.stat().st_size + MARGIN
+    try:
+        for name, size, content in _members(archive):
+            if not (inside / name).resolve().is_relative_to(inside.resolve()):
+                raise UserError(f"{archive}: the member {name} would be written outside its folder")
+            room -= size
+            if room < 0:
+                raise UserError(
+                    f"{archive} unpacks to more than {UNPACKED} times its size; it is not what it should be"
+                )
+            if not _same(target / name, size, content):
+                content.seek(0)
+                (inside / name).parent.mkdir(parents=True, exist_ok=True)
+                with (inside / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    except UserError:
+        raise
+    except Exception as error:  # a broken archive makes the readers raise any kind
+        if isinstance(error, OSError) and error.errno:  # but this is the disk's
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{archive} is no archive or is broken: {reason}") from error
+    if target.exists():
+        move_into(inside, target)
+    else:
         inside.replace(target)
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Name, size and content of every file in an archive, one after the other. UserError for a link or a device."""
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as packed:
+            for info in packed.infolist():
+                if not info.is_dir():
+                    with packed.open(info) as content:
+                        yield info.filename, info.file_size, content
+        return
+    with tarfile.open(archive) as packed_tar:
+        for member in packed_tar:
+            if member.isdir():
+                continue
+            file = packed_tar.extractfile(member) if member.isfile() else None
+            if file is None:
+                raise UserError(f"{archive}: the member {member.name} is a link or no file at all")
+            yield member.name, member.size, file
+
+
+def _same(path: Path, size: int, content: IO[bytes]) -> bool:
+    """Whether a file is there with this content."""
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        while part := content.read(1 << 20):
+            if file.read(len(part)) != part:
+                return False
+    return True

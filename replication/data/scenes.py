@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from PIL import Image, ImageDraw
 
 from replication.data import digits
 from replication.data.pictures import PictureError, read_picture
-from replication.files import sha256, write_text
+from replication.files import UNFINISHED, move_into, sha256, write_text
 
 SEED = 2021
 VERSION = "2"  # raised when the same seed draws other scenes
@@ -246,14 +245,14 @@ def draw(folder: Path, scenes: Mapping[str, int] = SCENES, image_size: int = NAT
     """
     if not all(_whole(folder, split, count, image_size) for split, count in scenes.items()):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="tmp", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:
             first: dict[str, list[float]] = {}
             for split, count in scenes.items():
                 first = _draw_split(Path(temporary), split, count, image_size, first)
-            shutil.rmtree(folder / "annotations", ignore_errors=True)
+            for split in scenes:
+                annotation_file(folder, split).unlink(missing_ok=True)
             for name in (*scenes, "annotations"):
-                shutil.rmtree(folder / name, ignore_errors=True)
-                (Path(temporary) / name).replace(folder / name)
+                move_into(Path(temporary) / name, folder / name)
     files = [annotation_file(folder, split) for split in scenes]
     return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 

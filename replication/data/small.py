@@ -53,12 +53,13 @@ def cifar(folder: Path, files: list[str], labels: int) -> Raw:
     """CIFAR's binary format, an image a row: `labels` bytes, the last of them the class, and 3 x 32 x 32 pixels."""
     row = labels + 3 * 32 * 32
     try:
-        content = np.concatenate([np.fromfile(folder / file, np.uint8) for file in files])
+        contents = [np.fromfile(folder / file, np.uint8) for file in files]
     except OSError as error:
         raise UserError(f"{error.filename} is missing or broken; fetch the data set again") from error
-    if len(content) == 0 or len(content) % row:
-        raise UserError(f"{folder}: {files[0]} is truncated; fetch the data set again")
-    rows = torch.from_numpy(content).reshape(-1, row)
+    for file, content in zip(files, contents, strict=True):
+        if len(content) == 0 or len(content) % row:
+            raise UserError(f"{folder / file} is truncated; fetch the data set again")
+    rows = torch.from_numpy(np.concatenate(contents)).reshape(-1, row)
     return rows[:, labels:].reshape(-1, 3, 32, 32), rows[:, labels - 1]
 
 

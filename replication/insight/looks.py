@@ -75,6 +75,7 @@ def looked(model: Detr, split: Scenes) -> Looks:
                     "image": _pixels(image[0], split),
                     "boxes": predicted[queries] * torch.tensor([width, height, width, height]),
                     "classes": classes[queries],
+                    "truths": targets.objects[0]["labels"][objects],
                     "decoder": decoder,
                     "points": points[objects] * torch.tensor([width, height]),
                     **({} if encoder is None else {"encoder": encoder[objects]}),

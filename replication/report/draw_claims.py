@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from replication.records import STATUSES
+from replication.report.claims import ALPHA
 from replication.report.draw_complexity import axes, nothing
-from replication.report.rows import declared
+from replication.report.rows import declared, number
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 _STATUS_STYLE = dict(
@@ -63,10 +64,14 @@ def forest(results: pd.DataFrame) -> Figure:
         low, high = max(claim["low"], -reach), min(claim["high"], reach)
         ax.barh(y, high - low, left=low, height=0.8, color="#e4e9f2", label="" if y else "declared range")
         ax.plot([claim["ci_low"], claim["ci_high"]], [y, y], color=colour, lw=2.5, solid_capstyle="butt")
-        ax.plot(claim["estimate"], y, marker=marker, color=colour, ms=7, mec="white", ls="")
+        lost = claim["p_holm"] >= ALPHA
+        face = {"mfc": "white", "mec": colour} if lost else {"mfc": colour, "mec": "white"}
+        ax.plot(claim["estimate"], y, marker=marker, ms=7, ls="", **face)
         ax.plot(claim["published_effect"], y, marker="|", color="black", ms=12, mew=1.5, ls="")
     ax.plot([], [], marker="|", color="black", ms=12, mew=1.5, ls="", label="printed")
     _status_legend(ax, tested)
+    if (tested["p_holm"] >= ALPHA).any():
+        ax.plot([], [], marker="o", mfc="white", mec="0.3", ms=7, ls="", label="undecided after Holm's correction")
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xscale("symlog", linthresh=1)
     ticks = [tick for tick in (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50) if abs(tick) <= reach]
@@ -77,7 +82,7 @@ def forest(results: pd.DataFrame) -> Figure:
     ax.set_xlabel(
         "difference in top-1 accuracy, of detectors in AP [points]:\nlinear between -1 and 1, logarithmic beyond"
     )
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
     sns.despine(fig=figure, left=True)
     ax.tick_params(axis="y", length=0)
     return figure
@@ -96,8 +101,9 @@ EDGE = 2.5
 def normalised(low: float, high: float, values: Sequence[float]) -> tuple[float, float, list[float]]:
     """The ends of a range and values on an axis where the range is [-1, 1].
 
-    A range with one end reaches from it to the edge of the axis, and a range of one point is at 0; the value furthest
-    from that end or point is then one unit away. Values beyond the edge are drawn at the edge.
+    A range with one end reaches from it to the edge of the axis, and a range of one point is at 0; a unit is then the
+    size of that end or point, so that twice the least is one unit in. If that is 0, which has no size, the furthest
+    value is one unit away. Values beyond the edge are drawn at the edge.
     """
     if math.isinf(low) and math.isinf(high):
         return -EDGE, EDGE, [0.0 for _ in values]
@@ -108,13 +114,13 @@ def normalised(low: float, high: float, values: Sequence[float]) -> tuple[float,
         end = low if math.isfinite(low) else high
         left = -EDGE if math.isinf(low) else 0.0
         right = EDGE if math.isinf(high) else 0.0
-        furthest = max(abs(value - end) for value in values) or 1.0
-        places = [(value - end) / furthest for value in values]
+        unit = abs(end) or max(abs(value) for value in values) or 1.0
+        places = [(value - end) / unit for value in values]
     return left, right, [min(max(place, -EDGE), EDGE) for place in places]
 
 
 def _numbers(claim: pd.Series) -> str:
     spread = pd.notna(claim["ci_low"]) and claim["ci_low"] < claim["ci_high"]
-    interval = f" [{claim['ci_low']:.4g}, {claim['ci_high']:.4g}]" if spread else ""
+    interval = f" [{number(claim['ci_low'])}, {number(claim['ci_high'])}]" if spread else ""
     unit = "" if pd.isna(claim["unit"]) else f" {claim['unit']}"
-    return f"{claim['estimate']:.4g}{interval}{unit}; declared {declared(claim['low'], claim['high'])}"
+    return f"{number(claim['estimate'])}{interval}{unit}; declared {declared(claim['low'], claim['high'])}"

@@ -104,23 +104,20 @@ def own_models(counts: pd.DataFrame, cards: Mapping[str, Card]) -> dict[str, dic
     return {model: {**line, "ls": style} for model, style in zip(own, styles, strict=False)}
 
 
-def models_macs(counts: pd.DataFrame, scaling: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Multiply-adds of whole models against tokens, with the size from which attention costs more than the rest."""
+def models_macs(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Multiply-adds of whole models against the side of a square image."""
     shown = {model: (label, {"color": colour, "marker": marker}) for model, (label, colour, marker) in _MODELS.items()}
     shown |= {model: (model, line) for model, line in own_models(counts, cards).items()}
-    if counts.empty or not counts[counts["tokens"].notna()]["model"].isin(shown).any():
+    if counts.empty or not counts["model"].isin(shown).any():
         return nothing(f"none of {', '.join(_MODELS)} is counted yet")
     figure, ax = axes(height=4.6)
     for model, (label, line) in shown.items():
-        rows = _of(counts[counts["tokens"].notna()], "model", model)
-        if rows.empty:
-            continue
-        whole = _fit(scaling, model, "whole")
-        label = _fitted(label, whole, whole, rows["tokens"])
-        ax.plot(rows["tokens"], rows["macs"] / 1e9, label=label, **line)
-        _mark_crossover(ax, whole, rows["tokens"], line["color"])
-    ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER)
-    _log_log(figure, ax, "tokens (of the finest stage)", "multiply-adds of one image [G]")
+        rows = counts[counts["model"] == model].sort_values("image_size")
+        ax.plot(rows["image_size"], rows["macs"] / 1e9, label=label, **line)
+    _log_log(figure, ax, "image size [px]", "multiply-adds of one image [G]")
+    sides = [side for side in (128, 224, 512, 1024, 2048, 4096) if counts["image_size"].isin([side]).any()]
+    ax.set_xticks(sides, [str(side) for side in sides])
+    ax.set_xticks([], minor=True)
     return figure
 
 
@@ -132,7 +129,7 @@ def pvt_figure6(counts: pd.DataFrame) -> Figure:
     for model, (label, colour, marker, style) in _FIGURE_6.items():
         rows = _of(counts, "model", model)
         ax.plot(rows["image_size"], rows["macs"] / 1e9, color=colour, marker=marker, ls=style, label=label)
-    ax.set(xlim=(0, 1280), ylim=(0, 300), xticks=range(0, 1281, 160))
+    ax.set(xlim=(0, 1320), ylim=(0, 300), xticks=range(0, 1281, 160))
     ax.set(xlabel="input scale [px]", ylabel="GFLOPs as the paper counts: multiply-adds [G]")
     ax.legend(frameon=False, loc="upper left")
     sns.despine(fig=figure)

@@ -78,8 +78,8 @@ def attention(objects: pd.DataFrame) -> Figure:
     """Scenes of the first seed with the boxes found, and where decoder and encoder look for each (Figures 3 and 6).
 
     A row of `objects` is an object found: `scene` (number), `pixels` (H, W) uint8, `box` (left, top, right, bottom)
-    [px], `label`, `decoder` (h, w), the attention of its query, `point` (x, y) [px], the centre of its true box, and
-    `encoder` (h, w), the attention from there; None without an encoder.
+    [px], `label` and its `truth`, `decoder` (h, w), the attention of its query, `point` (x, y) [px], the centre of its
+    true box, and `encoder` (h, w), the attention from there; None without an encoder.
     """
     if objects.empty:
         return _missing(objects)
@@ -96,18 +96,19 @@ def attention(objects: pd.DataFrame) -> Figure:
         for (_, one), (colour, line) in zip(of.iterrows(), _ON_DARK, strict=False):
             _outline(row[0], one["box"], colour, line)
             x, y, *_ = one["box"]
+            name = f"{one['label']}" if one["label"] == one["truth"] else f"{one['label']} ≠ {one['truth']}"
             row[0].annotate(
-                one["label"], (x, y), (1, -1), textcoords="offset points", va="top", color="black",
+                name, (x, y), (1, -1), textcoords="offset points", va="top", color="black",
                 fontsize="x-small", bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.8},
             )  # fmt: skip
-            for name, ax in zip(maps, panels, strict=False):
+            for layer, ax in zip(maps, panels, strict=False):
                 _picture(ax, one["pixels"], _DIMMED)
-                _heat(ax, one[name], one["pixels"].shape)
-                if name == "decoder":
+                _heat(ax, one[layer], one["pixels"].shape)
+                if layer == "decoder":
                     _outline(ax, one["box"], colour, line)
                 else:
                     ax.plot(*one["point"], marker="P", ms=6, color=colour, mec="black", mew=0.7, ls="")
-                ax.set_title(f"{one['label']}: {name}", fontsize="small")
+                ax.set_title(f"{name}: {layer}", fontsize="small")
     return figure
 
 

@@ -33,6 +33,8 @@ def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame
     """ImageNet-1k top-1 accuracies [%] that papers print for their own models, and for networks no paper here owns.
 
     Of each card the table it names as `headline`. Columns: family (the card of the model), model, image_size, top1.
+    Where no image size is printed it is the native one, unless the table prints only others: then nobody
+    said which, and the number is left out.
     """
     owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
     native = {variant.id: variant.image_size for card in cards.values() for variant in card.variants}
@@ -44,7 +46,11 @@ def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame
     ]
     rows = rows.assign(family=rows["model"].map(owner))
     rows = rows[(rows["family"] == rows["paper"]) | (rows["family"] == "baselines")]
-    sizes = rows["image_size"].where(rows["image_size"].notna(), rows["model"].map(native))
+    rows = rows.assign(native=rows["model"].map(native))
+    printed = rows[rows["image_size"].notna()]
+    enlarged = (printed["image_size"].astype(float) != printed["native"].astype(float)).groupby(printed["paper"]).all()
+    rows = rows[rows["image_size"].notna() | ~rows["paper"].isin(enlarged[enlarged].index)]
+    sizes = rows["image_size"].where(rows["image_size"].notna(), rows["native"])
     accuracy = rows["value"].where(rows["metric"] == "top1", 100 - rows["value"])
     found = rows.assign(image_size=sizes.astype(float).astype(int), top1=accuracy)
     return found[["family", "model", "image_size", "top1"]].drop_duplicates()

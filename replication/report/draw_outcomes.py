@@ -6,14 +6,22 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from replication.records import VERDICTS
+from replication.records import METRICS
 from replication.report.draw_complexity import axes, nothing
+from replication.report.tables import BUILT, KINDS
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
-_VERDICT_STYLE = dict(  # colour and hatch, so that print in grey tells them apart
+_STYLES = dict(  # colour and hatch, so that print in grey tells them apart
     zip(
-        VERDICTS,
-        [(_PALETTE[2], ""), (_PALETTE[3], "////"), (_PALETTE[4], "...."), ("#d0d0d0", ""), ("#f2f2f2", "\\\\\\\\")],
+        KINDS,
+        [
+            (_PALETTE[2], ""),
+            (_PALETTE[3], "////"),
+            (_PALETTE[4], "...."),
+            ("#d0d0d0", ""),
+            ("#f2f2f2", "\\\\\\\\"),
+            (_PALETTE[9], "xx"),
+        ],
         strict=True,
     )
 )
@@ -58,10 +66,12 @@ def loss_curves(epochs: pd.DataFrame) -> Figure:
 
 
 def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
-    """The share of each verdict among a paper's numbers, with their count."""
+    """The share of each verdict among a paper's numbers, with their count; hyper-parameters build our models."""
     if verdicts.empty:
         return nothing("no number is judged yet")
-    counts = pd.crosstab(verdicts["paper"], verdicts["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
+    built = verdicts["measured"].notna() & verdicts["metric"].map(lambda name: METRICS[name].kind == "architecture")
+    kinds = verdicts["verdict"].mask(built, BUILT)
+    counts = pd.crosstab(verdicts["paper"], kinds).reindex(columns=list(KINDS), fill_value=0)
     figure, ax = axes(width=8, height=1.4 + 0.5 * len(counts))
     shares = counts.div(counts.sum(axis=1), axis=0) * 100
     labels = [
@@ -69,7 +79,7 @@ def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
         for paper, row in counts.iterrows()
     ]
     left = pd.Series(0.0, index=counts.index)
-    for verdict, (colour, hatch) in _VERDICT_STYLE.items():
+    for verdict, (colour, hatch) in _STYLES.items():
         if not counts[verdict].any():
             continue
         bars = ax.barh(labels, shares[verdict], left=left, color=colour, hatch=hatch, edgecolor="white", label=verdict)
@@ -78,6 +88,6 @@ def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
         left += shares[verdict]
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of the paper's numbers [%]; in the bars: how many")
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(VERDICTS))
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(KINDS) // 2)
     sns.despine(fig=figure, left=True)
     return figure

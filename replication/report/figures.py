@@ -62,21 +62,26 @@ class Figure:
 FIGURES: dict[str, Figure] = {
     "verdicts": Figure(
         "Verdicts by paper",
-        "The share of each verdict among the numbers that a paper prints; the bars carry the counts where they fit.",
+        "The share of each verdict among the numbers that a paper prints; the bars carry the counts where they fit. "
+        "Hyper-parameters build our models, so a verdict on them is no measurement: they are counted apart.",
         lambda r: draw_outcomes.verdicts_by_paper(r.verdicts),
     ),
     "claims": Figure(
         "Claims on one number, counted or of trained models",
         "Each row is one claim on an axis of its own: the band is the range that its card declares for support, the "
-        "marker our estimate, the line its interval. What lies far out of the range is drawn at the edge.",
+        "marker our estimate, the line its interval. What lies far out of the range is drawn at the edge. Where the "
+        "range has one end, the distance from it is drawn in units of that end (of an end at 0, of the estimate or its "
+        "interval).",
         lambda r: draw_claims.claims(r.claims),
     ),
     "effects": Figure(
         "Claims on two trainings",
         "The difference between two arms of an experiment, paired over seeds, with its 95 % interval, beside the "
         "effect that the paper prints (black) at its own scale. The band is the range that the card declares for "
-        "support; the status also takes Holm's correction over the paper's contrasts. At the scales `smoke` and "
-        "`laptop` these are analogues on small data: they test the direction of a claim, not its size.",
+        "support. A hollow mark is undecided after Holm's correction over the paper's contrasts, wherever the interval "
+        "lies; a filled one that is inconclusive in spite of its interval is of a test that its card calls weak; the "
+        "grey ones are no test of the claim. At the scales `smoke` and `laptop` these are analogues on small data: they "
+        "test no more than the direction of a claim.",
         lambda r: draw_claims.forest(r.claims),
     ),
     "complexity_macs": Figure(
@@ -95,15 +100,15 @@ FIGURES: dict[str, Figure] = {
     ),
     "models_macs": Figure(
         "Cost of whole models",
-        "Multiply-adds of whole models against tokens, both axes logarithmic, with the fitted slope; N* is the number "
-        "of tokens from which the quadratic term of the fit exceeds the linear one. Where tokens do not fill whole "
-        "windows, Swin pads them and its curve steps; the fit leaves such sizes out. Black: your own models.",
-        lambda r: draw_complexity.models_macs(r.counts, r.scaling, papers.cards()),
+        "Multiply-adds of whole models against the side of a square image, both axes logarithmic. Where the image does "
+        "not fill whole windows, Swin pads it and its curve steps. Black: your own models.",
+        lambda r: draw_complexity.models_macs(r.counts, papers.cards()),
     ),
     "accuracy_cost": Figure(
         "Accuracy against cost, all families",
         "Top-1 accuracy on ImageNet-1k as each paper prints it for its own models, against multiply-adds and "
-        "parameters as we count them. Filled: 224 px; hollow: larger images. ViT's models are pre-trained on more data "
+        "parameters as we count them. Filled: 224 px; hollow: larger images. Numbers whose image size is not printed, "
+        "in a table of other than native sizes, are left out (ViT-H/14). ViT's models are pre-trained on more data "
         "than the others', and recipes differ: the figure compares what is printed, not architectures.",
         lambda r: draw_families.accuracy_cost(r.published, r.counts, papers.cards()),
     ),
@@ -142,9 +147,9 @@ FIGURES: dict[str, Figure] = {
     ),
     "detr_attention": Figure(
         "DETR's attention",
-        "Test scenes with the objects that a small DETR finds, with the box and the digit that it predicts, right or "
-        "wrong; then, for every object, where its query looks in the last decoder layer, and where the last encoder "
-        "layer looks from the cell at the object's centre (cross). Each map is scaled to its own largest value. A cell "
+        "Test scenes with the objects that a small DETR finds, with the box and the digit that it predicts, and after "
+        "≠ the true one where it is wrong; then, for every object, where its query looks in the last decoder layer, "
+        "and where the last encoder layer looks from the cell at the object's centre (cross). Each map is scaled to its own largest value. A cell "
         "looks at what lies three pixels further up and left than it is drawn, as convolutions of stride 2 have it. "
         "Figures 3 and 6 of the paper in small, of one seed.",
         lambda r: draw_detection.attention(r.attention),
@@ -334,6 +339,7 @@ def _attention(path: Path) -> pd.DataFrame:
                             "pixels": found[f"image_{scene}"],
                             "box": found[f"boxes_{scene}"][index],
                             "label": int(label),
+                            "truth": int(found[f"truths_{scene}"][index]),
                             "decoder": found[f"decoder_{scene}"][index],
                             "point": found[f"points_{scene}"][index],
                             "encoder": None if encoder is None else encoder[index],
@@ -341,4 +347,4 @@ def _attention(path: Path) -> pd.DataFrame:
                     )
     except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no archive of attention maps ({error}); {MEND}") from error
-    return pd.DataFrame(rows, columns=["scene", "pixels", "box", "label", "decoder", "point", "encoder"])
+    return pd.DataFrame(rows, columns=["scene", "pixels", "box", "label", "truth", "decoder", "point", "encoder"])

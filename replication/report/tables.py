@@ -22,7 +22,9 @@ LEGEND = (
     f"Printed / ours, then the verdict: {', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}. "
     "† marks numbers that were not read where the paper prints them."
 )
-_BUILT = "hyper-parameters"
+BUILT = "hyper-parameters"
+KINDS = (*VERDICTS, BUILT)
+"""What a summary counts: hyper-parameters build our models, so a verdict on them is no measurement."""
 ELSEWHERE = "not read where the paper prints them, but quoted in another text, taken from a plot, or remembered"
 UNITS_NOTE = "FLOPs of a model are multiply-adds, as these papers count them, and so are ours."
 
@@ -200,10 +202,10 @@ def summary(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
     counts: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         input_of_ours = verdict.measured is not None and METRICS[verdict.metric].kind == "architecture"
-        counts.setdefault(verdict.paper, Counter())[_BUILT if input_of_ours else verdict.verdict] += 1
+        counts.setdefault(verdict.paper, Counter())[BUILT if input_of_ours else verdict.verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
     return [
-        {"paper": paper, **{kind: count[kind] for kind in (*VERDICTS, _BUILT)}, "numbers": count.total()}
+        {"paper": paper, **{kind: count[kind] for kind in KINDS}, "numbers": count.total()}
         for paper, count in counts.items()
     ]
 

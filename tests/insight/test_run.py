@@ -168,13 +168,16 @@ def test_examples_are_of_scenes_with_two_objects_found(root: Path) -> None:
     model, split, true, image = knowing(root)
     looks = looked(model, split)
     found = looks.examples
-    assert set(found) == {f"{name}_0" for name in ("image", "boxes", "classes", "decoder", "points", "encoder")}
+    assert set(found) == {
+        f"{name}_0" for name in ("image", "boxes", "classes", "truths", "decoder", "points", "encoder")
+    }
     assert split.pixels is not None
     assert (found["image_0"] == split.pixels[image, 0].numpy()).all()
     centres = 64 * true[:, :2].numpy()
     np.testing.assert_allclose(found["points_0"], centres, rtol=1e-6)
     np.testing.assert_allclose((found["boxes_0"][:, :2] + found["boxes_0"][:, 2:]) / 2, centres, rtol=1e-5)
     assert found["classes_0"].tolist() == [3, 3]
+    assert found["truths_0"].tolist() == split.images[image].labels[:2].tolist()
     for name in ("decoder_0", "encoder_0"):
         assert found[name].shape == (2, 8, 8)
         np.testing.assert_allclose(found[name].sum((1, 2)), 1, rtol=1e-5)

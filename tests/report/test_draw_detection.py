@@ -79,6 +79,7 @@ def found(scenes: int, objects: int, encoder: bool = True) -> pd.DataFrame:
             "pixels": np.full((6, 8), 10 * seed + scene, np.uint8),
             "box": np.array([index, 1.0, index + 2, 4.0]),
             "label": index + 5,
+            "truth": 5,
             "decoder": np.array([[1.0, 2.0], [3.0, 4.0]]) / 10,
             "point": np.array([index + 1.0, 2.5]),
             "encoder": np.array([[2.0, 0.0], [0.0, 0.0]]) if encoder else None,
@@ -92,10 +93,16 @@ def found(scenes: int, objects: int, encoder: bool = True) -> pd.DataFrame:
 def test_each_object_has_its_box_and_its_two_maps() -> None:
     figure = attention(found(scenes=2, objects=2))
     second = figure.axes[5:]
-    assert [ax.get_title() for ax in second] == ["found", "5: decoder", "5: encoder", "6: decoder", "6: encoder"]
+    assert [ax.get_title() for ax in second] == [
+        "found",
+        "5: decoder",
+        "5: encoder",
+        "6 ≠ 5: decoder",
+        "6 ≠ 5: encoder",
+    ]
     scene, _, _, decoder, encoder = second
     assert (values(scene.images[0]) == 31).all()  # the second scene of the first seed
-    assert [text.get_text() for text in scene.texts] == ["5", "6"]
+    assert [text.get_text() for text in scene.texts] == ["5", "6 ≠ 5"]
     corners = [[1, 1], [3, 1], [3, 4], [1, 4], [1, 1]]
     assert xy(scene.lines[1]) == xy(decoder.lines[0]) == corners
     assert xy(encoder.lines[0]) == [[2, 2.5]]
@@ -107,12 +114,12 @@ def test_each_object_has_its_box_and_its_two_maps() -> None:
 def test_no_more_is_drawn_than_can_be_read() -> None:
     figure = attention(found(scenes=SCENES + 1, objects=5))
     assert len(figure.axes) == SCENES * (1 + 3 * 2)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["5", "6", "7"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["5", "6 ≠ 5", "7 ≠ 5"]
 
 
 def test_without_an_encoder_there_is_no_map_of_it() -> None:
     figure = attention(found(scenes=1, objects=2, encoder=False))
-    assert [ax.get_title() for ax in figure.axes] == ["found", "5: decoder", "6: decoder"]
+    assert [ax.get_title() for ax in figure.axes] == ["found", "5: decoder", "6 ≠ 5: decoder"]
 
 
 CROWD = pd.DataFrame(

@@ -16,12 +16,21 @@ def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(re
     accuracy = published[published["metric"] == "top1"]
     elsewhere = accuracy.assign(table="table2", row="elsewhere")  # not the headline
     error = accuracy[accuracy["model"] == "toy_s"].assign(metric="top1_error", value=18.5, image_size=384)
-    rows = pd.concat([published, elsewhere, error])
-    found = headline(rows, {"toy": toy_papers})
+    native = accuracy[accuracy["model"] == "toy_s"].assign(image_size=224)
+    found = headline(pd.concat([published, elsewhere, error, native]), {"toy": toy_papers})
     assert [(row.family, row.model, row.image_size, row.top1) for row in found.itertuples()] == [
         ("toy", "toy_s", 224, 79.8),
         ("toy", "toy_s", 384, 81.5),
     ]
+
+
+def test_a_number_of_no_printed_size_is_left_out_among_enlarged_images(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv")
+    enlarged = published[(published["metric"] == "top1") & (published["model"] == "toy_s")].assign(
+        image_size=384, value=81.5
+    )
+    found = headline(pd.concat([published, enlarged]), {"toy": toy_papers})
+    assert [(row.image_size, row.top1) for row in found.itertuples()] == [(384, 81.5)]
 
 
 def test_every_family_with_accuracies_has_a_style_of_its_own(card: Card) -> None:

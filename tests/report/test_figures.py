@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from replication import report
-from replication.report.draw_claims import EDGE, normalised
+from replication.report.draw_claims import EDGE, forest, normalised
 from replication.report.draw_outcomes import loss_curves
 from replication.report.figures import FIGURES, Frames, read_frames, rendered
 from tests.report.timed import relative_table, write_speed
@@ -31,7 +32,7 @@ def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
             (folder / f"{name}.csv").write_text(text)
         arrays: dict[str, Any] = {f"{name}_0": np.ones((2, 4, 4)) for name in ("decoder", "encoder")}
         arrays |= {"image_0": np.zeros((8, 8), np.uint8), "points_0": [[2.0, 2.0], [6.0, 6.0]]}
-        arrays |= {"boxes_0": [[0, 0, 4, 4], [4, 4, 8, 8]], "classes_0": [7, 1]}
+        arrays |= {"boxes_0": [[0, 0, 4, 4], [4, 4, 8, 8]], "classes_0": [7, 1], "truths_0": [7, 2]}
         np.savez(folder / "attention.npz", **arrays)
         (folder / "manifest.json").write_text("{}")
     path = results / "training" / "runs.csv"
@@ -87,6 +88,11 @@ def test_a_value_is_drawn_in_the_band_exactly_if_it_lies_in_the_range(low: float
     assert places == sorted(places)
 
 
+def test_distance_from_the_one_end_of_a_range_is_in_units_of_it() -> None:
+    assert [normalised(1.0, math.inf, [value])[2] for value in (1.5, 2.0, 0.5)] == [[0.5], [1.0], [-0.5]]
+    assert normalised(0.0, math.inf, [2.0, 1.0, 4.0])[2] == [0.5, 0.25, 1.0]
+
+
 def test_insights_are_of_the_runs_that_collect_found(tmp_path: Path) -> None:
     write_insights(tmp_path, 0, 1, 2, 3, runs=(0, 1, 2))
     (tmp_path / "insight" / "detr_scenes" / "baseline" / "seed2" / "manifest.json").unlink()  # was interrupted
@@ -110,6 +116,31 @@ def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
     np.savez(path)
     (text,) = FIGURES["detr_attention"].draw(read_frames(tmp_path)).axes[0].texts
     assert text.get_text() == "Nothing to draw: the detectors trained so far find too little"
+
+
+@pytest.mark.parametrize("p", [0.05, 1.0])
+def test_a_difference_that_holm_leaves_undecided_is_hollow(p: float) -> None:
+    row = {"paper": "toy", "claim": "c", "source": "difference", "status": "inconclusive", "estimate": 2.0}
+    row |= {"ci_low": 1.0, "ci_high": 3.0, "published_effect": 1.0, "low": 0.0, "high": math.inf, "p_holm": p}
+    (ax,) = forest(pd.DataFrame([row])).axes
+    assert [mark.get_markerfacecolor() for mark in ax.lines if list(np.asarray(mark.get_xdata())) == [2.0]] == ["white"]
+    (ax,) = forest(pd.DataFrame([row | {"p_holm": 0.049}])).axes
+    assert "white" not in [mark.get_markerfacecolor() for mark in ax.lines]
+
+
+@pytest.mark.parametrize("name", ["verdicts", "effects", "claims", "pvt_figure6"])
+def test_nothing_is_clipped(name: str, results: Path) -> None:
+    """Every legend lies within the canvas, and no curve leaves its axes to the right."""
+    report.collect(results, "laptop", seeds=3)
+    report.judge(results)
+    figure = FIGURES[name].draw(read_frames(results))
+    FigureCanvasAgg(figure).draw()
+    for legend in [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]:
+        box = legend.get_window_extent()
+        assert (box.x0 >= 0, box.x1 <= figure.bbox.x1, box.y0 >= 0, box.y1 <= figure.bbox.y1) == (True,) * 4
+    if name == "pvt_figure6":
+        sizes = [1280.0, *(x for line in figure.axes[0].lines for x in np.asarray(line.get_xdata()))]
+        assert figure.axes[0].get_xlim()[1] > max(sizes)
 
 
 def test_learning_curves_show_what_each_arm_was_validated_by() -> None:

@@ -39,13 +39,12 @@ def claims(results: pd.DataFrame) -> Figure:
         low, high, (value, *interval) = normalised(claim["low"], claim["high"], [claim["estimate"], *ends])
         ax.barh(y, high - low, left=low, height=0.8, color="#e4e9f2", label="" if y else "declared range")
         ax.plot(interval, [y, y], color=colour, lw=2.5, solid_capstyle="butt")
-        ax.plot(value, y, marker=marker, color=colour, ms=7, mec="white", ls="", clip_on=False)
+        ax.plot(value, y, marker=marker, ms=7, ls="", clip_on=False, **_face(claim, colour))
         ax.text(EDGE + 0.1, y, _numbers(claim), va="center", fontsize="small")
         names.append(f"{claim['paper']}: {claim['claim']}")
-    _status_legend(ax, tested)
+    _legend(figure, ax, tested)
     ax.set(xlim=(-EDGE, EDGE), ylim=(len(tested) - 0.4, -0.6), xticks=[], yticks=range(len(names)))
     ax.set_yticklabels(names)
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=5)
     sns.despine(fig=figure, left=True, bottom=True)
     ax.tick_params(length=0)
     return figure
@@ -64,14 +63,10 @@ def forest(results: pd.DataFrame) -> Figure:
         low, high = max(claim["low"], -reach), min(claim["high"], reach)
         ax.barh(y, high - low, left=low, height=0.8, color="#e4e9f2", label="" if y else "declared range")
         ax.plot([claim["ci_low"], claim["ci_high"]], [y, y], color=colour, lw=2.5, solid_capstyle="butt")
-        lost = claim["p_holm"] >= ALPHA
-        face = {"mfc": "white", "mec": colour} if lost else {"mfc": colour, "mec": "white"}
-        ax.plot(claim["estimate"], y, marker=marker, ms=7, ls="", **face)
+        ax.plot(claim["estimate"], y, marker=marker, ms=7, ls="", **_face(claim, colour))
         ax.plot(claim["published_effect"], y, marker="|", color="black", ms=12, mew=1.5, ls="")
     ax.plot([], [], marker="|", color="black", ms=12, mew=1.5, ls="", label="printed")
-    _status_legend(ax, tested)
-    if (tested["p_holm"] >= ALPHA).any():
-        ax.plot([], [], marker="o", mfc="white", mec="0.3", ms=7, ls="", label="undecided after Holm's correction")
+    _legend(figure, ax, tested)
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xscale("symlog", linthresh=1)
     ticks = [tick for tick in (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50) if abs(tick) <= reach]
@@ -82,16 +77,23 @@ def forest(results: pd.DataFrame) -> Figure:
     ax.set_xlabel(
         "difference in top-1 accuracy, of detectors in AP [points]:\nlinear between -1 and 1, logarithmic beyond"
     )
-    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
     sns.despine(fig=figure, left=True)
     ax.tick_params(axis="y", length=0)
     return figure
 
 
-def _status_legend(ax: Axes, tested: pd.DataFrame) -> None:
+def _face(claim: pd.Series, colour: str) -> dict[str, str]:
+    """Hollow where Holm's correction leaves a contrast undecided, wherever its interval lies."""
+    return {"mfc": "white", "mec": colour} if claim["p_holm"] >= ALPHA else {"mfc": colour, "mec": "white"}
+
+
+def _legend(figure: Figure, ax: Axes, tested: pd.DataFrame) -> None:
     for status, (colour, marker) in _STATUS_STYLE.items():
         if (tested["status"] == status).any():
             ax.plot([], [], marker=marker, color=colour, ls="", ms=7, mec="white", label=status)
+    if (tested["p_holm"] >= ALPHA).any():
+        ax.plot([], [], marker="o", mfc="white", mec="0.3", ms=7, ls="", label="undecided after Holm's correction")
+    figure.legend(frameon=False, loc="outside upper center", ncols=4)
 
 
 EDGE = 2.5

@@ -80,8 +80,8 @@ FIGURES: dict[str, Figure] = {
         "effect that the paper prints (black) at its own scale. The band is the range that the card declares for "
         "support. A hollow mark is undecided after Holm's correction over the paper's contrasts, wherever the interval "
         "lies; a filled one that is inconclusive in spite of its interval is of a test that its card calls weak; the "
-        "grey ones are no test of the claim. At the scales `smoke` and `laptop` these are analogues on small data: they "
-        "test no more than the direction of a claim.",
+        "grey ones are no test of the claim. At the scales `smoke` and `laptop` these are analogues on small data: "
+        "they test no more than the direction of a claim.",
         lambda r: draw_claims.forest(r.claims),
     ),
     "complexity_macs": Figure(
@@ -149,7 +149,8 @@ FIGURES: dict[str, Figure] = {
         "DETR's attention",
         "Test scenes with the objects that a small DETR finds, with the box and the digit that it predicts, and after "
         "≠ the true one where it is wrong; then, for every object, where its query looks in the last decoder layer, "
-        "and where the last encoder layer looks from the cell at the object's centre (cross). Each map is scaled to its own largest value. A cell "
+        "and where the last encoder layer looks from the cell at the object's centre (cross). Each map is scaled to "
+        "its own largest value. A cell "
         "looks at what lies three pixels further up and left than it is drawn, as convolutions of stride 2 have it. "
         "Figures 3 and 6 of the paper in small, of one seed.",
         lambda r: draw_detection.attention(r.attention),

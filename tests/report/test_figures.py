@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from replication import report
+from replication.records import STATUSES, VERDICTS
 from replication.report.draw_claims import EDGE, forest, normalised
 from replication.report.draw_outcomes import loss_curves
 from replication.report.figures import FIGURES, Frames, read_frames, rendered
@@ -128,19 +130,27 @@ def test_a_difference_that_holm_leaves_undecided_is_hollow(p: float) -> None:
     assert "white" not in [mark.get_markerfacecolor() for mark in ax.lines]
 
 
-@pytest.mark.parametrize("name", ["verdicts", "effects", "claims", "pvt_figure6"])
-def test_nothing_is_clipped(name: str, results: Path) -> None:
-    """Every legend lies within the canvas, and no curve leaves its axes to the right."""
+def test_nothing_is_clipped(results: Path) -> None:
+    """Every legend lies within the canvas, with all that there can be in it, and no curve leaves its axes."""
     report.collect(results, "laptop", seeds=3)
     report.judge(results)
-    figure = FIGURES[name].draw(read_frames(results))
-    FigureCanvasAgg(figure).draw()
-    for legend in [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]:
-        box = legend.get_window_extent()
-        assert (box.x0 >= 0, box.x1 <= figure.bbox.x1, box.y0 >= 0, box.y1 <= figure.bbox.y1) == (True,) * 4
-    if name == "pvt_figure6":
-        sizes = [1280.0, *(x for line in figure.axes[0].lines for x in np.asarray(line.get_xdata()))]
-        assert figure.axes[0].get_xlim()[1] > max(sizes)
+    frames = read_frames(results)
+    row = {"paper": "toy", "claim": "c", "unit": "%", "estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0, "p_holm": 0.5}
+    row |= {"published_effect": 1.0, "low": 0.0, "high": math.inf}
+    statuses = [
+        {**row, "source": source, "status": status} for source in ("difference", "number") for status in STATUSES
+    ]
+    verdicts = frames.verdicts.iloc[[0] * len(VERDICTS)].assign(verdict=VERDICTS)
+    frames = replace(frames, claims=pd.DataFrame(statuses), verdicts=pd.concat([frames.verdicts, verdicts]))
+    for name in ("verdicts", "effects", "claims", "pvt_figure6"):
+        figure = FIGURES[name].draw(frames)
+        FigureCanvasAgg(figure).draw()
+        legends = [*figure.legends, *(legend for ax in figure.axes if (legend := ax.get_legend()))]
+        assert legends
+        for box in (legend.get_window_extent() for legend in legends):
+            assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, name
+            assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, name
+    assert figure.axes[0].get_xlim()[1] > 1280  # the last size of the paper's figure
 
 
 def test_learning_curves_show_what_each_arm_was_validated_by() -> None:

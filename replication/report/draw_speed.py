@@ -42,15 +42,19 @@ def first_run(rows: pd.DataFrame) -> pd.DataFrame:
 def chosen_tables(relative: pd.DataFrame) -> list[pd.DataFrame]:
     """The tables of the figure, one frame each: those with at least three rows, without those that repeat another's.
 
+    Of a table that prints throughput and latency of the same models one is enough.
     Every paper's longest first, then the longest of the rest, up to `PANELS`; in the order of the papers.
     """
     tables: list[pd.DataFrame] = []
     known: list[set[tuple[Any, ...]]] = []
+    timed: set[tuple[Any, ...]] = set()
     groups = [rows for _, rows in relative.groupby(["paper", "table", "metric"], sort=False) if len(rows) >= 3]
     for rows in sorted(groups, key=len, reverse=True):
         numbers = set(zip(rows["model"], rows["image_size"].astype(str), rows["published"].astype(float), strict=True))
-        if not any(numbers <= other for other in known):
+        models = set(rows[["paper", "table", "model", "image_size"]].astype(str).itertuples(index=False, name=None))
+        if not models <= timed and not any(numbers <= other for other in known):
             known.append(numbers)
+            timed |= models
             tables.append(rows)
     papers = [rows["paper"].iloc[0] for rows in tables]
     again = [paper in papers[:index] for index, paper in enumerate(papers)]
@@ -172,10 +176,13 @@ def speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     kinds = rows.groupby(["machine", "mode", "attention"], sort=False)
     for ((machine, mode, attention), of), colour, marker in zip(kinds, _palette(), "os^DvPX*p", strict=False):
         large = of["measured"] >= LARGE
+        name: str | None = f"{mode}, {attention}, on {machine}"
         for part, face in ((of[large], colour), (of[~large], "white")):
+            if part.empty:
+                continue
             y = [models.index(subject) for subject in part["subject"]]
-            name = f"{mode}, {attention}, on {machine}" if face == colour else None
             ax.plot(part["difference"], y, ls="", marker=marker, color=colour, mfc=face, ms=5, label=name)
+            name = None  # the legend shows what is drawn
     names = _labels(cards)
     ax.set(yticks=range(len(models)), yticklabels=[names.get(model, model) for model in models])
     ax.set(ylim=(-0.6, len(models) - 0.4), xlabel="predicted less measured, of the measured [%]")
@@ -289,15 +296,16 @@ def _subtitle(figure: Figure, rows: pd.DataFrame) -> None:
 
 
 def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
-    """The table, and Kendall's tau of its order with the rows that it is of."""
+    """The table, and Kendall's tau of its order, that by multiply-adds, and the rows that it is of."""
     of, keys = table.iloc[0], ["paper", "table", "metric", "condition", "machine"]
     found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
     name = f"{of['paper']} {of['table']}" + (f" [{of['unit']}]" if of["metric"] == "latency" else "")
-    return f"{name}\n" + (
-        "too few rows"
-        if found.empty
-        else "τ = {tau:.2f} ({valid:.0f} of {n:.0f} valid)".format(**found[["tau", "n", "valid"]].iloc[0])
-    )
+    if found.empty:
+        return f"{name}\ntoo few rows"
+    order = found.iloc[0]
+    valid = f"{order['valid']:.0f} of {order['n']:.0f} valid" if table["valid"].any() else "reference not valid"
+    counted = "" if pd.isna(order["tau_macs"]) else f", by MACs {order['tau_macs']:.2f}"
+    return f"{name}\nτ = {order['tau']:.2f}{counted}\n({valid})"
 
 
 def _against(ax: Axes, table: pd.DataFrame) -> None:

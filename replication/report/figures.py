@@ -167,7 +167,7 @@ FIGURES: dict[str, Figure] = {
         "Each panel is one published table of throughputs or latencies, each point a row of it: how many times as fast "
         "as the table's reference row (the cross) it is, as printed and as we measured it, with the 95 % interval; "
         "both axes logarithmic. On the diagonal the two agree. Hollow: not valid, or the reference is not. τ is "
-        "Kendall's rank correlation of the two orders.",
+        "Kendall's rank correlation of the two orders; by MACs: of the printed one and that of multiply-adds alone.",
         lambda r: draw_speed.speed_tables(r.relative, r.orders),
         section="speed",
     ),

@@ -136,16 +136,30 @@ def test_tables_are_chosen_for_what_they_add() -> None:
     assert [name for paper, name in names if paper == "b"] == ["t3", "t4", "t5", "t6", "t7", "t8"]
 
 
+def test_a_table_that_prints_two_speeds_of_its_models_has_one_panel() -> None:
+    tables = [relative_table("a", "one", 4), relative_table("a", "one", 4, metric="latency", first=3)]
+    again = tables[1].assign(model=tables[0]["model"])
+    assert [len(draw_speed.chosen_tables(pd.concat([tables[0], other]))) for other in (tables[1], again)] == [2, 1]
+
+
 def test_a_panel_shows_every_row_and_its_order() -> None:
     rows = relative_table("a", "one", 3)
     rows.loc[2, "valid"] = 0
-    order = {**rows.iloc[0][["paper", "table", "metric", "condition", "machine"]], "n": 3, "valid": 2, "tau": 0.5}
+    order = {
+        **rows.iloc[0][["paper", "table", "metric", "condition", "machine"]],
+        "n": 3,
+        "valid": 2,
+        "tau": 0.5,
+        "tau_macs": 0.25,
+    }
     other = rows.assign(machine="another", ratio=99.0)
     figure = draw_speed.speed_tables(pd.concat([rows, other]), pd.DataFrame([order]))
     (ax,) = figure.axes
     assert points(ax, hollow=False) == {(1.0, 2.0), (2.0, 4.0)}
     assert points(ax, hollow=True) == {(3.0, 6.0)}
-    assert ax.get_title() == "a one\nτ = 0.50 (2 of 3 valid)"
+    assert ax.get_title() == "a one\nτ = 0.50, by MACs 0.25\n(2 of 3 valid)"
+    (ax,) = draw_speed.speed_tables(rows.assign(valid=0), pd.DataFrame([{**order, "tau_macs": None}])).axes
+    assert ax.get_title() == "a one\nτ = 0.50\n(reference not valid)"
     assert draw_speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few rows"
 
 

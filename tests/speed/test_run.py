@@ -117,6 +117,47 @@ def test_a_cell_that_raises_is_a_row_and_the_others_go_on(
     assert rows[0]["reason"] == str(error).splitlines()[0]
 
 
+NETS = """
+import torch
+from torch import nn
+
+
+class Queries(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.query, self.map = nn.Parameter(torch.zeros(1, 4, 8)), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.map(self.query.expand(len(x), -1, -1)).mean(1)
+
+
+class Lazy(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.LazyConv2d(8, 16, 16), nn.Flatten(), nn.LazyLinear(10))
+        self.rates = [rate.item() for rate in torch.linspace(0, 1, 3)]
+
+
+class Reads(Queries):
+    def forward(self, x):
+        return super().forward(x) if float(x.sum()) < 1e9 else x
+"""
+
+
+def test_a_model_of_the_user_that_cannot_be_counted_is_timed_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "nets_of_speed.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    cells = model_cells([f"nets_of_speed:{name}" for name in ("Queries", "Lazy", "Reads")], [32])
+    queries, lazy, reads = timed(monkeypatch, cells, *[[[1.0], [1.0]]] * 3)
+    assert {row["status"] for row in (queries, lazy, reads)} == {"measured"}
+    assert (queries["macs"], queries["reason"]) == (4 * 8 * 8, "")
+    assert (lazy["macs"], lazy["reason"]) == (4 * 3 * 16 * 16 * 8 + 4 * 8 * 10, "")
+    assert "macs" not in reads
+    assert reads["reason"].startswith("not counted: Tensor.item() cannot be called on meta tensors")
+    assert reads["ratio"] == 1
+
+
 def test_batch_norm_on_one_value_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = timed(monkeypatch, [DEIT, RESNET], [[1.0], [1.0]], condition=Condition(mode="train"))
     assert [row["status"] for row in rows] == ["measured", "failed"]

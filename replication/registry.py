@@ -194,10 +194,11 @@ def place(mirror: str) -> Path | str:
 
     UserError for another scheme, and for a name or password in an address, which is not shown.
     """
-    scheme, separator, rest = mirror.partition("://")
-    if not separator:
-        return Path(os.path.expanduser(mirror))
-    if "@" in rest:
+    scheme, separator, _ = mirror.partition("://")
+    folder = Path(os.path.expanduser(mirror))
+    if not separator and ("@" not in mirror or folder.is_dir()):
+        return folder
+    if "@" in mirror:
         raise UserError(
             "the address of a mirror must hold no name or password, for it is shown in commands, logs and manifests; "
             "put them into ~/.netrc"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
+from replication.files import sha256
 from replication.records import UserError, nearest
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
@@ -54,6 +55,17 @@ def find(folder: Path, detectors: bool) -> tuple[tuple[Evaluation, ...], tuple[s
     if not found:
         notes.append(f"no released weights are evaluated: {folder} holds none")
     return tuple(found.values()), tuple(notes)
+
+
+def check(path: Path) -> None:
+    """UserError for a file that is called as its authors' is, but has not the digest that this name carries."""
+    known = {name for card in papers.cards().values() for name in card.released_as}
+    said = re.search(r"-([0-9a-f]{8})\.", path.name)
+    if path.name in known and said and path.is_file() and not (found := sha256(path)).startswith(said[1]):
+        raise UserError(
+            f"{path} is not the file of its authors: its SHA-256 begins with {found[:8]}, not with {said[1]}; download "
+            "it again, or call it otherwise"
+        )
 
 
 def _evaluation(path: Path, known: dict[str, str], detectors: bool) -> Evaluation:

@@ -24,6 +24,7 @@ from replication.records import UserError
 
 HELD_OUT = 0.1
 CHUNK = 5000  # images resized at a time
+LARGEST = 16 + 60_000 * 28 * 28  # bytes of a file of MNIST's format, unpacked
 
 Raw = tuple[Tensor, Tensor]
 """Pixels (B, C, H, W) and labels (B,), uint8."""
@@ -41,7 +42,8 @@ def idx(folder: Path, part: str) -> Raw:
 
 def _bytes(path: Path, header: int) -> np.ndarray:
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            content = file.read(LARGEST)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is missing or broken ({error}); fetch the data set again") from error
     if content[:4] != bytes([0, 0, 8, header // 4 - 1]):  # bytes, in so many dimensions

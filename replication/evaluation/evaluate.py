@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replication import papers
+from replication import papers, released
 from replication.evaluation.classify import classify
 from replication.evaluation.detect import detect
 from replication.files import now, sha256, write_csv, write_manifest
@@ -28,9 +28,10 @@ def evaluate(
     what the images are, unless they are those of the papers: imagenet-1k, or coco for a detector. One that cannot be
     read is an error, or is left out (`corrupt` "strict" or "skip").
     Its manifest is written last, and predictions.json of a detector before both.
-    UserError if the model is neither, or as in `classify` and `detect`.
+    UserError if the model is neither, if the checkpoint's name holds another digest, or as in `classify` and `detect`.
     """
     started = now()
+    released.check(checkpoint)
     variant = papers.variant(model_id)
     if variant.task == "classification":
         dataset = dataset or "imagenet-1k"

@@ -327,6 +327,7 @@ def test_two_at_once_fetch_once(
         ("https://user:secret@host/mirror", "must hold no name or password"),
         ("https://user:se/cret@host/mirror", "must hold no name or password"),
         ("ftp://secret@host", "must hold no name or password"),
+        ("user:secret@host/mirror", "must hold no name or password"),
     ],
 )
 def test_a_mirror_that_is_no_use_is_refused_and_secrets_are_not_shown(

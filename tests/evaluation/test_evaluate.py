@@ -155,6 +155,15 @@ def test_missing_and_empty_folders_are_named(images: Path, weights: Path) -> Non
     assert "d_empty" in refused(images, weights)
 
 
+def test_a_file_with_its_authors_name_has_the_digest_in_it(images: Path, weights: Path, tmp_path: Path) -> None:
+    path = weights.rename(tmp_path / "deit_tiny_patch16_224-a1311bcf.pth")
+    with pytest.raises(UserError, match=r"its SHA-256 begins with \w{8}, not with a1311bcf"):
+        evaluate("deit_ti", 224, path, images, tmp_path / "out", "mine")
+    path = path.rename(tmp_path / "deit_tiny-20201130.pth")  # a date
+    with pytest.raises(UserError, match="does not fit"):
+        evaluate("deit_ti", 224, path, images, tmp_path / "out", "mine")
+
+
 def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) -> None:
     assert "does not fit" in refused(images, weights)  # one block instead of twelve
 

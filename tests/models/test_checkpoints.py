@@ -548,6 +548,24 @@ def test_a_truncated_file_is_refused(legacy: bool, tmp_path: Path) -> None:
             load_checkpoint(model, tmp_path / "part.pth")
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".npz"])
+def test_a_flipped_bit_is_refused(suffix: str, tmp_path: Path) -> None:
+    """In a tensor's numbers, where they stay finite: both formats are zips with checksums."""
+    model, path = build("vit_ti16", depth=1), tmp_path / f"vit{suffix}"
+    torch.save(model.state_dict(), path)
+    numbers = model.get_parameter("blocks.0.mlp.fc1.weight").detach().numpy()
+    if suffix == ".npz":
+        numbers = jax_file("jax_vit_ti16", path, depth=1)["Transformer/encoderblock_0/MlpBlock_3/Dense_0/kernel"]
+    whole = path.read_bytes()
+    start = whole.index(numbers.tobytes()[:64])
+    for place in range(start, start + numbers.nbytes, numbers.nbytes // 10):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="is no checkpoint or is broken: BadZipFile on reading"):
+            load_checkpoint(model, path)
+    path.write_bytes(whole)
+    load_checkpoint(model, path)
+
+
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"model": Path("x")}, tmp_path / "file.pth")
     with pytest.raises(UserError, match=r"broken: it holds a pathlib\.\w+, which is more than data$"):

@@ -258,9 +258,9 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
     assert found["net", "slope_macs_whole"] == pytest.approx(1, abs=0.01)  # linear maps alone
     assert found["net", "params"] > found["second", "params"]
 
-    counts, scaling = (pd.read_csv(complexity / f"{name}.csv") for name in ("counts", "scaling"))
+    counts = pd.read_csv(complexity / "counts.csv")
     cards = {key: card for key, card in papers.cards().items() if key == "pvt"}
-    for figure in (growth(counts, cards), models_macs(counts, scaling, cards)):
+    for figure in (growth(counts, cards), models_macs(counts, cards)):
         lines = {str(line.get_label()).split(",")[0]: line for line in figure.axes[0].lines}
         own = [lines["net"], lines["second"]]
         assert {line.get_color() for line in own} == {"black"}

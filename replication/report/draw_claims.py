@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def forest(results: pd.DataFrame) -> Figure:
     return figure
 
 
-def _face(claim: pd.Series, colour: str) -> dict[str, str]:
+def _face(claim: pd.Series, colour: str) -> dict[str, Any]:
     """Hollow where Holm's correction leaves a contrast undecided, wherever its interval lies."""
     return {"mfc": "white", "mec": colour} if claim["p_holm"] >= ALPHA else {"mfc": colour, "mec": "white"}
 

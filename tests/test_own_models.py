@@ -266,6 +266,6 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
         assert {line.get_color() for line in own} == {"black"}
         assert len({line.get_linestyle() for line in own}) == 2
     (first, second) = _own_models(complexity)
-    assert (first["model"], first["spec"], first["image_size"]) == ("net", "net=toys.nets:Patches", "64")
+    assert (first["model"], first["spec"], first["image_size"]) == ("net", "net=toys.nets:Patches", 64)
     assert second["spec"] == "second=toys.nets:Patches(width=4)"
     assert set(json.loads((complexity / "own" / "counts.json").read_text())["own"]) == {"net", "second"}

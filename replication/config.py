@@ -218,7 +218,7 @@ def _chosen(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
 def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
     specs = [entry for entry in _listed(asked) if is_spec(entry)]
-    papers.chosen(specs)  # for its errors
+    papers.chosen(_listed(asked))  # for its errors
     known = set(_chosen((entry for entry in _listed(asked) if entry not in specs), papers.variants(), "model"))
     by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
     return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}

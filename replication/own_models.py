@@ -5,13 +5,15 @@
 
 The factory is imported and called, so a spec, and a configuration that holds one, is a program: run none that you would
 not run. The keywords are Python literals, which are read only. The factory returns an `nn.Module` from images
-(B, 3, H, W) to logits (B, classes). If it takes `img_size`, it is given the size of the images at hand; an
-`img_size` in the spec is the model's native size. Nothing is imported here: a plan is made without the user's code.
+(B, 3, H, W) to logits (B, classes). If it takes `img_size`, by name or among its `**kwargs`, it is given the size of
+the images at hand; an `img_size` in the spec is the model's native size. Nothing is imported here: a plan is made
+without the user's code.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -70,6 +72,14 @@ def sources(variant: Variant) -> list[str]:
     module = package.with_suffix(".py")
     found = package.rglob("*.py") if os.path.isdir(package) else ()
     return sorted(str(path) for path in found) or ([str(module)] if os.path.isfile(module) else [])
+
+
+def timm_has(name: str) -> bool:
+    """Whether timm has a model of this name, as its source says; to import it takes seconds, and torch."""
+    found = importlib.util.find_spec("timm")
+    folder = Path(found.origin).parent / "models" if found and found.origin else Path("no timm")
+    defined = f"\n@register_model\ndef {name.partition('.')[0]}("
+    return any(defined in path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
 
 
 def _default_name(factory: str) -> str:

@@ -24,11 +24,17 @@ class UserError(Exception):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
+FEW = 12
+"""So many choices, at most, are listed where none is near."""
+
+
 def nearest(name: object, choices: Iterable[str], what: str) -> UserError:
-    """The error for an unknown `name` of a `what`, naming the nearest valid choice."""
-    choices = sorted(choices)
-    close = difflib.get_close_matches(str(name)[:100], choices, n=1, cutoff=0.0)
+    """The error for an unknown `name` of a `what`: it names the nearest valid choice; of a few, all if none is near."""
+    choices, text = sorted(choices), str(name)[:100]
+    close = difflib.get_close_matches(text, choices, n=1) or difflib.get_close_matches(text.lower(), choices, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
+    if not close and 0 < len(choices) <= FEW:
+        hint = f"; choose from {', '.join(choices)}"
     return UserError(f"unknown {what} '{name}'{hint}")
 
 
@@ -154,6 +160,18 @@ def read_size(text: str) -> Size:
     return text if "x" in text else int(text)
 
 
+def as_size(value: object) -> Size:
+    """An image size as people write it: 224, "800x1280", (800, 1280). UserError for anything else."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    text = "x".join(map(str, value)) if isinstance(value, list | tuple) and pair else str(value)
+    try:
+        size = read_size(text)
+    except ValueError as error:
+        raise UserError(f"{value!r} is no image size; write a side in pixels, or (height, width)") from error
+    height, width = sides(size)
+    return height if height == width else size
+
+
 def sides(size: Size) -> tuple[int, int]:
     """Height and width [px]."""
     height, _, width = str(size).partition("x")
@@ -187,17 +205,21 @@ class Variant:
 
     def at(self, image_size: Size) -> dict[str, Any]:
         """The architecture at `image_size` [px] (Swin has window 12 at 384). UserError if the size does not fit."""
-        if not self.allows(image_size):
-            raise UserError(
-                f"{self.id} takes image sizes that are positive multiples of {self.image_sizes_by} px, not {image_size}"
-            )
+        if only := self.only(image_size):
+            raise UserError(f"{self.id} {only}, not {image_size} px")
         return {**self.architecture, **self.at_size.get(image_size, {})}
 
     def allows(self, image_size: Size) -> bool:
         """Whether the model takes images of this size; one built for a size takes squares only."""
-        return (isinstance(image_size, int) or not self.sized) and all(
-            side > 0 and side % self.image_sizes_by == 0 for side in sides(image_size)
-        )
+        return not self.only(image_size)
+
+    def only(self, image_size: Size) -> str:
+        """What the model takes instead of images of this size; nothing if it takes them."""
+        if any(side < 1 or side % self.image_sizes_by for side in sides(image_size)):
+            return f"takes image sizes that are positive multiples of {self.image_sizes_by} px"
+        if self.sized and not isinstance(image_size, int):
+            return "takes square images only, named by their side"
+        return ""
 
 
 # --- numbers ----------------------------------------------------------------------------------------

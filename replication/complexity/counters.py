@@ -9,13 +9,15 @@ A counter that misses an operator is silently low, and lowest where the tokens a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
 
 from replication.complexity.called import count_called
 from replication.complexity.dispatched import count_dispatch, holds_products, undispatched
@@ -24,8 +26,6 @@ from replication.complexity.traced import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
 from replication.own_models import OWN
 from replication.records import Size, UserError, Variant, sides
-
-aten = torch.ops.aten
 
 TOLERANCE = 0.01
 TRACED_MODULES = 320
@@ -119,25 +119,48 @@ def _disagreement(counts: Mapping[str, int], unruled: Iterable[str], calls: Call
     return f"one count alone, the other is lower ({numbers})"
 
 
-# --- tokens ---
+# --- tokens -----------------------------------------------------------------------------------------
 
 
-class _Rows(TorchDispatchMode):
-    """The most rows that a matrix of weights is applied to."""
+class _Positions(TorchFunctionMode):
+    """The numbers of positions of all maps, and the shapes of what linear maps are applied to, channels aside."""
 
-    most = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps: set[int] = set()
+        self.mapped: set[tuple[int, ...]] = set()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (aten.mm.default, aten.addmm.default):
-            self.most = max(self.most, args[func is aten.addmm.default].shape[0])
-        return func(*args, **(kwargs or {}))
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in (torch.conv1d, torch.conv2d, torch.conv3d):
+            self.maps.add(math.prod(result.shape[2:]))
+        elif func is linear:
+            self.maps |= set() if self.maps else {math.prod(result.shape[:-1])}  # which may embed the patches
+            self.mapped.add((1, *result.shape[:-1]))
+        return result
+
+
+BESIDE = 5
+"""Class token and registers that may stand beside the positions of a map, or a messenger beside those of a window."""
 
 
 def count_tokens(model: nn.Module, image_size: Size) -> int | None:
-    """The tokens of the finest stage, for a model without a closed form: the most positions a linear map is applied to.
+    """The tokens of the finest stage of a model without a closed form: positions of a map, and what stands beside them.
 
-    None if there is but one, as in a network of convolutions with a classifier.
+    A map is what a convolution makes, or the first linear map if none came before: patches are embedded by either.
+    Tokens are the most that a linear map is applied to, of those that are as many as some map has positions, but for
+    up to `BESIDE` in all or in each window. So channels (MLP-Mixer), pairs of tokens (ConViT), padded windows (Swin),
+    heads times tokens (HaloNet) and what pruning leaves are not taken for tokens. None if no linear map is applied to
+    tokens, as in a network of convolutions with a classifier.
     """
-    with torch.no_grad(), _Rows() as rows:
+    with torch.no_grad(), _Positions() as seen:
         model.eval()(torch.empty(1, 3, *sides(image_size), device="meta"))
-    return rows.most if rows.most > 1 else None
+    maps = seen.maps - {1}
+    return max(
+        (
+            math.prod(groups) * length
+            for *groups, length in seen.mapped
+            if any(math.prod(groups) * (length - beside) in maps for beside in range(BESIDE + 1))
+        ),
+        default=None,
+    )

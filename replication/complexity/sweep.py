@@ -7,7 +7,7 @@ import itertools
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def count_models(
     batch_sizes: Sequence[int],
     out: Path,
     printed: bool = False,
-) -> None:
+) -> list[dict[str, Any]]:
     """Count every model (an id, or the spec of an own model) at every image size it allows, into the folder `out`.
 
     With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
@@ -53,26 +53,32 @@ def count_models(
     size; training steps of classifiers only. That of a ResNet on one image whose last grid is 1 x 1 is left empty:
     batch norm has no variance of one value.
 
-    A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that an
-    own model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
+    A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that a
+    model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
 
-    UserError if an image size fits none of the models, or an own model cannot be built at any; GateError, after all is
+    Returned are the rows of counts. UserError if an image size fits none of the models, or an own model cannot be built at any; GateError, after all is
     written, if the counts of a paper's model disagree.
     """
     started = now()
     variants = [with_native_size(variant) for variant in papers.chosen(models)]
+    image_sizes = list(dict.fromkeys(image_sizes))
     for size in () if printed else image_sizes:
         if not any(variant.allows(size) for variant in variants):
-            allowed = ", ".join(f"{v.id} multiples of {v.image_sizes_by} px" for v in variants)
+            reasons = {v.only(size): v.id for v in reversed(variants)}
+            allowed = "; ".join(f"{model} {only}" for only, model in reasons.items())
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
     counts, memory, cells = [], [], []
     refused: dict[tuple[str, Size], str] = {}
     for variant in variants:
-        sizes = [size for size in _sizes(variant, image_sizes, printed) if variant.allows(size)]
+        asked = _sizes(variant, image_sizes, printed)
+        for size in asked:
+            if only := variant.only(size):
+                tqdm.write(f"not counted: {variant.id} at {size} px: it {only}", file=sys.stderr)
+        sizes = [size for size in asked if variant.allows(size)]
         if variant.family == OWN:
-            taken, reasons = _taken(variant, sizes)
+            taken, refusals = _taken(variant, sizes)
             cells += taken
-            refused |= {(variant.id, size): reason for size, reason in reasons.items()}
+            refused |= {(variant.id, size): reason for size, reason in refusals.items()}
         else:
             cells += [(variant, size) for size in sizes]
     disagreements = []
@@ -108,6 +114,20 @@ def count_models(
         )
     if disagreements:
         raise GateError("; ".join(disagreements))
+    return counts
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of counts as a table to read."""
+    width = max((len(str(row["model"])) for row in rows), default=0)
+    lines = [f"{'model':<{width}} {'size':>9} {'tokens':>9} {'params':>13} {'macs':>17}  counted"]
+    for row in rows:
+        shown = ("" if row[name] is None else f"{row[name]:,}" for name in ("tokens", "params", "macs"))
+        tokens, params, macs = shown
+        lines.append(
+            f"{row['model']:<{width}} {row['image_size']:>9} {tokens:>9} {params:>13} {macs:>17}  {row['gate']}"
+        )
+    return "\n".join(lines)
 
 
 def _sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
@@ -198,6 +218,8 @@ def count_cell(
     with torch.device("meta") if own else nullcontext(), like_a_device(), RememberedShapes():
         counts = count(model, variant, image_size)
         tokens = counts.formula.tokens if counts.formula else count_tokens(model, image_size) if own else None
+        if own and tokens is None:
+            reasons["no tokens: no linear map is applied to the positions of a map"] = None
         peaks = {(1, "infer", "math"): counts.peak_memory}
         for attention in POLICIES:
             set_attention(model, attention)

@@ -15,17 +15,38 @@ from torch import nn
 from replication import papers
 from replication.models.ablations import ABLATIONS
 from replication.models.hybrid import convolutional_embedding, resnet_embedding
-from replication.models.own import build_own, with_native_size
+from replication.models.own import build_own, check_takes, with_native_size
 from replication.own_models import OWN
-from replication.records import Size, UserError, Variant, nearest
+from replication.records import Size, UserError, Variant, as_size, nearest
 
 
-def build(model_id: str, image_size: Size | None = None, num_classes: int | None = None, **overrides: Any) -> nn.Module:
+def build(
+    model_id: str,
+    image_size: Size | tuple[int, int] | None = None,
+    num_classes: int | None = None,
+    **overrides: Any,
+) -> nn.Module:
     """The variant called `model_id` in the cards, or an own model by its spec; the rest as in `build_variant`.
 
-    UserError names the nearest id.
+    `image_size` is taken as (height, width) too, and under the name `img_size`. UserError names the nearest id, and an
+    own model that cannot be built for that size and does not take images of it as it is.
     """
-    return build_variant(papers.variant(model_id), image_size, num_classes, **overrides)
+    variant = papers.variant(model_id)
+    size = _one_size(variant, None if image_size is None else as_size(image_size), overrides)
+    model = build_variant(variant, size, num_classes, **overrides)
+    if variant.family == OWN and size not in (None, with_native_size(variant).image_size):
+        check_takes(variant, model, size)
+    return model
+
+
+def _one_size(variant: Variant, image_size: Size | None, overrides: dict[str, Any]) -> Size | None:
+    """The size that is asked for under either name; that of `img_size` is taken out of the overrides."""
+    named = overrides.pop("img_size", None)
+    if named is None:
+        return image_size
+    if image_size is not None and as_size(image_size) != as_size(named):
+        raise UserError(f"{variant.id}: image_size and img_size mean the same, and are {image_size} and {named}")
+    return as_size(named)
 
 
 def build_variant(
@@ -42,8 +63,12 @@ def build_variant(
 
     A user's own model has the classes that its factory gives it, unless `num_classes` says otherwise.
 
-    UserError if the image size does not fit the variant or an override is no keyword of the model.
+    UserError if the image size does not fit the variant or an override is no keyword of the model, and for timm's
+    `pretrained`, which would fetch weights.
     """
+    image_size = _one_size(variant, image_size, overrides)
+    if variant.factory.startswith("timm/") and {**variant.architecture, **overrides}.get("pretrained"):
+        raise UserError(f"{variant.id}: models are built with random weights; leave out `pretrained`")
     if image_size is None:
         image_size = with_native_size(variant).image_size
     if variant.family == OWN:

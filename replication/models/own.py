@@ -10,16 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import timm
+import torch
 from torch import nn
+from torch.func import functional_call
 
 from replication.own_models import OWN, spec_of
 from replication.records import Size, UserError, Variant, nearest, sides
 
 
 def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module:
-    """An own model for images of `image_size`, which its factory is told if it takes `img_size`.
+    """An own model for images of `image_size`, which its factory is told if it takes `img_size`, by name or as keyword.
 
-    UserError, which names the spec, if there is no such timm model, module or factory, if a keyword is wrong or
+    A factory that does not take it is called without, as those of networks of convolutions are. UserError, which names the spec, if there is no such timm model, module or factory, if a keyword is wrong or
     missing, and if the factory raises or returns anything but a module.
     """
     build = _from_timm if variant.factory.startswith("timm/") else _imported
@@ -32,6 +34,29 @@ def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module
     if not isinstance(model, nn.Module):
         raise UserError(f"{spec_of(variant)}: the factory returns a {type(model).__name__}, not an nn.Module")
     return model
+
+
+def check_takes(variant: Variant, model: nn.Module, image_size: Size) -> None:
+    """UserError if an own model does not take images of `image_size`, as when its factory could not be told the size.
+
+    It is run on shapes alone; for real only if that fails, since some models read values. It is left as it was.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    state = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    model.eval()
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            functional_call(model, state, (torch.empty(1, 3, *sides(image_size)),))
+    except Exception:  # whatever the user's code raises
+        try:
+            with torch.no_grad():
+                model(torch.zeros(1, 3, *sides(image_size), device=place))
+        except Exception as error:
+            raise UserError(f"{spec_of(variant)} does not take images of {image_size} px: {said(error)}") from error
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def with_native_size(variant: Variant) -> Variant:
@@ -61,22 +86,27 @@ def _timm_name(variant: Variant) -> str:
 
 
 def _from_timm(variant: Variant, size: int | tuple[int, int], overrides: Mapping[str, Any]) -> nn.Module:
-    create = functools.partial(timm.create_model, _timm_name(variant), **_given(variant, overrides))
-    try:
-        return create(img_size=size)
-    except TypeError as error:
-        if "img_size" not in str(error):  # else a convolutional network, which takes images of any size
-            raise
-    return create()
+    return _told(functools.partial(timm.create_model, _timm_name(variant), **_given(variant, overrides)), size)
 
 
 def _imported(variant: Variant, size: int | tuple[int, int], overrides: Mapping[str, Any]) -> Any:
     factory, given = _factory(variant), _given(variant, overrides)
     parameters = inspect.signature(factory).parameters
-    if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for key in given.keys() - parameters.keys():
-            raise nearest(key, parameters, f"keyword of {variant.factory}")
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return _told(functools.partial(factory, **given), size)
+    for key in given.keys() - parameters.keys():
+        raise nearest(key, parameters, f"keyword of {variant.factory}")
     return factory(**given, **({"img_size": size} if "img_size" in parameters else {}))
+
+
+def _told(create: Callable[..., Any], size: int | tuple[int, int]) -> Any:
+    """What `create` makes with `img_size`, or without it if it is no keyword of what is made."""
+    try:
+        return create(img_size=size)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+    return create()
 
 
 def _given(variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import itertools
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from replication.dense import dense_variants
 from replication.files import now, write_csv, write_manifest
-from replication.own_models import is_spec, own_variant, spec_of
+from replication.own_models import is_spec, own_variant, spec_of, timm_has
 from replication.records import (
     METRICS,
     Card,
@@ -70,19 +72,38 @@ def variant(model: str) -> Variant:
     UserError names the nearest id; an own model may not have that of a paper's.
     """
     if is_spec(model):
+        if (named := model.partition("(")[0]) in variants():
+            raise UserError(f"'{model}': {named} is built as its paper says; its image size is named apart, for all models")
         own = own_variant(model)
         if own.id in variants():
             raise UserError(f"'{model}': {own.id} is a model of the papers; name yours: my_{own.id}={own.factory}")
         return own
     if model not in variants():
-        raise nearest(model, variants(), "model")
+        raise _unknown(model)
     return variants()[model]
 
 
+def _unknown(model: str) -> UserError:
+    """What to write instead: the models of a paper, timm's model, an own module's factory, or the nearest id."""
+    if model.lower() in cards():
+        ids = [v.id for v in cards()[model.lower()].variants if v.sweep]
+        return UserError(f"'{model}' is a paper; name its models: {' '.join(ids)}")
+    if timm_has(model):
+        return UserError(f"unknown model '{model}'; timm has it: timm/{model}")
+    if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", model):
+        module, _, factory = model.rpartition(".")
+        return UserError(f"unknown model '{model}'; one of your own is written {module}:{factory}")
+    return nearest(model, variants(), "model")
+
+
 def chosen(models: Iterable[str]) -> list[Variant]:
-    """The variants by their ids and specs, as in `variant`. UserError if two own models have one name."""
+    """The variants by their ids and specs, as in `variant`, each once; `all` are those of the papers.
+
+    UserError if two own models have one name.
+    """
     found: dict[str, Variant] = {}
-    for model in map(variant, models):
+    named = (variants().values() if model == "all" else [variant(model)] for model in models)
+    for model in itertools.chain.from_iterable(named):
         if found.setdefault(model.id, model) != model:
             raise UserError(f"two models are called {model.id}: {spec_of(found[model.id])} and {spec_of(model)}")
     return list(found.values())

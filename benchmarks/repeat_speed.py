@@ -5,7 +5,7 @@ intervals. Printed is the ratio of every row to the first model in either run, w
 intervals overlap, and why a row is not valid; then the share that overlap, of the rows valid in both and of all. The
 goal is 90 %. The first model is left out: its ratio to itself is 1.
 
-    python -m benchmarks.repeat_speed --model deit_s deit_ti swin_t pvt_small --image-size 224
+    python -m benchmarks.repeat_speed --models deit_s deit_ti swin_t pvt_small --image-sizes 224
 
 Options are those of `python -m replication speed`, and passed on.
 """
@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 MODELS = ["deit_s", "deit_ti", "vit_b32", "pvt_tiny", "pvt_small", "swin_t", "twins_svt_s", "cpvt_ti", "resnet50"]
-DEFAULT = ["--model", *MODELS, "efficientnet_b0", "--image-size", "224"]
+DEFAULT = ["--models", *MODELS, "efficientnet_b0", "--image-sizes", "224"]
 GOAL = 90
 Row = dict[str, str]
 

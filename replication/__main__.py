@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from replication import __version__
 from replication.records import Size, UserError, read_size
 
-# Imports live in the commands: those that need no torch answer at once.
-
-MODELS = "model ids (see `list`), or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
+# Imports live in the commands: those that need no torch answer at once. What a command returns is printed.
 
 
-def _list(args: argparse.Namespace) -> None:
+class _Help(argparse.HelpFormatter):
+    """Keeps the lines of an example: a command that is wrapped anywhere else cannot be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+FORM: dict[str, Any] = {"allow_abbrev": False, "formatter_class": _Help}
+SEVERAL, SIZES = ("--models", "--model"), ("--image-sizes", "--image-size")
+"""Both spellings are taken everywhere; the help begins with the plural where several are."""
+
+MODELS = (
+    "model ids (see `list`), `all`, or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
+)
+
+
+def _list(args: argparse.Namespace) -> str:
     from replication.papers import cards
     from replication.registry import SOURCES
 
+    width = max(len(variant.id) for card in cards().values() for variant in card.variants)
+    lines = []
     for key, card in cards().items():
-        print(f"{key}: {card.title} ({card.venue} {card.year}), {sum(len(t.published) for t in card.tables)} numbers")
-        for variant in card.variants:
-            print(f"    {variant.id:<20} {variant.label}")
-        for experiment in card.experiments:
-            print(f"    experiment {experiment.id}: {', '.join(arm.id for arm in experiment.arms)}")
-    for name, source in SOURCES.items():
-        print(f"data {name}: {source.title}; {source.size}; {source.licence}")
+        numbers = sum(len(table.published) for table in card.tables)
+        lines.append(f"{key}: {card.title} ({card.venue} {card.year}), {numbers} numbers")
+        lines += [f"    {variant.id:<{width}} {variant.label}" for variant in card.variants]
+        lines += [f"    experiment {e.id}: {', '.join(arm.id for arm in e.arms)}" for e in card.experiments]
+    lines += [f"data {name}: {source.title}; {source.size}; {source.licence}" for name, source in SOURCES.items()]
+    return "\n".join(lines)
 
 
 def _published(args: argparse.Namespace) -> None:
@@ -38,16 +56,17 @@ def _published(args: argparse.Namespace) -> None:
     write_published(args.out)
 
 
-def _complexity_count(args: argparse.Namespace) -> None:
-    from replication.complexity import count_models
+def _complexity_count(args: argparse.Namespace) -> str:
+    from replication.complexity import count_models, show
 
-    count_models(args.models, args.image_sizes, args.batch_sizes, args.out, args.printed)
+    rows = count_models(args.models, args.image_sizes, args.batch_sizes, args.out, args.printed)
+    return f"{show(rows)}\nwritten: {args.out / 'counts.csv'}, {args.out / 'memory.csv'}"
 
 
 def _complexity_merge(args: argparse.Namespace) -> None:
     from replication.complexity import merge
 
-    merge(args.folders, args.out)
+    merge(list(dict.fromkeys(args.folders)), args.out)
 
 
 def _complexity_mechanisms(args: argparse.Namespace) -> None:
@@ -80,10 +99,10 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset, args.corrupt)
 
 
-def _fetch(args: argparse.Namespace) -> None:
+def _fetch(args: argparse.Namespace) -> str:
     from replication.data.fetch import fetch
 
-    print(fetch(args.dataset, args.root, args.mirror, args.offline))
+    return str(fetch(args.dataset, args.root, args.mirror, args.offline))
 
 
 def _training(args: argparse.Namespace) -> None:
@@ -92,7 +111,7 @@ def _training(args: argparse.Namespace) -> None:
     run(
         args.experiment,
         args.arm,
-        args.seeds,
+        list(dict.fromkeys(args.seeds)),
         args.scale,
         args.out,
         args.checkpoints,
@@ -105,15 +124,15 @@ def _training(args: argparse.Namespace) -> None:
     )
 
 
-def _speed(args: argparse.Namespace) -> None:
+def _speed(args: argparse.Namespace) -> str:
     import torch
 
     from replication.speed import Condition, model_cells, published_cells, run, show
 
-    if not args.published and not args.model:
-        raise UserError("name models, as in --model deit_s swin_t, or take those of the papers' tables: --published")
+    if not args.published and not args.models:
+        raise UserError("name models, as in --models deit_s swin_t, or take those of the papers' tables: --published")
     cells = published_cells(args.tables) if args.published else []
-    cells += [cell for cell in model_cells(args.model, args.image_size) if cell not in cells]
+    cells += [cell for cell in model_cells(args.models, args.image_sizes) if cell not in cells]
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -121,7 +140,7 @@ def _speed(args: argparse.Namespace) -> None:
         device, args.precision, args.attention, args.mode, args.batch_size, args.compiled, args.channels_last
     )
     protocol = args.largest, args.blocks, args.block_seconds, args.threads
-    print(show(run(cells, condition, args.out, *protocol, args.memory)))
+    return show(run(cells, condition, args.out, *protocol, args.memory))
 
 
 def _insight(args: argparse.Namespace) -> None:
@@ -130,7 +149,7 @@ def _insight(args: argparse.Namespace) -> None:
     run(
         args.experiment,
         args.arm,
-        args.seeds,
+        list(dict.fromkeys(args.seeds)),
         args.scale,
         args.weights,
         args.out,
@@ -140,47 +159,58 @@ def _insight(args: argparse.Namespace) -> None:
     )
 
 
-def _average_precision(args: argparse.Namespace) -> None:
+def _average_precision(args: argparse.Namespace) -> str:
     from replication.detection.average_precision import evaluate_file
 
-    for name, value in evaluate_file(args.ground_truth, args.results).items():
-        print(f"{name:<16} {'NA' if value is None else f'{value:.2f}':>6}")
+    found = evaluate_file(args.ground_truth, args.results)
+    return "\n".join(f"{name:<16} {'NA' if value is None else f'{value:.2f}':>6}" for name, value in found.items())
 
 
 def _collect(args: argparse.Namespace) -> None:
     from replication.report import collect
 
-    collect(args.results, args.scale, args.seeds)
+    collect(_results(args), args.scale, args.seeds)
 
 
 def _judge(args: argparse.Namespace) -> None:
     from replication.report import judge
 
-    judge(args.results)
+    judge(_results(args))
 
 
 def _tables(args: argparse.Namespace) -> None:
     from replication.report import write_tables
 
-    write_tables(args.results)
+    write_tables(_results(args))
 
 
 def _figures(args: argparse.Namespace) -> None:
     from replication.report import write_figures
 
-    write_figures(args.results)
+    write_figures(_results(args))
 
 
 def _report(args: argparse.Namespace) -> None:
     from replication.report import write_page
 
-    write_page(args.results)
+    write_page(_results(args))
 
 
 def _snapshot(args: argparse.Namespace) -> None:
     from replication.report import write_snapshot
 
-    write_snapshot(args.results, args.results / "reference", args.readme)
+    results = _results(args)
+    write_snapshot(results, results / "reference", args.readme)
+
+
+def _results(args: argparse.Namespace) -> Path:
+    folder: Path = args.results
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder '{folder}': run this in the root of a checkout that has results "
+            "(`make reproduce`), or name the folder that holds them, --results"
+        )
+    return folder
 
 
 def _path(text: str) -> Path:
@@ -199,20 +229,31 @@ def _change(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(
+            f"the value in '{text}' cannot be read; is a bracket or quote open?"
+        ) from error
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
-    return value
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(text)
 
 
 def _not_negative(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return 0 if re.fullmatch("0+", text) else _positive(text)
+
+
+def _positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
 
@@ -221,15 +262,22 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="python -m replication",
         description="A verdict for every number the vision-transformer papers print. "
-        "`snakemake --cores all` runs all of these in order; each works by hand as well.",
-        epilog="Example: python -m replication complexity count --models pvt_small --image-sizes 224 448 --out counts",
+        "`snakemake --cores all` in the root of a checkout runs all of these in order; each works by hand as well.",
+        epilog="""Example:
+  python -m replication complexity count --models pvt_small swin_t \\
+      --image-sizes 224 448 --out counts""",
+        **FORM,
     )
+    main.add_argument("--version", action="version", version=f"replication {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: object, text: str, within: argparse._SubParsersAction = commands
+        name: str,
+        run: Callable[[argparse.Namespace], str | None],
+        text: str,
+        within: argparse._SubParsersAction = commands,
     ) -> argparse.ArgumentParser:
-        sub = within.add_parser(name, help=text, description=text)
+        sub = within.add_parser(name, help=text, description=text, **FORM)
         sub.set_defaults(run=run)
         return sub
 
@@ -243,14 +291,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
 
     group = commands.add_parser(
-        "complexity", help="count parameters, multiply-adds and peak memory, and fit their growth"
+        "complexity", help="count parameters, multiply-adds and peak memory, and fit their growth", **FORM
     )
     steps = group.add_subparsers(required=True, metavar="STEP")
 
     sub = command("count", _complexity_count, "count models at image sizes, three ways that must agree", steps)
-    sub.add_argument("--models", nargs="+", required=True, metavar="ID", help=MODELS)
+    sub.add_argument(*SEVERAL, nargs="+", required=True, metavar="ID", help=MODELS)
     sub.add_argument(
-        "--image-sizes", nargs="+", type=_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
+        *SIZES, nargs="+", type=_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
     )
     sub.add_argument(
         "--printed", action="store_true", help="also at each model's native size and at those that papers print"
@@ -279,8 +327,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command(
         "evaluate", _evaluate, "accuracy of released weights on a folder of images, or average precision of DETR's"
     )
-    sub.add_argument("--model", required=True, metavar="ID")
-    sub.add_argument("--image-size", type=_positive, required=True, metavar="PX", help="of a detector, the short side")
+    sub.add_argument(*SEVERAL[::-1], required=True, metavar="ID")
+    sub.add_argument(*SIZES[::-1], type=_positive, required=True, metavar="PX", help="of a detector, the short side")
     sub.add_argument(
         "--checkpoint",
         type=_path,
@@ -315,7 +363,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seeds", type=_not_negative, nargs="+", required=True, metavar="N")
     sub.add_argument("--scale", default="laptop", help="one that the experiment is run at (default: %(default)s)")
     sub.add_argument(
-        "--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: dataset=bccd"
+        "--set", type=_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: epochs=3"
     )
     sub.add_argument("--start-from", type=_path, metavar="FOLDER", help="results of the arm this one starts from")
     sub.add_argument("--teacher", type=_path, metavar="FOLDER", help="results of the arm this one is distilled from")
@@ -328,16 +376,20 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=_path, required=True, help="folder for the arm's results: seed0, ...")
 
     sub = command("speed", _speed, "time models in turns: latency, throughput, and how they compare, with intervals")
-    sub.epilog = (
-        "Latency is a batch of 1, the default; throughput a larger one. All cells of a run are timed in turns, in "
-        "blocks, so that their ratios hold though the machine drifts; intervals (95 %) are over blocks. A row is not "
-        "valid, and says why, where the times varied or the machine did something else as well. "
-        "Example: python -m replication speed --model deit_s swin_t pvt_small --image-size 224 384"
-    )
+    sub.epilog = """Latency is a batch of 1, the default; throughput a larger one. All cells of
+a run are timed in turns, in blocks, so that their ratios hold though the
+machine drifts; intervals (95 %) are over blocks. A row is not valid, and says
+why, where the times varied or the machine did something else as well.
+
+Example:
+  python -m replication speed --models deit_s swin_t pvt_small \\
+      --image-sizes 224 384"""
     subjects = sub.add_argument_group("what is timed")
-    subjects.add_argument("--model", nargs="+", default=[], metavar="ID", help=f"{MODELS}; all ratios are to the first")
     subjects.add_argument(
-        "--image-size",
+        *SEVERAL, nargs="+", default=[], metavar="ID", help=f"{MODELS}; all ratios are to the first that is timed"
+    )
+    subjects.add_argument(
+        *SIZES,
         nargs="+",
         type=_size,
         default=[],
@@ -359,7 +411,7 @@ def parser() -> argparse.ArgumentParser:
     )
     subjects.add_argument(
         "--largest",
-        type=float,
+        type=_positive_number,
         metavar="GMACS",
         help="leave out what costs more multiply-adds an image (default: nothing)",
     )
@@ -387,7 +439,7 @@ def parser() -> argparse.ArgumentParser:
     protocol.add_argument("--blocks", type=_positive, default=10, metavar="N", help="default: %(default)s")
     protocol.add_argument(
         "--block-seconds",
-        type=float,
+        type=_positive_number,
         default=0.2,
         metavar="S",
         help="for a cell in a block, at least two steps (default: %(default)s)",
@@ -428,7 +480,7 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--scale", choices=["smoke", "laptop", "gpu", "full"], default="laptop", help="default: %(default)s"
             )
-            sub.add_argument("--seeds", type=_positive, default=3, help="use seeds 0 to n-1 (default: %(default)s)")
+            sub.add_argument("--seeds", type=_positive, default=5, help="use seeds 0 to n-1 (default: %(default)s)")
         if name == "snapshot":
             sub.add_argument("--readme", type=_path, default=Path("README.md"), help="default: %(default)s")
     return main
@@ -436,16 +488,31 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 when it is done, 2 for something the user can mend, said in one line on stderr."""
-    args = parser().parse_args(arguments)
+    sys.path.append(os.getcwd())  # where modules of own models lie; the installed command does not look there
     try:
-        args.run(args)
+        args = parser().parse_args(arguments)
+        _print(args.run(args))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
         return 2
+    except SystemExit:
+        _print(None)  # what argparse has written
+        raise
     return 0
+
+
+def _print(text: str | None) -> None:
+    """Print it, unless its reader has seen enough, as in `list | head`: then the rest is dropped in silence."""
+    try:
+        if text is not None:
+            print(text)
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

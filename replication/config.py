@@ -94,7 +94,7 @@ class Plan:
         options += ["--batch-size", batch.removeprefix("b"), *(f"--{flag}" for flag in flags)]
         for key in ("largest", "blocks", "block_seconds"):
             options += [f"--{key.replace('_', '-')}", str(self.speed[key])]
-        lists = {"--tables": self.speed["tables"], "--model": self.models.get(OWN, ()), "--memory": ()}
+        lists = {"--tables": self.speed["tables"], "--models": self.models.get(OWN, ()), "--memory": ()}
         if condition == self.conditions[0]:
             lists["--memory"] = self.speed["memory"]
         for option, values in lists.items():

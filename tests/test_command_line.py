@@ -1,13 +1,18 @@
 """Faults of the user are one clear line and exit status 2."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from replication import __version__
 from replication.__main__ import main, parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,11 +47,11 @@ def test_numbers_must_be_positive(capsys: pytest.CaptureFixture[str], tmp_path: 
     with pytest.raises(SystemExit) as stop:
         main([*count("vit_b16", 224, tmp_path), *arguments])
     assert stop.value.code == 2
-    assert re.search("is not a positive number|is no image size", capsys.readouterr().err)
+    assert re.search("is not a positive whole number|is no image size", capsys.readouterr().err)
 
 
 def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    rest = ["--seed", "0", "--scale", "smoke", "--out", str(tmp_path / "out"), "--checkpoints", str(tmp_path / "side")]
+    rest = ["--seeds", "0", "--scale", "smoke", "--out", str(tmp_path / "out"), "--checkpoints", str(tmp_path / "side")]
     line = fault(capsys, "training", "--experiment", "vit_resolutoin", "--arm", "pretrain", *rest)
     assert line == "error: unknown experiment 'vit_resolutoin'; did you mean 'vit_resolution'?"
     line = fault(capsys, "training", "--experiment", "vit_resolution", "--arm", "pretrained", *rest)
@@ -101,6 +106,118 @@ def test_every_command_that_reads_images_can_leave_some_out(command: str, capsys
     with pytest.raises(SystemExit):
         main([command, "--help"])
     assert "--corrupt {strict,skip}" in capsys.readouterr().out
+
+
+def test_names_that_are_no_model_say_what_to_write(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def said(model: str) -> str:
+        return fault(capsys, *count(model, 224, tmp_path))
+
+    assert said("msg") == "error: 'msg' is a paper; name its models: msg_t msg_s msg_b msg_t_v1 msg_s_v1 msg_b_v1"
+    assert said("vit_base_patch16_224").endswith("; timm has it: timm/vit_base_patch16_224")
+    assert said("deit_small_patch16_224.fb_in1k").endswith("; timm has it: timm/deit_small_patch16_224.fb_in1k")
+    assert said("torchvision.models.vit_b_16").endswith("one of your own is written torchvision.models:vit_b_16")
+    assert said("DeiT_S") == "error: unknown model 'DeiT_S'; did you mean 'deit_s'?"
+    assert said("qqq") == "error: unknown model 'qqq'"  # nothing is near
+    assert "deit_s is built as its paper says" in said("deit_s(img_size=384)")
+
+
+@pytest.mark.parametrize("option", ["--block-seconds", "--largest"])
+@pytest.mark.parametrize("value", ["0", "-1", "inf", "nan", "much"])
+def test_times_and_costs_are_positive_and_finite(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["speed", "--models", "deit_ti", f"{option}={value}"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument {option}: {value} is not a positive number")
+
+
+def test_both_spellings_of_models_and_sizes_are_taken_and_no_abbreviation(capsys: pytest.CaptureFixture[str]) -> None:
+    read = parser().parse_args
+    for several in ([], ["complexity", "count", "--out", "x"]):
+        words = several or ["speed"]
+        assert read([*words, "--model", "a", "--image-size", "32"]) == read(
+            [*words, "--models", "a", "--image-sizes", "32"]
+        )
+    rest = ["--checkpoint", "c", "--images", "i", "--out", "o"]
+    one = read(["evaluate", "--models", "a", "--image-sizes", "32", *rest])
+    assert (one.model, one.image_size) == ("a", 32)
+    with pytest.raises(SystemExit):
+        read(["speed", "--mod", "deit_ti"])
+    assert "unrecognized arguments: --mod" in capsys.readouterr().err
+
+
+def test_collect_takes_the_seeds_of_the_default_configuration() -> None:
+    configuration = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    assert parser().parse_args(["collect"]).seeds == configuration["training"]["seeds"]
+
+
+def test_without_results_a_command_says_where_it_is_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("collect", "judge", "tables", "figures", "report", "snapshot"):
+        assert "there is no folder 'results': run this in the root of a checkout" in fault(capsys, command)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_count_is_shown_and_says_where_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--models", "deit_ti", "pvt_tiny", "--image-sizes", "224", "240", "224", "--out", str(tmp_path)]
+    assert main(["complexity", "count", *arguments]) == 0
+    told = capsys.readouterr()
+    assert [line.split()[:5] for line in told.out.splitlines()[1:-1]] == [
+        ["deit_ti", "224", "197", "5,717,416", "1,253,683,200"],
+        ["deit_ti", "240", "226", "5,722,984", "1,468,429,824"],
+        ["pvt_tiny", "224", "3,136", "13,229,288", "1,932,911,616"],
+    ]
+    assert told.out.splitlines()[-1] == f"written: {tmp_path / 'counts.csv'}, {tmp_path / 'memory.csv'}"
+    assert "not counted: pvt_tiny at 240 px: it takes image sizes that are positive multiples of 32 px" in told.err
+
+
+def examples() -> Iterator[str]:
+    """Every whole command that a text of the repository or a help prints."""
+    texts = [path.read_text() for path in (ROOT / "README.md", *ROOT.glob("config/*"), *ROOT.glob("*.md"))]
+    for words in ([], ["speed"]):
+        told = subprocess.run([sys.executable, "-m", "replication", *words, "-h"], cwd=ROOT, capture_output=True)
+        texts.append(told.stdout.decode())
+    for text in texts:
+        yield from re.findall(r"^ *python -m replication .*(?:\\\n.*)*", text, re.MULTILINE)
+
+
+def test_commands_that_are_printed_are_understood() -> None:
+    found = list(examples())
+    assert len(found) >= 5
+    for command in found:
+        assert parser().parse_args(shlex.split(command.replace("\\\n", ""), comments=True)[3:]).run, command
+
+
+def test_what_the_readme_asks_of_files_is_there_in_a_fresh_clone() -> None:
+    asked = re.findall(r"^grep \w+ (\S+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert asked
+    assert all((ROOT / name).is_file() for name in asked)
+
+
+@pytest.mark.parametrize("words", [["list"], ["--help"], ["speed", "--help"]])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(words: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "replication", *words]
+    done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_help_is_as_wide_as_a_terminal() -> None:
+    environment = {**os.environ, "COLUMNS": "80"}
+    for words in ([], ["speed"], ["complexity", "count"]):
+        command = [sys.executable, "-m", "replication", *words, "-h"]
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+        assert max(map(len, told.splitlines())) <= 80
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"replication {__version__}\n"
 
 
 def test_listing_needs_no_torch() -> None:

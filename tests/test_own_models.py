@@ -76,6 +76,49 @@ class Convolutions(nn.Module):
         return self.up(self.of_rows(x.flatten(2)))
 
 
+def handed_on(pretrained=False, **kwargs):
+    # as the factories of most papers' repositories
+    return Patches(**kwargs)
+
+
+def any_keywords(width=8, **ignored):
+    return Patches(width)
+
+
+def fixed():
+    return Patches()
+
+
+class Mixed(nn.Module):
+    # linear maps over tokens, or over pairs of tokens, heads or padded windows, none over what has its positions
+
+    def __init__(self, how, img_size=64):
+        super().__init__()
+        self.how, self.patches = how, (img_size // 4) ** 2
+        self.embed = nn.Conv2d(3, 24, 4, stride=4)
+        inner = {"channels": self.patches, "pairs": 1, "heads": 12}.get(how, 24)
+        self.mix = nn.Linear(inner, inner)
+        self.mlp = nn.Linear(24, 24)
+        self.head = nn.Linear(24, 10)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        B, N, C = x.shape
+        if self.how == "channels":
+            self.mix(x.transpose(1, 2))
+        elif self.how == "pairs":
+            self.mix((x @ x.transpose(1, 2))[..., None])
+        elif self.how == "heads":
+            self.mix(x.unflatten(2, (2, 12)).transpose(1, 2))
+        elif self.how == "windows":
+            side = int(N**0.5)
+            padded = functional.pad(x.view(B, side, side, C), (0, 0, 0, -side % 7, 0, -side % 7))
+            self.mix(padded.unflatten(1, (-1, 7)).unflatten(3, (-1, 7)).transpose(2, 3).reshape(-1, 49, C))
+        elif self.how == "pruned":
+            return self.head(self.mlp(x[:, : N // 2]).mean(1))
+        return self.head(self.mlp(x).mean(1))
+
+
 def number():
     return 3
 
@@ -163,6 +206,24 @@ def test_the_factory_is_told_the_image_size_if_it_takes_it() -> None:
     assert build("timm/resnet10t", 64, num_classes=4)(torch.zeros(1, 3, 64, 64)).shape == (1, 4)
 
 
+@pytest.mark.parametrize("spec", ["handed_on", "handed_on(img_size=32)", "handed_on(width=8, img_size=64)", "Patches"])
+def test_a_factory_is_told_the_size_among_its_keywords(spec: str) -> None:
+    for model in (build(f"toys.nets:{spec}", img_size=48), build(f"toys.nets:{spec}", 48)):
+        assert model.positions.shape == (1, 9, 8)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("spec", ["toys.nets:any_keywords", "toys.nets:fixed", "torchvision.models:vit_b_16"])
+def test_a_model_that_cannot_be_told_the_size_and_does_not_take_it_is_refused(spec: str) -> None:
+    with pytest.raises(UserError, match=f"{spec} does not take images of 96 px: "):
+        build(spec, img_size=96)
+
+
+def test_a_model_that_takes_any_size_need_not_be_told(nets: Path) -> None:
+    model = build("toys.nets:Reads", img_size=96)  # reads values, so it is run for real
+    assert model.training
+    assert build("mine=torchvision.models:squeezenet1_0", (64, 96)).training
+
+
 @pytest.mark.parametrize(
     ("spec", "native"),
     [
@@ -220,6 +281,34 @@ def test_tracing_on_meta_sees_every_kind_of_convolution() -> None:
 def test_tokens_that_are_seen_are_those_of_the_closed_form(model: str) -> None:
     variant = papers.variant(model)
     assert count_tokens(skeleton(variant, 224), 224) == cost(variant, 224).tokens
+
+
+@pytest.mark.parametrize("size", [64, 96])
+@pytest.mark.parametrize("how", ["channels", "pairs", "heads", "windows", "nothing"])
+def test_tokens_are_positions_and_nothing_else_that_has_many_rows(how: str, size: int) -> None:
+    assert count_tokens(skeleton(own_variant(f"toys.nets:Mixed(how='{how}')"), size), size) == (size // 4) ** 2
+
+
+def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Path) -> None:
+    (row,) = count_models(["toys.nets:Mixed(how='pruned')"], [64], [1], tmp_path)
+    assert row["tokens"] is None
+    assert row["gate"].endswith("no tokens: no linear map is applied to the positions of a map")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "tokens"),
+    [
+        ("mixer_s16_224", 64, 16),
+        ("mixer_s16_224", 224, 196),
+        ("gmlp_ti16_224", 224, 196),
+        ("convit_tiny", 224, 197),  # a class token, from its tenth block on
+        ("swin_tiny_patch4_window7_224", 256, 4096),  # its windows cover 70 x 70
+        ("vit_small_patch14_reg4_dinov2", 224, 16 * 16 + 5),
+        ("halonet26t", 256, None),
+    ],
+)
+def test_tokens_of_timms_models(name: str, size: int, tokens: int | None) -> None:
+    assert count_tokens(skeleton(own_variant(f"mine=timm/{name}"), size), size) == tokens
 
 
 # --- beside the papers' models ----------------------------------------------------------------------

@@ -3,6 +3,6 @@
 from replication.complexity.crossings import write_crossings
 from replication.complexity.mechanisms import write_mechanisms
 from replication.complexity.scaling import write_scaling
-from replication.complexity.sweep import count_models, merge
+from replication.complexity.sweep import count_models, merge, show
 
-__all__ = ["count_models", "merge", "write_crossings", "write_mechanisms", "write_scaling"]
+__all__ = ["count_models", "merge", "show", "write_crossings", "write_mechanisms", "write_scaling"]

@@ -56,8 +56,8 @@ def count_models(
     A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that a
     model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
 
-    Returned are the rows of counts. UserError if an image size fits none of the models, or an own model cannot be built at any; GateError, after all is
-    written, if the counts of a paper's model disagree.
+    Returned are the rows of counts. UserError if an image size fits none of the models, or an own model cannot be built
+    at any; GateError, after all is written, if the counts of a paper's model disagree.
     """
     started = now()
     variants = [with_native_size(variant) for variant in papers.chosen(models)]

@@ -19,10 +19,11 @@ from replication.records import Size, UserError, Variant, nearest, sides
 
 
 def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module:
-    """An own model for images of `image_size`, which its factory is told if it takes `img_size`, by name or as keyword.
+    """An own model for images of `image_size`, which its factory is told if it takes `img_size`, also in `**kwargs`.
 
-    A factory that does not take it is called without, as those of networks of convolutions are. UserError, which names the spec, if there is no such timm model, module or factory, if a keyword is wrong or
-    missing, and if the factory raises or returns anything but a module.
+    A factory that does not take it is called without, as those of networks of convolutions are. UserError, which names
+    the spec, if there is no such timm model, module or factory, if a keyword is wrong or missing, and if the factory
+    raises or returns anything but a module.
     """
     build = _from_timm if variant.factory.startswith("timm/") else _imported
     try:

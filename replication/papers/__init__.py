@@ -73,7 +73,9 @@ def variant(model: str) -> Variant:
     """
     if is_spec(model):
         if (named := model.partition("(")[0]) in variants():
-            raise UserError(f"'{model}': {named} is built as its paper says; its image size is named apart, for all models")
+            raise UserError(
+                f"'{model}': {named} is built as its paper says; its image size is named apart, for all models"
+            )
         own = own_variant(model)
         if own.id in variants():
             raise UserError(f"'{model}': {own.id} is a model of the papers; name yours: my_{own.id}={own.factory}")

@@ -121,7 +121,7 @@ def timing_command(run: SpeedRun, cells: Iterable[SpeedCell], table: str = "") -
         what = f"--published --tables {table}"
     else:
         models = " ".join(dict.fromkeys(cell.subject for cell in cells))
-        what = f"--model {models} --image-size {' '.join(map(str, sorted(sizes, key=str)))}"
+        what = f"--models {models} --image-sizes {' '.join(map(str, sorted(sizes, key=str)))}"
     usual = {"device": "cpu", "precision": "fp32", "attention": "math", "batch_size": 1}
     changed = [name for name, value in usual.items() if getattr(of, name) != value]
     given = [f"--{name.replace('_', '-')} {getattr(of, name)}" for name in changed]

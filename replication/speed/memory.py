@@ -80,7 +80,7 @@ def write_memory(
 
     `image_size` None is each model's own. A cell that does not fit, that a model cannot do or that fails is a row with
     its `status` (measured | too large | out of memory | not supported | failed) and the reason, also when the system
-    ends its process. UserError: unknown names, a batch of less than one image, a machine that tells no peak.
+    ends its process. UserError: unknown names, a batch of less than one image, a device that is not there.
     """
     started = now()
     variants = [papers.variant(model_id) for model_id in model_ids]
@@ -104,12 +104,14 @@ def write_memory(
 
 
 def check_device(device: str) -> None:
-    """UserError if this machine does not tell the peak memory of a process on `device` (cpu, cuda)."""
-    if device == "cpu":
-        if not (PROC / "self/clear_refs").exists() or _resident("VmHWM") is None:
-            raise UserError("peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux")
-    elif not torch.cuda.is_available():
+    """UserError if this machine has no `device` (cpu, cuda)."""
+    if device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"no {device} device is available here")
+
+
+def tells_peaks(device: str) -> bool:
+    """Whether this system tells the peak memory of a process on `device`: on a CPU, Linux alone does."""
+    return device != "cpu" or ((PROC / "self/clear_refs").exists() and _resident("VmHWM") is not None)
 
 
 def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
@@ -122,8 +124,11 @@ def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
     except Exception as error:
         return row | {"status": "not supported", "reason": _line(error)}
     row["predicted"] = predicted
-    if cell.device == "cpu" and predicted + held > available():
-        reason = f"needs {predicted + held} bytes with its weights, {available()} are available"
+    if not tells_peaks(cell.device):
+        reason = "peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux"
+        return row | {"status": "not supported", "reason": reason}
+    if cell.device == "cpu" and (free := available()) is not None and predicted + held > free:
+        reason = f"needs {predicted + held} bytes with its weights, {free} are available"
         return row | {"status": "too large", "reason": reason}
     row |= _in_fresh_process(cell)
     if row["status"] == "measured":
@@ -244,11 +249,14 @@ def _resident(field: str) -> int | None:
     return _kibibytes(PROC / "self/status", field)
 
 
-def available() -> int:
-    """Memory that the system can give without swapping [bytes]."""
-    return _kibibytes(PROC / "meminfo", "MemAvailable") or 0
+def available() -> int | None:
+    """Memory that the system can give without swapping [bytes]; None if it does not tell, as without /proc."""
+    return _kibibytes(PROC / "meminfo", "MemAvailable")
 
 
 def _kibibytes(path: Path, field: str) -> int | None:
-    lines = path.read_text().splitlines()
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from replication.speed.condition import Condition
 from replication.speed.machine import facts
 from replication.speed.memory import available, write_memory
 from replication.speed.subjects import Cell, Need, Pool, Prepared, build, matrices, need, prepare
+from replication.speed.watch import processors
 
 CELL_COLUMNS = (
     *("subject", "kind", "image_size", "batch_size", "mode", "precision", "attention", "device"),
@@ -63,7 +63,7 @@ def run(
         raise UserError("an interval takes at least 2 blocks")
     if memory and not out:
         raise UserError("measured memory is a file: name a folder, --out")
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or len(processors())
     if out:
         for name in (MANIFEST, *FILES):  # what an earlier run left must not pass for this one's, should it be killed
             (out / name).unlink(missing_ok=True)
@@ -144,9 +144,8 @@ def _time(
             gmacs, peak = result.need.image_macs / 1e9, result.need.peak_memory
             if largest is not None and gmacs > largest and result.cell.kind != "kernel":
                 result.ends("too large", f"{gmacs:.3g} GMACs an image are more than {largest:g}")
-            elif condition.device == "cpu" and peak > available():
-                free = f"{available() / 2**30:.1f} GiB are free"
-                result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free}")
+            elif condition.device == "cpu" and (free := available()) is not None and peak > free:
+                result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
     pool = Pool(condition, max((r.matrices for r in _left(results)), default=0))
     for result in tqdm(_left(results), desc="preparing", unit="cell"):
         with result.survives():
@@ -214,7 +213,7 @@ def samples(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a table to read."""
+    """The rows as a table to read, with the model that the ratios are to."""
     lines = [SHOWN.format("subject", "size", "ms", "images/s", "(95 %)", "ratio", "(95 %)", "valid")]
     for row in rows:
         if row["status"] != "measured":
@@ -228,4 +227,7 @@ def show(rows: Sequence[Mapping[str, Any]]) -> str:
         times = f"{1e3 * row['median']:.4g}", images, f"{low} to {high}", ratio, f"{below} to {above}" if ratio else ""
         said = "yes" if row["valid"] else f"no: {row['invalid']}"
         lines.append(SHOWN.format(row["subject"], row["image_size"], *times, said))
+    reference = next((row for row in rows if row["status"] == "measured" and row["kind"] == "model"), None)
+    if reference:
+        lines.append(f"ratio: times as fast as {reference['subject']} at {reference['image_size']} px")
     return "\n".join(line.rstrip() for line in lines)

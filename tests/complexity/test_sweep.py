@@ -67,7 +67,7 @@ def test_counting_again_gives_the_same_bytes_and_merging_joins_them(counted: Pat
 
 
 def test_a_size_that_fits_no_model_says_why_and_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="100 px: vit_ti16 multiples of 16 px"):
+    with pytest.raises(UserError, match="100 px: vit_ti16 takes image sizes that are positive multiples of 16 px"):
         count_models(["vit_ti16"], [224, 100], [1], tmp_path)
     with pytest.raises(UserError, match="did you mean 'vit_ti16'"):
         count_models(["vit_t16"], [224], [1], tmp_path)

@@ -203,7 +203,7 @@ def test_an_unknown_model_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model_id", "image_size"), [("vit_b16", 225), ("vit_h14", 256), ("pvt_tiny", 48), ("swin_t", 0)]
+    ("model_id", "image_size"), [("vit_b16", 225), ("vit_h14", 256), ("pvt_tiny", 48), ("swin_t", 16)]
 )
 def test_an_image_size_that_does_not_fit_is_an_error(model_id: str, image_size: int) -> None:
     with pytest.raises(UserError, match=f"{model_id} takes image sizes that are positive multiples of"):
@@ -214,3 +214,38 @@ def test_an_unknown_kind_of_factory_is_an_error() -> None:
     variant = Variant("x", "X", "vit", "hub/x", {})
     with pytest.raises(UserError, match="neither 'timm/<model>' nor 'own/<module>'"):
         models.build_variant(variant)
+
+
+def test_the_size_has_two_names_and_is_never_dropped() -> None:
+    with torch.device("meta"):
+        for size in (384, "384", (384, 384), [384, 384], "384x384"):
+            assert num_parameters(models.build("deit_s", img_size=size)) == 22_196_584  # the authors' at 384 px
+            assert num_parameters(models.build("deit_s", size)) == 22_196_584  # type: ignore[arg-type]
+        assert num_parameters(models.build("deit_s", 384, img_size=384)) == 22_196_584
+        with pytest.raises(UserError, match="image_size and img_size mean the same, and are 224 and 384"):
+            models.build("deit_s", 224, img_size=384)
+        with pytest.raises(UserError, match="image_size and img_size mean the same"):
+            models.build_variant(VARIANTS["deit_s"], 224, img_size=384)
+
+
+@pytest.mark.parametrize("size", [(224, 448), "224x448", [224, 448]])
+def test_a_rectangle_is_refused_for_what_it_is(size: Any) -> None:
+    with pytest.raises(UserError, match="pvt_small takes square images only, named by their side, not 224x448 px"):
+        models.build("pvt_small", size)
+    with pytest.raises(UserError, match="pvt_small takes square images only"):
+        models.build("pvt_small", img_size=size)
+
+
+@pytest.mark.parametrize("size", [0, -32, 2.5, True, "large", (224,), (0, 224), (224, 224, 3), ()])
+def test_what_is_no_size_is_refused(size: Any) -> None:
+    with pytest.raises(UserError, match="is no image size; write a side in pixels"):
+        models.build("vit_ti16", size)
+
+
+@pytest.mark.parametrize("model", ["deit_ti", "timm/vit_tiny_patch16_224", "t=timm/resnet10t"])
+def test_weights_are_not_fetched(model: str) -> None:
+    with pytest.raises(UserError, match="random weights; leave out `pretrained`"):
+        models.build(model, pretrained=True)
+    if "/" in model:
+        with pytest.raises(UserError, match="random weights; leave out `pretrained`"):
+            models.build(f"{model}(pretrained=True)")

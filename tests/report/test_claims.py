@@ -242,7 +242,7 @@ def test_a_speedup_is_the_least_over_its_pairs(toy_papers: Card, tmp_path: Path)
     assert 2 <= found.ci_high <= 3
     assert (found.source, found.status, found.scale, found.n_seeds) == ("speed", "supported", "laptop", None)
     assert found.reason.endswith("in the declared range; on toy processor, 2 cores (fp32, math attention, batch 1)")
-    assert found.command == "python -m replication speed --model a b c --image-size 224"
+    assert found.command == "python -m replication speed --models a b c --image-sizes 224"
 
 
 def test_the_slower_of_the_pairs_decides(toy_papers: Card, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_speed_is_compared_as_a_multiple_of_the_reference_row(card: Card, tmp_
     assert (toy.verdict, toy.measured, toy.ratio) == ("not comparable", 50.0, None)
     on = "on toy processor, 2 cores (fp32, math attention, batch 1): "
     assert toy.reason == f"{on}5 [5, 5] times as fast as DeiT-S at 224 px, printed 2 times"
-    assert toy.command == "python -m replication speed --model toy_s deit_s --image-size 224"
+    assert toy.command == "python -m replication speed --models toy_s deit_s --image-sizes 224"
     assert (reference.measured, reference.reason) == (10.0, f"{on}the table's reference row")
 
 

@@ -197,6 +197,6 @@ def test_the_command_names_what_differs_from_the_usual_condition(tmp_path: Path)
     write_timings(tmp_path / "speed/x", steady(a=1.0, b=1.0), device="cuda", batch_size=64, compiled=1)
     (run,) = read_runs(tmp_path)
     assert timing_command(run, run.cells, "toy/t") == (
-        "python -m replication speed --model a b --image-size 224 --device cuda --batch-size 64 --compiled"
+        "python -m replication speed --models a b --image-sizes 224 --device cuda --batch-size 64 --compiled"
     )
     assert run.words == f"{MACHINE} (fp32, math attention, batch 64, compiled)"

@@ -129,10 +129,13 @@ def test_what_the_user_can_mend_is_one_line(changes: dict, message: str, tmp_pat
         write_memory(**cells | changes, out=tmp_path / "memory.csv")
 
 
-def test_machine_without_proc_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_proc_memory_is_predicted_and_the_row_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PROC", Path("/nowhere"))
-    with pytest.raises(UserError, match="measure on Linux"):
-        memory.check_device("cpu")
+    assert memory.available() is None
+    answer = row()
+    assert answer["predicted"] > 0
+    assert (answer["status"], answer.get("measured")) == ("not supported", None)
+    assert "measure on Linux" in str(answer["reason"])
 
 
 # --- the copies of convolutions ---------------------------------------------------------------------

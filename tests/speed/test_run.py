@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,6 +70,16 @@ def test_ratios_are_to_the_first_model_that_was_measured(monkeypatch: pytest.Mon
     cells = [Cell("global_attention", "mechanism", 7), DEIT, RESNET]
     rows = timed(monkeypatch, cells, [[1.0], [1.0]], Failure("failed", "it broke"), [[4.0], [4.0]])
     assert [row.get("ratio") for row in rows] == [4.0, None, 1.0]
+    assert show(rows).splitlines()[-1] == "ratio: times as fast as resnet18 at 32 px"
+
+
+def test_a_machine_that_does_not_tell_its_free_memory_or_processors_times_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "available", lambda: None)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    [row] = timed(monkeypatch, [RESNET], [[1.0], [1.0]])
+    assert row["status"] == "measured"
 
 
 def test_what_costs_too_much_is_a_row_and_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +212,8 @@ def test_a_run_that_is_killed_leaves_nothing_to_trust(monkeypatch: pytest.Monkey
 
 def test_a_table_to_read_has_a_line_for_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = timed(monkeypatch, [DEIT, RESNET, DEIT], [[2e-3], [2e-3]], Failure("failed", "it broke"), "noise")
-    header, measured, failed, noisy = show(rows).splitlines()
+    header, measured, failed, noisy, reference = show(rows).splitlines()
+    assert reference == "ratio: times as fast as deit_ti at 32 px"
     assert header.split()[:4] == ["subject", "size", "ms", "images/s"]
     assert measured.split() == ["deit_ti", "32", "2", "500", "500", "to", "500", "1.000", "1.000", "to", "1.000", "yes"]
     assert failed.split(maxsplit=2) == ["resnet18", "32", "failed: it broke"]

@@ -18,7 +18,7 @@ rule complexity_count:
         digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
     shell:
         "python -m replication complexity count --models {params.models:q} --image-sizes {params.image_sizes} --printed"
-        " --batch-sizes {params.batch_sizes} --out {params.out:q} 2> {log:q}"
+        " --batch-sizes {params.batch_sizes} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule complexity_merge:

@@ -179,7 +179,7 @@ def examples() -> Iterator[str]:
         told = subprocess.run([sys.executable, "-m", "replication", *words, "-h"], cwd=ROOT, capture_output=True)
         texts.append(told.stdout.decode())
     for text in texts:
-        yield from re.findall(r"^ *python -m replication .*(?:\\\n.*)*", text, re.MULTILINE)
+        yield from re.findall(r"^ *python -m replication (?:.*\\\n)*.*", text, re.MULTILINE)
 
 
 def test_commands_that_are_printed_are_understood() -> None:

@@ -209,7 +209,7 @@ def test_the_factory_is_told_the_image_size_if_it_takes_it() -> None:
 @pytest.mark.parametrize("spec", ["handed_on", "handed_on(img_size=32)", "handed_on(width=8, img_size=64)", "Patches"])
 def test_a_factory_is_told_the_size_among_its_keywords(spec: str) -> None:
     for model in (build(f"toys.nets:{spec}", img_size=48), build(f"toys.nets:{spec}", 48)):
-        assert model.positions.shape == (1, 9, 8)  # type: ignore[union-attr]
+        assert model.positions.shape == (1, 9, 8)
 
 
 @pytest.mark.parametrize("spec", ["toys.nets:any_keywords", "toys.nets:fixed", "torchvision.models:vit_b_16"])

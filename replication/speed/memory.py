@@ -83,7 +83,7 @@ def write_memory(
     ends its process. UserError: unknown names, a batch of less than one image, a device that is not there.
     """
     started = now()
-    variants = [papers.variant(model_id) for model_id in model_ids]
+    variants = papers.chosen(model_ids)
     for names, known, what in ((modes, MODES, "mode"), (attentions, POLICIES, "attention policy")):
         for name in names:
             if name not in known:

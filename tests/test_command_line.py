@@ -70,7 +70,7 @@ def test_a_recipe_is_changed_by_name(capsys: pytest.CaptureFixture[str], tmp_pat
 def test_missing_and_unreadable_results_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert str(tmp_path) in fault(capsys, "judge", "--results", str(tmp_path))
     (tmp_path / "published.csv").write_text("some,other,file\n")
-    assert "published.csv: expected the columns" in fault(capsys, "judge", "--results", str(tmp_path))
+    assert "published.csv, line 1: expected the columns" in fault(capsys, "judge", "--results", str(tmp_path))
 
 
 def test_output_below_a_file_is_refused_and_the_file_kept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def _average_precision(args: argparse.Namespace) -> str:
 def _collect(args: argparse.Namespace) -> None:
     from replication.report import collect
 
-    collect(_results(args), args.scale, args.seeds)
+    collect(_results(args), args.scale, args.seeds, args.trained, args.insight)
 
 
 def _judge(args: argparse.Namespace) -> None:
@@ -194,6 +194,15 @@ def _report(args: argparse.Namespace) -> None:
     from replication.report import write_page
 
     write_page(_results(args))
+
+
+def _verify(args: argparse.Namespace) -> str:
+    from replication.verify import faults
+
+    if found := list(faults(args.folder)):
+        _print("\n".join(found))
+        raise SystemExit(1)
+    return f"{args.folder} is what was written"
 
 
 def _snapshot(args: argparse.Namespace) -> None:
@@ -481,8 +490,18 @@ Example:
                 "--scale", choices=["smoke", "laptop", "gpu", "full"], default="laptop", help="default: %(default)s"
             )
             sub.add_argument("--seeds", type=_positive, default=5, help="use seeds 0 to n-1 (default: %(default)s)")
+            for option, what in (("--trained", "trained"), ("--insight", "taken apart")):
+                sub.add_argument(
+                    option,
+                    nargs="*",
+                    metavar="EXPERIMENT/ARM",
+                    help=f"the arms that must be {what}, with every seed (default: those that are there)",
+                )
         if name == "snapshot":
             sub.add_argument("--readme", type=_path, default=Path("README.md"), help="default: %(default)s")
+
+    sub = command("verify", _verify, "check a folder of results against its manifests; exit status 1 if it is another")
+    sub.add_argument("folder", type=_path, nargs="?", default=Path("results"), help="default: %(default)s")
     return main
 
 

@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 
 from replication import own_models, papers, released
-from replication.files import digest
+from replication.files import digest, sha256
 from replication.own_models import OWN, is_spec
 from replication.recipe import Recipe, resolve
 from replication.records import METRICS, Experiment, UserError, nearest
@@ -112,6 +112,32 @@ class Plan:
         """The user's files that the models of a folder of counts are made of; none of a paper's."""
         specs = self.models.get(OWN, ()) if paper == OWN else ()
         return sorted({path for spec in specs for path in own_models.sources(papers.variant(spec))})
+
+    def own_digest(self, paper: str) -> str:
+        """Changes when a file does that the user's models of a folder of counts are made of."""
+        return digest([(path, sha256(Path(path))) for path in self.own_sources(paper)])
+
+    @property
+    def architectures(self) -> str:
+        """Changes when an architecture of any card does, or which models stand for its paper."""
+        return digest([[dataclasses.asdict(variant) for variant in papers.variants().values()], papers.compared()])
+
+    @property
+    def speeds_digest(self) -> str:
+        """Changes when a printed speed, a claim on speeds or the architecture of a model that they are of does."""
+        numbers = [n for c in papers.cards().values() for t in c.tables for n in t.published]
+        speeds = [number for number in numbers if METRICS[number.metric].kind == "speed"]
+        claimed = [claim.speedup for card in papers.cards().values() for claim in card.claims if claim.speedup]
+        compared = {model for speedup in claimed for pair in speedup.pairs for model, _ in pair}
+        timed = {*(number.model for number in speeds), *compared} & papers.variants().keys()
+        cells = [(n.paper, n.table, n.model, n.image_size) for n in speeds]
+        architectures = [self.variant_digest(model) for model in sorted(timed)]
+        return digest([cells, [dataclasses.asdict(speedup) for speedup in claimed], architectures])
+
+    @staticmethod
+    def arms(runs: Iterable[Run]) -> list[str]:
+        """The arms of some runs, as `<experiment>/<arm>`."""
+        return list(dict.fromkeys(f"{run.experiment}/{run.arm}" for run in runs))
 
     def variant_digest(self, model: str) -> str:
         """Changes when the architecture of one model does."""
@@ -337,12 +363,3 @@ def evaluated_images(config: Mapping[str, Any], model: str) -> str:
     if key not in config["evaluation"]:
         raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
     return _folder(config["evaluation"][key], f"evaluation.{key}")
-
-
-def sources(*packages: str) -> list[str]:
-    """The source files a result depends on: Snakemake does not see imports, and a plotting edit must not retrain."""
-    found: list[Path] = []
-    for package in packages:
-        path = ROOT / "replication" / package
-        found += sorted(path.rglob("*.*")) if path.is_dir() else [path.with_suffix(".py")]
-    return [os.path.relpath(path) for path in found if path.suffix in {".py", ".md", ".j2"}]

@@ -47,10 +47,15 @@ def written_digests(manifest: Mapping[str, Any]) -> Mapping[str, str]:
     return files if isinstance(files, dict) else {}
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a result. UserError if a manifest beside it says that something else was written."""
+def read_bytes(path: Path, finished: bool = False) -> bytes:
+    """The content of a result. UserError if a manifest beside it says that something else was written.
+
+    Of a `finished` run also if there is no manifest that stands for it.
+    """
     content = path.read_bytes()
     expected = _written(path)
+    if expected is None and finished:
+        raise UserError(f"no manifest stands for {path}, so what wrote it did not end; run that again")
     if expected is not None and hashlib.sha256(content).hexdigest() != expected:
         raise UserError(f"{path} is not what was written; {MEND}")
     return content

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from replication.config import ROOT, Run, _tables_of_speeds, check, plan, sources
+from replication.config import ROOT, Run, _tables_of_speeds, check, plan
 from replication.records import UserError
 from replication.speed.published import published_cells
 
@@ -146,13 +146,6 @@ def test_an_experiment_is_run_at_the_scales_it_names() -> None:
     assert chosen == {"vit_resolution", "detr_scenes"}
     with pytest.raises(UserError, match="swin_windows is not run at the scale smoke, only at: laptop, gpu"):
         plan(changed(scale="smoke", experiments=["swin_windows"]))
-
-
-def test_sources_are_real_files_of_the_stage() -> None:
-    found = sources("report/figures", "training")
-    assert "replication/report/figures.py" in found
-    assert all(Path(path).is_file() for path in found)
-    assert not any("complexity" in path for path in found)
 
 
 def test_what_an_experiment_learns_from_is_fetched() -> None:

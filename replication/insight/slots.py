@@ -5,6 +5,7 @@ Shapes: n predictions, Q queries.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,20 +39,27 @@ def slot_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     areas = np.maximum(table["w"] * table["h"], SMALLEST)
     shares = {
         "slot_place": explained(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),
-        "slot_size": explained(table["query"], np.log(areas)[:, None]),
+        "slot_size": explained(table["query"], np.array([[math.log(area)] for area in areas])),
         "slot_class": informed(table["query"], table["category_id"]),
     }
     return {name: 100 * share for name, share in shares.items() if share is not None}
 
 
 def explained(slots: np.ndarray, values: np.ndarray) -> float | None:
-    """The share of the variance of `values` (n, any) that `slots` (n,) explain: between slots, over all of it."""
+    """The share of the variance of `values` (n, any) that `slots` (n,) explain: between slots, over all of it.
+
+    Sums are exact, then rounded, so that no machine's order of summation shows in them.
+    """
     if not len(values) or (values == values[0]).all():
         return None
-    offsets = values - values.mean(axis=0)
-    members = slots == np.unique(slots)[:, None]  # (slots, n)
-    between = (members @ offsets) ** 2 / members.sum(axis=1, keepdims=True)
-    return float(between.sum() / (offsets**2).sum())
+    between: list[float] = []
+    whole: list[float] = []
+    for column in values.T:
+        offsets = column - math.fsum(column) / len(column)
+        members = [offsets[slots == slot] for slot in np.unique(slots)]
+        between += [math.fsum(own) ** 2 / len(own) for own in members]
+        whole += (offsets**2).tolist()
+    return math.fsum(between) / math.fsum(whole)
 
 
 def informed(slots: np.ndarray, classes: np.ndarray) -> float | None:

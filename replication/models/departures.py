@@ -90,11 +90,16 @@ def departures() -> Iterator[Departure]:
 
 
 def same_weights(first: nn.Module, second: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Both in float64 with the weights of one seed: N(0, 1 / fan-in), so that activations keep their size."""
+    """Both in float64 with the weights of one seed: N(0, 1 / fan-in), so that activations keep their size.
+
+    Vectors are those of a fresh model where its law is fixed, as the ones of a norm, and all biases are zero.
+    """
     generator = torch.Generator().manual_seed(0)
-    for parameter in first.double().parameters():
+    for name, parameter in first.double().named_parameters():
         if parameter.dim() > 1:
             parameter.data.normal_(0.0, parameter[0].numel() ** -0.5, generator=generator)
+        elif name.endswith("bias"):
+            parameter.data.zero_()
     second.double().load_state_dict(first.state_dict())
     return first.eval(), second.eval()
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import timm
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -25,9 +24,11 @@ from replication import data, papers
 from replication.data import Dataset, Split
 from replication.data.detection import Scenes
 from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
+from replication.locking import lock, unlock
 from replication.models.transfer import transfer
 from replication.recipe import Recipe, resolve
 from replication.records import Experiment, UserError
+from replication.sources import source_digest
 from replication.training.augment import learning_transform
 from replication.training.events import events
 from replication.training.learner import Learner
@@ -74,6 +75,7 @@ def run(
         if processes.first:
             for state in states:
                 shutil.rmtree(state, ignore_errors=True)
+                unlock(state)
 
 
 def run_arm(
@@ -143,7 +145,7 @@ def run_arm(
         "teacher_sha256": sha256(teacher) if teacher else "",
         "device": place.type,
         "processes": processes.world,
-        "versions": {"torch": torch.__version__, "timm": timm.__version__, "source": source_digest()},
+        "versions": {"torch": torch.__version__, "source": source_digest("replication.training", cards=False)},
     }
 
     task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
@@ -153,6 +155,8 @@ def run_arm(
         counts = task.metrics[1]
         results = {f"{counts}_zero_shot": learner.evaluate(dataset.test)[counts]}
     folder = checkpoints / digest(identity)
+    if processes.first:
+        lock(folder, f"the training {title}/seed{seed}")
     history = train(learner, dataset, seed, folder, f"{title}/seed{seed}")
     if not processes.first:
         return folder
@@ -256,10 +260,3 @@ def start(
     trained = build(experiment, arm.start_from, before, dataset, seed)
     load_weights(trained, weights, head=recipe.head == "start")
     transfer(trained, model, recipe.positions)
-
-
-def source_digest() -> str:
-    """Digest of the code that trains, so that an unfinished run does not go on under other code."""
-    package = Path(__file__).parents[1]
-    files = sorted(path for name in ("training", "data", "models") for path in (package / name).glob("*.py"))
-    return digest([sha256(path) for path in files])

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from replication.models import build_variant
+from replication.reading import read_bytes
 from replication.records import UserError, Variant
 
 
@@ -42,7 +43,7 @@ def load_weights(model: nn.Module, path: Path, head: bool = True) -> None:
     UserError if that is missing, damaged or of another model.
     """
     try:
-        state = safetensors.torch.load(path.read_bytes())
+        state = safetensors.torch.load(read_bytes(path, finished=True))
         if not head:
             of_heads = {id(t) for layer in heads(model) for t in layer.state_dict(keep_vars=True).values()}
             own = model.state_dict(keep_vars=True)

@@ -19,7 +19,7 @@ from replication.__main__ import main
 from replication.data import scenes
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import coco_results, evaluate_file
-from replication.files import sha256
+from replication.files import now, sha256, write_manifest
 from replication.insight import take_apart
 from replication.insight.density import inside
 from replication.insight.looks import looked
@@ -78,6 +78,7 @@ def model_of(arm: str, root: Path) -> nn.Module:
 def trained(arm: str, root: Path, folder: Path) -> Path:
     (folder / "seed2").mkdir(parents=True)
     safetensors.torch.save_file(model_of(arm, root).state_dict(), folder / "seed2" / "weights.safetensors")
+    write_manifest(folder / "seed2" / "manifest.json", now(), [folder / "seed2" / "weights.safetensors"])
     return folder
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import safetensors.torch
 import torch
 
 from replication import data
+from replication.files import now, write_manifest
 from replication.models.transfer import transfer
 from replication.recipe import resolve
 from replication.records import Experiment, UserError
@@ -83,8 +85,19 @@ def test_bad_start_weights_are_refused(experiment: Experiment, tmp_path: Path) -
     truncated, other = tmp_path / "truncated.safetensors", tmp_path / "other.safetensors"
     truncated.write_bytes(good.read_bytes()[:-100])
     safetensors.torch.save_file({"weight": torch.zeros(1)}, other)
+    write_manifest(tmp_path / "manifest.json", now(), [truncated, other])
+    flipped = tmp_path / "flipped" / "weights.safetensors"
+    shutil.copytree(good.parent, flipped.parent)
+    content = bytearray(good.read_bytes())
+    content[-1] ^= 1  # in a tensor: safetensors reads it without a word
+    flipped.write_bytes(content)
+    alone = tmp_path / "alone" / "weights.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(good, alone)
     for weights, message in (
         (truncated, "damaged"),
+        (flipped, "is not what was written"),
+        (alone, "no manifest stands for"),
         (other, "of another model or image size"),
         (tmp_path / "missing.safetensors", "no weights at"),
     ):

@@ -1,14 +1,6 @@
 rule collect:
     """Every number of ours, as one tidy table."""
     input:
-        sources(
-            "report/collect",
-            "report/rows",
-            "report/speeds",
-            "intervals",
-            "records",
-            "papers",
-        ),
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
         [
@@ -16,22 +8,31 @@ rule collect:
             for e in PLAN.evaluations
         ],
         [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
-        [f"{PLAN.folder(run)}/test.csv" for run in PLAN.runs],
         [
-            f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"
+            f"{PLAN.folder(run)}/{file}"
+            for run in PLAN.runs
+            for file in ["test.csv", "manifest.json"]
+        ],
+        [
+            f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/{file}"
             for run in PLAN.detectors
+            for file in ["detection.csv", "manifest.json"]
         ],
     output:
         measured=f"{RESULTS}/measured.csv",
         runs=f"{RESULTS}/training/runs.csv",
+        manifests=[f"{RESULTS}/measured.json", f"{RESULTS}/training/runs.json"],
     log:
         f"{RESULTS}/logs/collect.log",
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.report.collect"),
         results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,
+        trained=PLAN.arms(PLAN.runs),
+        insight=PLAN.arms(PLAN.detectors),
     shell:
         "python -m replication collect --results {params.results:q} --scale {params.scale}"
-        " --seeds {params.seeds} 2> {log:q}"
+        " --seeds {params.seeds} --trained {params.trained} --insight {params.insight} 2> {log:q}"

@@ -1,16 +1,20 @@
 rule complexity_count:
     """Parameters, multiply-adds three ways and peak memory of one paper's models, or (`own`) of the user's."""
-    input:
-        sources("complexity", "models", "files", "own_models"),
-        lambda wildcards: PLAN.own_sources(wildcards.paper),
     output:
         counts=f"{RESULTS}/complexity/{{paper}}/counts.csv",
         memory=f"{RESULTS}/complexity/{{paper}}/memory.csv",
+        manifests=expand(
+            f"{RESULTS}/complexity/{{paper}}/{{name}}.json",
+            name=["counts", "memory"],
+            allow_missing=True,
+        ),
     log:
         f"{RESULTS}/logs/complexity_count/{{paper}}.log",
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.complexity.sweep", cards=False),
+        own=lambda wildcards: PLAN.own_digest(wildcards.paper),
         models=lambda wildcards: PLAN.models[wildcards.paper],
         image_sizes=PLAN.sweep,
         batch_sizes=PLAN.batch_sizes,
@@ -24,17 +28,20 @@ rule complexity_count:
 rule complexity_merge:
     """One table of counts over all papers."""
     input:
-        sources("complexity"),
         counts=expand(f"{RESULTS}/complexity/{{paper}}/counts.csv", paper=PLAN.models),
         memory=expand(f"{RESULTS}/complexity/{{paper}}/memory.csv", paper=PLAN.models),
     output:
         counts=f"{RESULTS}/complexity/counts.csv",
         memory=f"{RESULTS}/complexity/memory.csv",
+        manifests=expand(
+            f"{RESULTS}/complexity/{{name}}.json", name=["counts", "memory"]
+        ),
     log:
         f"{RESULTS}/logs/complexity_merge.log",
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.complexity.sweep", cards=False),
         folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
         out=subpath(output.counts, parent=True),
     shell:
@@ -43,45 +50,52 @@ rule complexity_merge:
 
 rule complexity_mechanisms:
     """The attention mechanisms alone, at one width, over three decades of tokens."""
-    input:
-        sources("complexity", "models", "files"),
     output:
-        f"{RESULTS}/complexity/mechanisms.csv",
+        csv=f"{RESULTS}/complexity/mechanisms.csv",
+        manifest=f"{RESULTS}/complexity/mechanisms.json",
     log:
         f"{RESULTS}/logs/complexity_mechanisms.log",
     conda:
         "../envs/replication.yaml"
+    params:
+        sources=source_digest("replication.complexity.mechanisms", cards=False),
     shell:
-        "python -m replication complexity mechanisms --out {output:q} 2> {log:q}"
+        "python -m replication complexity mechanisms --out {output.csv:q} 2> {log:q}"
 
 
 rule complexity_scaling:
     """How cost grows with tokens: fitted exponents with intervals, and where attention takes over."""
     input:
-        sources("complexity"),
         counts=rules.complexity_merge.output.counts,
-        mechanisms=rules.complexity_mechanisms.output,
+        mechanisms=rules.complexity_mechanisms.output.csv,
     output:
-        f"{RESULTS}/complexity/scaling.csv",
+        csv=f"{RESULTS}/complexity/scaling.csv",
+        manifest=f"{RESULTS}/complexity/scaling.json",
     log:
         f"{RESULTS}/logs/complexity_scaling.log",
     conda:
         "../envs/replication.yaml"
+    params:
+        sources=source_digest("replication.complexity.scaling", cards=False),
+        digest=PLAN.architectures,
     shell:
         "python -m replication complexity scaling --counts {input.counts:q} --mechanisms {input.mechanisms:q}"
-        " --out {output:q} 2> {log:q}"
+        " --out {output.csv:q} 2> {log:q}"
 
 
 rule complexity_crossings:
     """Which model is cheaper at which image size."""
     input:
-        sources("complexity"),
         counts=rules.complexity_merge.output.counts,
     output:
-        f"{RESULTS}/complexity/crossings.csv",
+        csv=f"{RESULTS}/complexity/crossings.csv",
+        manifest=f"{RESULTS}/complexity/crossings.json",
     log:
         f"{RESULTS}/logs/complexity_crossings.log",
     conda:
         "../envs/replication.yaml"
+    params:
+        sources=source_digest("replication.complexity.crossings", cards=False),
+        digest=PLAN.architectures,
     shell:
-        "python -m replication complexity crossings --counts {input.counts:q} --out {output:q} 2> {log:q}"
+        "python -m replication complexity crossings --counts {input.counts:q} --out {output.csv:q} 2> {log:q}"

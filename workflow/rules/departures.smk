@@ -1,12 +1,14 @@
 rule departures:
     """How far timm's defaults are from the released models."""
-    input:
-        sources("models", "files"),
     output:
-        f"{RESULTS}/departures.csv",
+        csv=f"{RESULTS}/departures.csv",
+        manifest=f"{RESULTS}/departures.json",
     log:
         f"{RESULTS}/logs/departures.log",
     conda:
         "../envs/replication.yaml"
+    params:
+        sources=source_digest("replication.models.departures", cards=False),
+        digest=PLAN.architectures,
     shell:
-        "python -m replication departures --out {output:q} 2> {log:q}"
+        "python -m replication departures --out {output.csv:q} 2> {log:q}"

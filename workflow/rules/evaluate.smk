@@ -4,16 +4,17 @@ from replication.config import evaluated_images
 rule evaluate:
     """Accuracy or average precision of released weights, at the scale `full`."""
     input:
-        sources("evaluation", "detection", "data", "models", "files"),
         checkpoint=lambda wildcards: checkpoint(config, wildcards.model, wildcards.size),
     output:
         f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.csv",
+        f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.json",
     log:
         f"{RESULTS}/logs/evaluate/{{model}}_{{size}}.log",
     conda:
         "../envs/replication.yaml"
     threads: workflow.cores
     params:
+        sources=source_digest("replication.evaluation", cards=False),
         images=lambda wildcards: evaluated_images(config, wildcards.model),
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),

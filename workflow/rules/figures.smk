@@ -1,17 +1,6 @@
 rule figures:
     """Complexity curves, learning curves and claims, as SVG and PNG."""
     input:
-        sources(
-            "report/figures",
-            "report/draw_claims",
-            "report/draw_complexity",
-            "report/draw_detection",
-            "report/draw_families",
-            "report/draw_outcomes",
-            "report/draw_speed",
-            "report/rows",
-            "report/speeds",
-        ),
         rules.judge.output,
         rules.collect.output,
         [f"{PLAN.folder(run)}/epochs.csv" for run in PLAN.runs],
@@ -26,6 +15,7 @@ rule figures:
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.report.figures"),
         results=subpath(output[0], ancestor=2),
     shell:
         "python -m replication figures --results {params.results:q} 2> {log:q}"

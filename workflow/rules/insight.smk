@@ -4,15 +4,21 @@ INSIGHT = f"{RESULTS}/insight/{{experiment}}/{{arm}}"
 rule insight:
     """What the trained detectors of one arm are made of: layers, slots, attention, and how they do in crowds."""
     input:
-        sources("insight", "detection", "data", "models", "files", "recipe", "values"),
         data=lambda wildcards: ancient(
             PLAN.fetched(wildcards.experiment, wildcards.arm)
         ),
         weights=lambda wildcards: PLAN.weights(wildcards.experiment, wildcards.arm),
     output:
         expand(
-            f"{INSIGHT}/seed{{seed}}/detection.csv",
+            f"{INSIGHT}/seed{{seed}}/{{file}}",
             seed=range(PLAN.seeds),
+            file=[
+                "detection.csv",
+                "layers.csv",
+                "slots.csv",
+                "attention.npz",
+                "manifest.json",
+            ],
             allow_missing=True,
         ),
     log:
@@ -20,6 +26,7 @@ rule insight:
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.insight", cards=False),
         scale=PLAN.scale,
         seeds=list(range(PLAN.seeds)),
         weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",

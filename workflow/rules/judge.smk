@@ -1,15 +1,6 @@
 rule judge:
     """Published against measured: a verdict per number, a status per claim."""
     input:
-        sources(
-            "report/judge",
-            "report/claims",
-            "report/rows",
-            "report/speeds",
-            "intervals",
-            "papers",
-            "records",
-        ),
         rules.published.output,
         rules.collect.output,
     output:
@@ -18,11 +9,22 @@ rule judge:
         speeds=expand(
             f"{RESULTS}/speed/{{name}}.csv", name=["relative", "orders", "stability"]
         ),
+        manifests=expand(
+            f"{RESULTS}/{{name}}.json",
+            name=[
+                "verdicts",
+                "claims",
+                "speed/relative",
+                "speed/orders",
+                "speed/stability",
+            ],
+        ),
     log:
         f"{RESULTS}/logs/judge.log",
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.report.judge"),
         results=subpath(output.verdicts, parent=True),
     shell:
         "python -m replication judge --results {params.results:q} 2> {log:q}"

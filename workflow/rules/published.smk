@@ -1,12 +1,13 @@
 rule published:
     """Every number the papers print, as one tidy table."""
-    input:
-        sources("papers", "transcript", "records"),
     output:
-        f"{RESULTS}/published.csv",
+        csv=f"{RESULTS}/published.csv",
+        manifest=f"{RESULTS}/published.json",
     log:
         f"{RESULTS}/logs/published.log",
     conda:
         "../envs/replication.yaml"
+    params:
+        sources=source_digest("replication.papers"),
     shell:
-        "python -m replication published --out {output:q} 2> {log:q}"
+        "python -m replication published --out {output.csv:q} 2> {log:q}"

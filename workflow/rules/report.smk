@@ -1,7 +1,6 @@
 rule report:
     """One page with all of it, readable offline."""
     input:
-        sources("report", "papers"),
         rules.judge.output,
         rules.tables.output,
         rules.figures.output,
@@ -9,11 +8,13 @@ rule report:
         rules.departures.output,
     output:
         f"{RESULTS}/report/index.html",
+        f"{RESULTS}/report/index.json",
     log:
         f"{RESULTS}/logs/report.log",
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.report.page"),
         results=subpath(output[0], ancestor=2),
     shell:
         "python -m replication report --results {params.results:q} 2> {log:q}"

@@ -3,9 +3,6 @@ SPEED = f"{RESULTS}/speed/{{condition}}"
 
 rule speed:
     """Speed of the papers' models under one condition, interleaved in one process that has the machine for itself."""
-    input:
-        sources("speed", "complexity", "models", "intervals", "files", "own_models"),
-        PLAN.own_sources("own"),
     output:
         f"{SPEED}/cells.csv",
         f"{SPEED}/samples.csv",
@@ -16,6 +13,9 @@ rule speed:
         "../envs/replication.yaml"
     threads: workflow.cores
     params:
+        sources=source_digest("replication.speed", cards=False),
+        digest=PLAN.speeds_digest,
+        own=PLAN.own_digest("own"),
         options=lambda wildcards: PLAN.speed_options(wildcards.condition),
         out=subpath(output[0], parent=True),
     shell:

@@ -4,7 +4,6 @@ TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
 rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
-        sources("training", "detection", "data", "models", "files", "recipe", "values"),
         data=lambda wildcards: ancient(
             PLAN.fetched(wildcards.experiment, wildcards.arm)
         ),
@@ -16,7 +15,7 @@ rule training:
         expand(
             f"{TRAINING}/seed{{seed}}/{{file}}",
             seed=range(PLAN.seeds),
-            file=["epochs.csv", "test.csv", "weights.safetensors"],
+            file=["epochs.csv", "test.csv", "weights.safetensors", "manifest.json"],
             allow_missing=True,
         ),
     log:
@@ -24,6 +23,7 @@ rule training:
     conda:
         "../envs/replication.yaml"
     params:
+        sources=source_digest("replication.training", cards=False),
         scale=PLAN.scale,
         device=PLAN.device,
         seeds=list(range(PLAN.seeds)),

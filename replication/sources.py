@@ -1,0 +1,98 @@
+"""What a result's code is: the modules that its command imports, found in their text, and the libraries that these use.
+
+The workflow runs a rule again when the digest changes, and an unfinished training goes on under the same one only.
+Nothing is imported here, so that a plan is made without torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from replication.files import LIBRARIES, digest, library_versions, sha256
+
+ROOT = Path(__file__).resolve().parents[1]
+CARDS = "replication.papers"
+_DISTRIBUTIONS = {"PIL": "pillow"}
+"""Of the modules that are not called as what is installed."""
+
+
+def source_digest(module: str, cards: bool = True) -> str:
+    """Digest of the files of `source_files`, and of the versions of the libraries that they import."""
+    files = source_files(module, cards)
+    names = {name for file in files if file.suffix == ".py" for name in _imported(file)}
+    libraries = {_DISTRIBUTIONS.get(name, name) for name in names} & set(LIBRARIES)
+    contents = {file.relative_to(ROOT).as_posix(): _sha256(file) for file in files}
+    return digest([contents, _versions(tuple(sorted(libraries)))])
+
+
+@functools.cache
+def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
+    """The files of the suite that `module` imports, itself first, those that these import, and what is read with them.
+
+    A module that imports by name may import any of its package: `replication.papers` its `cards`, which are left out
+    where something else stands for what they say. A package's re-exports count where the package is imported.
+    """
+    files: dict[Path, None] = {}
+    waiting, seen = [module], set()
+    while waiting:
+        name = waiting.pop()
+        file = _file(name)
+        if name in seen or file is None:
+            continue
+        seen.add(name)
+        files |= dict.fromkeys((file, *_beside(file)))
+        imported = _imported(file)
+        waiting += sorted(imported, reverse=True)
+        if "importlib.import_module" in imported and (cards or name != CARDS):
+            package = sorted(file.parent.rglob("*.py"))
+            waiting += [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in package]
+    return tuple(files)
+
+
+def _beside(file: Path) -> Iterator[Path]:
+    """What a module reads as data: the tables of a card, the templates of the page."""
+    tables = file.with_suffix(".md")
+    if tables.exists():
+        yield tables
+    if "jinja2" in _imported(file):
+        yield from sorted(file.parent.glob("templates/*"))
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module of the suite."""
+    path = ROOT.joinpath(*module.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in candidates if module.split(".")[0] == "replication" and file.is_file()), None)
+
+
+@functools.cache
+def _imported(file: Path) -> frozenset[str]:
+    """What a file imports: modules of the suite, the top names of others, and `importlib.import_module` if called."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = (alias.name for alias in node.names)
+            found |= {name if name.startswith("replication") else name.split(".")[0] for name in names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module.split(".")[0] != "replication":
+                found.add(node.module.split(".")[0])
+                continue
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if _file(inner) else node.module)
+        elif isinstance(node, ast.Attribute) and node.attr == "import_module":
+            found.add("importlib.import_module")
+    return frozenset(found)
+
+
+@functools.cache
+def _sha256(file: Path) -> str:
+    return sha256(file)
+
+
+@functools.cache
+def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    return library_versions(libraries)

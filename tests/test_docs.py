@@ -1,0 +1,76 @@
+"""The numbers in the documentation are those of the cards and the published counts; its links lead somewhere."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from fvcore.nn import FlopCountAnalysis
+
+from replication import papers
+from replication.models import build
+from replication.models.attention import set_attention
+
+ROOT = Path(__file__).resolve().parents[1]
+FAQ = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+
+
+def printed(paper: str, table: str, row: str, metric: str) -> list[str]:
+    """The values that a card has of a metric in a row, as printed."""
+    (found,) = [t for t in papers.cards()[paper].tables if t.id == table]
+    return [str(number.value) for number in found.published if number.row == row and number.metric == metric]
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "row", "value"),
+    [
+        ("deit", "table5", "DeiT-S, transformer, 224", "940.4"),
+        ("swin", "table1a", "DeiT-S, 224", "940.4"),
+        ("tnt", "table5", "DeiT-S", "907"),
+        ("twins", "table1", "DeiT-Small/16", "437"),
+    ],
+)
+def test_throughputs_of_deit_s_are_those_in_print(paper: str, table: str, row: str, value: str) -> None:
+    assert printed(paper, table, row, "throughput") == [value]
+    assert value in FAQ
+
+
+def test_accuracies_of_shuffle_t_are_those_in_print() -> None:
+    tables = (("readme_imagenet", "82.4"), ("arxiv_imagenet", "82.5"), ("logs_imagenet", "82.384"))
+    for table, value in tables:
+        assert value in printed("shuffle", table, "Shuffle-T, 224", "top1")
+        assert value in FAQ
+
+
+@pytest.mark.parametrize(
+    ("model", "image_size", "attention", "macs"),
+    [
+        ("vit_b16", 224, "fused", "16.87 G"),
+        ("vit_b16", 224, "math", "17.58 G"),
+        ("vit_ti16", 512, "fused", "5.62 G"),
+        ("vit_ti16", 512, "math", "10.46 G"),
+    ],
+)
+def test_fvcore_alone_prints_what_the_page_says(model: str, image_size: int, attention: str, macs: str) -> None:
+    net = build(model, image_size).eval()
+    set_attention(net, attention)
+    alone = FlopCountAnalysis(net, torch.zeros(1, 3, image_size, image_size)).unsupported_ops_warnings(False)
+    assert f"{alone.total() / 1e9:.2f} G" == macs
+    assert macs in FAQ
+
+
+def test_linear_layers_of_deit_s_need_so_many_times_the_products_of_attention() -> None:
+    with (ROOT / "results" / "reference" / "complexity" / "counts.csv").open(newline="") as file:
+        (row,) = [r for r in csv.DictReader(file) if (r["model"], r["image_size"]) == ("deit_s", "224")]
+    products = int(row["macs_attention"])
+    assert round((int(row["macs"]) - products) / products) == 12
+    assert "twelve times" in FAQ
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

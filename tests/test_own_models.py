@@ -265,6 +265,11 @@ def test_a_model_that_returns_no_logits_has_no_training_step(tmp_path: Path) -> 
     assert pd.isna(row["tokens"])  # convolutions alone
 
 
+def test_all_are_the_models_of_the_papers_on_the_command_line_too() -> None:
+    found = papers.chosen(["toys.nets:Patches", "all", "deit_s", "all"])
+    assert [variant.id for variant in found] == ["Patches", *papers.variants()]
+
+
 def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="two models are called Patches"):
         count_models(["toys.nets:Patches", "toys.nets:Patches(width=4)"], [32], [1], tmp_path)

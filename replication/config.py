@@ -16,6 +16,7 @@ import jsonschema
 import yaml
 
 from replication import own_models, papers, released
+from replication.contents import content_digest
 from replication.files import digest, sha256
 from replication.own_models import OWN, is_spec
 from replication.recipe import Recipe, resolve
@@ -162,6 +163,14 @@ class Plan:
         dataset = self._recipe(experiment, arm).dataset
         there = dataset == "imagenet_1k" or dataset not in SOURCES
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
+
+    def contents(self, experiment: str, arm: str) -> str:
+        """Changes when what the user brings along for an arm does: annotations and images, by what they hold."""
+        folder = Path(self.data["root"]) / self._recipe(experiment, arm).dataset
+        if self.fetched(experiment, arm) or not folder.is_dir():
+            return ""
+        files = (path for path in sorted(folder.rglob("*")) if not path.name.startswith("."))
+        return content_digest(folder, files)
 
     @property
     def fetch_options(self) -> str:

@@ -1,6 +1,8 @@
 """Results are written whole or not at all."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -68,3 +70,47 @@ def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
     assert (
         sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )  # FIPS 180-4
+
+
+def test_what_a_dead_process_left_of_a_file_goes_with_the_next_writing(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, alive = tmp_path / f".a.csv.{dead.pid}.tmp", tmp_path / f".a.csv.{os.getppid()}.tmp"
+    left.touch()
+    alive.touch()
+    write_text(tmp_path / "a.csv", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.csv", alive.name])
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_text(tmp_path / "a.csv", "new")
+    assert raised.value.filename == str(tmp_path / "a.csv")
+
+
+def test_without_git_the_commit_is_unknown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = "from pathlib import Path; from replication.files import *; write_manifest(Path('r.json'), now())"
+    environment = {"PATH": "", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    manifest = json.loads((tmp_path / "r.json").read_text())
+    assert (manifest["commit"], manifest["dirty"]) == ("", None)
+    assert "git does not say which commit this is" in capfd.readouterr().err
+
+
+def test_sets_have_a_digest_of_their_own_whatever_the_order() -> None:
+    code = "from replication.files import digest; print(digest({'a': {'p', 'q', 'r'}, (1, 2): frozenset('xyz')}))"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "123"
+    }
+    assert len(digests) == 1

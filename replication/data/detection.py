@@ -25,12 +25,12 @@ from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
+from replication.contents import content_digest
 from replication.data.annotations import Instances, files_of, inside, read_annotations
 from replication.data.box_transforms import Transform, resized
 from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, check_file, complain, read_picture, unusable
 from replication.data.splits import Dataset
-from replication.files import digest, sha256
 from replication.records import UserError
 
 IN_MEMORY = 2**28  # bytes of a split at most
@@ -336,6 +336,9 @@ def load(
         for part in dict.fromkeys(parts.values())
     }
     classes = 1 + max(category["id"] for split in splits.values() for category in split.categories)
+    files = [files_of(folder, part)[0] for part in parts.values()]
+    files += [one.path for split in splits.values() for one in split.images]
+    found = content_digest(folder, files)
     if images is not None:
         whole = sum(len(splits[part]) for part in parts.values())
         splits = {part: split.first(len(split) * images // whole, classes) for part, split in splits.items()}
@@ -344,6 +347,4 @@ def load(
         raise UserError(f"{folder}: info.mean is of one channel in some of {', '.join(splits)} and of three in others")
     if not len(train.labels):
         raise UserError(f"{folder}: there is nothing to learn from: no image of train has an object that is no crowd")
-    files = [files_of(folder, part)[0] for part in parts.values()]
-    found = digest([(file.name, sha256(file)) for file in files])
     return Dataset[Any](train, val, test, classes, found, train.mean, train.std)

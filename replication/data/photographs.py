@@ -22,6 +22,7 @@ from torch.utils.data import Dataset as Items
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from replication.contents import content_digest
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.splits import Dataset, chosen_of_each, hold_out
 from replication.files import digest
@@ -144,7 +145,7 @@ def load(
         val=split(val, test_transform),
         test=split(test, test_transform),
         classes=classes,
-        sha256=digest([(path.relative_to(folder).as_posix(), label) for path, label in whole]),
+        sha256=digest([content_digest(folder, (path for path, _ in whole)), [label for _, label in whole]]),
         mean=MEAN,
         std=STD,
     )

@@ -37,6 +37,7 @@ def contents(results: Path) -> dict[str, str]:
     Not of times: of manifests and logs, and on the page the images per second of a detector.
     """
     files = (f for f in sorted(results.rglob("*")) if f.is_file() and f.suffix not in {".json", ".log", ".tmp"})
+    files = (f for f in files if f.name != ".lock")
     timeless = ((f, re.sub(rb'<td class="rate">\d*', b"", f.read_bytes())) for f in files)
     return {str(f.relative_to(results)): hashlib.sha256(content).hexdigest() for f, content in timeless}
 
@@ -93,6 +94,20 @@ def test_planning_imports_no_torch(clone: Path, config: str) -> None:
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "replication.papers" in imported
     assert not {"torch", "timm"} & imported
+
+
+def test_what_was_written_is_verified(clone: Path) -> None:
+    command = [sys.executable, "-m", "replication", "verify", "results/smoke"]
+    done = subprocess.run(command, cwd=clone, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("results/smoke is what was written\n", 0)
+
+
+def test_a_lost_manifest_of_a_training_is_made_again(clone: Path) -> None:
+    manifest = clone / "results/smoke/training/vit_resolution/pretrain/seed1/manifest.json"
+    content = manifest.read_bytes()
+    manifest.unlink()
+    assert "training" in planned(clone)
+    manifest.write_bytes(content)
 
 
 def test_second_run_has_nothing_to_do(clone: Path) -> None:

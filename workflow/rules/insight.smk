@@ -27,6 +27,7 @@ rule insight:
         "../envs/replication.yaml"
     params:
         sources=source_digest("replication.insight", cards=False),
+        contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),
         scale=PLAN.scale,
         seeds=list(range(PLAN.seeds)),
         weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",

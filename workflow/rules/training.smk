@@ -24,6 +24,7 @@ rule training:
         "../envs/replication.yaml"
     params:
         sources=source_digest("replication.training", cards=False),
+        contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),
         scale=PLAN.scale,
         device=PLAN.device,
         seeds=list(range(PLAN.seeds)),

@@ -1,0 +1,60 @@
+"""A data set is what its files hold."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from replication import contents
+from replication.contents import content_digest
+from replication.files import sha256
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine").mkdir()
+    for name in "ab":
+        (tmp_path / "mine" / name).write_text(name)
+    return tmp_path / "mine"
+
+
+def test_other_contents_of_the_same_size_and_time_are_another_data_set(folder: Path) -> None:
+    files = sorted(folder.iterdir())
+    before, times = content_digest(folder, files), files[0].stat()
+    (folder / "c").write_text("c")
+    (folder / "c").replace(files[0])
+    os.utime(files[0], ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert content_digest(folder, files) != before
+
+
+def test_the_same_contents_at_another_time_are_the_same(folder: Path) -> None:
+    files = sorted(folder.iterdir())
+    before = content_digest(folder, files)
+    os.utime(files[0], ns=(0, 0))
+    assert content_digest(folder, files) == before
+
+
+def test_what_is_known_is_not_read_again_and_damage_of_the_memory_does_no_harm(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(folder.iterdir())
+    before = content_digest(folder, files)
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr(contents, "sha256", counted)
+    assert content_digest(folder, files) == before
+    assert read == []
+    (folder.parent / ".digests" / "mine.json").write_text('{"a": 1')
+    assert content_digest(folder, files) == before
+    assert sorted(read) == files
+
+
+def test_a_file_that_is_gone_is_another_data_set(folder: Path) -> None:
+    files = sorted(folder.iterdir())
+    before = content_digest(folder, files)
+    files[1].unlink()
+    assert content_digest(folder, files) != before

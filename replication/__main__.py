@@ -240,9 +240,9 @@ def _change(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(
-            f"the value in '{text}' cannot be read; is a bracket or quote open?"
+            f"the value in {text!r} cannot be read; is a bracket or quote open?"
         ) from error
 
 
@@ -506,7 +506,7 @@ Example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. 0 when it is done, 2 for something the user can mend, said in one line on stderr."""
+    """Run one command. 0 when it is done; 2 for what the user can mend, 130 for Ctrl-C, said in one line on stderr."""
     sys.path.append(os.getcwd())  # where modules of own models lie; the installed command does not look there
     try:
         args = parser().parse_args(arguments)
@@ -520,6 +520,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:
         _print(None)  # what argparse has written
         raise
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -58,6 +58,24 @@ def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixtu
     assert "did you mean 'pretrain'?" in line
 
 
+@pytest.mark.parametrize("value", ["[", "!!python/name:os.system", "2024-99-99", "[" * 20_000, "1" * 5_000])
+def test_a_value_that_is_no_yaml_is_one_line(capsys: pytest.CaptureFixture[str], value: str) -> None:
+    arm = ["training", "--experiment", "vit_resolution", "--arm", "pretrain", "--seeds", "0", "--out", "nowhere"]
+    with pytest.raises(SystemExit):
+        main([*arm, "--set", f"epochs={value}"])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert "cannot be read; is a bracket or quote open?" in line
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("replication.papers.write_published", stopped)
+    assert main(["published"]) == 130
+    assert capsys.readouterr().err == "stopped; run the same command again to go on\n"
+
+
 def test_a_recipe_is_changed_by_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arm = ["training", "--experiment", "vit_resolution", "--arm", "pretrain", "--seeds", "0", "--out", str(tmp_path)]
     assert "did you mean 'epochs'?" in fault(capsys, *arm, "--set", "epoch=3")

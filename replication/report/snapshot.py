@@ -33,6 +33,7 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
 
     What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
     The manifest lists the digest of every file, and the manifest of the run's verdicts: what made them, and where.
+    Killed at any moment, it loses nothing that was published: the next one goes on from what is there.
     UserError if the run is not complete or the README has no such block.
     """
     started = now()
@@ -41,8 +42,11 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     text = readme.read_text(encoding="utf-8")
     if not BLOCK.search(text):
         raise UserError(f"{readme} has no block between '<!-- answer: ... -->' and '<!-- /answer -->'")
-    fresh = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, before = out.with_name(f".{out.name}.tmp"), out.with_name(f".{out.name}.before")
+    if before.exists() and not out.exists():  # killed between the two renames below
+        before.rename(out)
+    for left in (fresh, before):
+        shutil.rmtree(left, ignore_errors=True)
     kept = {path.relative_to(results): path for pattern in KEPT for path in results.glob(pattern)}
     for run in read_runs(results):
         files = (path for name in TIMED if (path := run.folder / name).exists())
@@ -53,8 +57,10 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         target.write_bytes(read_bytes(path))
     verdicts_of = read_manifest(results / "verdicts.json")
     write_manifest(fresh / "manifest.json", started, [fresh / name for name in sorted(kept)], run=verdicts_of)
-    shutil.rmtree(out, ignore_errors=True)
+    if out.exists():
+        out.rename(before)
     fresh.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
     verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)
     block = answer(verdicts, claims, read_records(out / "speed" / "orders.csv", Order))
     write_text(readme, BLOCK.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,3 +63,56 @@ def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> Non
     readme.write_text("# Toy\n")
     with pytest.raises(UserError, match="has no block"):
         report.write_snapshot(finished, finished / "reference", readme)
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the given one on, no change of the file system is made any more: every call ends in `Killed`."""
+    calls = 0
+
+    def dying(call: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(*arguments: Any, **options: Any) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > step:
+                raise Killed
+            return call(*arguments, **options)
+
+        return wrapped
+
+    for name in ("mkdir", "rename", "replace", "unlink", "rmdir"):
+        monkeypatch.setattr(os, name, dying(getattr(os, name)))
+
+
+def test_killed_at_any_step_it_loses_no_machine_that_was_published(
+    finished: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def contents(results: Path) -> dict[str, bytes]:
+        """All that is published, but for the time in the manifest, and the README."""
+        files = [path for path in (results / "reference").rglob("*") if path.name != "manifest.json"]
+        found = {str(path.relative_to(results)): path.read_bytes() for path in files if path.is_file()}
+        return {**found, "README.md": (results / "README.md").read_bytes()}
+
+    after: dict[str, bytes] = {}
+    for step in range(1000):
+        results = tmp_path_factory.mktemp("killed") / "results"
+        shutil.copytree(finished, results)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            kill_at(step, monkeypatch)
+            try:
+                report.write_snapshot(results, results / "reference", results / "README.md")
+            except Killed:
+                survived = False
+            else:
+                survived = True
+        report.write_snapshot(results, results / "reference", results / "README.md")
+        assert "reference/gpu/speed/y/cells.csv" in contents(results)
+        assert not list(results.glob(".reference*"))
+        after = after or contents(results)
+        assert contents(results) == after
+        if survived:
+            break
+    assert step > 10

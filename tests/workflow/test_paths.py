@@ -40,7 +40,7 @@ def test_results_lie_where_the_configuration_says_and_nowhere_else(
     done = snakemake(tmp_path, *asked, str(expected / "published.csv"))
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / expected).iterdir()}
-    assert names == {"published.csv", "published.json", "logs"}
+    assert names == {".lock", "published.csv", "published.json", "logs"}
     assert {path.name for path in tmp_path.iterdir()} == {"my", ".cache", ".snakemake", expected.name}
     assert (tmp_path / "my").read_text() == "precious"
 

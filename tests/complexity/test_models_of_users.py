@@ -224,7 +224,7 @@ class Deformable(nn.Module):
 def test_a_deformable_convolution_is_a_convolution() -> None:
     row = cell("nets:Deformable")
     assert row["macs_fvcore"] == row["macs"] == 64 * 64 * 9 * 3 * (18 + WIDTH)
-    assert row["gate"] == f"two counts agree; {ALONE}"
+    assert row["gate"].startswith(f"two counts agree; {ALONE}")
 
 
 # --- by keyword and by position ---------------------------------------------------------------------

@@ -14,7 +14,8 @@ import math
 from replication import papers
 from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
-from replication.records import METRICS, Variant
+from replication.records.card import Variant
+from replication.records.metrics import METRICS
 from replication.speed.memory import Cell, memory_row, predict
 
 MIB = 2**20

@@ -35,8 +35,9 @@ def user(epochs: int, seed: int) -> Contender:
     from torch.utils.data import DataLoader
     from torchvision import transforms
 
-    from replication import analogues, data
-    from replication.recipe import Recipe
+    from replication import data
+    from replication.papers.parts import small_models
+    from replication.papers.parts.recipe import Recipe
     from replication.training.schedule import learning_rate
     from replication.training.start import fresh
 
@@ -60,7 +61,7 @@ def user(epochs: int, seed: int) -> Contender:
         Pictures(digits.train), RECIPE["batch_size"], shuffle=True, num_workers=2, multiprocessing_context="fork"
     )
     val = DataLoader(Pictures(digits.val), 250)
-    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed)
+    model = fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate(recipe, step, len(train)) / recipe.learning_rate
@@ -91,8 +92,9 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
     """The engine of the suite."""
     import torch
 
-    from replication import analogues, data
-    from replication.recipe import Recipe
+    from replication import data
+    from replication.papers.parts import small_models
+    from replication.papers.parts.recipe import Recipe
     from replication.training.learner import Learner
     from replication.training.loop import train_epoch
     from replication.training.processes import Processes
@@ -104,7 +106,7 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
         data.load("digits", 28),
         torch.device("cpu"),
     )
-    model = fresh(analogues.VIT, 28, digits.classes, digits.channels, seed)
+    model = fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
     learner = Learner(TASKS[recipe.task](model, recipe, digits, cpu, None), recipe, cpu, Processes())
 
     def epoch(number: int) -> None:

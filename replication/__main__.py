@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from replication import __version__
-from replication.records import Size, UserError, read_size
+from replication.records.words import Size, UserError, read_size
 
 # Imports live in the commands: those that need no torch answer at once. What a command returns is printed.
 
@@ -36,8 +36,8 @@ MODELS = (
 
 
 def _list(args: argparse.Namespace) -> str:
+    from replication.data_sources import SOURCES
     from replication.papers import cards
-    from replication.registry import SOURCES
 
     width = max(len(variant.id) for card in cards().values() for variant in card.variants)
     lines = []
@@ -88,7 +88,7 @@ def _complexity_crossings(args: argparse.Namespace) -> None:
 
 
 def _departures(args: argparse.Namespace) -> None:
-    from replication.models.departures import write_departures
+    from replication.evaluation.departures import write_departures
 
     write_departures(args.out)
 

@@ -15,15 +15,18 @@ from typing import Any
 import jsonschema
 import yaml
 
-from replication import own_models, papers, released
+from replication import papers, released
 from replication.contents import content_digest
-from replication.files import digest, sha256
-from replication.own_models import OWN, is_spec
-from replication.recipe import Recipe, resolve
-from replication.records import METRICS, Experiment, UserError, nearest
-from replication.registry import SOURCES, place
+from replication.data_sources import SOURCES, place
+from replication.papers.parts import user_models
+from replication.papers.parts.recipe import Recipe, resolve
+from replication.papers.parts.user_models import OWN, is_spec
+from replication.records.card import Experiment
+from replication.records.metrics import METRICS
+from replication.records.store import digest, sha256
+from replication.records.values import check_plain
+from replication.records.words import UserError, nearest
 from replication.released import Evaluation
-from replication.values import check_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
@@ -112,7 +115,7 @@ class Plan:
     def own_sources(self, paper: str) -> list[str]:
         """The user's files that the models of a folder of counts are made of; none of a paper's."""
         specs = self.models.get(OWN, ()) if paper == OWN else ()
-        return sorted({path for spec in specs for path in own_models.sources(papers.variant(spec))})
+        return sorted({path for spec in specs for path in user_models.sources(papers.variant(spec))})
 
     def own_digest(self, paper: str) -> str:
         """Changes when a file does that the user's models of a folder of counts are made of."""

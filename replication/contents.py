@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from replication.files import digest, sha256, write_text
+from replication.records.store import digest, sha256, write_text
 
 LARGE = 2**31
 """Bytes to read that take long enough to say so."""

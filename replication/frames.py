@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from replication.reading import check_rows, read_text
+from replication.records.reading import check_rows, read_text
 
 
 def read_frame(path: Path, columns: Mapping[str, Any] | type, others: Any = str, **options: Any) -> pd.DataFrame:

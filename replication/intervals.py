@@ -7,6 +7,8 @@ Every function raises ValueError on fewer than two blocks: one block says nothin
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -71,3 +73,12 @@ def _interval(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[f
     )
     low, high = drawn.confidence_interval
     return float(statistic(values)), float(low), float(high)
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % Student interval of the mean: mean +- t(0.975, n - 1) * s / sqrt(n). None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half

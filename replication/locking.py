@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from replication.files import now
-from replication.records import UserError
+from replication.records.store import now
+from replication.records.words import UserError
 
 _HELD: dict[Path, IO[str]] = {}
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.files import sha256
-from replication.records import UserError, nearest
+from replication.records.store import sha256
+from replication.records.words import UserError, nearest
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
 EXPECTED = (

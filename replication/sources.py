@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from replication.files import LIBRARIES, digest, library_versions, sha256
+from replication.records.store import LIBRARIES, digest, library_versions, sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = "replication.papers"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from replication.files import sha256
-from replication.reading import read_manifest, written_digests
-from replication.records import UserError
+from replication.records.reading import read_manifest, written_digests
+from replication.records.store import sha256
+from replication.records.words import UserError
 
 _UNVOUCHED = {"logs", "checkpoints"}
 """Folders of results whose files no manifest stands for."""

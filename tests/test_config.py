@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from replication.config import ROOT, Run, _tables_of_speeds, check, plan
-from replication.records import UserError
+from replication.records.words import UserError
 from replication.speed.published import published_cells
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())

@@ -7,7 +7,7 @@ import pytest
 
 from replication import contents
 from replication.contents import content_digest
-from replication.files import sha256
+from replication.records.store import sha256
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from replication.config import ROOT, plan
-from replication.recipe import Recipe
-from replication.records import UserError
+from replication.papers.parts.recipe import Recipe
+from replication.records.words import UserError
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 VALUES: list[Any] = [

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from replication.complexity.sweep import COUNTS_COLUMNS, count_cell
-from replication.files import sha256
 from replication.papers import cards, variant, write_published
-from replication.reading import read_records
-from replication.records import Verdict
+from replication.records.reading import read_records
+from replication.records.rows import ClaimResult, Order, Verdict
+from replication.records.store import sha256
 from replication.report.answer import answer
 from replication.report.judge import EQUAL
-from replication.report.rows import ClaimResult, Order
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"

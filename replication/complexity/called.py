@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from replication.records import Size, sides
+from replication.records.words import Size, sides
 
 
 def count_called(model: nn.Module, image_size: Size) -> int:

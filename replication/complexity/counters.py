@@ -24,8 +24,9 @@ from replication.complexity.dispatched import count_dispatch, holds_products, un
 from replication.complexity.formulas import FAMILIES, Cost, cost
 from replication.complexity.traced import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
-from replication.own_models import OWN
-from replication.records import Size, UserError, Variant, sides
+from replication.papers.parts.user_models import OWN
+from replication.records.card import Variant
+from replication.records.words import Size, UserError, sides
 
 TOLERANCE = 0.01
 TRACED_MODULES = 320

@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 
 from replication import papers
-from replication.columns import COUNTS
 from replication.complexity.memory import MODES
-from replication.files import now, write_csv, write_manifest
 from replication.frames import read_frame
 from replication.models.attention import POLICIES
+from replication.records.columns import COUNTS
+from replication.records.store import now, write_csv, write_manifest
 
 METRICS = ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES))
 COLUMNS = ("metric", "cheaper_below", "cheaper_above", "image_size", "from_size", "to_size")

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from replication.complexity.memory import peak_memory
-from replication.records import Size, sides
+from replication.records.words import Size, sides
 
 deform_conv2d = torch.ops.torchvision.deform_conv2d
 

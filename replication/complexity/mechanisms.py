@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from replication.complexity.memory import peak_of
-from replication.files import now, write_csv, write_manifest
 from replication.models.attention import (
     GlobalAttention,
     MessengerAttention,
@@ -22,6 +21,7 @@ from replication.models.attention import (
     WindowedSubSampledAttention,
     set_attention,
 )
+from replication.records.store import now, write_csv, write_manifest
 
 aten = torch.ops.aten
 

@@ -27,7 +27,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from replication.records import Size, sides
+from replication.records.words import Size, sides
 
 aten = torch.ops.aten
 

@@ -15,16 +15,18 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from replication import columns, papers
-from replication.columns import COUNTS
+from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import MECHANISMS
 from replication.complexity.memory import MODES
-from replication.files import now, write_csv, write_manifest
 from replication.frames import read_frame
 from replication.models.attention import POLICIES
-from replication.own_models import OWN
-from replication.records import Variant, read_size
+from replication.papers.parts.user_models import OWN
+from replication.records import columns
+from replication.records.card import Variant
+from replication.records.columns import COUNTS
+from replication.records.store import now, write_csv, write_manifest
+from replication.records.words import read_size
 
 COLUMNS = (
     *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from replication.records import Size, sides
+from replication.records.words import Size, sides
 
 
 @contextmanager

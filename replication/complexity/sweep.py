@@ -22,13 +22,14 @@ from replication.complexity.counters import GateError, count, count_tokens
 from replication.complexity.memory import MODES, peak_memory
 from replication.complexity.shapes import RememberedShapes
 from replication.complexity.stand_in import like_a_device, materialise
-from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
-from replication.models.own import said
-from replication.own_models import OWN, spec_of
-from replication.reading import read_rows
-from replication.records import Size, UserError, Variant, sides
+from replication.models.user_models import said
+from replication.papers.parts.user_models import OWN, spec_of
+from replication.records.card import Variant
+from replication.records.reading import read_rows
+from replication.records.store import now, write_csv, write_manifest
+from replication.records.words import Size, UserError, sides
 
 COUNTS_COLUMNS = (
     *("model", "image_size", "tokens", "params"),

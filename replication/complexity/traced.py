@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from replication.complexity.shapes import RememberedShapes
-from replication.records import Size, sides
+from replication.records.words import Size, sides
 
 aten = torch.ops.aten
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from replication.data import detection, digits, photographs, small
 from replication.data.splits import Dataset, Images, Split
-from replication.records import UserError, nearest
-from replication.registry import SOURCES
+from replication.data_sources import SOURCES
+from replication.records.words import UserError, nearest
 
 __all__ = ["Dataset", "Images", "Split", "load"]
 

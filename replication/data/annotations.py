@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.data.pictures import MEND
-from replication.records import UserError
+from replication.records.words import UserError
 
 CLASSES = 100_000
 """More than any data set has; the class index is the category id, so a larger one would only make a huge head."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from replication.records import UserError
+from replication.records.words import UserError
 
 Transform = Callable[[tv_tensors.Image, dict[str, Any]], tuple[Tensor, dict[str, Any]]]
 """Of an image (C, H, W), uint8, and its objects: `boxes` as tv_tensors.BoundingBoxes, xyxy, and `labels` (n,)."""

@@ -31,7 +31,7 @@ from replication.data.box_transforms import Transform, resized
 from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, check_file, complain, read_picture, unusable
 from replication.data.splits import Dataset
-from replication.records import UserError
+from replication.records.words import UserError
 
 IN_MEMORY = 2**28  # bytes of a split at most
 

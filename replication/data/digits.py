@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data.splits import Dataset, Split
-from replication.records import UserError
+from replication.records.words import UserError
 
 SHA256 = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
 """Of the 5,000 x 784 pixels and then the 5,000 labels, as bytes."""

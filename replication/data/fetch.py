@@ -19,9 +19,9 @@ from typing import IO
 import pooch
 
 from replication.data import scenes
-from replication.files import UNFINISHED, move_into, now, sha256, write_manifest
-from replication.records import UserError
-from replication.registry import MARGIN, File, Source, place, source
+from replication.data_sources import MARGIN, File, Source, place, source
+from replication.records.store import UNFINISHED, move_into, now, sha256, write_manifest
+from replication.records.words import UserError
 
 RETRIES = 3
 PATIENCE = 60.0  # seconds, after which a download must have come at

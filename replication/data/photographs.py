@@ -25,8 +25,8 @@ from torchvision.transforms import InterpolationMode
 from replication.contents import content_digest
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.splits import Dataset, chosen_of_each, hold_out
-from replication.files import digest
-from replication.records import UserError
+from replication.records.store import digest
+from replication.records.words import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's channels, for all photographs as usual
 SIZES = {"imagenet_1k": (1000, 1_281_167, 50_000), "flowers_102": (102, 1020, 6149), "oxford_pets": (37, 3680, 3669)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from replication.records import UserError
+from replication.records.words import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is opened. Pillow knows more, some through other programs: an EPS file of any name would start Ghostscript."""

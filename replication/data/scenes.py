@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 
 from replication.data import digits
 from replication.data.pictures import PictureError, read_picture
-from replication.files import UNFINISHED, move_into, sha256, write_text
+from replication.records.store import UNFINISHED, move_into, sha256, write_text
 
 SEED = 2021
 VERSION = "2"  # raised when the same seed draws other scenes

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data.splits import Dataset, Split, chosen_of_each, hold_out
-from replication.records import UserError
+from replication.records.words import UserError
 
 HELD_OUT = 0.1
 CHUNK = 5000  # images resized at a time

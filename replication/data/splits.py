@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from replication.records import UserError
+from replication.records.words import UserError
 
 
 @dataclass(frozen=True)

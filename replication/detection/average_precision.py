@@ -24,8 +24,8 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from replication.data.annotations import read_results, read_truth
-from replication.files import write_text
-from replication.records import UserError
+from replication.records.store import write_text
+from replication.records.words import UserError
 
 Results = Sequence[Mapping[str, Any]]
 

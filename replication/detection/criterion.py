@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from replication.detection.matching import HungarianMatcher, Objects, Target
-from replication.records import UserError, nearest
+from replication.records.words import UserError, nearest
 
 LOSSES = ("labels", "boxes", "cardinality")
 WEIGHTED = ("loss_ce", "loss_bbox", "loss_giou")

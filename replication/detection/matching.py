@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torchvision.ops import box_convert, generalized_box_iou
 
-from replication.records import UserError
+from replication.records.words import UserError
 
 Outputs = Mapping[str, Tensor]
 """`pred_logits` (B, Q, K + 1) and `pred_boxes` (B, Q, 4: cxcywh)."""

@@ -17,7 +17,8 @@ from tqdm import tqdm
 from replication.data.pictures import MEND, PictureError, complain, read_picture
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build_variant, load_checkpoint
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.words import UserError
 
 SIZES = {"imagenet-1k": (1000, 50_000)}
 """Classes and images of the data sets that published numbers are about; any other name is taken as it comes."""

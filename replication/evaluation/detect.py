@@ -12,9 +12,10 @@ from tqdm import tqdm
 from replication.data.annotations import files_of
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import average_precision, coco_results, write_results
-from replication.files import sha256
 from replication.models import build_variant, load_checkpoint
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.store import sha256
+from replication.records.words import UserError
 
 SIZES = {"coco": (80, 5_000)}
 """Categories and validation images of the data sets that published numbers are about; any other is taken as it is."""

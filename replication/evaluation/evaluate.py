@@ -7,8 +7,8 @@ from pathlib import Path
 from replication import papers, released
 from replication.evaluation.classify import classify
 from replication.evaluation.detect import detect
-from replication.files import now, sha256, write_csv, write_manifest
-from replication.records import UserError
+from replication.records.store import now, sha256, write_csv, write_manifest
+from replication.records.words import UserError
 
 COLUMNS = ("model", "image_size", "dataset", "metric", "value", "unit", "ci_low", "ci_high", "n")
 

@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode
 
 from replication import papers
 from replication.data.photographs import MEAN, STD
-from replication.records import Variant
+from replication.records.card import Variant
 
 IMAGENET = (MEAN, STD)
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

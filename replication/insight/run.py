@@ -17,14 +17,15 @@ from replication.data.detection import Scenes, load_split
 from replication.data.scenes import annotation_file
 from replication.detection.average_precision import AveragePrecision, write_results
 from replication.detection.diagnosis import diagnose
-from replication.files import now, sha256, write_bytes, write_csv, write_manifest
 from replication.insight import crowds, layers, slots
 from replication.insight.found import OVERLAP, SCORE
 from replication.insight.looks import looked
 from replication.insight.predictions import Predictions, predicted
 from replication.models.detr import Detr
-from replication.recipe import resolve
-from replication.records import Experiment, UserError
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Experiment
+from replication.records.store import now, sha256, write_bytes, write_csv, write_manifest
+from replication.records.words import UserError
 from replication.training.engine import TEST_COLUMNS, build
 from replication.training.start import load_weights
 

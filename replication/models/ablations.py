@@ -17,9 +17,9 @@ from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from replication.models.beside_windows import PaddedWindowAttention, PerformerAttention, SlidingWindowAttention
 from replication.models.positions import Grid
-from replication.records import UserError
+from replication.models.swin_alternatives import PaddedWindowAttention, PerformerAttention, SlidingWindowAttention
+from replication.records.words import UserError
 
 
 class FactorisedPositions(nn.Module):

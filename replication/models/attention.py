@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from replication.models import msg
 from replication.models.positions import Grid
-from replication.records import nearest
+from replication.records.words import nearest
 
 POLICIES = ("math", "fused")
 

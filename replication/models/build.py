@@ -15,9 +15,10 @@ from torch import nn
 from replication import papers
 from replication.models.ablations import ABLATIONS
 from replication.models.hybrid import convolutional_embedding, resnet_embedding
-from replication.models.own import build_own, check_takes, with_native_size
-from replication.own_models import OWN
-from replication.records import Size, UserError, Variant, as_size, nearest
+from replication.models.user_models import build_own, check_takes, with_native_size
+from replication.papers.parts.user_models import OWN
+from replication.records.card import Variant
+from replication.records.words import Size, UserError, as_size, nearest
 
 
 def build(

@@ -25,7 +25,7 @@ from timm.models import swin_transformer, tnt
 from torch import Tensor, nn
 
 from replication.models.positions import resize_positions
-from replication.records import UserError
+from replication.records.words import UserError
 
 WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema", "state_dict_ema")
 DEPTH = 3  # a file is a dictionary with one of these, which may have one again

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from replication.models.detr_backbones import backbone_named
 from replication.models.detr_positions import LearnedPositions, SinePositions
-from replication.records import nearest
+from replication.records.words import nearest
 
 POSITIONS = ("sine", "learned", "none")
 POSITIONS_AT = ("attention", "decoder", "input")

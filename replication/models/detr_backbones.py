@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from replication.models.small_backbone import SmallBackbone
-from replication.records import UserError, nearest
+from replication.records.words import UserError, nearest
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 SMALL = "small"

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import nn
 
-from replication.records import UserError
+from replication.records.words import UserError
 
 
 class SinePositions(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from replication.records import UserError, nearest
+from replication.records.words import UserError, nearest
 
 Grid = tuple[int, int]
 

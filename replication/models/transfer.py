@@ -21,7 +21,7 @@ from replication.models.msg import MessengerAttention
 from replication.models.positions import Grid, resize_positions
 from replication.models.pvt import PyramidVisionTransformer
 from replication.models.small_backbone import SmallClassifier
-from replication.records import UserError
+from replication.records.words import UserError
 
 FRESH = "none"
 

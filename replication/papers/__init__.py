@@ -14,22 +14,13 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from replication.dense import dense_variants
-from replication.files import now, write_csv, write_manifest
-from replication.own_models import is_spec, own_variant, spec_of, timm_has
-from replication.records import (
-    METRICS,
-    Card,
-    Experiment,
-    Lookup,
-    Published,
-    Size,
-    UserError,
-    Variant,
-    as_rows,
-    nearest,
-    sides,
-)
+from replication.papers.parts.detectors import dense_variants
+from replication.papers.parts.user_models import is_spec, own_variant, spec_of, timm_has
+from replication.records.card import Card, Experiment, Lookup, Variant
+from replication.records.metrics import METRICS
+from replication.records.rows import Published
+from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.words import Size, UserError, nearest, sides
 
 
 @functools.cache
@@ -38,7 +29,11 @@ def cards() -> dict[str, Card]:
 
     To the variants of a card are added the detectors and segmenters on them that some paper prints a count of.
     """
-    found = {name: importlib.import_module(f"{__name__}.{name}").CARD for _, name, _ in pkgutil.iter_modules(__path__)}
+    found = {
+        name: importlib.import_module(f"{__name__}.{name}").CARD
+        for _, name, package in pkgutil.iter_modules(__path__)
+        if not package
+    }
     published = [number for card in found.values() for table in card.tables for number in table.published]
     for key, card in found.items():
         dense = dense_variants(card.variants, published)
@@ -67,7 +62,7 @@ def variants() -> dict[str, Variant]:
 
 
 def variant(model: str) -> Variant:
-    """One variant, by its id or, of a user's own model, by its spec (`replication.own_models`).
+    """One variant, by its id or, of a user's own model, by its spec (`replication.papers.parts.user_models`).
 
     UserError names the nearest id; an own model may not have that of a paper's.
     """

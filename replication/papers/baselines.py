@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replication.records import Card, Variant
+from replication.records.card import Card, Variant
 
 
 def _resnet(depth: int, layers: tuple[int, ...], family: str = "resnet", sweep: bool = False) -> Variant:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
 
 
 def _cpvt(
@@ -75,24 +75,24 @@ EXPERIMENTS = (
     Experiment(
         id="cpvt_positions",
         question="Does a convolution over the tokens replace a position table?",
-        model=analogues.CPVT,
+        model=small_models.CPVT,
         recipe=DIGITS,
         arms=(
             Arm("peg"),
             Arm("peg_larger", {"image_size": 56, "epochs": 0}, start_from="peg"),
-            Arm("peg_pooling", model=analogues.CPVT_POOLING),
+            Arm("peg_pooling", model=small_models.CPVT_POOLING),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="cpvt_generator",
         question="What of the convolution over the tokens matters: its place, its padding, its weights?",
-        model=analogues.CPVT,
+        model=small_models.CPVT,
         recipe=DIGITS,
         arms=(
-            Arm("peg_before", model=analogues.CPVT_BEFORE),
-            Arm("peg_unpadded", model=analogues.CPVT_UNPADDED),
-            Arm("peg_frozen", model=analogues.CPVT_FROZEN),
+            Arm("peg_before", model=small_models.CPVT_BEFORE),
+            Arm("peg_unpadded", model=small_models.CPVT_UNPADDED),
+            Arm("peg_frozen", model=small_models.CPVT_FROZEN),
         ),
         scales=SCALES,
     ),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
 
 
 def _deit(
@@ -89,7 +89,7 @@ EXPERIMENTS = (
     Experiment(
         id="deit_training",
         question="What does DeiT's training need?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe={**DIGITS, **_REGULARISED},
         arms=(
             Arm("all"),
@@ -103,19 +103,19 @@ EXPERIMENTS = (
     Experiment(
         id="deit_distillation",
         question="Is a teacher better than labels, which teacher, and does it need a token of its own?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
-            Arm("convnet", model=analogues.RESNET),
+            Arm("convnet", model=small_models.RESNET),
             Arm("transformer", {"epochs": 2 * DIGITS["epochs"]}),
             Arm("soft", {"distillation": "soft", "distillation_alpha": 0.1}, teacher="convnet"),
             Arm("hard", {"distillation": "hard"}, teacher="convnet"),
-            Arm("token", {"distillation": "hard"}, teacher="convnet", model=analogues.DEIT_DISTILLED),
+            Arm("token", {"distillation": "hard"}, teacher="convnet", model=small_models.DEIT_DISTILLED),
             Arm(
                 "token_of_transformer",
                 {"distillation": "hard"},
                 teacher="transformer",
-                model=analogues.DEIT_DISTILLED,
+                model=small_models.DEIT_DISTILLED,
             ),
         ),
         scales=SCALES,

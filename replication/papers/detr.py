@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from replication import analogues
 from replication.papers import ratio, transcript
-from replication.recipes import COCO, COCO_ABLATION, SCENE_SCALES, SCENES, SCENES_BACKBONE
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import COCO, COCO_ABLATION, SCENE_SCALES, SCENES, SCENES_BACKBONE
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
 
 
 def _detr(model_id: str, label: str, backbone: str, released_params: int | None, **changes: bool | int) -> Variant:
@@ -73,9 +73,11 @@ BASELINE = "detr_scenes/baseline"
 
 def _on_scenes(experiment_id: str, question: str, *arms: Arm, **scales: Mapping[str, Any]) -> Experiment:
     """Arms that start from the same pre-trained backbone; `scales` besides those that all such experiments have."""
-    backbone = Arm("backbone", SCENES_BACKBONE, model=analogues.DETR_BACKBONE)
+    backbone = Arm("backbone", SCENES_BACKBONE, model=small_models.DETR_BACKBONE)
     started = (replace(arm, start_from="backbone") for arm in arms)
-    return Experiment(experiment_id, question, analogues.DETR, SCENES, (backbone, *started), {**SCENE_SCALES, **scales})
+    return Experiment(
+        experiment_id, question, small_models.DETR, SCENES, (backbone, *started), {**SCENE_SCALES, **scales}
+    )
 
 
 def _on_coco(model: Variant) -> Arm:
@@ -93,14 +95,14 @@ EXPERIMENTS = (
     _on_scenes(
         "detr_ablations",
         "What do the encoder, the positions, the feed-forward networks and the box losses contribute?",
-        Arm("no_encoder", model=analogues.DETR_NO_ENCODER),
-        Arm("encoder_1", model=analogues.DETR_ENCODER_1),
-        Arm("encoder_4", model=analogues.DETR_ENCODER_4),
-        Arm("no_positions", model=analogues.DETR_NO_POSITIONS),
-        Arm("decoder_positions", model=analogues.DETR_DECODER_POSITIONS),
-        Arm("input_positions", model=analogues.DETR_INPUT_POSITIONS),
-        Arm("learned_positions", model=analogues.DETR_LEARNED_POSITIONS),
-        Arm("no_ffn", model=analogues.DETR_NO_FFN),
+        Arm("no_encoder", model=small_models.DETR_NO_ENCODER),
+        Arm("encoder_1", model=small_models.DETR_ENCODER_1),
+        Arm("encoder_4", model=small_models.DETR_ENCODER_4),
+        Arm("no_positions", model=small_models.DETR_NO_POSITIONS),
+        Arm("decoder_positions", model=small_models.DETR_DECODER_POSITIONS),
+        Arm("input_positions", model=small_models.DETR_INPUT_POSITIONS),
+        Arm("learned_positions", model=small_models.DETR_LEARNED_POSITIONS),
+        Arm("no_ffn", model=small_models.DETR_NO_FFN),
         Arm("no_l1", {"l1_weight": 0.0}),
         Arm("no_giou", {"giou_weight": 0.0}),
     ),

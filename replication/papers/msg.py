@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
 
 
 def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params: int, version: str = "") -> Variant:
@@ -65,22 +65,22 @@ EXPERIMENTS = (
     Experiment(
         id="msg_windows",
         question="Do windows need to exchange messages?",
-        model=analogues.MSG,
+        model=small_models.MSG,
         recipe=WINDOWS,
         arms=(
             Arm("exchange"),
-            Arm("silent", model=analogues.MSG_SILENT),
+            Arm("silent", model=small_models.MSG_SILENT),
         ),
         scales=WINDOW_SCALES,
     ),
     Experiment(
         id="msg_regions",
         question="Over how many windows should messages be exchanged?",
-        model=analogues.MSG,
+        model=small_models.MSG,
         recipe=WINDOWS,
         arms=(
-            Arm("smaller", model=analogues.MSG_SMALLER_REGIONS),
-            Arm("first_stage_only", model=analogues.MSG_FIRST_STAGE_ONLY),
+            Arm("smaller", model=small_models.MSG_SMALLER_REGIONS),
+            Arm("first_stage_only", model=small_models.MSG_FIRST_STAGE_ONLY),
         ),
         scales=WINDOW_SCALES,
     ),

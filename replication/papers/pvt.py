@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
 
 
 def _pvt(name: str, depths: tuple[int, ...], released_params: int) -> Variant:
@@ -95,18 +95,18 @@ EXPERIMENTS = (
     Experiment(
         id="pvt_pyramid",
         question="Is a pyramid with spatial reduction as accurate as global attention?",
-        model=analogues.PVT,
+        model=small_models.PVT,
         recipe=WINDOWS,
         arms=(
             Arm("pyramid"),
-            Arm("columnar", model=analogues.COLUMNAR),
+            Arm("columnar", model=small_models.COLUMNAR),
         ),
         scales=WINDOW_SCALES,
     ),
     Experiment(
         id="pvt_reduction",
         question="Does spatial reduction cost accuracy?",
-        model=analogues.PVT_UNREDUCED,
+        model=small_models.PVT_UNREDUCED,
         recipe=WINDOWS,
         arms=(Arm("unreduced"),),
         scales=WINDOW_SCALES,
@@ -114,11 +114,11 @@ EXPERIMENTS = (
     Experiment(
         id="pvt_shape",
         question="Should a pyramid grow deeper or wider?",
-        model=analogues.PVT,
+        model=small_models.PVT,
         recipe=WINDOWS,
         arms=(
-            Arm("deeper", model=analogues.PVT_DEEPER),
-            Arm("wider", model=analogues.PVT_WIDER),
+            Arm("deeper", model=small_models.PVT_DEEPER),
+            Arm("wider", model=small_models.PVT_WIDER),
         ),
         scales=WINDOW_SCALES,
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from replication.papers import ratio, transcript
-from replication.recipes import IMAGENET, on_imagenet
-from replication.records import Card, Cause, Claim, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts.recipes import IMAGENET, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Card, Cause, Claim, Speedup, Variant, cells_in
 
 
 def _shuffle(size: str, embed_dim: int, depth: int, heads: int, params: int | None = None, **changes: Any) -> Variant:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Size, Speedup, Variant, cells_in
-from replication.transcript import parse_tables, slug
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.transcript import parse_tables, slug
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
+from replication.records.words import Size
 
 _AT_384: Mapping[Size, Mapping[str, Any]] = {384: {"window_size": 12}}
 
@@ -120,31 +121,31 @@ EXPERIMENTS = (
     Experiment(
         id="swin_windows",
         question="Do windows need to shift?",
-        model=analogues.SWIN,
+        model=small_models.SWIN,
         recipe=WINDOWS,
-        arms=(Arm("shifted"), Arm("unshifted", model=analogues.SWIN_UNSHIFTED)),
+        arms=(Arm("shifted"), Arm("unshifted", model=small_models.SWIN_UNSHIFTED)),
         scales=WINDOW_SCALES,
     ),
     Experiment(
         id="swin_positions",
         question="Which positions do shifted windows need, beside the relative ones they have?",
-        model=analogues.SWIN,
+        model=small_models.SWIN,
         recipe=WINDOWS,
         arms=(
-            Arm("no_positions", model=analogues.SWIN_NO_POSITIONS),
-            Arm("absolute", model=analogues.SWIN_ABSOLUTE),
-            Arm("absolute_and_relative", model=analogues.SWIN_ABSOLUTE_AND_RELATIVE),
+            Arm("no_positions", model=small_models.SWIN_NO_POSITIONS),
+            Arm("absolute", model=small_models.SWIN_ABSOLUTE),
+            Arm("absolute_and_relative", model=small_models.SWIN_ABSOLUTE_AND_RELATIVE),
         ),
         scales=WINDOW_SCALES,
     ),
     Experiment(
         id="swin_attention",
         question="Are shifted windows as good as other attention of linear cost?",
-        model=analogues.SWIN,
+        model=small_models.SWIN,
         recipe=WINDOWS,
         arms=(
-            Arm("sliding", model=analogues.SWIN_SLIDING),
-            Arm("performer", model=analogues.SWIN_PERFORMER),
+            Arm("sliding", model=small_models.SWIN_SLIDING),
+            Arm("performer", model=small_models.SWIN_PERFORMER),
         ),
         scales=WINDOW_SCALES,
     ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
 
 
 def _tnt(size: str, embed_dim: int, num_heads: int, inner_dim: int, inner_heads: int, params: int | None) -> Variant:
@@ -80,24 +80,24 @@ EXPERIMENTS = (
     Experiment(
         id="tnt_words",
         question="Do words inside sentences help, and their positions?",
-        model=analogues.TNT,
+        model=small_models.TNT,
         recipe=DIGITS,
         arms=(
             Arm("both"),
-            Arm("word_positions_only", model=analogues.TNT_WORD_POSITIONS),
-            Arm("sentence_positions_only", model=analogues.TNT_SENTENCE_POSITIONS),
+            Arm("word_positions_only", model=small_models.TNT_WORD_POSITIONS),
+            Arm("sentence_positions_only", model=small_models.TNT_SENTENCE_POSITIONS),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="tnt_number_of_words",
         question="How many words should a sentence have?",
-        model=analogues.TNT_16_WORDS,
+        model=small_models.TNT_16_WORDS,
         recipe=WINDOWS,
         arms=(
             Arm("words_16"),
-            Arm("words_64", model=analogues.TNT_64_WORDS),
-            Arm("words_4", model=analogues.TNT_4_WORDS),
+            Arm("words_64", model=small_models.TNT_64_WORDS),
+            Arm("words_4", model=small_models.TNT_4_WORDS),
         ),
         scales=SCALES,
     ),

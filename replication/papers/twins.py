@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
 
 
 def _pcpvt(size: str, name: str, depths: tuple[int, ...], params: int) -> Variant:
@@ -96,12 +96,12 @@ EXPERIMENTS = (
     Experiment(
         id="twins_pyramid",
         question="Does a PEG improve PVT, and do local windows need global attention between them?",
-        model=analogues.SVT,
+        model=small_models.SVT,
         recipe=WINDOWS,
         arms=(
             Arm("svt"),
-            Arm("local_only", model=analogues.SVT_LOCAL),
-            Arm("pcpvt", model=analogues.PCPVT),
+            Arm("local_only", model=small_models.SVT_LOCAL),
+            Arm("pcpvt", model=small_models.PCPVT),
         ),
         scales=WINDOW_SCALES,
     ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from replication import analogues
 from replication.papers import baselines, ratio, transcript
-from replication.recipes import DIGITS, SCALES, SGD, on_imagenet
-from replication.records import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
-from replication.transcript import parse_tables
+from replication.papers.parts import small_models
+from replication.papers.parts.recipes import DIGITS, SCALES, SGD, on_imagenet
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
 
 
 def _vit(
@@ -150,7 +150,7 @@ EXPERIMENTS = (
     Experiment(
         id="vit_resolution",
         question="Does resizing the position embedding by location keep it meaningful at twice the resolution?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
             Arm("pretrain"),
@@ -164,69 +164,69 @@ EXPERIMENTS = (
     Experiment(
         id="vit_positions",
         question="Which positions does a ViT need?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
-            Arm("none", model=analogues.VIT_NO_POSITIONS),
-            Arm("factorised", model=analogues.VIT_FACTORISED),
-            Arm("relative", model=analogues.VIT_RELATIVE),
+            Arm("none", model=small_models.VIT_NO_POSITIONS),
+            Arm("factorised", model=small_models.VIT_FACTORISED),
+            Arm("relative", model=small_models.VIT_RELATIVE),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="vit_shape",
         question="What does a ViT gain from depth, width, smaller patches and pooling?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
-            Arm("pooling", model=analogues.VIT_POOLING),
-            Arm("patch_14", model=analogues.VIT_PATCH_14),
-            Arm("depth_2", model=analogues.VIT_DEPTH_2),
-            Arm("width_32", model=analogues.VIT_WIDTH_32),
+            Arm("pooling", model=small_models.VIT_POOLING),
+            Arm("patch_14", model=small_models.VIT_PATCH_14),
+            Arm("depth_2", model=small_models.VIT_DEPTH_2),
+            Arm("width_32", model=small_models.VIT_WIDTH_32),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="vit_scaling",
         question="Is a larger ViT better, and which way should it grow?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
-            Arm("patch_4", model=analogues.VIT_PATCH_4),
-            Arm("depth_8", model=analogues.VIT_DEPTH_8),
-            Arm("width_92", model=analogues.VIT_WIDTH_92),
-            Arm("width_128", model=analogues.VIT_WIDTH_128),
+            Arm("patch_4", model=small_models.VIT_PATCH_4),
+            Arm("depth_8", model=small_models.VIT_DEPTH_8),
+            Arm("width_92", model=small_models.VIT_WIDTH_92),
+            Arm("width_128", model=small_models.VIT_WIDTH_128),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="vit_data",
         question="Do convolutions win on few images, and does the gap close with more?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
             Arm("vit_few", _FEW),
-            Arm("resnet", model=analogues.RESNET),
-            Arm("resnet_few", _FEW, model=analogues.RESNET),
-            Arm("hybrid", model=analogues.HYBRID),
+            Arm("resnet", model=small_models.RESNET),
+            Arm("resnet_few", _FEW, model=small_models.RESNET),
+            Arm("hybrid", model=small_models.HYBRID),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="vit_optimizer",
         question="Is SGD as good as AdamW, which trains all other arms?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe={**DIGITS, **SGD},
         arms=(
             Arm("vit_sgd"),
-            Arm("resnet_sgd", model=analogues.RESNET),
+            Arm("resnet_sgd", model=small_models.RESNET),
         ),
         scales=SCALES,
     ),
     Experiment(
         id="vit_masked_patches",
         question="Does predicting masked patches first help?",
-        model=analogues.VIT,
+        model=small_models.VIT,
         recipe=DIGITS,
         arms=(
             Arm("pretrain", {"task": "masked_patches"}),
@@ -239,7 +239,7 @@ EXPERIMENTS = (
     Experiment(
         id="vit_few_shot",
         question="Does a linear readout of a frozen representation learn from five images a class?",
-        model=analogues.VIT_MEAN,
+        model=small_models.VIT_MEAN,
         recipe=DIGITS,
         arms=(
             Arm("pretrain", {"task": "masked_patches"}),

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from replication import papers
-from replication.records import METRICS, STATUSES, Verdict
-from replication.report.formats import markdown_table
-from replication.report.rows import ClaimResult, Order, declared, number
+from replication.records.metrics import METRICS
+from replication.records.rows import STATUSES, ClaimResult, Order, Verdict
+from replication.report.formats import declared, markdown_table, number
 from replication.report.tables import ELSEWHERE, summary
 
 

@@ -31,8 +31,12 @@ import numpy as np
 from scipy import stats
 
 from replication import papers
-from replication.records import METRICS, Card, Claim, Contrast, Lookup, Measured, MissingError, Size, Speedup, Variant
-from replication.report.rows import ClaimResult, Run, count_command, student_interval
+from replication.intervals import student_interval
+from replication.records.card import Card, Claim, Contrast, Lookup, MissingError, Speedup, Variant
+from replication.records.metrics import METRICS
+from replication.records.rows import ClaimResult, Measured, Run
+from replication.records.words import Size
+from replication.report.commands import count_command
 from replication.report.speeds import SpeedRun, canonical, invalid, size_of, timing_command
 
 CLAIM_RULES = {

@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from replication import papers
-from replication.columns import COUNTS, EVALUATION, MEMORY, SCALING
-from replication.columns import MECHANISMS as MECHANISM_COLUMNS
-from replication.files import now, write_csv, write_manifest
-from replication.reading import read_manifest, read_records, read_rows
-from replication.records import Measured, Size, UserError, as_rows
-from replication.report.rows import MemoryCell, Run, student_interval
+from replication.intervals import student_interval
+from replication.records.columns import COUNTS, EVALUATION, MEMORY, SCALING
+from replication.records.columns import MECHANISMS as MECHANISM_COLUMNS
+from replication.records.reading import read_manifest, read_records, read_rows
+from replication.records.rows import Measured, MemoryCell, Run
+from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.words import Size, UserError
 from replication.report.speeds import SpeedRun, read_runs
 
 _PRINTED = {"coco_2017": "coco"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 _LATEX = str.maketrans(
@@ -66,3 +67,21 @@ def latex(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label
             "",
         ]
     )
+
+
+def number(value: float | None) -> str:
+    """A number for a reader: four significant digits, whole numbers in full (`35,904`), nothing for None."""
+    if value is None:
+        return ""
+    if 1000 <= abs(value) < 1e12:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def declared(low: float, high: float) -> str:
+    """The range that a card declares for a claim, in words: `1.9 to 2.1`, `at least 1`, `at most 3`."""
+    if math.isinf(high):
+        return f"at least {number(low)}"
+    if math.isinf(low):
+        return f"at most {number(high)}"
+    return f"{number(low)} to {number(high)}"

@@ -37,11 +37,14 @@ from pathlib import Path
 from typing import Any
 
 from replication import papers
-from replication.files import now, write_csv, write_manifest
-from replication.reading import read_records
-from replication.records import METRICS, UNIT_SCALE, Card, Measured, Published, Size, Variant, Verdict, as_rows, sides
+from replication.records.card import Card, Variant
+from replication.records.metrics import METRICS, UNIT_SCALE
+from replication.records.reading import read_records
+from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Run, Stability, Verdict
+from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.words import Size, sides
 from replication.report.claims import judge_claims
-from replication.report.rows import ClaimResult, Order, Relative, Run, Stability, count_command
+from replication.report.commands import count_command
 from replication.report.speeds import (
     SpeedRun,
     canonical,

@@ -15,15 +15,16 @@ import markupsafe
 
 import replication
 from replication import papers
-from replication.columns import COUNTS, CROSSINGS, DEPARTURES
-from replication.files import now, write_manifest, write_text
-from replication.reading import read_bytes, read_manifest, read_records, read_rows
-from replication.records import STATUSES, Experiment, Measured, Verdict
+from replication.records.card import Experiment
+from replication.records.columns import COUNTS, CROSSINGS, DEPARTURES
+from replication.records.reading import read_bytes, read_manifest, read_records, read_rows
+from replication.records.rows import STATUSES, ClaimResult, Measured, Verdict
+from replication.records.store import now, write_manifest, write_text
 from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES
+from replication.report.formats import declared, number
 from replication.report.judge import RULES
-from replication.report.rows import ClaimResult, declared, number
 from replication.report.speed_section import speed_section
 from replication.report.tables import LEGEND, MARKS, UNITS_NOTE, judged_tables, quantity, summary
 

@@ -6,11 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
-from replication.files import now, write_manifest, write_text
-from replication.reading import read_bytes, read_manifest, read_records
-from replication.records import UserError, Verdict
+from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.rows import ClaimResult, Order, Verdict
+from replication.records.store import now, write_manifest, write_text
+from replication.records.words import UserError
 from replication.report.answer import answer
-from replication.report.rows import ClaimResult, Order
 from replication.report.speeds import read_runs
 
 KEPT = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from replication.report.draw_complexity import MECHANISMS
+from replication.report.figures.complexity import MECHANISMS
 
 Curve = Mapping[int, tuple[float, float, float]]
 """By tokens: a value with its interval (value, low, high). Between two of its sizes it is straight on log axes."""

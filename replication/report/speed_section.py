@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from replication.columns import MECHANISMS
 from replication.frames import read_frame
-from replication.reading import read_manifest, read_records
-from replication.report.rows import Order, SpeedCell, Stability
+from replication.records.columns import MECHANISMS
+from replication.records.reading import read_manifest, read_records
+from replication.records.rows import Order, SpeedCell, Stability
 from replication.report.speed_crossings import Pair, pairs
 from replication.report.speeds import SpeedRun, read_runs
 

@@ -23,9 +23,11 @@ from pathlib import Path
 from scipy import stats
 
 from replication.intervals import ratio_interval
-from replication.reading import read_manifest, read_records
-from replication.records import METRICS, Published, Size, Variant
-from replication.report.rows import Order, Relative, Sample, SpeedCell, Stability
+from replication.records.card import Variant
+from replication.records.metrics import METRICS
+from replication.records.reading import read_manifest, read_records
+from replication.records.rows import Order, Published, Relative, Sample, SpeedCell, Stability
+from replication.records.words import Size
 
 REFERENCE = ("deit_s", 224)
 FEWEST = 3

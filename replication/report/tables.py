@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.files import now, write_csv, write_manifest, write_text
-from replication.reading import read_records
-from replication.records import METRICS, UNIT_SCALE, VERDICTS, Card, Published, Table, UserError, Verdict
+from replication.records.card import Card, Table
+from replication.records.metrics import METRICS, UNIT_SCALE
+from replication.records.reading import read_records
+from replication.records.rows import VERDICTS, Published, Verdict
+from replication.records.store import now, write_csv, write_manifest, write_text
+from replication.records.words import UserError
 from replication.report.formats import latex, markdown
 
 MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))

@@ -11,7 +11,7 @@ import torch
 
 from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
-from replication.records import UserError, nearest
+from replication.records.words import UserError, nearest
 
 DEVICES = ("cpu", "cuda")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from replication.files import processor
+from replication.records.store import processor
 from replication.speed import watch
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")

@@ -38,10 +38,11 @@ from replication import papers
 from replication.complexity.memory import MODES, peak_of
 from replication.complexity.stand_in import like_a_device
 from replication.complexity.sweep import skeleton
-from replication.files import now, write_csv, write_manifest
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
-from replication.records import Size, UserError, Variant, nearest, sides
+from replication.records.card import Variant
+from replication.records.store import now, write_csv, write_manifest
+from replication.records.words import Size, UserError, nearest, sides
 from replication.speed.onednn import ConvolutionCopies
 
 MEMORY_COLUMNS = (

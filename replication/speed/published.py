@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from replication import papers
 from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
 from replication.models import with_native_size
-from replication.models.window_methods import MODULES
-from replication.records import METRICS, Published, Size, nearest
+from replication.records.metrics import METRICS
+from replication.records.rows import Published
+from replication.records.words import Size, nearest
 from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, MECHANISM, Cell
+from replication.speed.swin_table5 import MODULES
 
 REFERENCE = "deit_s", 224
 """Comes first, so that all ratios of a run are to it."""

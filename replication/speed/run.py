@@ -13,10 +13,10 @@ import torch
 from tqdm import tqdm
 
 from replication.complexity.memory import MODES
-from replication.files import now, write_csv, write_manifest
 from replication.intervals import median_interval, ratio_interval, spread
-from replication.own_models import OWN
-from replication.records import UserError
+from replication.papers.parts.user_models import OWN
+from replication.records.store import now, write_csv, write_manifest
+from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing, failure, time_blocks
 from replication.speed.condition import Condition
 from replication.speed.machine import facts

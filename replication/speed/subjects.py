@@ -28,10 +28,11 @@ from replication.complexity.sweep import INITIALISERS, skeleton
 from replication.complexity.traffic import Operations, operations
 from replication.models import build_variant
 from replication.models.attention import set_attention
-from replication.models.window_methods import MODULES
-from replication.own_models import OWN
-from replication.records import Size, UserError, Variant, sides
+from replication.papers.parts.user_models import OWN
+from replication.records.card import Variant
+from replication.records.words import Size, UserError, sides
 from replication.speed.condition import Condition
+from replication.speed.swin_table5 import MODULES
 
 SEED = 0
 SCALE = 0.02

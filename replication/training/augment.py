@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from replication.data import box_transforms
 from replication.data.photographs import MEAN, STD, Transform
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 
 
 def learning_transform(recipe: Recipe) -> Transform | box_transforms.Transform | None:

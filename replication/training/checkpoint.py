@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from replication.files import write_bytes
-from replication.records import UserError
+from replication.records.store import write_bytes
+from replication.records.words import UserError
 
 _DIGEST = hashlib.sha256().digest_size
 

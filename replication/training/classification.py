@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data import Dataset, Images
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 from replication.training import distillation
 from replication.training.augment import Augment
 from replication.training.batches import in_order

@@ -23,11 +23,12 @@ from tqdm import tqdm
 from replication import data, papers
 from replication.data import Dataset, Split
 from replication.data.detection import Scenes
-from replication.files import digest, now, sha256, write_bytes, write_csv, write_manifest
 from replication.locking import lock, unlock
 from replication.models.transfer import transfer
-from replication.recipe import Recipe, resolve
-from replication.records import Experiment, UserError
+from replication.papers.parts.recipe import Recipe, resolve
+from replication.records.card import Experiment
+from replication.records.store import digest, now, sha256, write_bytes, write_csv, write_manifest
+from replication.records.words import UserError
 from replication.sources import source_digest
 from replication.training.augment import learning_transform
 from replication.training.events import events

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from replication.models.attention import set_attention
-from replication.recipe import Recipe
-from replication.records import UserError
+from replication.papers.parts.recipe import Recipe
+from replication.records.words import UserError
 from replication.training.processes import Processes
 from replication.training.products import use_onednn
 from replication.training.start import heads

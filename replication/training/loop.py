@@ -12,8 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from replication.data import Dataset, Images
-from replication.files import write_bytes
-from replication.records import UserError
+from replication.records.store import write_bytes
+from replication.records.words import UserError
 from replication.training import checkpoint
 from replication.training.batches import order
 from replication.training.events import events

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data import Dataset, Images
-from replication.recipe import Recipe
-from replication.records import UserError
+from replication.papers.parts.recipe import Recipe
+from replication.records.words import UserError
 from replication.training.augment import Augment
 from replication.training.batches import in_order
 

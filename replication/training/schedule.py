@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

@@ -16,7 +16,7 @@ from replication.detection.average_precision import AveragePrecision, coco_resul
 from replication.detection.criterion import SetCriterion
 from replication.detection.diagnosis import diagnose
 from replication.detection.matching import HungarianMatcher
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 from replication.training.augment import Augment
 
 

@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from torch import nn
 
 from replication.models import build_variant
-from replication.reading import read_bytes
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.reading import read_bytes
+from replication.records.words import UserError
 
 
 def stream(seed: int, *purpose: object) -> int:

@@ -15,7 +15,8 @@ from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.memory import CpuAttention
 from replication.models import build_variant
 from replication.models.attention import set_attention
-from replication.records import Size, Variant
+from replication.records.card import Variant
+from replication.records.words import Size
 
 VARIANTS = [
     variant

@@ -14,7 +14,8 @@ from replication.complexity.dispatched import count_dispatch
 from replication.complexity.formulas import cost
 from replication.complexity.formulas.parts import residual_network
 from replication.models import build_variant
-from replication.records import Size, Variant
+from replication.records.card import Variant
+from replication.records.words import Size
 
 SMALL = {
     "backbone": "resnet18",

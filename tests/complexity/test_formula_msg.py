@@ -12,7 +12,8 @@ from replication.complexity.formulas import cost
 from replication.complexity.sweep import skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models.attention import set_attention
-from replication.records import Size, Variant
+from replication.records.card import Variant
+from replication.records.words import Size
 
 AUTHORS = {  # GMACs by `flops` of their model code, at 224 px; it adds norms
     "msg_t": 3.8245,

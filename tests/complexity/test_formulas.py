@@ -7,7 +7,8 @@ import pytest
 from replication import papers
 from replication.complexity.formulas import cost
 from replication.complexity.formulas.parts import residual_network
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.words import UserError
 
 TINY = {"patch_size": 4, "embed_dim": 6, "depth": 2, "num_heads": 2, "mlp_ratio": 3}
 

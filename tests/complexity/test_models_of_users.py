@@ -23,9 +23,9 @@ from replication.complexity import count_models, counters, merge, sweep, write_c
 from replication.complexity.counters import GateError
 from replication.complexity.mechanisms import COLUMNS as MECHANISM_COLUMNS
 from replication.complexity.sweep import count_cell
-from replication.files import write_csv
 from replication.models import with_native_size
-from replication.records import Size
+from replication.records.store import write_csv
+from replication.records.words import Size
 from replication.report.collect import collect
 
 WIDTH, TOKENS = 16, 16  # of a picture of 64 px

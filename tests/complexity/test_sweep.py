@@ -10,7 +10,7 @@ from replication import papers
 from replication.complexity import count_models, merge, write_mechanisms, write_scaling
 from replication.complexity.scaling import COLUMNS
 from replication.complexity.sweep import COUNTS_COLUMNS, MEMORY_COLUMNS
-from replication.records import UserError
+from replication.records.words import UserError
 
 
 def read(path: Path) -> list[dict[str, str]]:

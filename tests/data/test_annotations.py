@@ -15,7 +15,7 @@ import pytest
 
 from replication.data.annotations import FIELDS, read_annotations, read_results, read_truth
 from replication.detection.average_precision import evaluate_file
-from replication.records import UserError
+from replication.records.words import UserError
 
 HUGE = 10**400
 """An integer that is no float."""

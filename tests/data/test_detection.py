@@ -21,7 +21,7 @@ from replication.data import detection, scenes
 from replication.data.box_transforms import learning_transform
 from replication.data.detection import Scenes, Targets, load, load_split
 from replication.data.photographs import MEAN, STD
-from replication.records import UserError
+from replication.records.words import UserError
 
 SIZES = {7: (60, 40), 3: (40, 80), 5: (64, 64)}
 """Image id and width, height [px]."""

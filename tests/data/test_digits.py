@@ -7,7 +7,7 @@ import torch
 
 from replication import data
 from replication.data import digits
-from replication.records import UserError
+from replication.records.words import UserError
 
 
 def test_split_has_every_digit_once_and_as_many_of_each_class() -> None:

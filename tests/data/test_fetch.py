@@ -20,11 +20,11 @@ from typing import IO, Any
 
 import pytest
 
-from replication import registry
+from replication import data_sources
 from replication.data.fetch import fetch
-from replication.files import UNFINISHED
-from replication.records import UserError
-from replication.registry import MARGIN, File, Source
+from replication.data_sources import MARGIN, File, Source
+from replication.records.store import UNFINISHED
+from replication.records.words import UserError
 
 fetching = importlib.import_module("replication.data.fetch")
 
@@ -70,7 +70,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, address: str, **contents: bytes) ->
     files = tuple(
         File(name, hashlib.sha256(content).hexdigest(), (f"{address}/{name}",)) for name, content in names.items()
     )
-    monkeypatch.setitem(registry.SOURCES, "toy", Source("Toys", files, "1 kB", "MIT", "Nobody", "http://toys"))
+    monkeypatch.setitem(data_sources.SOURCES, "toy", Source("Toys", files, "1 kB", "MIT", "Nobody", "http://toys"))
 
 
 def test_a_data_set_is_fetched_once_and_its_manifest_comes_last(
@@ -127,7 +127,7 @@ def test_the_next_address_is_asked_where_one_fails(
     monkeypatch.setattr("replication.data.fetch.RETRIES", 0)
     address, handler = server
     file = File("a.bin", hashlib.sha256(b"abc").hexdigest(), (f"{address}/gone", f"{address}/here"))
-    monkeypatch.setitem(registry.SOURCES, "toy", Source("Toys", (file,), "", "", "", ""))
+    monkeypatch.setitem(data_sources.SOURCES, "toy", Source("Toys", (file,), "", "", "", ""))
     handler.files = {"/here": b"abc"}
     assert (fetch("toy", tmp_path) / "a.bin").read_bytes() == b"abc"
     assert handler.asked == ["/gone", "/here"]
@@ -267,7 +267,7 @@ def test_a_body_without_an_end_is_cut(
     server: tuple[str, type[Server]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once where too much comes, in time where too little does; neither is tried again."""
-    monkeypatch.setattr("replication.registry.MARGIN", 10**5)
+    monkeypatch.setattr("replication.data_sources.MARGIN", 10**5)
     address, handler = server
     publish(monkeypatch, address, a_bin=b"abc")
     handler.endless = 0
@@ -427,9 +427,9 @@ def test_what_cannot_be_fetched_says_why(tmp_path: Path) -> None:
         fetch("imagenet_1k", tmp_path)
 
 
-@pytest.mark.parametrize("name", registry.SOURCES)
+@pytest.mark.parametrize("name", data_sources.SOURCES)
 def test_every_source_says_where_from_and_under_which_licence(name: str) -> None:
-    source = registry.SOURCES[name]
+    source = data_sources.SOURCES[name]
     assert source.licence
     assert source.citation
     assert source.homepage.startswith("http")

@@ -16,7 +16,7 @@ from torchvision import transforms
 from replication import data
 from replication.data import photographs
 from replication.data.photographs import Photographs
-from replication.records import UserError
+from replication.records.words import UserError
 
 
 def picture(path: Path, grey: int, size: tuple[int, int] = (40, 32)) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from replication import data
 from replication.data import small
-from replication.records import UserError
+from replication.records.words import UserError
 
 RNG = np.random.default_rng(0)
 

@@ -27,7 +27,8 @@ from replication.detection.average_precision import (
     suppressed,
     write_results,
 )
-from replication.records import METRICS, UserError
+from replication.records.metrics import METRICS
+from replication.records.words import UserError
 
 CATEGORIES = (1, 2, 4, 7)  # with gaps, as COCO's
 SIDE = 400

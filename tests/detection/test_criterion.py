@@ -16,7 +16,7 @@ from torch import Tensor
 
 from replication.detection.criterion import SetCriterion
 from replication.detection.matching import HungarianMatcher
-from replication.records import UserError
+from replication.records.words import UserError
 
 WEIGHTS = {"loss_ce": 1.0, "loss_bbox": 5.0, "loss_giou": 2.0}
 BOX_LOSSES = ("loss_bbox", "loss_giou")

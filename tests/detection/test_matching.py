@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from replication.detection.matching import HungarianMatcher, Objects
-from replication.records import UserError
+from replication.records.words import UserError
 
 CLASSES = 3
 Target = dict[str, Tensor]

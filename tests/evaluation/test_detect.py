@@ -21,8 +21,10 @@ from replication.data.photographs import MEAN, STD
 from replication.evaluation import evaluate
 from replication.evaluation.detect import SIZES, predicted
 from replication.models import build_variant
-from replication.reading import read_records
-from replication.records import Measured, UserError, Variant
+from replication.records.card import Variant
+from replication.records.reading import read_records
+from replication.records.rows import Measured
+from replication.records.words import UserError
 from replication.report.judge import judge_cells
 
 SHAPES = {8: (64, 48), 2: (40, 80), 5: (100, 50)}

@@ -18,8 +18,9 @@ from replication.evaluation import evaluate
 from replication.evaluation.classify import SIZES, count_right, photographs
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build
-from replication.reading import read_records
-from replication.records import Measured, UserError
+from replication.records.reading import read_records
+from replication.records.rows import Measured
+from replication.records.words import UserError
 from replication.report.judge import judge_cells
 
 COLOURS = {"a_red": (255, 0, 0), "b_green": (0, 255, 0), "c_blue": (0, 0, 255)}

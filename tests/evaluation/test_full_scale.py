@@ -13,7 +13,7 @@ from PIL import Image
 
 from replication import papers
 from replication.config import ROOT, checkpoint, plan
-from replication.records import UserError
+from replication.records.words import UserError
 from replication.released import SUFFIXES, Evaluation
 
 

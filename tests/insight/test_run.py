@@ -19,15 +19,17 @@ from replication.__main__ import main
 from replication.data import scenes
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import coco_results, evaluate_file
-from replication.files import now, sha256, write_manifest
 from replication.insight import take_apart
 from replication.insight.density import inside
 from replication.insight.looks import looked
 from replication.insight.predictions import predicted
 from replication.insight.run import UNITS
 from replication.models.detr import Detr
-from replication.recipe import resolve
-from replication.records import METRICS, Arm, Experiment, UserError, Variant
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Arm, Experiment, Variant
+from replication.records.metrics import METRICS
+from replication.records.store import now, sha256, write_manifest
+from replication.records.words import UserError
 from replication.training.engine import build
 
 QUERIES = 6

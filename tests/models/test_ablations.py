@@ -13,10 +13,11 @@ import torch
 from timm.models.twins import GlobalSubSampleAttn, LocallyGroupedAttn
 from torch import Tensor, nn
 
-from replication import analogues as a
 from replication.models import build_variant
-from replication.models.beside_windows import PaddedWindowAttention, SlidingWindowAttention
-from replication.records import UserError, Variant
+from replication.models.swin_alternatives import PaddedWindowAttention, SlidingWindowAttention
+from replication.papers.parts import small_models as a
+from replication.records.card import Variant
+from replication.records.words import UserError
 
 ABLATED = [variant for variant in a.ANALOGUES.values() if variant.ablation]
 every_ablation = pytest.mark.parametrize("variant", ABLATED, ids=[variant.id for variant in ABLATED])

@@ -20,7 +20,7 @@ from replication.models.attention import (
     set_attention,
 )
 from replication.models.positions import Grid
-from replication.records import UserError
+from replication.records.words import UserError
 
 DIM, HEADS = 12, 3
 

@@ -10,7 +10,8 @@ from torch import nn
 from replication import models, papers
 from replication.models.attention import set_attention
 from replication.models.hybrid import StandardizedConv2d
-from replication.records import Size, UserError, Variant, sides
+from replication.records.card import Variant
+from replication.records.words import Size, UserError, sides
 
 VARIANTS = papers.variants() | {e.model.id: e.model for _, e in papers.experiments().values()}
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from replication import papers
 from replication.models import build, load_checkpoint
 from replication.models.positions import resize_positions
-from replication.records import UserError
+from replication.records.words import UserError
 
 RELEASED = Path(__file__).parent / "data" / "released"
 MODELS = {

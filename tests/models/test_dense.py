@@ -25,7 +25,8 @@ from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, pool
 from replication.models.dense.retinanet import RetinaNet
 from replication.models.dense.semantic_fpn import SemanticFPN
 from replication.models.dense.upernet import UPerNet
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.words import UserError
 
 FAMILIES: Mapping[str, type[Backbone]] = {"pvt_tiny": Pvt, "swin_t": Swin, "pcpvt_s": Twins, "msg_t": Msg}
 

@@ -17,7 +17,7 @@ from replication import models
 from replication.models.attention import set_attention
 from replication.models.detr import Attention, Detr, EncoderLayer
 from replication.models.detr_positions import LearnedPositions, SinePositions
-from replication.records import UserError
+from replication.records.words import UserError
 
 SMALL: dict[str, Any] = {
     "backbone": "resnet18",

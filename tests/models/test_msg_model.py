@@ -26,7 +26,7 @@ from replication.models.msg import (
     unwindowed,
     windows,
 )
-from replication.records import UserError
+from replication.records.words import UserError
 
 TINY: dict[str, Any] = {
     "embed_dim": 16,

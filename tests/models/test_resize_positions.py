@@ -9,7 +9,7 @@ from scipy import ndimage
 from timm.layers.pos_embed import resample_abs_pos_embed
 
 from replication.models.positions import METHODS, Grid, resize_positions
-from replication.records import UserError
+from replication.records.words import UserError
 
 SIDES = st.integers(2, 12)
 GRIDS = st.tuples(SIDES, SIDES)

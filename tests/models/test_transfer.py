@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from replication import analogues as a
 from replication.models import build_variant
 from replication.models.detr import Detr
 from replication.models.positions import resize_positions
 from replication.models.small_backbone import SmallClassifier
 from replication.models.transfer import transfer
-from replication.records import Size, UserError, Variant
+from replication.papers.parts import small_models as a
+from replication.records.card import Variant
+from replication.records.words import Size, UserError
 
 WIDER_WINDOWS: dict[Size, dict[str, int]] = {64: {"window_size": 4}}
 SWIN_8 = replace(a.SWIN, at_size=WIDER_WINDOWS)

@@ -10,13 +10,13 @@ import pytest
 
 from replication import config, models, papers, report
 from replication.complexity import count_models
-from replication.reading import read_records
-from replication.records import Verdict
+from replication.records.reading import read_records
+from replication.records.rows import Verdict
 
 CARD = """
 from replication.papers import transcript
 from replication.records import Card, Variant
-from replication.transcript import parse_tables
+from replication.papers.parts.transcript import parse_tables
 
 CARD = Card(
     key="toy",

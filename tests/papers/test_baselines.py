@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from replication import papers
 from replication.complexity.sweep import skeleton
 from replication.papers import baselines
-from replication.records import Published, sides
+from replication.records.rows import Published
+from replication.records.words import sides
 
 GOLDEN = [
     # torchvision's documentation of its weights: parameters, and "GFLOPS" (multiply-adds) at the same image size.

@@ -11,20 +11,11 @@ import pytest
 
 from replication import papers
 from replication.papers import cards, ratio
-from replication.reading import read_records
-from replication.records import (
-    METRICS,
-    UNIT_SCALE,
-    Card,
-    Claim,
-    Lookup,
-    MissingError,
-    Published,
-    Size,
-    Table,
-    UserError,
-    Variant,
-)
+from replication.records.card import Card, Claim, Lookup, MissingError, Table, Variant
+from replication.records.metrics import METRICS, UNIT_SCALE
+from replication.records.reading import read_records
+from replication.records.rows import Published
+from replication.records.words import Size, UserError
 
 every_card = pytest.mark.parametrize("card", cards().values(), ids=cards().keys())
 every_variant = pytest.mark.parametrize("variant", papers.variants().values(), ids=papers.variants().keys())

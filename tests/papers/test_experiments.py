@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from replication import analogues, papers
+from replication import papers
 from replication.models import build_variant
-from replication.recipe import resolve
-from replication.records import Claim, Experiment, Variant
+from replication.papers.parts import small_models
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Claim, Experiment, Variant
 
 EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.experiments().values()}
 ARMS = {f"{experiment.id}/{arm.id}": experiment for experiment in EXPERIMENTS.values() for arm in experiment.arms}
@@ -102,19 +103,19 @@ def cost(variant: Variant) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (analogues.HYBRID, analogues.VIT),  # "at equal compute"
-        (analogues.RESNET, analogues.VIT),  # "of similar cost"
-        (analogues.TNT, analogues.VIT),  # "at similar cost"
-        (analogues.PVT, analogues.COLUMNAR),
-        (analogues.PCPVT, analogues.PVT),
-        (analogues.SVT, analogues.SWIN),
-        (analogues.SWIN_UNSHIFTED, analogues.SWIN),
-        (analogues.MSG_SILENT, analogues.MSG),
-        (analogues.MSG_SMALLER_REGIONS, analogues.MSG),
-        (analogues.MSG_FIRST_STAGE_ONLY, analogues.MSG),
-        (analogues.SWIN_SLIDING, analogues.SWIN),
-        (analogues.TNT_64_WORDS, analogues.TNT_16_WORDS),
-        (analogues.VIT_WIDTH_92, analogues.VIT_DEPTH_8),  # "at equal cost"
+        (small_models.HYBRID, small_models.VIT),  # "at equal compute"
+        (small_models.RESNET, small_models.VIT),  # "of similar cost"
+        (small_models.TNT, small_models.VIT),  # "at similar cost"
+        (small_models.PVT, small_models.COLUMNAR),
+        (small_models.PCPVT, small_models.PVT),
+        (small_models.SVT, small_models.SWIN),
+        (small_models.SWIN_UNSHIFTED, small_models.SWIN),
+        (small_models.MSG_SILENT, small_models.MSG),
+        (small_models.MSG_SMALLER_REGIONS, small_models.MSG),
+        (small_models.MSG_FIRST_STAGE_ONLY, small_models.MSG),
+        (small_models.SWIN_SLIDING, small_models.SWIN),
+        (small_models.TNT_64_WORDS, small_models.TNT_16_WORDS),
+        (small_models.VIT_WIDTH_92, small_models.VIT_DEPTH_8),  # "at equal cost"
     ],
     ids=lambda variant: variant.id,
 )
@@ -123,22 +124,23 @@ def test_models_compared_at_equal_cost_have_it(one: Variant, other: Variant) -> 
 
 
 def test_deeper_and_wider_have_as_many_parameters() -> None:
-    assert cost(analogues.PVT_DEEPER)[1] == pytest.approx(cost(analogues.PVT_WIDER)[1], rel=0.03)
+    assert cost(small_models.PVT_DEEPER)[1] == pytest.approx(cost(small_models.PVT_WIDER)[1], rel=0.03)
 
 
 def test_smaller_patches_cost_no_parameters() -> None:
-    assert cost(analogues.VIT_PATCH_4)[1] == cost(analogues.VIT)[1]
+    assert cost(small_models.VIT_PATCH_4)[1] == cost(small_models.VIT)[1]
 
 
 def test_spatial_reduction_saves_what_the_formula_says() -> None:
     """Of two blocks of the first stage: 64 queries of width 32, and 16 keys instead of 64."""
     products, projections, reduction = 2 * 64 * (64 - 16) * 32, 2 * (64 - 16) * 32 * 32, 16 * (2 * 2 * 32) * 32
-    saved = cost(analogues.PVT_UNREDUCED)[0] - cost(analogues.PVT)[0]
+    saved = cost(small_models.PVT_UNREDUCED)[0] - cost(small_models.PVT)[0]
     assert saved == 2 * (products + projections - reduction)
 
 
 @pytest.mark.parametrize(
-    ("variant", "words"), [(analogues.TNT_4_WORDS, 4), (analogues.TNT_16_WORDS, 16), (analogues.TNT_64_WORDS, 64)]
+    ("variant", "words"),
+    [(small_models.TNT_4_WORDS, 4), (small_models.TNT_16_WORDS, 16), (small_models.TNT_64_WORDS, 64)],
 )
 def test_a_sentence_has_so_many_words_and_they_have_its_width(variant: Variant, words: int) -> None:
     model: Any = build_variant(variant, num_classes=10, in_chans=1)
@@ -147,11 +149,11 @@ def test_a_sentence_has_so_many_words_and_they_have_its_width(variant: Variant, 
 
 
 def test_no_analogue_is_called_as_a_model_of_a_paper() -> None:
-    assert analogues.ANALOGUES.keys().isdisjoint(papers.variants())
+    assert small_models.ANALOGUES.keys().isdisjoint(papers.variants())
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("variant", analogues.ANALOGUES.values(), ids=list(analogues.ANALOGUES))
+@pytest.mark.parametrize("variant", small_models.ANALOGUES.values(), ids=list(small_models.ANALOGUES))
 def test_every_learned_part_of_an_analogue_gets_a_gradient(variant: Variant, channels: int) -> None:
     torch.manual_seed(0)
     model = build_variant(variant, num_classes=10, in_chans=channels)

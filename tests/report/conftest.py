@@ -8,21 +8,10 @@ from pathlib import Path
 import pytest
 
 from replication import papers
-from replication.files import write_csv
-from replication.records import (
-    Arm,
-    Card,
-    Cause,
-    Claim,
-    Contrast,
-    Experiment,
-    Lookup,
-    Published,
-    Variant,
-    as_rows,
-    cells_in,
-)
-from replication.transcript import parse_tables
+from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
+from replication.records.rows import Published
+from replication.records.store import as_rows, write_csv
 
 TRANSCRIPT = """# Toy: its tables, as printed
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from replication.records import Verdict
+from replication.records.rows import ClaimResult, Order, Verdict
 from replication.report.answer import answer, on_numbers
-from replication.report.rows import ClaimResult, Order, number
+from replication.report.formats import number
 
 COUNT = Verdict(
     "swin",

@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 from replication.papers import cards
-from replication.records import Card, Claim, Contrast, Measured, MissingError, Size, Speedup
+from replication.records.card import Card, Claim, Contrast, MissingError, Speedup
+from replication.records.rows import ClaimResult, Measured, Run
+from replication.records.words import Size
 from replication.report.answer import on_claims
 from replication.report.claims import corrected, holm, judge_claims, lookup, p_value, paired, verdict_on
-from replication.report.rows import ClaimResult, Run
 from replication.report.speeds import read_runs
 from tests.report.timings import too_large, write_timings
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from replication.reading import read_records
-from replication.records import Measured, Size
+from replication.intervals import student_interval
+from replication.records.reading import read_records
+from replication.records.rows import Measured, MemoryCell, Run
+from replication.records.words import Size
 from replication.report import collect
-from replication.report.rows import MemoryCell, Run, student_interval
 from tests.report.timings import MACHINE, too_large, write_timings
 
 

@@ -13,11 +13,12 @@ from snakemake.cli import get_argument_parser
 
 from replication import papers
 from replication.__main__ import parser
-from replication.reading import read_records
-from replication.records import Card, Claim, Measured, Size
+from replication.records.card import Card, Claim
+from replication.records.reading import read_records
+from replication.records.rows import Measured, Run
+from replication.records.words import Size
 from replication.report.claims import judge_claims
 from replication.report.judge import judge_cells
-from replication.report.rows import Run
 from replication.report.speeds import canonical, read_runs, relative
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"

@@ -10,17 +10,12 @@ from typing import Any
 import pytest
 
 from replication import papers, report
-from replication.reading import read_records
-from replication.records import Card, Measured, Published, Size, Variant, Verdict
+from replication.records.card import Card, Variant
+from replication.records.reading import read_records
+from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Stability, Verdict
+from replication.records.words import Size
 from replication.report.answer import answer
-from replication.report.judge import (
-    EVALUATED,
-    compare_accuracy,
-    compare_architecture,
-    compare_count,
-    judge_cells,
-)
-from replication.report.rows import ClaimResult, Order, Relative, Stability
+from replication.report.judge import EVALUATED, compare_accuracy, compare_architecture, compare_count, judge_cells
 from replication.report.speeds import read_runs, relative
 from tests.report.timings import too_large, write_timings
 

@@ -13,8 +13,8 @@ import pytest
 from markupsafe import escape
 
 from replication import report
-from replication.reading import read_records
-from replication.records import Measured, Verdict
+from replication.records.reading import read_records
+from replication.records.rows import Measured, Verdict
 from replication.report.figures import FIGURES
 from replication.report.page import code, provenance
 from replication.report.tables import MARKS

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from replication import report
-from replication.reading import read_records
-from replication.records import Size, UserError
-from replication.report.rows import Relative
+from replication.records.reading import read_records
+from replication.records.rows import Relative
+from replication.records.words import Size, UserError
 from tests.report.timings import MACHINE, write_timings
 
 README = "# Toy\n<!-- answer: of the run -->\nold\n<!-- /answer -->\nend\n"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from replication.records import Published, Size, Variant
-from replication.report.rows import MemoryCell, Relative, Sample, SpeedCell
+from replication.records.card import Variant
+from replication.records.rows import MemoryCell, Published, Relative, Sample, SpeedCell
+from replication.records.words import Size
 from replication.report.speeds import canonical, orders, read_runs, relative, stability, timing_command
 from replication.speed.memory import MEMORY_COLUMNS
 from replication.speed.run import CELL_COLUMNS, SAMPLE_COLUMNS

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from replication import report
-from replication.reading import read_records
-from replication.records import Card, UserError, Verdict
+from replication.records.card import Card
+from replication.records.reading import read_records
+from replication.records.rows import Verdict
+from replication.records.words import UserError
 from replication.report.formats import latex_escape
 from replication.report.tables import judged, summary
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from replication.records import Size
-from replication.report.rows import MemoryCell, Relative
+from replication.records.rows import MemoryCell, Relative
+from replication.records.words import Size
 from tests.report.timings import MACHINE, too_large, write_timings
 
 MODELS: dict[tuple[str, Size], float] = {

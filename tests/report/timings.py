@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from replication.files import write_csv
-from replication.records import Size, as_rows
-from replication.report.rows import MemoryCell, Sample, SpeedCell
+from replication.records.rows import MemoryCell, Sample, SpeedCell
+from replication.records.store import as_rows, write_csv
+from replication.records.words import Size
 
 CONDITION = {
     "device": "cpu", "precision": "fp32", "attention": "math", "mode": "infer", "batch_size": 1, "compiled": 0,

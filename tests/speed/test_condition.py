@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch._dynamo
 
-from replication.records import UserError
+from replication.records.words import UserError
 from replication.speed.condition import PRECISIONS, Condition
 from replication.speed.run import CELL_COLUMNS
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from replication import papers
 from replication.complexity.memory import peak_of
-from replication.records import UserError
+from replication.records.words import UserError
 from replication.speed import memory
 from replication.speed.memory import MEMORY_COLUMNS, Cell, memory_row, write_memory
 from replication.speed.onednn import ConvolutionCopies

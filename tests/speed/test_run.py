@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from replication.records import UserError
+from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing
 from replication.speed.condition import Condition
 from replication.speed.published import model_cells

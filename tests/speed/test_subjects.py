@@ -13,7 +13,7 @@ from replication import papers
 from replication.complexity.dispatched import count_dispatch
 from replication.complexity.sweep import skeleton
 from replication.models.attention import set_attention
-from replication.records import Size, UserError
+from replication.records.words import Size, UserError
 from replication.speed.condition import Condition
 from replication.speed.published import model_cells, others, published_cells
 from replication.speed.subjects import AttentionKernels, Cell, Pool, build, need, prepare

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from replication.records import Arm, Experiment, Variant
+from replication.records.card import Arm, Experiment, Variant
 
 TINY = Variant(
     id="tiny",

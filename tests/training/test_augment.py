@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 from replication.training.augment import Augment
 
 B, K = 64, 5

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from replication import data
-from replication.recipe import resolve
-from replication.records import Experiment
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Experiment
 from replication.training import distillation
 from replication.training.classification import Classification
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from replication import data
 from replication.data import Split, digits
-from replication.recipe import resolve
-from replication.records import Arm, Experiment, UserError
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Arm, Experiment
+from replication.records.words import UserError
 from replication.training import batches, engine, run, run_arm
 from replication.training.classification import Classification
 from replication.training.start import fresh

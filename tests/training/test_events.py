@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.records import Experiment
+from replication.records.card import Experiment
 from replication.training import run_arm
 from replication.training.events import crc32c, events
 from replication.training.loop import EVENTS

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from replication import analogues
-from replication.records import Variant
+from replication.papers.parts import small_models
+from replication.records.card import Variant
 from replication.training.last_block import PrefixBlock, read_prefix_only
 from replication.training.start import fresh
 
@@ -21,7 +21,7 @@ def whole_and_short(variant: Variant) -> tuple[nn.Module, nn.Module]:
     return whole, short
 
 
-@pytest.mark.parametrize("variant", [analogues.VIT, analogues.HYBRID, analogues.DEIT_DISTILLED])
+@pytest.mark.parametrize("variant", [small_models.VIT, small_models.HYBRID, small_models.DEIT_DISTILLED])
 @pytest.mark.parametrize("training", [True, False])
 def test_answers_and_gradients_are_those_of_the_whole_block(variant: Variant, training: bool) -> None:
     whole, short = whole_and_short(variant)
@@ -39,7 +39,8 @@ def test_answers_and_gradients_are_those_of_the_whole_block(variant: Variant, tr
 
 
 @pytest.mark.parametrize(
-    "variant", [analogues.VIT_POOLING, analogues.VIT_RELATIVE, analogues.SWIN, analogues.RESNET, analogues.TNT]
+    "variant",
+    [small_models.VIT_POOLING, small_models.VIT_RELATIVE, small_models.SWIN, small_models.RESNET, small_models.TNT],
 )
 def test_model_that_needs_every_token_stays(variant: Variant) -> None:
     model = fresh(variant, 28 if variant.image_size == 28 else 32, 10, 1, 0)

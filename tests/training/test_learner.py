@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from replication import data
-from replication.recipe import resolve
-from replication.records import Experiment, UserError
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Experiment
+from replication.records.words import UserError
 from replication.training.classification import Classification
 from replication.training.learner import Learner
 from replication.training.processes import Processes

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from replication import data
-from replication.recipe import resolve
-from replication.records import Experiment, UserError
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Experiment
+from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.masked_patches import MaskedPatches, PatchPredictor, colours, corruption
 from replication.training.start import fresh

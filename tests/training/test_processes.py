@@ -12,7 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from replication.records import Experiment, UserError
+from replication.records.card import Experiment
+from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.loop import check_shares
 from replication.training.processes import Processes

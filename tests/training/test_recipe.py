@@ -11,8 +11,9 @@ from timm.data.auto_augment import rand_augment_transform
 
 from replication.models.positions import METHODS
 from replication.models.transfer import FRESH
-from replication.recipe import CHOICES, RAND_AUGMENT, Recipe, resolve
-from replication.records import Arm, Experiment, UserError
+from replication.papers.parts.recipe import CHOICES, RAND_AUGMENT, Recipe, resolve
+from replication.records.card import Arm, Experiment
+from replication.records.words import UserError
 
 
 def test_scale_changes_the_recipe_and_the_arm_changes_both(experiment: Experiment) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from replication import papers
-from replication.records import Experiment, UserError
+from replication.records.card import Experiment
+from replication.records.words import UserError
 from replication.training import checkpoint, engine, loop, run, run_arm
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from replication.recipe import Recipe
+from replication.papers.parts.recipe import Recipe
 from replication.training.schedule import learning_rate
 
 

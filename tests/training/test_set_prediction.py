@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from replication import analogues, data
+from replication import data
 from replication.data import Dataset, scenes
 from replication.models import build_variant
-from replication.recipe import Recipe, resolve
-from replication.recipes import SCENES, SCENES_BACKBONE
-from replication.records import Arm, Experiment, UserError
+from replication.papers.parts import small_models
+from replication.papers.parts.recipe import Recipe, resolve
+from replication.papers.parts.recipes import SCENES, SCENES_BACKBONE
+from replication.records.card import Arm, Experiment
+from replication.records.words import UserError
 from replication.training.engine import run_arm
 from replication.training.learner import Learner, groups
 from replication.training.processes import Processes
@@ -26,8 +28,8 @@ from replication.training.set_prediction import SetPrediction
 CPU = torch.device("cpu")
 FEW = {"epochs": 1, "batch_size": 8, "images": None}
 SMALL = dataclasses.replace(
-    analogues.DETR,
-    architecture={**analogues.DETR.architecture, "encoder_layers": 1, "decoder_layers": 2, "num_queries": 4},
+    small_models.DETR,
+    architecture={**small_models.DETR.architecture, "encoder_layers": 1, "decoder_layers": 2, "num_queries": 4},
 )
 EXPERIMENT = Experiment(
     id="tiny_scenes",
@@ -35,7 +37,7 @@ EXPERIMENT = Experiment(
     model=SMALL,
     recipe={**SCENES, **FEW},
     arms=(
-        Arm("backbone", {**SCENES_BACKBONE, "epochs": 1, "images": 50}, model=analogues.DETR_BACKBONE),
+        Arm("backbone", {**SCENES_BACKBONE, "epochs": 1, "images": 50}, model=small_models.DETR_BACKBONE),
         Arm("from_backbone", {"epochs": 0}, start_from="backbone"),
         Arm("fresh", {"epochs": 2}),
         Arm("too_few_queries", model=dataclasses.replace(SMALL, architecture={**SMALL.architecture, "num_queries": 1})),
@@ -72,7 +74,7 @@ def learner(dataset: Dataset, model: nn.Module, **changes: Any) -> Learner:
 
 def test_it_learns_sixteen_scenes_by_heart(dataset: Dataset) -> None:
     torch.manual_seed(0)
-    learned = learner(dataset, build_variant(analogues.DETR, num_classes=dataset.classes, in_chans=1))
+    learned = learner(dataset, build_variant(small_models.DETR, num_classes=dataset.classes, in_chans=1))
     images, targets = next(dataset.train.batches([torch.arange(16)], seed=0))
     for step in range(200):
         learned.learning()

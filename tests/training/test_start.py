@@ -9,10 +9,11 @@ import safetensors.torch
 import torch
 
 from replication import data
-from replication.files import now, write_manifest
 from replication.models.transfer import transfer
-from replication.recipe import resolve
-from replication.records import Experiment, UserError
+from replication.papers.parts.recipe import resolve
+from replication.records.card import Experiment
+from replication.records.store import now, write_manifest
+from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.classification import Classification
 from replication.training.start import fresh

@@ -7,8 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from replication.files import sha256
-from replication.records import Experiment, UserError
+from replication.records.card import Experiment
+from replication.records.store import sha256
+from replication.records.words import UserError
 from replication.training import run_arm
 
 

@@ -8,7 +8,7 @@ rule departures:
     conda:
         "../envs/replication.yaml"
     params:
-        sources=source_digest("replication.models.departures", cards=False),
+        sources=source_digest("replication.evaluation.departures", cards=False),
         digest=PLAN.architectures,
     shell:
         "python -m replication departures --out {output.csv:q} 2> {log:q}"

@@ -10,7 +10,8 @@ import importlib
 import pkgutil
 
 from replication.complexity.formulas.parts import Cost
-from replication.records import Size, Variant, nearest
+from replication.records.card import Variant
+from replication.records.words import Size, nearest
 
 __all__ = ["FAMILIES", "Cost", "cost"]
 

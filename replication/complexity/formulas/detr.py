@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from replication.complexity.formulas.parts import Cost, attention_products, residual_network
-from replication.records import Size, Variant
+from replication.records.card import Variant
+from replication.records.words import Size
 
 LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 

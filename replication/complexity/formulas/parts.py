@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from replication.records import Size, Variant, sides
+from replication.records.card import Variant
+from replication.records.words import Size, sides
 
 CLASSES = 1000
 COLORS = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, attention_products, mlp, patches
-from replication.records import Variant
+from replication.records.card import Variant
 
 
 def cost(variant: Variant, image_size: int) -> Cost:

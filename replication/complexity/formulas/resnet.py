@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from replication.complexity.formulas.parts import CLASSES, Cost, residual_network
-from replication.records import Size, Variant
+from replication.records.card import Variant
+from replication.records.words import Size
 
 BASIC = ("timm/resnet18", "timm/resnet34")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, attention_products, mlp, patches
-from replication.records import Size, Variant, sides
+from replication.records.card import Variant
+from replication.records.words import Size, sides
 
 
 def cost(variant: Variant, image_size: Size) -> Cost:

@@ -15,7 +15,8 @@ from replication import papers
 from replication.models.build import build_variant
 from replication.models.msg import Block, shuffle, unwindowed, windows
 from replication.models.positions import resize_positions
-from replication.records import UserError, Variant
+from replication.records.card import Variant
+from replication.records.words import UserError
 
 
 class Backbone(nn.Module):

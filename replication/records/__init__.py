@@ -1,0 +1,1 @@
+"""The data dictionary: words, metrics, cards and rows of the suite, and how rows are stored. Standard library only."""

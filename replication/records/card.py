@@ -1,0 +1,255 @@
+"""What a paper's card holds: models, tables as printed, claims, experiments. Plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from replication.records.rows import CellName, Published
+from replication.records.words import Size, UserError, nearest, sides
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of a paper, as a recipe to build it.
+
+    `architecture` holds the paper's hyper-parameters under the field's names; it builds the model *and* feeds the
+    closed form of its cost, so a model can only agree with the formula if both follow the paper.
+    """
+
+    id: str
+    label: str  # as printed
+    family: str  # which closed form: a file of complexity/formulas, if there is one
+    factory: str  # "timm/<model name>" or "own/<module>"
+    architecture: Mapping[str, Any]
+    task: str = "classification"  # or detection, segmentation
+    image_size: Size = 224
+    image_sizes_by: int = 32  # image sizes must be multiples of this
+    sized: bool = True  # built for one image size (position tables, windows); a convolutional network takes any
+    sweep: bool = True  # counted over the configured range of image sizes; if not, only where a paper prints a count
+    at_size: Mapping[Size, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
+    ablation: str = ""  # what is changed in the model once built: a function of models/ablations.py
+    released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
+
+    def at(self, image_size: Size) -> dict[str, Any]:
+        """The architecture at `image_size` [px] (Swin has window 12 at 384). UserError if the size does not fit."""
+        if only := self.only(image_size):
+            raise UserError(f"{self.id} {only}, not {image_size} px")
+        return {**self.architecture, **self.at_size.get(image_size, {})}
+
+    def allows(self, image_size: Size) -> bool:
+        """Whether the model takes images of this size; one built for a size takes squares only."""
+        return not self.only(image_size)
+
+    def only(self, image_size: Size) -> str:
+        """What the model takes instead of images of this size; nothing if it takes them."""
+        if any(side < 1 or side % self.image_sizes_by for side in sides(image_size)):
+            return f"takes image sizes that are positive multiples of {self.image_sizes_by} px"
+        if self.sized and not isinstance(image_size, int):
+            return "takes square images only, named by their side"
+        return ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as printed: header and rows of text, and each number in it as a `Published`.
+
+    `cells[i][j]` are the numbers of row i, column j: none for a label or an empty cell, several for a list.
+    """
+
+    paper: str
+    id: str
+    title: str
+    source: str
+    verified: str
+    notes: tuple[str, ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    cells: tuple[tuple[tuple[Published, ...], ...], ...]
+
+    @property
+    def published(self) -> list[Published]:
+        """Every number of the table, row by row."""
+        return [number for row in self.cells for cell in row for number in cell]
+
+
+class MissingError(LookupError):
+    """A number that a claim needs and nobody has; the message names it."""
+
+
+class Lookup(typing.Protocol):
+    """Finds one number, in base units."""
+
+    def __call__(self, model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
+        """The number. MissingError if nobody has it."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference between arms of experiments, paired over seeds: the sum of `plus` minus the sum of `minus`.
+
+    An arm is `<experiment>/<arm>`; arms of several experiments compare if they were tested on the same images. Two arms
+    on each side ask whether one difference is larger than another; without `minus` the estimate
+    is an arm's own number.
+    """
+
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+    metric: str = "top1"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Every arm it needs."""
+        return self.plus + self.minus
+
+
+Timed = tuple[str, Size | None]
+"""A model and its image size; without one, the native size, or of a module the only one that was timed."""
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """How many times as fast one model is as another by the clock of one run: the least over pairs (faster, slower).
+
+    `metric` is the speed that the paper's table prints of them; `device` (cpu, cuda) is the one that the claim names.
+    """
+
+    pairs: tuple[tuple[Timed, Timed], ...]
+    metric: str = "throughput"
+    device: str = ""  # any
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper as one predicate: the estimate lies between `low` and `high`.
+
+    Superiority by a margin m is (m, inf); equivalence within m is (-m, m); a factor is a range around it. The range is
+    declared here, before anything is run. `estimate` is evaluated twice, on the published table `table` (a unit test)
+    and on the measured one (the result), and so is `speedup`, by a clock; `contrast` asks an experiment instead. A
+    claim with none of them cannot be tested by what the suite has, and `reason` says what it would take.
+
+    A contrast of small models may be no test of the sentence: the arm does something else, the effect cannot occur at
+    that size, or the outcome only says which arm learns faster. `untestable` gives that reason. Where the question is
+    right and the test too weak to answer it (unfinished arms, a threshold of no paper, few seeds, no control), `weak`
+    says so.
+    """
+
+    id: str
+    where: str
+    statement: str
+    numbers: str = ""  # as printed
+    effect: float | None = None  # the printed size of what the contrast asks for, in its unit
+    estimate: Callable[[Lookup], float] | None = None
+    contrast: Contrast | None = None
+    speedup: Speedup | None = None
+    table: str = ""
+    low: float = -float("inf")
+    high: float = float("inf")
+    unit: str = ""
+    reason: str = ""
+    untestable: str = ""  # why no outcome of the contrast bears on the sentence
+    weak: str = ""  # why an outcome of the contrast decides nothing
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One condition of an experiment: the shared recipe with these changes, on its own model if it has one.
+
+    `start_from` and `teacher` name arms of the same experiment, whose weights with the same seed it starts from, or
+    learns from by distillation.
+    """
+
+    id: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    start_from: str = ""
+    teacher: str = ""
+    model: Variant | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question put to seeded trainings. All arms share seeds and splits, so their differences are paired."""
+
+    id: str
+    question: str
+    model: Variant
+    recipe: Mapping[str, Any]  # the fields of recipe.Recipe
+    arms: tuple[Arm, ...]
+    scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
+
+    def arm(self, arm_id: str) -> Arm:
+        """The arm of that id. UserError if there is none."""
+        for arm in self.arms:
+            if arm.id == arm_id:
+                return arm
+        raise nearest(arm_id, (a.id for a in self.arms), f"arm of {self.id}")
+
+    def changed(self, scale: str, changes: Mapping[str, Any]) -> Experiment:
+        """The experiment with these changes of its recipe at a scale, unless an arm says otherwise.
+
+        UserError if it is not run at that scale.
+        """
+        return dataclasses.replace(self, scales={**self.scales, scale: {**self._at(scale), **changes}})
+
+    def recipe_of(self, arm_id: str, scale: str) -> dict[str, Any]:
+        """The shared recipe, changed by the scale, then by the arm. UserError names the nearest arm or scale."""
+        return {**self.recipe, **self._at(scale), **self.arm(arm_id).changes}
+
+    def _at(self, scale: str) -> Mapping[str, Any]:
+        if scale not in self.scales:
+            raise nearest(scale, self.scales, f"scale of {self.id}")
+        return self.scales[scale]
+
+    def variant(self, arm_id: str) -> Variant:
+        """The model of an arm: its own, or that of the experiment."""
+        return self.arm(arm_id).model or self.model
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why numbers of a card differ from ours, or why exact counts contradict claims of it.
+
+    `known` is false if somebody looked and found no cause; the text then says "No cause found".
+    """
+
+    text: str
+    cells: tuple[CellName, ...] = ()
+    claims: tuple[str, ...] = ()  # ids
+    known: bool = True
+
+
+def cells_in(table: str, column: str, *rows: str) -> tuple[CellName, ...]:
+    """The names of the cells that these rows have in one column of a table."""
+    return tuple((table, row, column) for row in rows)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A paper: its models, its tables as printed, its claims, its experiments. Plain data."""
+
+    key: str
+    title: str
+    authors: str
+    venue: str
+    year: int
+    arxiv: str
+    code: str
+    variants: tuple[Variant, ...]
+    tables: tuple[Table, ...]
+    claims: tuple[Claim, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    headline: str = ""  # its table of ImageNet-1k accuracies
+    detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
+    released_as: Mapping[str, str] = field(default_factory=dict)  # a file of its authors -> <model id>_<image size>
+    unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
+    trained: tuple[CellName, ...] = ()  # accuracies of which no weights are public, but the suite has the recipe
+    compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
+    causes: tuple[Cause, ...] = ()  # of what differs from ours
+    discrepancies: tuple[str, ...] = ()  # where else the paper contradicts itself, its code or its quotations
+
+    def causes_of(self, name: CellName | str) -> list[str]:
+        """The text of the cause that names this cell, or this claim by its id: none or one."""
+        return [cause.text for cause in self.causes if name in cause.cells or name in cause.claims]

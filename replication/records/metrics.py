@@ -1,0 +1,112 @@
+"""What is measured: the metrics by name, with the instrument that can fill each, and their prefix units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured. `kind` says which instrument can fill it, and so which verdict an empty cell gets."""
+
+    name: str
+    kind: str  # count | architecture | setting | accuracy | speed | cost
+    description: str
+
+
+def _metrics(kind: str, **described: str) -> dict[str, Metric]:
+    return {name: Metric(name, kind, text) for name, text in described.items()}
+
+
+METRICS: dict[str, Metric] = {
+    **_metrics(
+        "count",
+        params="learnable parameters, classifier head included",
+        macs="multiply-adds of one image (what these papers print as FLOPs)",
+        macs_linear="multiply-adds without the attention products QK^T and AV",
+        peak_memory="largest sum of live tensors, in bytes",
+    ),
+    **_metrics(
+        "architecture",
+        depth="blocks (of a stage)",
+        inner_dim="width of a word (TNT)",
+        num_heads_inner="attention heads among the words of a sentence (TNT)",
+        num_heads_outer="attention heads among sentences (TNT)",
+        inner_mlp_ratio="hidden width of the words' MLP over their width (TNT)",
+        embed_dim="token width (of a stage)",
+        mlp_dim="hidden width of the MLP",
+        mlp_ratio="hidden width of the MLP over the token width",
+        num_heads="attention heads (of a stage)",
+        patch_size="side of a patch in pixels, or of a merge in tokens",
+        sr_ratio="side of the square that spatial reduction turns into one key",
+        window_size="side of an attention window in tokens",
+    ),
+    **_metrics("setting", setting="a choice of the recipe or a property of a data set: an input, not a result"),
+    **_metrics(
+        "accuracy",
+        top1="top-1 accuracy",
+        top1_zero_shot="top-1 accuracy at a new image size before any training there",
+        top1_std="standard deviation of top-1 over fine-tuning runs",
+        top1_change="change of top-1 accuracy against another row",
+        top1_error="top-1 error",
+        top5="top-5 accuracy",
+        few_shot="linear few-shot accuracy",
+        mean_accuracy="accuracy averaged over tasks",
+        disagreement="fraction of samples that two classifiers label differently",
+        loss="cross-entropy loss",
+        ap_box="box average precision",
+        ap_box_50="box average precision at an overlap of 0.5",
+        ap_box_75="box average precision at an overlap of 0.75",
+        ap_box_small="box average precision of small objects",
+        ap_box_medium="box average precision of medium objects",
+        ap_box_large="box average precision of large objects",
+        ap_box_change="change of a box average precision against another row",
+        ar_box_1="box average recall with 1 detection an image",
+        ar_box_10="box average recall with 10 detections an image",
+        ar_box_100="box average recall with 100 detections an image",
+        ar_box_small="box average recall of small objects",
+        ar_box_medium="box average recall of medium objects",
+        ar_box_large="box average recall of large objects",
+        ap_gain_layers="gain in box average precision from the first decoder layer to the last",
+        ap_50_gain_layers="gain in box average precision at an overlap of 0.5 from the first decoder layer to the last",
+        ap_smallest_step="least gain in box average precision from one decoder layer to the next",
+        nms_gain_first="gain in box average precision by non-maximum suppression after the first decoder layer",
+        nms_gain_last="gain in box average precision by non-maximum suppression after the last decoder layer",
+        attention_inside="density of a query's attention inside the box it found, over that in the whole image",
+        encoder_attention_own="density of an object's self-attention inside its box, over that inside other objects'",
+        slot_place="variance of the centres of boxes that the query slot explains",
+        slot_size="variance of the logarithm of the area of boxes that the query slot explains",
+        slot_class="information about the class that the query slot gives, over the entropy of the class",
+        found_half="objects found in images of at most half as many as there are queries",
+        found_full="objects found, over the queries, in images of at least as many",
+        ap_mask="mask average precision",
+        ap_mask_50="mask average precision at an overlap of 0.5",
+        ap_mask_75="mask average precision at an overlap of 0.75",
+        pq="panoptic quality",
+        sq="segmentation quality",
+        rq="recognition quality",
+        **{
+            f"{short}_{part}": f"{name} quality of {what}"
+            for short, name in (("pq", "panoptic"), ("sq", "segmentation"), ("rq", "recognition"))
+            for part, what in (("th", "things"), ("st", "stuff"))
+        },
+        miou="mean intersection over union",
+        ade20k_score="score of the ADE20K test server",
+    ),
+    **_metrics(
+        "speed",
+        throughput="images per second",
+        latency="time of one image or one module",
+    ),
+    **_metrics(
+        "cost",
+        pretrain_compute="operations of the whole pre-training (two per multiply-add)",
+        pretrain_time="device time of the whole training",
+        finetune_time="wall time of a fine-tuning run",
+        file_size="size of the released checkpoint",
+    ),
+}
+
+
+UNIT_SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}
+"""Prefix units of published counts; measured counts are in ones."""

@@ -1,0 +1,169 @@
+"""Reading results: what was written, whole, or one line that names the file and says what to do.
+
+A file whose digest is not that of its manifest is refused; a file without one, as of the user, is checked by its form.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from replication.records.store import digest
+from replication.records.words import UserError, read_size
+
+R = typing.TypeVar("R")
+MEND = "delete it and run again"
+
+
+def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
+    """A manifest that has these `facts`, each of its type; `timed_on__name` is that of an entry within an entry.
+
+    UserError if it is none, or is not what was written.
+    """
+    manifest = _object(path, _text(path, path.read_bytes()))
+    if "digest" in manifest and manifest["digest"] != digest({k: v for k, v in manifest.items() if k != "digest"}):
+        raise UserError(f"{path} is not what was written; {MEND}")
+    for name, kind in facts.items():
+        found: Any = manifest
+        for key in name.split("__"):
+            found = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(found, kind):
+            raise UserError(f"{path}: no {kind.__name__} called {name.replace('__', '.')}; {MEND}")
+    return manifest
+
+
+def written_digests(manifest: Mapping[str, Any]) -> Mapping[str, str]:
+    """The digest of every file that a manifest stands for, by its path from there."""
+    files = manifest.get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def read_bytes(path: Path, finished: bool = False) -> bytes:
+    """The content of a result. UserError if a manifest beside it says that something else was written.
+
+    Of a `finished` run also if there is no manifest that stands for it.
+    """
+    content = path.read_bytes()
+    expected = _written(path)
+    if expected is None and finished:
+        raise UserError(f"no manifest stands for {path}, so what wrote it did not end; run that again")
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+        raise UserError(f"{path} is not what was written; {MEND}")
+    return content
+
+
+def _written(path: Path) -> str | None:
+    """The digest of a result in the manifest that stands for it; None where there is none."""
+    own = (path.with_suffix(".json"), path.with_name("manifest.json"))
+    for manifest in own:
+        if manifest != path and manifest.is_file():
+            found = written_digests(read_manifest(manifest)).get(path.name)
+            if found is not None:
+                return found
+    for manifest in sorted(set(path.parent.glob("*.json")) - {path, *own}):  # cells.json stands for samples.csv as well
+        try:
+            found = written_digests(read_manifest(manifest)).get(path.name)
+        except UserError:
+            continue  # a file of another kind, or a manifest that its own reader will refuse
+        if found is not None:
+            return found
+    return None
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a result. UserError if it is not what was written, or is no text."""
+    return _text(path, read_bytes(path))
+
+
+def _text(path: Path, content: bytes) -> str:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: this is no UTF-8 text; {MEND}") from error
+    if "\0" in text:
+        raise UserError(f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: a NUL character; {MEND}")
+    return text
+
+
+def _object(path: Path, text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}; {MEND}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON that can be read ({error}); {MEND}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}, line 1: expected a JSON object; {MEND}")
+    return found
+
+
+def read_rows(path: Path, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> list[dict[str, Any]]:
+    """The rows of a CSV, each of `columns` as its kind: str, int, float, Decimal, `Size`, or one of these or None.
+
+    Other columns are of the kind `others`, unless there may be none (`exactly`). UserError names the first bad line.
+    """
+    return list(_rows(path, read_text(path), columns, exactly, others))
+
+
+def check_rows(path: Path, text: str, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> None:
+    """UserError where `read_rows` would raise it for a file of this text."""
+    for _ in _rows(path, text, columns, exactly, others):
+        pass
+
+
+def _rows(
+    path: Path, text: str, columns: Mapping[str, Any], exactly: bool, others: Any = str
+) -> Iterator[dict[str, Any]]:
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(lines, [])
+        wrong = header != list(columns) if exactly else not columns.keys() <= set(header)
+        if wrong or len(set(header)) < len(header):
+            raise UserError(f"{path}, line 1: expected the columns {', '.join(columns)}; {MEND}")
+        for cells in lines:
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{path}, line {lines.line_num}: {len(cells)} cells under {len(header)} columns; {MEND}"
+                )
+            row: dict[str, Any] = dict(zip(header, cells, strict=True))
+            for name, cell in row.items():
+                try:
+                    row[name] = _parsed(cell, columns.get(name, others))
+                except (ValueError, ArithmeticError) as error:
+                    raise UserError(f"{path}, line {lines.line_num}: {name} cannot be {cell[:40]!r}; {MEND}") from error
+            yield row
+    except csv.Error as error:
+        raise UserError(f"{path}, line {lines.line_num}: {error}; {MEND}") from error
+
+
+def _parsed(text: str, kind: Any) -> Any:
+    """A cell as its kind; None for an empty one where there may be none. ValueError for what is no such value."""
+    if typing.get_origin(kind) is types.UnionType:
+        kinds = [one for one in typing.get_args(kind) if one is not type(None)]
+        if len(kinds) < len(typing.get_args(kind)) and text in ("", "NA"):
+            return None
+        kind = read_size if kinds == [int, str] else kinds[0]
+    if kind is str:
+        return text
+    if "_" in text or text != text.strip():
+        raise ValueError(text)
+    value = kind(text)
+    if isinstance(value, float | Decimal) and math.isnan(value):
+        raise ValueError(text)
+    return value
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """Rows of a CSV as dataclass instances. UserError if it lacks the fields of `kind`, or is not what was written."""
+    return [kind(**row) for row in read_rows(path, typing.get_type_hints(kind), exactly=True)]

@@ -1,0 +1,199 @@
+"""Writing results so that a later run can trust them: whole files or none, each with a manifest beside it.
+
+The manifest holds the digest of every file that it stands for; `reading` refuses a file that is another.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import glob
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    *("torch", "torchvision", "timm", "fvcore", "pycocotools", "numpy", "scipy", "pandas", "matplotlib", "seaborn"),
+    *("safetensors", "pillow"),
+)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed onto it when the block ends well, removed when it does not.
+
+    What a killed process left of the same file is removed as well. An OSError, as of a full disk, names `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = left.suffixes[-2][1:]
+        if process.isdigit() and not _alive(int(process)):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether a process of this machine with that id is there, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+UNFINISHED = ".replication-unfinished-"
+"""How the names of temporary folders begin: ours alone, so that what a killed process left there can go."""
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Move every file below `source` to its place below `target`, one after the other; what else lies there stays."""
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, place)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, all of it or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 `text` to `path`, all of it or nothing."""
+    write_bytes(path, text.encode())
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> None:
+    """Write `rows` with a header of `columns`. None becomes an empty cell, a float its shortest exact form."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """A short digest of plain data: the same data, the same digest, on any machine."""
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it: sets in a fixed order, and keys and values that JSON lacks as text."""
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return {"set": sorted((_plain(item) for item in value), key=repr)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else f"{type(key).__name__} {_plain(key)!r}"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command at the source of this package; None outside a repository, or without git."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@functools.cache
+def _code() -> dict[str, Any]:
+    """The commit of this code and whether it was edited since; unknown ("", None) where git does not say."""
+    commit, edits = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    if commit is None:
+        print("warning: git does not say which commit this is; the manifests leave it empty", file=sys.stderr)
+    return {"commit": commit or "", "dirty": None if edits is None else bool(edits)}
+
+
+def now() -> str:
+    """UTC time as ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """The installed version of each library, or "not installed"."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def write_manifest(path: Path, started: str, files: Iterable[Path] = (), **facts: Any) -> None:
+    """Write what made `files`, beside or below it: command, code, libraries, machine, the `facts`, and their digests.
+
+    Its last entry is the digest of all others. Times live here and nowhere else, so that the results themselves repeat
+    byte for byte.
+    """
+    manifest = {
+        "command": shlex.join(["python", "-m", "replication", *sys.argv[1:]]),
+        **_code(),
+        "python": platform.python_version(),
+        "libraries": library_versions(),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": processor(),
+            "cores": os.cpu_count(),
+        },
+        "started": started,
+        "ended": now(),
+        **facts,
+        "files": {file.relative_to(path.parent).as_posix(): sha256(file) for file in files},
+    }
+    manifest = json.loads(json.dumps(manifest, default=str))
+    write_text(path, json.dumps({**manifest, "digest": digest(manifest)}, indent=2) + "\n")
+
+
+def processor() -> str:
+    """Name of the processor, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def as_rows(records: Iterable[Any]) -> list[dict[str, Any]]:
+    """Dataclass instances as flat dictionaries, ready for `files.write_csv`."""
+    return [{f.name: getattr(r, f.name) for f in dataclasses.fields(r)} for r in records]

@@ -1,0 +1,58 @@
+"""The words that every part shares: the error a user can mend, the nearest valid name, image sizes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can mend; the command line prints it as one line and exits with status 2."""
+
+    def __init__(self, message: str) -> None:
+        """One line: letters that cannot be printed, such as those of a name with a newline, are escaped."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+FEW = 12
+"""So many choices, at most, are listed where none is near."""
+
+
+def nearest(name: object, choices: Iterable[str], what: str) -> UserError:
+    """The error for an unknown `name` of a `what`: it names the nearest valid choice; of a few, all if none is near."""
+    choices, text = sorted(choices), str(name)[:100]
+    close = difflib.get_close_matches(text, choices, n=1) or difflib.get_close_matches(text.lower(), choices, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    if not close and 0 < len(choices) <= FEW:
+        hint = f"; choose from {', '.join(choices)}"
+    return UserError(f"unknown {what} '{name}'{hint}")
+
+
+Size = int | str
+"""An image size [px]: 224 is a square, "800x1280" is height x width."""
+
+
+def read_size(text: str) -> Size:
+    """`224` or `800x1280` as a size. ValueError for anything else, and for a side of 0."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
+        raise ValueError(f"'{text}' is no image size; write a side in pixels, or HEIGHTxWIDTH")
+    return text if "x" in text else int(text)
+
+
+def as_size(value: object) -> Size:
+    """An image size as people write it: 224, "800x1280", (800, 1280). UserError for anything else."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    text = "x".join(map(str, value)) if isinstance(value, list | tuple) and pair else str(value)
+    try:
+        size = read_size(text)
+    except ValueError as error:
+        raise UserError(f"{value!r} is no image size; write a side in pixels, or (height, width)") from error
+    height, width = sides(size)
+    return height if height == width else size
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width [px]."""
+    height, _, width = str(size).partition("x")
+    return int(height), int(width or height)

@@ -1,0 +1,15 @@
+"""The commands that a reader can type, as results print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from replication.records.words import Size, sides
+
+
+def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
+    """The command that counts these models at these image sizes by hand."""
+    return (
+        f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
+        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
+    )

@@ -1,0 +1,118 @@
+"""Figures over all families: published accuracy against our counts, and how cost grows with the image."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from replication.records.card import Card
+from replication.report.figures.complexity import nothing, own_models
+
+_GREY = 7  # of the palette; kept for the networks of no paper here
+_MARKERS = "osD^vPXp*"
+GROWTH = {
+    "macs": "multiply-adds of one image [G]",
+    "peak_memory_infer_fused": "peak memory, inference, fused [MiB]",
+    "peak_memory_train_math": "peak memory, training step, unfused [MiB]",
+}
+
+
+def styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every family that has a table of accuracies; grey for the networks of no paper here."""
+    families = [key for key, card in cards.items() if card.headline]
+    colours = sns.color_palette("colorblind").as_hex()
+    cycle = itertools.cycle(zip([*colours[:_GREY], *colours[_GREY + 1 :]], _MARKERS, strict=True))
+    return {**dict(zip(families, cycle, strict=False)), "baselines": ("0.6", "H")}
+
+
+def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame:
+    """ImageNet-1k top-1 accuracies [%] that papers print for their own models, and for networks no paper here owns.
+
+    Of each card the table it names as `headline`. Columns: family (the card of the model), model, image_size, top1.
+    Where no image size is printed it is the native one, unless the table prints only others: then nobody
+    said which, and the number is left out.
+    """
+    owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
+    native = {variant.id: variant.image_size for card in cards.values() for variant in card.variants}
+    tables = [f"{key} {card.headline}" for key, card in cards.items() if card.headline]
+    rows = published[
+        (published["paper"] + " " + published["table"]).isin(tables)
+        & published["metric"].isin(["top1", "top1_error"])
+        & (published["dataset"] == "imagenet-1k")
+    ]
+    rows = rows.assign(family=rows["model"].map(owner))
+    rows = rows[(rows["family"] == rows["paper"]) | (rows["family"] == "baselines")]
+    rows = rows.assign(native=rows["model"].map(native))
+    printed = rows[rows["image_size"].notna()]
+    enlarged = (printed["image_size"].astype(float) != printed["native"].astype(float)).groupby(printed["paper"]).all()
+    rows = rows[rows["image_size"].notna() | ~rows["paper"].isin(enlarged[enlarged].index)]
+    sizes = rows["image_size"].where(rows["image_size"].notna(), rows["native"])
+    accuracy = rows["value"].where(rows["metric"] == "top1", 100 - rows["value"])
+    found = rows.assign(image_size=sizes.astype(float).astype(int), top1=accuracy)
+    return found[["family", "model", "image_size", "top1"]].drop_duplicates()
+
+
+def accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Published top-1 accuracy against our multiply-adds and parameters, one colour and marker a family."""
+    if published.empty or counts.empty:
+        return nothing("nothing is counted yet")
+    rows = headline(published, cards).merge(counts, on=["model", "image_size"])
+    if rows.empty:
+        return nothing("no model of the papers' main tables is counted yet")
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for ax, (column, scale, label) in zip(
+        panels, (("macs", 1e9, "multiply-adds of one image [G]"), ("params", 1e6, "parameters [M]")), strict=True
+    ):
+        for family, (colour, marker) in styles(cards).items():
+            own = rows[rows["family"] == family].sort_values(column)
+            large = own["image_size"] > 224
+            style = {"color": colour, "marker": marker, "ls": "", "ms": 5}
+            ax.plot(own[~large][column] / scale, own[~large]["top1"], label=family, **style)
+            ax.plot(own[large][column] / scale, own[large]["top1"], mfc="white", **style)
+        ax.set(xscale="log", xlabel=label)
+    panels[0].set_ylabel("top-1 accuracy on ImageNet-1k, as printed [%]")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=5, fontsize="small")
+    sns.despine(fig=figure)
+    return figure
+
+
+def growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Cost against image size of the models that stand for their papers; a second one of a family is dashed.
+
+    Models of no card are the user's own: black and thick.
+    """
+    labels = {variant.id: variant.label for card in cards.values() for variant in card.variants}
+    models = [(key, card.compared) for key, card in cards.items() if card.compared]
+    yours = own_models(counts, cards)
+    rows = (
+        counts[counts["model"].isin([*yours, *(model for _, own in models for model in own)])]
+        if len(counts)
+        else counts
+    )
+    if rows.empty:
+        return nothing("none of the compared models is counted yet")
+    figure = Figure(figsize=(7.2, 7.6), layout="constrained")
+    panels = figure.subplots(len(GROWTH), 1, sharex=True)
+    for ax, (metric, label) in zip(panels, GROWTH.items(), strict=True):
+        scale = 1e9 if metric == "macs" else 2**20
+        for family, own in models:
+            colour, marker = styles(cards)[family]
+            for model, style in zip(own, ("-", "--"), strict=False):
+                of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
+                line = {"color": colour, "marker": marker, "ls": style, "ms": 4, "lw": 1.2}
+                ax.plot(of["image_size"], of[metric] / scale, label=labels[model], **line)
+        for model, line in yours.items():
+            of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
+            ax.plot(of["image_size"], of[metric] / scale, label=model, **line)
+        ax.set(xscale="log", yscale="log", ylabel=label.replace(", ", ",\n"))
+    panels[-1].set_xlabel("image size [px]")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=5, fontsize="small")
+    sns.despine(fig=figure)
+    return figure

@@ -1,0 +1,116 @@
+"""A result is read as it was written, or refused with file, line and what to do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replication.locking import lock, unlock
+from replication.records.columns import COUNTS
+from replication.records.reading import read_bytes, read_manifest, read_records, read_rows
+from replication.records.rows import Measured
+from replication.records.store import as_rows, now, write_manifest, write_text
+from replication.records.words import UserError
+from replication.verify import faults
+
+GOOD = "model,image_size,dataset,metric,value,unit,ci_low,ci_high,n,scale,machine,seed_set,source_file\n"
+ROW = "a,224,,macs,1.5,,,,,exact,any,,x.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "line 1: expected the columns model, "),
+        (GOOD.replace("model", "modle").encode(), "line 1: expected the columns model, "),
+        (b"\xef\xbb\xbf" + GOOD.encode(), "line 1: expected the columns model, "),
+        ((GOOD + ROW + ROW.replace("any", "any,more")).encode(), "line 3: 14 cells under 13 columns"),
+        ((GOOD + "a,224\n").encode(), "line 2: 2 cells under 13 columns"),
+        ((GOOD + ROW.replace("1.5", "1.5x")).encode(), "line 2: value cannot be '1.5x'"),
+        ((GOOD + ROW.replace("1.5", "nan")).encode(), "line 2: value cannot be 'nan'"),
+        ((GOOD + ROW.replace("224", "22x")).encode(), "line 2: image_size cannot be '22x'"),
+        ((GOOD + ROW.replace("any", 'an"y')).encode() + b'"', "line 3: unexpected end of data|line 2: "),
+        ((GOOD + ROW).encode() + b"\xff", "line 3: this is no UTF-8 text"),
+        ((GOOD + ROW).encode() + b"\0", "line 3: a NUL character"),
+    ],
+)
+def test_damage_of_a_csv_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "measured.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised:
+        read_records(path, Measured)
+    text = str(raised.value)
+    assert text.startswith(f"{path}, line ")
+    assert text.endswith("delete it and run again")
+    assert "\n" not in text
+
+
+def test_other_columns_may_stand_beside_those_that_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text(",".join([*COUNTS, "more"]) + "\na,224" + "," * (len(COUNTS) - 1) + "text\n")
+    ((row),) = read_rows(path, COUNTS)
+    assert (row["image_size"], row["macs"], row["more"]) == (224, None, "text")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1" * 5000, "[" * 100_000, '{"a": 1}', '{"seed": "1"}'])
+def test_damage_of_a_manifest_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=r"manifest\.json.*; delete it and run again"):
+        read_manifest(tmp_path / "manifest.json", seed=int)
+
+
+def test_every_flipped_bit_of_a_result_or_its_manifest_is_refused(tmp_path: Path) -> None:
+    result, manifest = tmp_path / "a.csv", tmp_path / "a.json"
+    write_text(result, "x\n1\n2\n")
+    write_manifest(manifest, now(), [result])
+    assert read_bytes(result) == b"x\n1\n2\n"
+    for path in (result, manifest):
+        content = path.read_bytes()
+        for bit in range(0, 8 * len(content), 7):
+            damaged = bytearray(content)
+            damaged[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(damaged)
+            with pytest.raises(UserError):
+                read_manifest(manifest, digest=str)
+                read_bytes(result)
+        path.write_bytes(content)
+
+
+def test_verify_names_what_is_altered_missing_and_extra(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for file in files:
+        write_text(file, "x\n")
+    write_manifest(tmp_path / "manifest.json", now(), files)
+    assert list(faults(tmp_path)) == []
+    files[0].write_text("y\n")
+    files[1].unlink()
+    (tmp_path / "c.csv").touch()
+    assert [line.replace(f"{tmp_path}/", "") for line in faults(tmp_path)] == [
+        *("a.csv is altered", "b.csv is missing", "c.csv is extra: no manifest stands for it"),
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there is no manifest in"):
+        list(faults(tmp_path / "empty"))
+
+
+def test_a_second_run_in_a_folder_is_told_who_has_it_and_a_dead_one_has_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from replication.locking import lock; lock(Path(sys.argv[1]));"
+        "print('locked', flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=root, stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(UserError, match=rf"a run goes on in .* already: process {other.pid} on .*, since 2"):
+            lock(tmp_path)
+        other.kill()
+    lock(tmp_path)
+    unlock(tmp_path)
+
+
+def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "measured.csv").write_text(GOOD + ROW)
+    (found,) = read_records(tmp_path / "measured.csv", Measured)
+    assert as_rows([found])[0]["value"] == 1.5

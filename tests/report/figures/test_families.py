@@ -1,0 +1,55 @@
+"""The figures over all families show every paper's own models, at the size that is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from replication.records.card import Card, Variant
+from replication.report.figures.families import growth, headline, styles
+
+
+def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv")
+    accuracy = published[published["metric"] == "top1"]
+    elsewhere = accuracy.assign(table="table2", row="elsewhere")  # not the headline
+    error = accuracy[accuracy["model"] == "toy_s"].assign(metric="top1_error", value=18.5, image_size=384)
+    native = accuracy[accuracy["model"] == "toy_s"].assign(image_size=224)
+    found = headline(pd.concat([published, elsewhere, error, native]), {"toy": toy_papers})
+    assert [(row.family, row.model, row.image_size, row.top1) for row in found.itertuples()] == [
+        ("toy", "toy_s", 224, 79.8),
+        ("toy", "toy_s", 384, 81.5),
+    ]
+
+
+def test_a_number_of_no_printed_size_is_left_out_among_enlarged_images(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv")
+    enlarged = published[(published["metric"] == "top1") & (published["model"] == "toy_s")].assign(
+        image_size=384, value=81.5
+    )
+    found = headline(pd.concat([published, enlarged]), {"toy": toy_papers})
+    assert [(row.image_size, row.top1) for row in found.itertuples()] == [(384, 81.5)]
+
+
+def test_every_family_with_accuracies_has_a_style_of_its_own(card: Card) -> None:
+    many = {str(index): card for index in range(9)} | {"baselines": dataclasses.replace(card, headline="")}
+    assert len(set(styles(many).values())) == 10
+
+
+def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path, toy_papers: Card) -> None:
+    published = pd.read_csv(results / "published.csv").replace({"model": {"Other*": "resnet18"}})
+    baselines = dataclasses.replace(
+        toy_papers, headline="", variants=(Variant("resnet18", "ResNet18", "cnn", "timm/resnet18", {}),)
+    )
+    found = headline(published, {"toy": toy_papers, "baselines": baselines})
+    assert list(found["family"]) == ["toy", "baselines"]
+
+
+def test_papers_without_accuracies_have_no_curve_of_growth(results: Path, toy_papers: Card) -> None:
+    detector = dataclasses.replace(toy_papers, headline="", compared=())
+    counts = pd.read_csv(results / "complexity" / "counts.csv")
+    counts = counts[counts["model"] == "toy_s"]  # others would be the user's own
+    figure = growth(counts, {"toy": toy_papers, "detector": detector})
+    assert [line.get_label() for line in figure.axes[0].lines] == ["Toy_S"]

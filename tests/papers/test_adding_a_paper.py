@@ -15,8 +15,8 @@ from replication.records.rows import Verdict
 
 CARD = """
 from replication.papers import transcript
-from replication.records import Card, Variant
 from replication.papers.parts.transcript import parse_tables
+from replication.records.card import Card, Variant
 
 CARD = Card(
     key="toy",

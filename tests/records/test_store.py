@@ -12,7 +12,7 @@ import pytest
 
 from replication.records.store import digest, now, replacing, sha256, write_csv, write_manifest, write_text
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def find(folder: Path, detectors: bool) -> tuple[tuple[Evaluation, ...], tuple[s
     or not; hidden ones are none. Detectors are left out unless there are images for them (`detectors`).
     UserError for two of one model at one size, or if the folder cannot be read.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # false for a name that is too long, too
         return (), (f"no released weights are evaluated: evaluation.checkpoints, {folder}, is no folder",)
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))

@@ -88,6 +88,11 @@ def test_a_fault_is_one_line(changes: dict[str, Any], message: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_name_that_is_too_long_is_no_folder_of_weights() -> None:
+    (note,) = plan(changed(evaluation={"imagenet": "here", "checkpoints": "b" * 5000})).notes
+    assert note.endswith("is no folder")
+
+
 def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/tmp")
     as_it_is = plan(changed(models=["swin_t"], results="/tmp/here", experiments=["vit_shape"]))

@@ -8,3 +8,5 @@ __version__ = "0.1.0"
 for category in (FutureWarning, DeprecationWarning):
     warnings.filterwarnings("ignore", category=category, module=r"(torch|torchvision|timm|fvcore)\b")
     warnings.filterwarnings("ignore", category=category, message=r".*\btorch\b")
+# Inference without gradients is what is counted here, and which kind a checkpoint is changes no count.
+warnings.filterwarnings("ignore", message=r"None of the inputs have requires_grad|.*use_reentrant parameter should")

@@ -224,6 +224,8 @@ def _results(args: argparse.Namespace) -> Path:
 
 def _path(text: str) -> Path:
     """A path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is no path")
     return Path(os.path.expanduser(text))
 
 

@@ -24,7 +24,7 @@ from replication.complexity.shapes import RememberedShapes
 from replication.complexity.stand_in import like_a_device, materialise
 from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
-from replication.models.user_models import said
+from replication.models.user_models import RAISED, said
 from replication.papers.parts.user_models import OWN, spec_of
 from replication.records.card import Variant
 from replication.records.reading import read_rows
@@ -57,8 +57,8 @@ def count_models(
     A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that a
     model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
 
-    Returned are the rows of counts. UserError if an image size fits none of the models, or an own model cannot be built
-    at any; GateError, after all is written, if the counts of a paper's model disagree.
+    Returned are the rows of counts. UserError if an image size fits none of the models, or none of them can be built;
+    GateError, after all is written, if the counts of a paper's model disagree.
     """
     started = now()
     variants = [with_native_size(variant) for variant in papers.chosen(models)]
@@ -68,7 +68,7 @@ def count_models(
             reasons = {v.only(size): v.id for v in reversed(variants)}
             allowed = "; ".join(f"{model} {only}" for only, model in reasons.items())
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
-    counts, memory, cells = [], [], []
+    counts, memory, cells, unbuilt = [], [], [], []
     refused: dict[tuple[str, Size], str] = {}
     for variant in variants:
         asked = _sizes(variant, image_sizes, printed)
@@ -77,18 +77,24 @@ def count_models(
                 tqdm.write(f"not counted: {variant.id} at {size} px: it {only}", file=sys.stderr)
         sizes = [size for size in asked if variant.allows(size)]
         if variant.family == OWN:
-            taken, refusals = _taken(variant, sizes)
+            try:
+                taken, refusals = _taken(variant, sizes)
+            except UserError as error:
+                taken, refusals = [(variant, sizes[0])], {sizes[0]: str(error)}
+                unbuilt.append(error)
             cells += taken
             refused |= {(variant.id, size): reason for size, reason in refusals.items()}
         else:
             cells += [(variant, size) for size in sizes]
+    if unbuilt and len(unbuilt) == len(variants):
+        raise unbuilt[0]
     disagreements = []
     for variant, size in tqdm(cells, desc="counting", unit="cell"):
         try:
             if (variant.id, size) in refused:
                 raise UserError(refused[variant.id, size])
             row, peaks = count_cell(variant, size, batch_sizes)
-        except Exception as error:  # whatever the code of a model raises
+        except RAISED as error:
             reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
             why = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}
             row, peaks = {**dict.fromkeys(COUNTS_COLUMNS), **why}, []
@@ -150,12 +156,12 @@ def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Va
             model = skeleton(variant, size)
             with torch.no_grad(), torch.device("meta"), like_a_device():
                 logits = model.eval()(torch.empty(1, 3, *sides(size)))
-                with suppress(Exception):  # a model that cannot be trained; counting its memory says why
+                with suppress(*RAISED):  # a model that cannot be trained; counting its memory says why
                     logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
         except UserError as error:
             unbuilt.append(error)
             reasons[size] = str(error)
-        except Exception as error:  # whatever the user's code raises
+        except RAISED as error:
             reasons[size] = _reason(variant, size, error)
         else:
             tasks[size] = "classification" if isinstance(logits, Tensor) and logits.dim() == 2 else "other"
@@ -165,7 +171,7 @@ def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Va
     return [(dataclasses.replace(variant, task=tasks.get(size, variant.task)), size) for size in shown], reasons
 
 
-def _reason(variant: Variant, size: Size, error: Exception) -> str:
+def _reason(variant: Variant, size: Size, error: BaseException) -> str:
     """Why a cell was not counted, on one line; that it ran on `meta` where that is the cause."""
     name = spec_of(variant) if variant.family == OWN else variant.id
     message = said(error)
@@ -194,7 +200,7 @@ def skeleton(variant: Variant, image_size: Size) -> nn.Module:
     try:
         with torch.device("meta"), _Uninitialised():
             return materialise(build_variant(variant, image_size), image_size)
-    except Exception:  # many read a value while they are built: drop path's rate
+    except RAISED:  # many read a value while they are built: drop path's rate
         if variant.family != OWN:
             raise
     with torch.device("cpu"):
@@ -228,7 +234,7 @@ def count_cell(
                 if (batch, mode, attention) not in peaks:
                     try:
                         peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
-                    except Exception as error:  # whatever the code of a model raises
+                    except RAISED as error:
                         if "Expected more than 1 value per channel when training" not in str(error):
                             of = {"infer": "inference", "train": "training"}[mode]
                             reasons[f"no memory of {of} at batch {batch}: {said(error)}"] = None

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from replication.complexity.shapes import RememberedShapes
+from replication.models.user_models import RAISED
 from replication.records.words import Size, sides
 
 aten = torch.ops.aten
@@ -55,7 +56,7 @@ def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]
     try:
         with ThreadPoolExecutor(1) as pool:  # what a failing trace leaves in its thread makes the next one crash
             by_operator, unsupported = pool.submit(trace).result()
-    except Exception as error:  # whatever the tracer, fvcore's rules or the model's code say
+    except RAISED as error:  # whatever the tracer, fvcore's rules or the model's code say
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         raise UntraceableError(f"fvcore cannot trace it: {reason}") from error
     macs = sum(n for operator, n in by_operator.items() if operator not in NOT_MULTIPLY_ADDS)

@@ -16,7 +16,10 @@ from torch.func import functional_call
 
 from replication.papers.parts.user_models import OWN, spec_of
 from replication.records.card import Variant
-from replication.records.words import Size, UserError, nearest, sides
+from replication.records.words import Size, UserError, as_size, nearest, sides
+
+RAISED = (Exception, SystemExit)
+"""Whatever a user's code raises; a script's module that parses the command line ends the process."""
 
 
 def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module:
@@ -31,7 +34,7 @@ def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module
         model = build(variant, image_size if isinstance(image_size, int) else sides(image_size), overrides)
     except UserError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except RAISED as error:
         raise UserError(f"{spec_of(variant)} at {image_size} px: {said(error)}") from error
     if not isinstance(model, nn.Module):
         raise UserError(f"{spec_of(variant)}: the factory returns a {type(model).__name__}, not an nn.Module")
@@ -50,11 +53,11 @@ def check_takes(variant: Variant, model: nn.Module, image_size: Size) -> None:
     try:
         with torch.no_grad(), torch.device("meta"):
             functional_call(model, state, (torch.empty(1, 3, *sides(image_size)),))
-    except Exception:  # whatever the user's code raises
+    except RAISED:
         try:
             with torch.no_grad():
                 model(torch.zeros(1, 3, *sides(image_size), device=place))
-        except Exception as error:
+        except RAISED as error:
             raise UserError(f"{spec_of(variant)} does not take images of {image_size} px: {said(error)}") from error
     finally:
         for module, training in modes:
@@ -70,11 +73,12 @@ def with_native_size(variant: Variant) -> Variant:
         _, height, width = known.input_size
         return dataclasses.replace(variant, image_size=height if height == width else f"{height}x{width}")
     parameter = inspect.signature(_factory(variant)).parameters.get("img_size")
-    size = parameter.default if parameter and isinstance(parameter.default, int) else variant.image_size
-    return dataclasses.replace(variant, image_size=size)
+    size = parameter.default if parameter else None
+    known = isinstance(size, int) or _is_pair(size)
+    return dataclasses.replace(variant, image_size=as_size(size) if known else variant.image_size)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """What an error of the user's code says, on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
@@ -98,7 +102,15 @@ def _imported(variant: Variant, size: int | tuple[int, int], overrides: Mapping[
         return _told(functools.partial(factory, **given), size)
     for key in given.keys() - parameters.keys():
         raise nearest(key, parameters, f"keyword of {variant.factory}")
-    return factory(**given, **({"img_size": size} if "img_size" in parameters else {}))
+    if "img_size" in parameters:
+        pair = isinstance(size, int) and _is_pair(parameters["img_size"].default)
+        given["img_size"] = (size, size) if pair else size
+    return factory(**given)
+
+
+def _is_pair(size: object) -> bool:
+    """Whether an `img_size` is height and width."""
+    return isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(side, int) for side in size)
 
 
 def _told(create: Callable[..., Any], size: int | tuple[int, int]) -> Any:
@@ -119,7 +131,7 @@ def _factory(variant: Variant) -> Callable[..., Any]:
     module_name, _, name = variant.factory.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's code raises
+    except RAISED as error:
         raise UserError(f"{spec_of(variant)}: cannot import {module_name}: {said(error)}") from error
     factory = getattr(module, name, None)
     if not callable(factory):

@@ -28,6 +28,7 @@ import torch
 from tqdm import tqdm
 
 from replication.intervals import own_spreads
+from replication.models.user_models import RAISED
 from replication.speed import watch
 
 Step = Callable[[], object]
@@ -164,7 +165,7 @@ def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) ->
         first, times = clock.alone(step), [clock.alone(step)]
         while sum(times) < at_least or (sum(times) < LONGEST_WARM_UP and not _settled(times)):
             times.append(clock.alone(step))
-    except Exception as error:
+    except RAISED as error:
         return failure(error)
     median = statistics.median(times[-WARM_UP_STEPS:])
     of_block = math.ceil(block_seconds / median)
@@ -188,7 +189,7 @@ def _round(cell: _Cell | Failure, clock: Clock, turn: int) -> _Cell | Failure:
         if cell.short:
             clock.alone(cell.step)
         found = clock(cell.step, cell.samples)
-    except Exception as error:
+    except RAISED as error:
         return failure(error)
     cell.timing.blocks += [[]] if turn == 0 else []
     cell.timing.blocks[-1].extend(found)
@@ -208,7 +209,7 @@ def _no_garbage() -> Iterator[None]:
         gc.enable()
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: BaseException) -> Failure:
     """What an error says of a step: its kind, and the first line of its message."""
     message = str(error).strip() or type(error).__name__
     reason = message.splitlines()[0]

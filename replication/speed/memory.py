@@ -40,6 +40,7 @@ from replication.complexity.stand_in import like_a_device
 from replication.complexity.sweep import skeleton
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
+from replication.models.user_models import RAISED
 from replication.records.card import Variant
 from replication.records.store import now, write_csv, write_manifest
 from replication.records.words import Size, UserError, nearest, sides
@@ -122,7 +123,7 @@ def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
         return row | {"status": "not supported", "reason": f"no training step for {variant.task} here"}
     try:
         predicted, held = predict(variant, cell)
-    except Exception as error:
+    except RAISED as error:
         return row | {"status": "not supported", "reason": _line(error)}
     row["predicted"] = predicted
     if not tells_peaks(cell.device):
@@ -210,12 +211,12 @@ def _ended(exit_code: int) -> dict[str, str]:
 def _work(measured: Callable[[Cell], Mapping[str, int]], cell: Cell, sender: Connection) -> None:
     try:
         sender.send({"status": "measured", "reason": "", **measured(cell)})
-    except Exception as error:
+    except RAISED as error:
         exhausted = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
         sender.send({"status": "out of memory" if exhausted else "failed", "reason": _line(error)})
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".split("\n")[0]
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from replication.complexity.memory import MODES
 from replication.intervals import median_interval, ratio_interval, spread
+from replication.models.user_models import RAISED
 from replication.papers.parts.user_models import OWN
 from replication.records.store import now, write_csv, write_manifest
 from replication.records.words import UserError
@@ -111,7 +112,7 @@ class Result:
             self.matrices = self.need.matrices
         except UserError:
             raise
-        except Exception as error:  # whatever the user's code raises
+        except RAISED as error:
             if not self.cell.variant or self.cell.variant.family != OWN:
                 raise
             self.reason = f"not counted: {failure(error).reason}"
@@ -128,7 +129,7 @@ class Result:
             yield
         except UserError as error:
             self.ends("not supported", str(error))
-        except Exception as error:
+        except RAISED as error:
             found = failure(error)
             self.ends(found.status, found.reason)
 

@@ -25,7 +25,7 @@ from replication.complexity.mechanisms import COLUMNS as MECHANISM_COLUMNS
 from replication.complexity.sweep import count_cell
 from replication.models import with_native_size
 from replication.records.store import write_csv
-from replication.records.words import Size
+from replication.records.words import Size, UserError
 from replication.report.collect import collect
 
 WIDTH, TOKENS = 16, 16  # of a picture of 64 px
@@ -520,6 +520,55 @@ def test_a_model_that_runs_at_no_size_is_one_row(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.count("not counted: nets:Square at ") == 2
 
 
+def fails() -> nn.Module:
+    raise ValueError("no weights here")
+
+
+class Exits(Base):
+    """As what a script parses its command line in."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        raise SystemExit(3)
+
+
+def exits() -> nn.Module:
+    raise SystemExit("usage: train.py")
+
+
+def test_a_model_that_cannot_be_built_or_ends_the_process_costs_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count_models(["nets:fails", "nets:exits", "nets:Exits", "nets:Base"], [64, 96], [1], tmp_path)
+    rows = pd.read_csv(tmp_path / "counts.csv").set_index(["model", "image_size"])
+    assert list(rows.index[rows["macs"].notna()]) == [("Base", 64), ("Base", 96)]
+    assert [name for name, _ in rows.index] == ["fails", "exits", "Exits", "Base", "Base"]
+    said = capsys.readouterr().err
+    assert "not counted: nets:fails at 64 px: ValueError: no weights here\n" in said
+    assert "not counted: nets:exits at 64 px: SystemExit: usage: train.py\n" in said
+    assert "not counted: nets:Exits at 96 px: SystemExit: 3\n" in said
+    with pytest.raises(UserError, match="nets:fails at 64 px: ValueError: no weights here"):
+        count_models(["nets:fails", "nets:exits"], [64], [1], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+class Sides(Base):
+    """A factory that takes height and width, as the default of its `img_size` says."""
+
+    def __init__(self, img_size: tuple[int, int] = (32, 64)) -> None:
+        super().__init__()
+        height, width = img_size
+        self.pos = nn.Parameter(torch.zeros(1, height // 16 * (width // 16), WIDTH))
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x + self.pos
+
+
+@pytest.mark.parametrize(("size", "tokens"), [(64, 16), ("32x64", 8)])
+def test_a_factory_that_takes_both_sides_is_told_both(size: Size, tokens: int) -> None:
+    assert cell("nets:Sides", size)["tokens"] == tokens
+    assert with_native_size(papers.variant("nets:Sides")).image_size == "32x64"
+
+
 def test_the_gate_of_a_paper_s_model_is_an_error_after_the_others_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -547,5 +596,7 @@ def test_pytorch_s_deprecations_do_not_reach_users() -> None:
         importlib.reload(replication)
         warnings.warn_explicit("old", FutureWarning, "script.py", 1, module="torch.jit._script")
         warnings.warn_explicit("`torch.meshgrid` is old", DeprecationWarning, "nets.py", 1, module="nets")
+        for said in ("None of the inputs have requires_grad=True.", "the use_reentrant parameter should be passed"):
+            warnings.warn_explicit(said, UserWarning, "checkpoint.py", 1, module="torch.utils.checkpoint")
         warnings.warn_explicit("of the user's own", FutureWarning, "nets.py", 1, module="nets")
     assert [str(warning.message) for warning in seen] == ["of the user's own"]

@@ -6,6 +6,7 @@ A file whose digest is not that of its manifest is refused; a file without one, 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -165,5 +166,18 @@ def _parsed(text: str, kind: Any) -> Any:
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a CSV as dataclass instances. UserError if it lacks the fields of `kind`, or is not what was written."""
-    return [kind(**row) for row in read_rows(path, typing.get_type_hints(kind), exactly=True)]
+    """Rows of a CSV as dataclass instances.
+
+    UserError if it lacks the fields of `kind`, is not what was written, or has an id that is not made from its row.
+    """
+    hints, fields = typing.get_type_hints(kind), dataclasses.fields(typing.cast(Any, kind))
+    made = [field.name for field in fields if not field.init]
+    records = []
+    for row in read_rows(path, {field.name: hints[field.name] for field in fields}, exactly=True):
+        stored = {name: row.pop(name) for name in made}
+        record = kind(**row)
+        for name, value in stored.items():
+            if value != getattr(record, name):
+                raise UserError(f"{path}: the {name} {value!r} should be {getattr(record, name)!r}; {MEND}")
+        records.append(record)
+    return records

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from replication.records.words import Size
@@ -11,14 +12,35 @@ CellName = tuple[str, str, str]
 """Table, row and column of a published number within its card."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """One number as printed. `value` keeps its printed digits: they decide what 'the same number' means."""
+def slug(label: str) -> str:
+    """A label of a row or column as ids have it: `DeiT-S*, 224` is `deit-s-star-224`."""
+    text = label.lower().replace("*", "-star").replace("+", "-plus-")
+    return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")
 
+
+def claim_id(paper: str, claim: str) -> str:
+    """The id of a claim among all numbers and claims."""
+    return f"{paper}/claims/{claim}"
+
+
+@dataclass(frozen=True)
+class _OfNumber:
+    """A row about one number that a paper prints; `id` is made from the other four and never changes."""
+
+    id: str = field(init=False)  # swin/table1a/swin-t-224/flops
     paper: str
     table: str
     row: str
     column: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.paper}/{self.table}/{slug(self.row)}/{slug(self.column)}")
+
+
+@dataclass(frozen=True)
+class Published(_OfNumber):
+    """One number as printed. `value` keeps its printed digits: they decide what 'the same number' means."""
+
     model: str  # our id, or a label where we have no such model
     image_size: Size | None
     dataset: str
@@ -56,13 +78,9 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(_OfNumber):
     """What became of one published number."""
 
-    paper: str
-    table: str
-    row: str
-    column: str
     model: str
     image_size: Size | None
     dataset: str
@@ -167,13 +185,9 @@ class MemoryCell:
 
 
 @dataclass(frozen=True)
-class Relative:
+class Relative(_OfNumber):
     """A printed speed and ours, each over that of the table's reference row (1: as fast, 2: twice as fast)."""
 
-    paper: str
-    table: str
-    row: str
-    column: str
     metric: str
     model: str
     image_size: Size | None
@@ -227,6 +241,7 @@ class Stability:
 class ClaimResult:
     """What became of one claim: the estimate with its interval, held against the range the card declares."""
 
+    id: str = field(init=False)  # swin/claims/shift_gain
     claim: str
     paper: str
     where: str
@@ -247,3 +262,6 @@ class ClaimResult:
     status: str = "needs data"
     reason: str = ""
     command: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", claim_id(self.paper, self.claim))

@@ -129,12 +129,12 @@ def judge_cells(
 ) -> list[Verdict]:
     """The verdict on every published number, in their order; speeds by the canonical `run` and its `ratios`."""
     cells = list(cells)
-    ours = {(r.paper, r.table, r.row, r.column): r for r in ratios if run and _of(r, run)}
+    ours = {r.id: r for r in ratios if run and _of(r, run)}
     numbers = {(m.model, m.image_size, m.metric, m.dataset, bool(m.seed_set)): m for m in measured}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
     sources = _sources(cells, cards)
     return [
-        _speed(cell, run, ours.get((cell.paper, cell.table, cell.row, cell.column)), variants, cards[cell.paper])
+        _speed(cell, run, ours.get(cell.id), variants, cards[cell.paper])
         if METRICS[cell.metric].kind == "speed"
         else _cell(cell, numbers, variants.get(cell.model), sources.get(cell), cards[cell.paper])
         for cell in cells

@@ -1,6 +1,7 @@
 """Every published table again, with our number and the verdict beside each number of the paper.
 
-CSV has three columns for each numeric one (as printed, ours in full, the verdict); Markdown and LaTeX have one cell
+CSV has three columns for each numeric one (as printed, ours in full, the verdict), and before them what the ids of the
+row's numbers begin with (`swin/table1a/swin-t-224`); Markdown and LaTeX have one cell
 `24.5 / 24.49 ✓`, ours shown with one digit more than the paper prints. A list such as `[2, 2, 6, 2]` stays one cell.
 """
 
@@ -15,7 +16,7 @@ from replication import papers
 from replication.records.card import Card, Table
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
-from replication.records.rows import VERDICTS, Published, Verdict
+from replication.records.rows import VERDICTS, Verdict
 from replication.records.store import now, write_csv, write_manifest, write_text
 from replication.records.words import UserError
 from replication.report.formats import latex, markdown
@@ -151,11 +152,11 @@ class Judged:
         return {reason: list(places) for reason, places in found.items()}
 
     def wide(self) -> tuple[list[dict[str, str]], list[str]]:
-        """Rows and columns of the CSV: as printed, ours, verdict."""
+        """Rows and columns of the CSV: what the ids of the row begin with, then as printed, ours, verdict."""
         numeric = {name for row in self.table.cells for name, cell in zip(self.table.header, row, strict=True) if cell}
         rows = []
         for row in self.cells:
-            wide = {}
+            wide = {"id": next((v.id.rpartition("/")[0] for cell in row for v in cell.verdicts), "")}
             for name, cell in zip(self.table.header, row, strict=True):
                 wide[name] = cell.printed
                 if name in numeric:
@@ -169,7 +170,7 @@ def judged(table: Table, verdicts: Sequence[Verdict]) -> Judged:
 
     UserError if the verdicts are not those of this table (its card was edited since).
     """
-    if [_key(number) for number in table.published] != [_key(verdict) for verdict in verdicts]:
+    if [(n.id, n.metric) for n in table.published] != [(v.id, v.metric) for v in verdicts]:
         raise UserError(f"the verdicts on {table.paper} {table.id} are not those of its card; judge again")
     rest = iter(verdicts)
     return Judged(
@@ -179,10 +180,6 @@ def judged(table: Table, verdicts: Sequence[Verdict]) -> Judged:
             for row, cells in zip(table.rows, table.cells, strict=True)
         ),
     )
-
-
-def _key(number: Published | Verdict) -> tuple[str, str, str]:
-    return number.row, number.column, number.metric
 
 
 def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Iterator[Judged]:

@@ -77,7 +77,7 @@ def test_every_link_inside_leads_somewhere_and_ids_are_unique(text: str) -> None
     assert max(ids.values()) == 1
     inside = {a["href"][1:] for a in page.attributes("a") if a["href"] and a["href"].startswith("#")}
     assert inside <= ids.keys()
-    assert {"toy-table1", "claim-toy-ratio", "figure-claims", "methods", "provenance", "cite"} <= ids.keys()
+    assert {"toy-table1", "toy/claims/ratio", "figure-claims", "methods", "provenance", "cite"} <= ids.keys()
 
 
 def test_readers_that_cannot_see_are_served(text: str) -> None:
@@ -101,6 +101,7 @@ def test_it_says_what_the_verdicts_say(text: str, results: Path) -> None:
     cells = [a for a in Page(text).attributes("td") if "title" in a]
     verdicts = read_records(results / "verdicts.csv", Verdict)
     assert len(cells) == 10  # one of them a list of two
+    assert {a["id"] for _, a in Page(text).elements if "id" in a} >= {v.id for v in verdicts}
     assert {a["title"] for a in cells} >= {v.reason for v in verdicts if "depths" not in v.column}
     listed = "".join(re.findall(r"<dl class=.reasons.>(.*?)</dl>", text, re.DOTALL))  # without a mouse
     assert set(re.findall("<dt>(.*?)</dt>", listed)) == {str(escape(v.reason)) for v in verdicts}

@@ -32,6 +32,7 @@ def test_csv_keeps_every_cell_and_adds_ours(tables: Path, card: Card) -> None:
     assert (first["params (ours)"], first["params (verdict)"]) == ("24.486", "reproduced")
     assert (first["depths (ours)"], first["depths (verdict)"]) == ("[3.0, 4.0]", "reproduced, differs")
     assert (first["top1 (ours)"], first["top1 (verdict)"]) == ("", "needs data")
+    assert next(iter(first.items())) == ("id", "toy/table1/toy-s-a-b")
 
 
 def test_markdown_shows_printed_ours_and_the_mark(tables: Path, card: Card) -> None:

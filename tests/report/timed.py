@@ -72,7 +72,7 @@ def relative_table(
     """Models m1, m2, ... of a published table, each as many times as fast as its number says, and twice that here."""
     numbers = np.arange(first, first + rows, dtype=float)
     columns = {
-        **{"paper": paper, "table": name, "metric": metric, "model": [f"m{n:g}" for n in numbers]},
+        **{"id": "", "paper": paper, "table": name, "metric": metric, "model": [f"m{n:g}" for n in numbers]},
         **{"image_size": image_size, "unit": "img/s", "published": numbers, "published_ratio": numbers / first},
         **{"ratio": 2 * numbers, "ci_low": 1.9 * numbers, "ci_high": 2.2 * numbers, "valid": 1},
         **{"condition": "cpu_fp32_math_infer_b1", "machine": MACHINE},

@@ -196,6 +196,12 @@ def _report(args: argparse.Namespace) -> None:
     write_page(_results(args))
 
 
+def _show(args: argparse.Namespace) -> str:
+    from replication.report import show
+
+    return show(args.id, _results(args) if args.results else Path("results"))
+
+
 def _verify(args: argparse.Namespace) -> str:
     from replication.verify import faults
 
@@ -297,6 +303,14 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--corrupt", choices=["strict", "skip"], default="strict", help=text)
 
     command("list", _list, "show the papers, model ids, experiments and data sets")
+
+    sub = command("show", _show, "print all there is about a printed number or a claim, by its id")
+    sub.add_argument(
+        "id",
+        metavar="ID",
+        help="swin/table1a/swin-t-224/flops or swin/claims/shift_gain; what it begins with, swin/table1a, lists them",
+    )
+    sub.add_argument("--results", type=_path, help="results folder (default: results, if there is one)")
 
     sub = command("published", _published, "write every number the papers print as one CSV")
     sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")

@@ -162,7 +162,7 @@ def _sources(cells: Iterable[Published], cards: Mapping[str, Card]) -> dict[Publ
     trained = {cell for cell in cells if cell.name in cards[cell.paper].trained}
     released = _released(cells, cards) - trained
     return {
-        cell: _Source(cell in released, experiments.get((cell.model, _evaluated_size(cell, variants[cell.model])), ""))
+        cell: _Source(cell in released, experiments.get((cell.model, evaluated_size(cell, variants[cell.model])), ""))
         for cell in released | trained
     }
 
@@ -265,7 +265,7 @@ def _size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
-def _evaluated_size(cell: Published, variant: Variant) -> Size:
+def evaluated_size(cell: Published, variant: Variant) -> Size:
     """The image size at which weights are evaluated: a detector's is its short side, for its images differ in shape."""
     size = _size(cell, variant)
     return min(sides(size)) if variant.task == "detection" else size
@@ -273,7 +273,7 @@ def _evaluated_size(cell: Published, variant: Variant) -> Size:
 
 def _evaluated(cell: Published, variant: Variant) -> str:
     """Names the evaluation too, so that a checkpoint that is not there stops the run instead of leaving it out."""
-    evaluation = f"results/full/evaluation/{variant.id}/{_evaluated_size(cell, variant)}/evaluation.csv"
+    evaluation = f"results/full/evaluation/{variant.id}/{evaluated_size(cell, variant)}/evaluation.csv"
     return f"snakemake --cores all --configfile config/full.yaml -- {evaluation} results/full/verdicts.csv"
 
 
@@ -281,7 +281,7 @@ def _accuracy(
     cell: Published, numbers: Mapping[Any, Measured], variant: Variant, source: _Source
 ) -> tuple[Decimal | None, str, str, str]:
     """Our accuracy in the printed unit, the verdict, its reason and the command, where something stands for it."""
-    size = _evaluated_size(cell, variant)
+    size = evaluated_size(cell, variant)
     key = (variant.id, size, EVALUATED[cell.metric], cell.dataset)
     weights = numbers.get((*key, False)) if source.weights else None
     training = numbers.get((*key, True)) if source.experiment else None

@@ -11,6 +11,7 @@ from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import now, write_manifest, write_text
 from replication.records.words import UserError
 from replication.report.answer import answer
+from replication.report.durations import durations
 from replication.report.speeds import read_runs
 
 KEPT = (
@@ -32,7 +33,8 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
     What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
-    The manifest lists the digest of every file, and the manifest of the run's verdicts: what made them, and where.
+    The manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where), and how
+    long counts, timings and trainings took.
     Killed at any moment, it loses nothing that was published: the next one goes on from what is there.
     UserError if the run is not complete or the README has no such block.
     """
@@ -55,8 +57,8 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         target = fresh / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read_bytes(path))
-    verdicts_of = read_manifest(results / "verdicts.json")
-    write_manifest(fresh / "manifest.json", started, [fresh / name for name in sorted(kept)], run=verdicts_of)
+    facts = {"run": read_manifest(results / "verdicts.json"), "durations": durations(results)}
+    write_manifest(fresh / "manifest.json", started, [fresh / name for name in sorted(kept)], **facts)
     if out.exists():
         out.rename(before)
     fresh.rename(out)

@@ -18,6 +18,7 @@ from replication.records.reading import read_records
 from replication.records.rows import Measured, Run
 from replication.records.words import Size
 from replication.report.claims import judge_claims
+from replication.report.durations import NOT_MEASURED, estimate
 from replication.report.judge import judge_cells
 from replication.report.speeds import canonical, read_runs, relative
 
@@ -57,6 +58,14 @@ def test_every_command_of_the_suite_parses(capsys: pytest.CaptureFixture[str]) -
             except SystemExit:
                 pytest.fail(f"{command}\n{capsys.readouterr().err}")
             check_models(arguments)
+
+
+def test_every_count_and_timing_has_an_estimate_once_one_was_measured() -> None:
+    known = {kind: {"seconds": 30.0, "number": 10} for kind in ("count", "speed")}
+    for command in printed():
+        if command.startswith("python -m replication "):
+            assert estimate(command, known) != NOT_MEASURED, command
+            assert estimate(command, {}) == NOT_MEASURED
 
 
 def check_models(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,110 @@
+"""How long counts, timings and trainings took, from their manifests: what the next time can be estimated by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from replication import papers
+from replication.records.columns import COUNTS
+from replication.records.metrics import METRICS
+from replication.records.reading import MEND, read_manifest, read_records, read_rows
+from replication.records.rows import SpeedCell
+from replication.records.words import UserError, as_size
+
+NOT_MEASURED = "not measured"
+
+
+def durations(results: Path) -> dict[str, Any]:
+    """Seconds and how many: `count` and `speed` of cells, `training` by experiment. Plain data, for a manifest.
+
+    Kinds of which no manifest says how long it took are left out. Of a training that was killed and went on, the
+    manifest knows the last part alone. UserError if a manifest is not what was written.
+    """
+    found: dict[str, Any] = {}
+    for path in sorted(results.glob("complexity/*/counts.json")):
+        _add(found, "count", path, len(read_rows(path.with_suffix(".csv"), COUNTS)))
+    for path in sorted(results.glob("speed/*/cells.json")):
+        cells = read_records(path.with_suffix(".csv"), SpeedCell)
+        _add(found, "speed", path, sum(cell.status == "measured" for cell in cells))
+    training: dict[str, Any] = {}
+    for path in sorted(results.glob("training/*/*/seed*/manifest.json")):
+        _add(training, path.parts[-4], path, 1)
+    return found | ({"training": training} if training else {})
+
+
+def _add(to: dict[str, Any], kind: str, path: Path, number: int) -> None:
+    """Add the time between the start and the end that a manifest names, if it names them, to its kind."""
+    manifest = read_manifest(path)
+    if "started" in manifest and "ended" in manifest:
+        try:
+            took = datetime.fromisoformat(manifest["ended"]) - datetime.fromisoformat(manifest["started"])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: started and ended are no times; {MEND}") from error
+        so_far = to.get(kind, {"seconds": 0.0, "number": 0})
+        seconds, cells = so_far["seconds"] + took.total_seconds(), so_far["number"] + number
+        to[kind] = {"seconds": seconds, "number": cells}
+
+
+def estimate(command: str, known: Mapping[str, Any]) -> str:
+    """How long a printed command takes, in words, by what is `known` of the past: `durations`."""
+    program, *words = command.replace("'", "").split() or [""]
+    options = _options(words)
+    if program == "snakemake":
+        return _trainings(options, known.get("training", {}))
+    kind = {"complexity": "count", "speed": "speed"}.get(words[2] if len(words) > 2 else "", "")
+    past, cells = known.get(kind), _cells(options)
+    if not past or not past["number"] or not cells:
+        return NOT_MEASURED
+    each = past["seconds"] / past["number"]
+    what = {"count": "counting", "speed": "timing"}[kind]
+    return (
+        f"about {_time(cells * each)} of {what}, after PyTorch has started: {cells} {_plural('cell', cells)} at"
+        f" {each:.2g} s each, the mean of {past['number']:,}"
+    )
+
+
+def _trainings(options: Mapping[str, list[str]], known: Mapping[str, Any]) -> str:
+    """Of the experiments that a configuration names, if all of them were trained."""
+    named = next((word for word in options.get("--config", ()) if word.startswith("experiments=")), "")
+    asked = [experiment for experiment in named.removeprefix("experiments=").strip("[]").split(",") if experiment]
+    if "--configfile" in options or not asked or not set(asked) <= set(known):
+        return NOT_MEASURED
+    seconds, number = (sum(known[experiment][key] for experiment in asked) for key in ("seconds", "number"))
+    return (
+        f"about {_time(seconds)} for {number} {_plural('training', number)}, one after the other, as they took;"
+        " what else the workflow has to do first in a fresh folder is not measured"
+    )
+
+
+def _options(words: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    of: list[str] = []
+    for word in words:
+        if word.startswith("--"):
+            of = found.setdefault(word, [])
+        else:
+            of.append(word)
+    return found
+
+
+def _cells(options: Mapping[str, list[str]]) -> int:
+    """How many models at image sizes a command counts or times: those it names, or the speeds its table prints."""
+    if tables := options.get("--tables"):
+        published = (n for card in papers.cards().values() for table in card.tables for n in table.published)
+        speeds = (n for n in published if METRICS[n.metric].kind == "speed" and f"{n.paper}/{n.table}" in tables)
+        return len({(number.model, number.image_size) for number in speeds})
+    models, sizes = options.get("--models", ()), [as_size(size) for size in options.get("--image-sizes", ())]
+    return sum(papers.variant(model).allows(size) for model in models for size in sizes)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(seconds, 0.1):.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 else f"{noun}s"

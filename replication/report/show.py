@@ -1,0 +1,257 @@
+"""All there is about one number or claim, by its id: printed, ours, the verdict, why, and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replication import papers
+from replication.records.card import Card, Claim, Table
+from replication.records.metrics import METRICS
+from replication.records.reading import read_manifest, read_records
+from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, claim_id
+from replication.records.words import UserError, nearest
+from replication.report.durations import durations, estimate
+from replication.report.formats import declared, number
+from replication.report.judge import EVALUATED, evaluated_size
+
+READ = {
+    "yes": "read where the paper prints it",
+    "partly": "read in part where the paper prints it",
+    "secondary": "read in a text that quotes it",
+    "parser": "read off a plot",
+    "no": "recalled, not read",
+}
+NO_RESULTS = (
+    "no results at hand: the card alone; `make reproduce` in a checkout makes them, or name their folder, --results"
+)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """A folder of results, and what was judged there, by id."""
+
+    folder: Path
+    verdicts: Mapping[str, Verdict]
+    claims: Mapping[str, ClaimResult]
+
+
+def show(name: str, results: Path) -> str:
+    """What is known of the number or claim called `name`, or a line for each whose id begins with that.
+
+    Ours is that of the run in `results`, or else of the one published below it, `reference`; without either, the cards
+    speak alone. UserError names the nearest id, and says so where the results are of other cards.
+    """
+    name = name.strip("/")
+    cards = papers.cards().values()
+    numbers = {n.id: (card, table, n) for card in cards for table in card.tables for n in table.published}
+    claims = {claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
+    below = [id for id in (*numbers, *claims) if f"{id}/".startswith(f"{name}/")]
+    if not below:
+        paper = name.partition("/")[0]
+        known = papers.cards()
+        raise (
+            nearest(name, _beginnings([*numbers, *claims]), "id") if paper in known else nearest(paper, known, "paper")
+        )
+    judged = _read(results)
+    if name in numbers:
+        return _aligned(_number(*numbers[name], judged))
+    if name in claims:
+        return _aligned(_claim(*claims[name], judged))
+    lines = [
+        _line_of_number(numbers[id][2], judged) if id in numbers else _line_of_claim(id, claims[id][1], judged)
+        for id in below
+    ]
+    return "\n".join([*_columns(lines), f"from {judged.folder}" if judged else NO_RESULTS])
+
+
+def _read(results: Path) -> _Results | None:
+    folder = next((folder for folder in (results, results / "reference") if (folder / "verdicts.csv").exists()), None)
+    if folder is None:
+        return None
+    verdicts, claims = read_records(folder / "verdicts.csv", Verdict), read_records(folder / "claims.csv", ClaimResult)
+    return _Results(folder, {v.id: v for v in verdicts}, {c.id: c for c in claims})
+
+
+def _beginnings(ids: Iterable[str]) -> set[str]:
+    """Every id and what it begins with: paper, table, row."""
+    return {id.rsplit("/", parts)[0] if parts else id for id in ids for parts in range(id.count("/") + 1)}
+
+
+# --- one --------------------------------------------------------------------------------------------
+
+
+def _number(card: Card, table: Table, printed: Published, judged: _Results | None) -> list[tuple[str, str]]:
+    metric = METRICS[printed.metric]
+    where = [
+        f"at {printed.image_size} px" if printed.image_size else "",
+        f"on {printed.dataset}" * bool(printed.dataset),
+    ]
+    where += [f"by a {printed.hardware}" if printed.hardware else ""]
+    variant = papers.variants().get(printed.model)
+    lines = [
+        ("id", printed.id),
+        ("printed", " ".join(filter(None, [str(printed.value), printed.unit, *where]))),
+        ("metric", f"{metric.name}: {metric.description}"),
+        *_paper(card),
+        ("table", f"{table.id}: {table.title}"),
+        ("row", printed.row),
+        ("column", printed.column),
+        ("model", f"{printed.model}, {variant.label}" if variant else f"{printed.model} (not built by the suite)"),
+        ("source", f"{printed.source}; {READ[printed.verified]}"),
+        *(("note", note) for note in table.notes),
+    ]
+    causes = card.causes_of(printed.name)
+    if judged is None or printed.id not in judged.verdicts:
+        return [*lines, *_causes(causes), ("results", _nothing(judged, "number"))]
+    verdict = judged.verdicts[printed.id]
+    if (verdict.published, verdict.unit) != (printed.value, printed.unit):
+        raise UserError(
+            f"{judged.folder}/verdicts.csv is on {verdict.published} {verdict.unit} as {printed.id}, the card has"
+            f" {printed.value} {printed.unit}; judge again"
+        )
+    return [
+        *lines,
+        ("ours", _ours(printed, verdict)),
+        *(("interval", interval) for interval in _intervals(printed, verdict, judged.folder)),
+        *_outcome(verdict.verdict, verdict.reason, causes, verdict.command, judged.folder),
+    ]
+
+
+def _ours(printed: Published, verdict: Verdict) -> str:
+    if verdict.measured is None:
+        return "none"
+    ours = f"{verdict.measured:.6g} {printed.unit}".rstrip()
+    ratio = "" if verdict.ratio is None else f", {verdict.ratio:.4g} of the printed"
+    exact = {"count": "; a count is exact and has no interval", "architecture": "; it builds our model, no measurement"}
+    return ours + ratio + exact.get(METRICS[printed.metric].kind, "")
+
+
+def _intervals(printed: Published, verdict: Verdict, folder: Path) -> list[str]:
+    """Of a speed, its multiple of the reference row in every run; of an accuracy, what was measured."""
+    kind = METRICS[printed.metric].kind
+    if kind == "speed":
+        rows = [row for row in read_records(folder / "speed" / "relative.csv", Relative) if row.id == printed.id]
+        return [
+            f"{row.ratio:.3g} [{row.ci_low:.3g}, {row.ci_high:.3g}] times as fast as {row.reference}, printed"
+            f" {row.published_ratio:.3g}; {row.condition} on {row.machine}{'' if row.valid else ', not valid'}"
+            for row in rows
+        ]
+    if kind == "accuracy" and verdict.measured is not None:
+        key = printed.model, evaluated_size(printed, papers.variant(printed.model)), EVALUATED.get(printed.metric)
+        rows_of = read_records(folder / "measured.csv", Measured)
+        found = [m for m in rows_of if (m.model, m.image_size, m.metric, m.dataset) == (*key, printed.dataset)]
+        return [f"{m.metric} {number(m.value)} {_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}" for m in found]
+    return []
+
+
+def _claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str, str]]:
+    printed = [claim.numbers, "" if claim.effect is None else f"a difference of {number(claim.effect)} {claim.unit}"]
+    lines = [
+        ("id", claim_id(card.key, claim.id)),
+        ("claim", claim.statement),
+        ("printed", "; ".join(filter(None, printed)).rstrip()),
+        *_paper(card),
+        ("where", claim.where),
+        ("test", _test(claim)),
+        ("declared", f"{declared(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""),
+    ]
+    causes = card.causes_of(claim.id)
+    if judged is None or (found := judged.claims.get(claim_id(card.key, claim.id))) is None:
+        return [*lines, *_causes(causes), ("results", _nothing(judged, "claim"))]
+    return [
+        *lines,
+        ("ours", _estimated(found)),
+        *_outcome(found.status, found.reason, causes, found.command, judged.folder),
+    ]
+
+
+def _testable(claim: Claim) -> bool:
+    return bool(claim.estimate or claim.contrast or claim.speedup)
+
+
+def _test(claim: Claim) -> str:
+    if claim.contrast:
+        minus = f", less {' + '.join(claim.contrast.minus)}" if claim.contrast.minus else ""
+        return f"{claim.contrast.metric} of {' + '.join(claim.contrast.plus)}{minus}"
+    if claim.speedup:
+        return "how many times as fast, by the clock of one run"
+    return "from measured numbers" if claim.estimate else ""
+
+
+def _estimated(found: ClaimResult) -> str:
+    if found.estimate is None:
+        return "none"
+    facts = [
+        found.scale,
+        f"{found.n_seeds} seeds" if found.n_seeds else "",
+        "" if found.p_holm is None else f"Holm's p {number(found.p_holm)}",
+    ]
+    interval = "" if found.ci_low == found.ci_high else _interval(found.ci_low, found.ci_high)
+    estimated = " ".join(filter(None, [number(found.estimate), interval, found.unit]))
+    return ", ".join(filter(None, [estimated, *facts]))
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def _paper(card: Card) -> list[tuple[str, str]]:
+    return [("paper", f"{card.title} ({card.venue} {card.year}), arXiv:{card.arxiv}")]
+
+
+def _causes(causes: Iterable[str]) -> list[tuple[str, str]]:
+    return [("cause", cause) for cause in causes]
+
+
+def _outcome(verdict: str, reason: str, causes: Iterable[str], command: str, folder: Path) -> list[tuple[str, str]]:
+    for cause in causes:
+        reason = reason.removesuffix(f"; {cause}")
+    return [
+        ("verdict", verdict),
+        ("why", reason),
+        *_causes(causes),
+        ("command", command or "none"),
+        ("takes", estimate(command, _past(folder)) if command else ""),
+        ("results", str(folder)),
+    ]
+
+
+def _past(folder: Path) -> Mapping[str, Any]:
+    """What is known of how long things took: of a run by its manifests, of a published one by its own."""
+    manifest = folder / "manifest.json"
+    past: Mapping[str, Any] = read_manifest(manifest).get("durations", {}) if manifest.exists() else durations(folder)
+    return past
+
+
+def _nothing(judged: _Results | None, what: str) -> str:
+    return NO_RESULTS if judged is None else f"the run in {judged.folder} did not judge this {what}"
+
+
+# --- many -------------------------------------------------------------------------------------------
+
+
+def _line_of_number(printed: Published, judged: _Results | None) -> tuple[str, ...]:
+    found = judged.verdicts.get(printed.id) if judged else None
+    ours = "" if found is None or found.measured is None else f"{found.measured:.6g}"
+    return printed.id, f"{printed.value} {printed.unit}".rstrip(), ours, found.verdict if found else ""
+
+
+def _line_of_claim(id: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
+    found = judged.claims.get(id) if judged else None
+    ours = "" if found is None or found.estimate is None else number(found.estimate)
+    asked = f"{declared(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""
+    return id, asked, ours, found.status if found else ""
+
+
+def _columns(lines: list[tuple[str, ...]]) -> list[str]:
+    lines = [("id", "printed or declared", "ours", "verdict"), *lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _aligned(lines: list[tuple[str, str]]) -> str:
+    """A fact a line; what there is nothing to say of is left out."""
+    return "\n".join(f"{name:<9} {text}" for name, text in lines if text)

@@ -48,6 +48,12 @@ def test_the_command_lists_the_papers_from_an_empty_folder(installed: Path, tmp_
     assert "pvt_small" in run(installed, tmp_path, "list")
 
 
+def test_the_command_shows_what_the_cards_say_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    text = run(installed, tmp_path, "show", "swin/table1a/swin-t-224/flops")
+    assert "4.5 G at 224 px" in text
+    assert "no results at hand" in text
+
+
 def test_the_command_counts_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     run(installed, tmp_path, "complexity", "count", "--models", "deit_ti", "--image-sizes", "224", "--out", "counts")
     header, row = (tmp_path / "counts" / "counts.csv").read_text().splitlines()

@@ -48,7 +48,7 @@ def show(name: str, results: Path) -> str:
     cards = papers.cards().values()
     numbers = {n.id: (card, table, n) for card in cards for table in card.tables for n in table.published}
     claims = {claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
-    below = [id for id in (*numbers, *claims) if f"{id}/".startswith(f"{name}/")]
+    below = [one for one in (*numbers, *claims) if f"{one}/".startswith(f"{name}/")]
     if not below:
         paper = name.partition("/")[0]
         known = papers.cards()
@@ -61,8 +61,8 @@ def show(name: str, results: Path) -> str:
     if name in claims:
         return _aligned(_claim(*claims[name], judged))
     lines = [
-        _line_of_number(numbers[id][2], judged) if id in numbers else _line_of_claim(id, claims[id][1], judged)
-        for id in below
+        _line_of_number(numbers[one][2], judged) if one in numbers else _line_of_claim(one, claims[one][1], judged)
+        for one in below
     ]
     return "\n".join([*_columns(lines), f"from {judged.folder}" if judged else NO_RESULTS])
 
@@ -77,7 +77,7 @@ def _read(results: Path) -> _Results | None:
 
 def _beginnings(ids: Iterable[str]) -> set[str]:
     """Every id and what it begins with: paper, table, row."""
-    return {id.rsplit("/", parts)[0] if parts else id for id in ids for parts in range(id.count("/") + 1)}
+    return {one.rsplit("/", parts)[0] for one in ids for parts in range(one.count("/") + 1)}
 
 
 # --- one --------------------------------------------------------------------------------------------
@@ -239,11 +239,11 @@ def _line_of_number(printed: Published, judged: _Results | None) -> tuple[str, .
     return printed.id, f"{printed.value} {printed.unit}".rstrip(), ours, found.verdict if found else ""
 
 
-def _line_of_claim(id: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
-    found = judged.claims.get(id) if judged else None
+def _line_of_claim(name: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
+    found = judged.claims.get(name) if judged else None
     ours = "" if found is None or found.estimate is None else number(found.estimate)
     asked = f"{declared(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""
-    return id, asked, ours, found.status if found else ""
+    return name, asked, ours, found.status if found else ""
 
 
 def _columns(lines: list[tuple[str, ...]]) -> list[str]:

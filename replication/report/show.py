@@ -51,7 +51,7 @@ def show(name: str, results: Path) -> str:
     below = [one for one in (*numbers, *claims) if f"{one}/".startswith(f"{name}/")]
     if not below:
         paper = name.partition("/")[0]
-        known = papers.cards()
+        known = {one.partition("/")[0] for one in (*numbers, *claims)}
         raise (
             nearest(name, _beginnings([*numbers, *claims]), "id") if paper in known else nearest(paper, known, "paper")
         )

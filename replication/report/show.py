@@ -50,11 +50,7 @@ def show(name: str, results: Path) -> str:
     claims = {claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
     below = [one for one in (*numbers, *claims) if f"{one}/".startswith(f"{name}/")]
     if not below:
-        paper = name.partition("/")[0]
-        known = {one.partition("/")[0] for one in (*numbers, *claims)}
-        raise (
-            nearest(name, _beginnings([*numbers, *claims]), "id") if paper in known else nearest(paper, known, "paper")
-        )
+        raise _unknown(name, [*numbers, *claims])
     judged = _read(results)
     if name in numbers:
         return _aligned(_number(*numbers[name], judged))
@@ -75,9 +71,12 @@ def _read(results: Path) -> _Results | None:
     return _Results(folder, {v.id: v for v in verdicts}, {c.id: c for c in claims})
 
 
-def _beginnings(ids: Iterable[str]) -> set[str]:
-    """Every id and what it begins with: paper, table, row."""
-    return {one.rsplit("/", parts)[0] for one in ids for parts in range(one.count("/") + 1)}
+def _unknown(name: str, ids: Iterable[str]) -> UserError:
+    """The nearest id, or beginning of one: a paper, a table, a row."""
+    beginnings = {one.rsplit("/", parts)[0] for one in ids for parts in range(one.count("/") + 1)}
+    papers_of_ids = {one for one in beginnings if "/" not in one}
+    paper = name.partition("/")[0]
+    return nearest(name, beginnings, "id") if paper in papers_of_ids else nearest(paper, papers_of_ids, "paper")
 
 
 # --- one --------------------------------------------------------------------------------------------

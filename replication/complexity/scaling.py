@@ -32,14 +32,11 @@ COLUMNS = (
     *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
     *("a", "b", "crossover_tokens", "r2", "n"),
 )
-THEORY = {
-    **{"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1},
-    **{"vit": 2, "hybrid": 2, "cpvt": 2, "pvt": 2, "swin": 1, "msg": 1, "shuffle": 1},
-}
-"""Exponent of the attention products in N, by mechanism and by model family. Spatial reduction divides by R^2.
+THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1}
+"""Exponent of the attention products in N, by mechanism; that of a model is in its card (`Variant.exponent`).
 
-Twins (local and sub-sampled attention in turn, as a model and alone) and TNT (words and sentences) are sums of two
-powers and have none.
+Spatial reduction divides by R^2. Twins (local and sub-sampled attention in turn, as a model and alone) and TNT (words
+and sentences) are sums of two powers and have none.
 """
 FUSED_MEMORY = 1
 """Exponent of the peak memory for many tokens where no score matrix is kept; with it, that of the products."""
@@ -121,8 +118,8 @@ def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
             rows = rows[[cost(variant, read_size(str(size))).regular for size in rows["image_size"]]]
         rows = rows[rows["tokens"].notna()]
         tokens = rows["tokens"]
-        if variant.family in THEORY:
-            yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], THEORY[variant.family])
+        if variant.exponent is not None:
+            yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], variant.exponent)
         for metric in ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES)):
             yield _row(variant.id, metric, "whole", tokens, rows[metric])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from replication import papers
 from replication.data.photographs import MEAN, STD
 from replication.records.card import Variant
 
@@ -15,26 +14,15 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 def preprocessing(variant: Variant, image_size: int) -> transforms.Compose:
-    """Photographs to tensors (3, image_size, image_size).
-
-    DeiT, at 384 px too, and all that follow its recipe (PVT, CPVT, Twins, MSG-Transformer, Swin): the short side to
-    image_size / 0.875, bicubic; the centre; ImageNet's mean and deviation. The others:
-
-    - ViT and its hybrids: the whole photograph squeezed into the square, to -1..1. Their TensorFlow resizes floats,
-      bilinearly and without antialiasing, which no resize of a picture does.
-    - Swin at 384 px: the whole photograph squeezed into the square, bicubic.
-    - TNT: as DeiT, with a ratio of 0.9 and to -1..1.
+    """Photographs to tensors (3, image_size, image_size), as the card of the model says (`records.card.Preprocessing`).
 
     The photographs come upright (`data.pictures`); the authors' readers ignore an EXIF orientation.
     """
-    square = (image_size, image_size)
-    if variant in papers.card("vit").variants:
-        resize = transforms.Resize(square, InterpolationMode.BILINEAR, antialias=False)
-        return transforms.Compose([transforms.ToTensor(), resize, transforms.Normalize(*HALF)])
-    if variant.family == "swin" and image_size == 384:
-        cut = [transforms.Resize(square, InterpolationMode.BICUBIC)]
-    else:
-        short_side = int(image_size / (0.9 if variant.family == "tnt" else 0.875))
-        cut = [transforms.Resize(short_side, InterpolationMode.BICUBIC), transforms.CenterCrop(image_size)]
-    normalise = transforms.Normalize(*(HALF if variant.family == "tnt" else IMAGENET))
-    return transforms.Compose([*cut, transforms.ToTensor(), normalise])
+    said = variant.preprocessing_at.get(image_size, variant.preprocessing)
+    normalise = transforms.Normalize(*(HALF if said.half else IMAGENET))
+    size = (image_size, image_size) if said.ratio is None else int(image_size / said.ratio)
+    if not said.antialiased:  # which no resize of a picture does
+        resize = transforms.Resize(size, InterpolationMode.BILINEAR, antialias=False)
+        return transforms.Compose([transforms.ToTensor(), resize, transforms.CenterCrop(image_size), normalise])
+    resize = transforms.Resize(size, InterpolationMode.BICUBIC)
+    return transforms.Compose([resize, transforms.CenterCrop(image_size), transforms.ToTensor(), normalise])

@@ -11,6 +11,7 @@ h heads, R side of a shuffle region in windows, G = R^2 windows of a region.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,8 @@ from timm.layers.pos_embed_rel import gen_relative_position_index
 from timm.layers.weight_init import trunc_normal_
 from torch import nn
 from torch.nn import functional as F
+
+from replication.models.positions import Grid
 
 
 def shuffle(messengers: torch.Tensor, region: int) -> torch.Tensor:
@@ -74,6 +77,11 @@ class MessengerAttention(nn.Module):
         self.register_buffer("relative_position_index", gen_relative_position_index((window_size, window_size)))
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+
+    def place_tables(self) -> dict[str, Grid]:
+        """The grid of every parameter that is stored per place (`transfer`): here, per offset between two places."""
+        side = math.isqrt(len(self.relative_position_bias_table))
+        return {"relative_position_bias_table": (side, side)}
 
     def bias(self) -> torch.Tensor:
         """The bias of every head, (h, N, N): row = the token that looks, column = the one looked at."""

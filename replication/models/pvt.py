@@ -97,6 +97,10 @@ class PyramidVisionTransformer(nn.Module):
     def _num_prefix(self, stage: int) -> int:
         return 1 if stage == self.num_stages - 1 else 0
 
+    def place_tables(self) -> dict[str, Grid]:
+        """The grid of every parameter that is stored per place (`transfer`)."""
+        return {f"pos_embed{i}": grid for i, grid in enumerate(self.grids, start=1)}
+
     def no_weight_decay(self) -> set[str]:
         """As in the authors' code, which decays the position tables."""
         return {"cls_token"}

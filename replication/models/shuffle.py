@@ -21,6 +21,8 @@ from timm.layers.weight_init import trunc_normal_
 from torch import nn
 from torch.nn import functional as F
 
+from replication.models.positions import Grid
+
 
 def cut_windows(x: torch.Tensor, side: int, shuffled: bool) -> torch.Tensor:
     """A map (B, D, H, W) as windows of `side` M, (B n, N, D), in the order of the rows and columns of windows.
@@ -66,6 +68,11 @@ class WindowAttention(nn.Module):
         self.register_buffer("relative_position_index", gen_relative_position_index((window_size, window_size)))
         self.to_qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
         self.proj = nn.Conv2d(dim, dim, 1)
+
+    def place_tables(self) -> dict[str, Grid]:
+        """The grid of every parameter that is stored per place (`transfer`): here, per offset between two places."""
+        side = 2 * self.window_size - 1
+        return {"relative_position_bias_table": (side, side)}
 
     def bias(self) -> torch.Tensor:
         """The bias of every head, (h, N, N): row = the token that looks, column = the one looked at."""

@@ -17,9 +17,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from replication.models.detr import Detr
-from replication.models.msg import MessengerAttention
 from replication.models.positions import Grid, resize_positions
-from replication.models.pvt import PyramidVisionTransformer
 from replication.models.small_backbone import SmallClassifier
 from replication.records.words import UserError
 
@@ -88,14 +86,11 @@ def _grids(model: Any) -> dict[str, Grid]:
         found |= {f"{factorised}1": (height, 1), f"{factorised}2": (width, 1)}
     if isinstance(model, TNT):
         found["patch_pos"] = model.pixel_embed.grid_size
-    if isinstance(model, PyramidVisionTransformer):
-        found |= {f"pos_embed{i}": grid for i, grid in enumerate(model.grids, start=1)}
     for name, module in model.named_modules():
         if isinstance(module, WindowAttention):
             found[f"{name}.relative_position_bias_table"] = _offsets(*module.window_size)
-        if isinstance(module, MessengerAttention):
-            side = math.isqrt(len(module.relative_position_index))
-            found[f"{name}.relative_position_bias_table"] = _offsets(side, side)
+        if hasattr(module, "place_tables"):  # a module of this suite says so itself
+            found |= {f"{name}.{table}".lstrip("."): grid for table, grid in module.place_tables().items()}
         if hasattr(module, "relative_positions"):
             found[f"{name}.relative_positions"] = (len(module.relative_positions), 1)
     return found

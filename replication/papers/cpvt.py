@@ -28,6 +28,7 @@ def _cpvt(
             "class_token": not gap,
         },
         image_sizes_by=16,
+        exponent=2,
         sized=False,
         released_params=params,
     )
@@ -317,6 +318,7 @@ CARD = Card(
     code="https://github.com/Meituan-AutoML/CPVT",
     variants=VARIANTS,
     tables=parse_tables("cpvt", transcript(__file__), LABELS),
+    printed=145,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5_v2",
@@ -326,6 +328,8 @@ CARD = Card(
         for model in ("Ti", "Ti-GAP", "S", "S-GAP", "B")
     ),
     compared=("cpvt_s_gap",),
+    colour="#0173b2",
+    marker="o",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -25,6 +25,7 @@ def _deit(
             "mlp_ratio": 4,
         },
         image_sizes_by=16,
+        exponent=2,
         released_params=released_params,
     )
 
@@ -513,11 +514,14 @@ CARD = Card(
     code="https://github.com/facebookresearch/deit",
     variants=VARIANTS,
     tables=parse_tables("deit", transcript(__file__), LABELS),
+    printed=682,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5",
     released_as=RELEASED,
     compared=("deit_s",),
+    colour="#de8f05",
+    marker="s",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -520,6 +520,7 @@ CARD = Card(
     code="https://github.com/facebookresearch/detr",
     variants=VARIANTS,
     tables=parse_tables("detr", transcript(__file__), LABELS),
+    printed=306,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     # Table 2 but for its baseline, for which Table 1's recipe is too long

@@ -26,6 +26,8 @@ def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params:
             "overlapping": not version,
         },
         image_sizes_by=224,
+        exponent=1,
+        pyramid=True,
         sized=False,
         released_params=params,
     )
@@ -324,6 +326,7 @@ CARD = Card(
     code="https://github.com/hustvl/MSG-Transformer",
     variants=VARIANTS,
     tables=parse_tables("msg", transcript(__file__), LABELS),
+    printed=242,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="final_imagenet",
@@ -332,6 +335,8 @@ CARD = Card(
         "final_imagenet", "top1", "MSG-Transformer-T, 224", "MSG-Transformer-S, 224", "MSG-Transformer-B, 224"
     ),
     compared=("msg_t",),
+    colour="#029e73",
+    marker="D",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -25,6 +25,8 @@ def _pvt(name: str, depths: tuple[int, ...], released_params: int) -> Variant:
             "mlp_ratios": (8, 8, 4, 4),
             "sr_ratios": (8, 4, 2, 1),
         },
+        exponent=2,
+        pyramid=True,
         released_params=released_params,
     )
 
@@ -45,6 +47,7 @@ def _vit_small(patch_size: int) -> Variant:
             "qkv_bias": False,
         },
         image_sizes_by=patch_size,
+        exponent=2,
     )
 
 
@@ -487,12 +490,15 @@ CARD = Card(
     code="https://github.com/whai362/PVT",
     variants=VARIANTS,
     tables=parse_tables("pvt", transcript(__file__), LABELS),
+    printed=568,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table2",
     released_as=RELEASED,
     unreleased=("vit_small_16", "vit_small_32"),
     compared=("pvt_small",),
+    colour="#d55e00",
+    marker="^",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -10,10 +10,22 @@ from replication.papers import baselines, ratio, transcript
 from replication.papers.parts import small_models
 from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
 from replication.papers.parts.transcript import parse_tables, slug
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
+from replication.records.card import (
+    Arm,
+    Card,
+    Cause,
+    Claim,
+    Contrast,
+    Experiment,
+    Preprocessing,
+    Speedup,
+    Variant,
+    cells_in,
+)
 from replication.records.words import Size
 
 _AT_384: Mapping[Size, Mapping[str, Any]] = {384: {"window_size": 12}}
+_SQUEEZED_AT_384: Mapping[Size, Preprocessing] = {384: Preprocessing(ratio=None)}
 
 
 def _swin(
@@ -39,6 +51,9 @@ def _swin(
             "mlp_ratio": 4,
         },
         at_size=at_size or {},
+        exponent=1,
+        pyramid=True,
+        preprocessing_at=_SQUEEZED_AT_384,
         released_params=released_params,
     )
 
@@ -90,6 +105,9 @@ VARIANTS = (
         },
         image_size=256,
         sweep=False,
+        exponent=1,
+        pyramid=True,
+        preprocessing_at=_SQUEEZED_AT_384,
     ),
 )
 
@@ -631,12 +649,15 @@ CARD = Card(
     code="https://github.com/microsoft/Swin-Transformer",
     variants=VARIANTS,
     tables=parse_tables("swin", transcript(__file__), LABELS),
+    printed=700,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1a",
     released_as=RELEASED,
     unreleased=tuple(variant.id for variant in VARIANTS if variant.ablation),
     compared=("swin_t",),
+    colour="#ca9161",
+    marker="P",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -8,7 +8,18 @@ from replication.papers import baselines, ratio, transcript
 from replication.papers.parts import small_models
 from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
+from replication.records.card import (
+    Arm,
+    Card,
+    Cause,
+    Claim,
+    Contrast,
+    Experiment,
+    Preprocessing,
+    Speedup,
+    Variant,
+    cells_in,
+)
 
 
 def _tnt(size: str, embed_dim: int, num_heads: int, inner_dim: int, inner_heads: int, params: int | None) -> Variant:
@@ -28,6 +39,7 @@ def _tnt(size: str, embed_dim: int, num_heads: int, inner_dim: int, inner_heads:
             "qkv_bias": False,
         },
         image_sizes_by=16,
+        preprocessing=Preprocessing(ratio=0.9, half=True),
         released_params=params,
     )
 
@@ -410,6 +422,7 @@ CARD = Card(
     code="https://github.com/huawei-noah/Efficient-AI-Backbones",
     variants=VARIANTS,
     tables=parse_tables("tnt", transcript(__file__), LABELS),
+    printed=313,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table4",
@@ -417,6 +430,8 @@ CARD = Card(
     unreleased=("tnt_ti", *(variant.id for variant in VARIANTS[3:])),
     trained=tuple(("table4", "TNT-Ti, 224, transformer", metric) for metric in ("top1", "top5")),
     compared=("tnt_s",),
+    colour="#fbafe4",
+    marker="X",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

@@ -24,6 +24,7 @@ def _pcpvt(size: str, name: str, depths: tuple[int, ...], params: int) -> Varian
             "sr_ratios": (8, 4, 2, 1),
         },
         released_params=params,
+        pyramid=True,
     )
 
 
@@ -43,6 +44,7 @@ def _svt(size: str, name: str, width: int, depths: tuple[int, ...], heads: int, 
             "wss": (7, 7, 7, 7),
         },
         released_params=params,
+        pyramid=True,
     )
 
 
@@ -496,11 +498,14 @@ CARD = Card(
     code="https://github.com/Meituan-AutoML/Twins",
     variants=VARIANTS,
     tables=parse_tables("twins", transcript(__file__), LABELS),
+    printed=764,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1",
     released_as=RELEASED,
     compared=("pcpvt_s", "twins_svt_s"),
+    colour="#ece133",
+    marker="p",
     causes=CAUSES,
     discrepancies=DISCREPANCIES,
 )

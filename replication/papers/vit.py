@@ -8,7 +8,22 @@ from replication.papers import baselines, ratio, transcript
 from replication.papers.parts import small_models
 from replication.papers.parts.recipes import DIGITS, SCALES, SGD, on_imagenet
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
+from replication.records.card import (
+    Arm,
+    Card,
+    Cause,
+    Claim,
+    Contrast,
+    Experiment,
+    Lookup,
+    Preprocessing,
+    Speedup,
+    Variant,
+    cells_in,
+)
+
+# The whole photograph squeezed into the square; TensorFlow resizes floats bilinearly, without antialiasing.
+_PREPROCESSING = Preprocessing(ratio=None, antialiased=False, half=True)
 
 
 def _vit(
@@ -44,6 +59,8 @@ def _vit(
         },
         image_sizes_by=stride,
         sweep=sweep,
+        exponent=2,
+        preprocessing=_PREPROCESSING,
         released_params=released_params,
     )
 
@@ -806,9 +823,12 @@ CARD = Card(
     code="https://github.com/google-research/vision_transformer",
     variants=VARIANTS,
     tables=parse_tables("vit", transcript(__file__), LABELS),
+    printed=632,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5",
+    colour="#56b4e9",
+    marker="*",
     # the released weights are of ImageNet-21k
     trained=tuple(
         ("table5", "ImageNet, ImageNet", model) for model in ("ViT-B/16", "ViT-B/32", "ViT-L/16", "ViT-L/32")

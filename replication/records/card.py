@@ -13,6 +13,19 @@ from replication.records.words import Size, UserError, nearest, sides
 
 
 @dataclass(frozen=True)
+class Preprocessing:
+    """From a photograph to an input, as the authors of a model evaluate it.
+
+    The default is that of DeiT and of all that follow its recipe: the short side to 1 / `ratio` of the image size,
+    bicubic; the centre; ImageNet's mean and deviation.
+    """
+
+    ratio: float | None = 0.875  # of the image size to the short side; None: the whole photograph is squeezed
+    antialiased: bool = True  # bicubic, as pictures are resized; if not, bilinear between floats, as TensorFlow does
+    half: bool = False  # to -1..1, instead of ImageNet's mean and deviation
+
+
+@dataclass(frozen=True)
 class Variant:
     """One model of a paper, as a recipe to build it.
 
@@ -31,6 +44,10 @@ class Variant:
     sized: bool = True  # built for one image size (position tables, windows); a convolutional network takes any
     sweep: bool = True  # counted over the configured range of image sizes; if not, only where a paper prints a count
     at_size: Mapping[Size, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
+    exponent: int | None = None  # of its attention products in the number of tokens, by theory; none for a sum of two
+    pyramid: bool = False  # has feature maps at four scales, so that detectors and segmenters stand on it
+    preprocessing: Preprocessing = Preprocessing()
+    preprocessing_at: Mapping[Size, Preprocessing] = field(default_factory=dict)  # where it is another at a size
     ablation: str = ""  # what is changed in the model once built: a function of models/ablations.py
     released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
 
@@ -39,6 +56,21 @@ class Variant:
         if only := self.only(image_size):
             raise UserError(f"{self.id} {only}, not {image_size} px")
         return {**self.architecture, **self.at_size.get(image_size, {})}
+
+    def stages(self, image_size: Size) -> dict[str, tuple[Any, ...]]:
+        """The hyper-parameters that have one value a stage, under plural names: `depths`, `embed_dims`, `num_heads`.
+
+        Without `embed_dims`, `embed_dim` is the width of the first stage, and it doubles from stage to stage (Swin).
+        A model without `depths` has one stage.
+        """
+        architecture = self.at(image_size)
+        if "depths" not in architecture:
+            one = {"embed_dims": "embed_dim", "num_heads": "num_heads"}
+            return {plural: (architecture[key],) for plural, key in one.items() if key in architecture}
+        lists = {key: tuple(value) for key, value in architecture.items() if isinstance(value, list | tuple)}
+        if "embed_dim" in architecture:
+            lists["embed_dims"] = tuple(architecture["embed_dim"] * 2**stage for stage in range(len(lists["depths"])))
+        return lists
 
     def allows(self, image_size: Size) -> bool:
         """Whether the model takes images of this size; one built for a size takes squares only."""
@@ -239,6 +271,7 @@ class Card:
     code: str
     variants: tuple[Variant, ...]
     tables: tuple[Table, ...]
+    printed: int | None = None  # how many numbers its tables hold, counted on the page by somebody else
     claims: tuple[Claim, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     headline: str = ""  # its table of ImageNet-1k accuracies
@@ -247,6 +280,8 @@ class Card:
     unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
     trained: tuple[CellName, ...] = ()  # accuracies of which no weights are public, but the suite has the recipe
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
+    colour: str = "0.3"  # in the figures over all families, of matplotlib; one of its own, with its marker
+    marker: str = "."
     causes: tuple[Cause, ...] = ()  # of what differs from ours
     discrepancies: tuple[str, ...] = ()  # where else the paper contradicts itself, its code or its quotations
 

@@ -392,15 +392,14 @@ def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
 
 def _hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
     """The value that builds `variant`, of the stage `[i]` that the column names; None if it has no such parameter."""
-    architecture = variant.at(cell.image_size or variant.image_size)
+    image_size = cell.image_size or variant.image_size
+    architecture, stages = variant.at(image_size), variant.stages(image_size)
     index = re.search(r"\[(\d+)\]$", cell.column)
-    stage = int(index[1]) if index else 0
     if cell.metric == "mlp_dim":
         value = architecture["embed_dim"] * architecture["mlp_ratio"]
-    elif cell.metric == "embed_dim" and variant.family == "swin":
-        value = architecture["embed_dim"] * 2**stage
+    elif index and (values := stages.get(cell.metric, stages.get(f"{cell.metric}s"))):
+        value = values[int(index[1])] if int(index[1]) < len(values) else None
     else:
-        value = architecture.get(cell.metric, architecture.get(f"{cell.metric}s"))
-    if isinstance(value, Sequence):
-        value = value[stage] if index and stage < len(value) else None
+        value = architecture.get(cell.metric)
+        value = None if isinstance(value, Sequence) else value
     return None if value is None else Decimal(str(value))

@@ -102,13 +102,20 @@ def test_an_architecture_cell_is_an_element_of_the_variant(card: Card) -> None:
 @pytest.mark.parametrize(
     ("family", "architecture", "metric", "column", "size", "ours"),
     [
-        ("swin", {"embed_dim": 96}, "embed_dim", "dims[2]", None, 384),  # the width doubles from stage to stage
+        (
+            "swin",
+            {"embed_dim": 96, "depths": (2, 2, 6, 2)},
+            "embed_dim",
+            "dims[2]",
+            None,
+            384,
+        ),  # the width doubles from stage to stage
         ("swin", {"embed_dim": 96}, "embed_dim", "c", None, 96),
         ("swin", {"window_size": 7}, "window_size", "m", 224, 7),
         ("swin", {"window_size": 7}, "window_size", "m", 384, 12),
         ("vit", {"embed_dim": 768, "mlp_ratio": 4}, "mlp_dim", "mlp", None, 3072),
-        ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[1]", None, 4),
-        ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[4]", None, None),
+        ("pvt", {"depths": (3, 4, 6, 3), "sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[1]", None, 4),
+        ("pvt", {"depths": (3, 4, 6, 3), "sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr[4]", None, None),
         ("pvt", {"sr_ratios": (8, 4, 2, 1)}, "sr_ratio", "sr", None, None),  # which stage?
         ("vit", {"depth": 12}, "window_size", "m", None, None),
     ],

@@ -158,12 +158,18 @@ def _pad(x: torch.Tensor, multiple: int) -> torch.Tensor:
 def backbone(model_id: str, deep_stem: bool = False) -> Backbone:
     """The feature maps of the model `model_id` of the cards; `deep_stem` as in `Convolutional`.
 
-    UserError if there is no such model or it has one scale only.
+    UserError if there is no such model or its card says that it is no pyramid.
     """
     variant = papers.variant(model_id)
+    if not variant.pyramid:
+        have = sorted({variant.family for variant in papers.variants().values() if variant.pyramid})
+        raise UserError(
+            f"{model_id} has no feature maps at four scales; models of these families have: {', '.join(have)}"
+        )
     if variant.family in ("resnet", "cnn"):
         return Convolutional(variant, deep_stem)
-    pyramids: dict[str, type[Pvt | Swin | Twins | Msg]] = {"pvt": Pvt, "swin": Swin, "twins": Twins, "msg": Msg}
-    if variant.family not in pyramids:
-        raise UserError(f"{model_id} has no feature maps at four scales; {', '.join(pyramids)} and ResNets have")
-    return pyramids[variant.family](variant)
+    return PYRAMIDS[variant.family](variant)
+
+
+PYRAMIDS: dict[str, type[Pvt | Swin | Twins | Msg]] = {"pvt": Pvt, "swin": Swin, "twins": Twins, "msg": Msg}
+"""How the maps of a family are taken from its classifier, where it is no convolutional network."""

@@ -1,8 +1,8 @@
 """The detectors and segmenters of the papers' tables: variants that follow from the numbers printed about them.
 
 A table with a detector or segmenter prints counts of `<method>_<backbone>`, say `mask_r_cnn_swin_t`. Where the method
-is known here and the backbone is a model of a card with feature maps at four scales, that is a variant; no list is
-edited.
+is known here and the backbone is a model of a card with feature maps at four scales (`Variant.pyramid`), that is a
+variant; no list is edited.
 Between `papers` and `records`: no torch.
 """
 
@@ -15,9 +15,6 @@ from replication.records.card import Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
 from replication.records.words import Size
-
-PYRAMIDS = ("resnet", "cnn", "pvt", "swin", "twins", "msg")
-"""Families of models with feature maps at four scales."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def dense_variants(backbones: Iterable[Variant], published: Iterable[Published])
             sweep=False,
         )
         for backbone in backbones
-        if backbone.family in PYRAMIDS
+        if backbone.pyramid
         for name, method in METHODS.items()
         if f"{name}_{backbone.id}" in printed
     )

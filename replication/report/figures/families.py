@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,8 +11,6 @@ from matplotlib.figure import Figure
 from replication.records.card import Card
 from replication.report.figures.complexity import nothing, own_models
 
-_GREY = 7  # of the palette; kept for the networks of no paper here
-_MARKERS = "osD^vPXp*"
 GROWTH = {
     "macs": "multiply-adds of one image [G]",
     "peak_memory_infer_fused": "peak memory, inference, fused [MiB]",
@@ -22,11 +19,11 @@ GROWTH = {
 
 
 def styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every family that has a table of accuracies; grey for the networks of no paper here."""
-    families = [key for key, card in cards.items() if card.headline]
-    colours = sns.color_palette("colorblind").as_hex()
-    cycle = itertools.cycle(zip([*colours[:_GREY], *colours[_GREY + 1 :]], _MARKERS, strict=True))
-    return {**dict(zip(families, cycle, strict=False)), "baselines": ("0.6", "H")}
+    """Colour and marker of every family that is shown beside others, those with a table of accuracies first."""
+    shown = [key for key, card in cards.items() if card.headline or card.compared]
+    return {
+        key: (cards[key].colour, cards[key].marker) for key in sorted(shown, key=lambda key: not cards[key].headline)
+    }
 
 
 def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame:

@@ -33,9 +33,16 @@ def test_a_number_of_no_printed_size_is_left_out_among_enlarged_images(results: 
     assert [(row.image_size, row.top1) for row in found.itertuples()] == [(384, 81.5)]
 
 
-def test_every_family_with_accuracies_has_a_style_of_its_own(card: Card) -> None:
-    many = {str(index): card for index in range(9)} | {"baselines": dataclasses.replace(card, headline="")}
-    assert len(set(styles(many).values())) == 10
+def test_colour_and_marker_are_those_of_the_card_and_no_other_paper_changes_them(card: Card) -> None:
+    before = {"b": dataclasses.replace(card, colour="#0000ff", marker="<"), "baselines": card}
+    unseen = dataclasses.replace(card, headline="", compared=())
+    after = {"a": dataclasses.replace(card, colour="#ff00ff"), **before, "unseen": unseen}
+    assert styles(after) == {"a": ("#ff00ff", card.marker), **styles(before)}
+    assert styles(before)["b"] == ("#0000ff", "<")
+
+
+def test_networks_of_no_paper_come_last(card: Card) -> None:
+    assert list(styles({"baselines": dataclasses.replace(card, headline=""), "toy": card})) == ["toy", "baselines"]
 
 
 def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path, toy_papers: Card) -> None:

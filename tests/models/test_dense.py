@@ -330,3 +330,13 @@ def test_backbones_compute_in_double_precision(model_id: str) -> None:
     body = FAMILIES[model_id](small(papers.variant(model_id))).double().eval()
     with torch.no_grad():
         assert {x.dtype for x in body(torch.randn(1, 3, 96, 128, dtype=torch.float64))} == {torch.float64}
+
+
+@pytest.mark.parametrize("family", sorted({v.family for v in papers.variants().values() if v.pyramid}))
+def test_a_family_whose_card_says_that_it_is_a_pyramid_gives_its_maps(family: str) -> None:
+    """Detectors can stand on it: four maps, each with half the side of the one before."""
+    model_id = next(v.id for v in papers.variants().values() if v.pyramid and v.family == family)
+    with torch.device("meta"):
+        net = backbone(model_id)
+        maps = net(torch.zeros(1, 3, 224, 224))
+    assert [tuple(found.shape[1:]) for found in maps] == [(c, s, s) for c, s in zip(net.channels, (56, 28, 14, 7), strict=True)]

@@ -50,6 +50,13 @@ def _list(args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def _new_paper(args: argparse.Namespace) -> str:
+    from replication.new_paper import write_skeleton
+
+    written = write_skeleton(args.key, args.model, Path(__file__).resolve().parents[1])
+    return "\n".join([*(f"written: {path}" for path in written), "CONTRIBUTING.md says how to go on"])
+
+
 def _published(args: argparse.Namespace) -> None:
     from replication.papers import write_published
 
@@ -311,6 +318,10 @@ def parser() -> argparse.ArgumentParser:
         help="swin/table1a/swin-t-224/flops or swin/claims/shift_gain; what it begins with, swin/table1a, lists them",
     )
     sub.add_argument("--results", type=_path, help="results folder (default: results, if there is one)")
+
+    sub = command("new-paper", _new_paper, "write the skeleton of a card into a checkout, to add a paper with")
+    sub.add_argument("key", metavar="KEY", help="its name: small letters and digits, as in shuffle")
+    sub.add_argument("--model", action="store_true", help="with a model file of its own, too (default: one of timm's)")
 
     sub = command("published", _published, "write every number the papers print as one CSV")
     sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")

@@ -339,4 +339,6 @@ def test_a_family_whose_card_says_that_it_is_a_pyramid_gives_its_maps(family: st
     with torch.device("meta"):
         net = backbone(model_id)
         maps = net(torch.zeros(1, 3, 224, 224))
-    assert [tuple(found.shape[1:]) for found in maps] == [(c, s, s) for c, s in zip(net.channels, (56, 28, 14, 7), strict=True)]
+    assert [tuple(found.shape[1:]) for found in maps] == [
+        (c, s, s) for c, s in zip(net.channels, (56, 28, 14, 7), strict=True)
+    ]

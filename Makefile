@@ -4,11 +4,13 @@ CORES ?= all
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)
+# A module stays in one process, as its fixtures do; tests/conftest.py says which module begins.
+PARALLEL := python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: help reproduce smoke test check lock snapshot clean
+.PHONY: help reproduce smoke test test-quick check check-snapshot lock snapshot clean
 
 help:  ## list these commands
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(VENV)/ready  ## measure, train, judge and draw everything at laptop scale
 	snakemake --cores $(CORES)
@@ -16,8 +18,12 @@ reproduce: $(VENV)/ready  ## measure, train, judge and draw everything at laptop
 smoke: $(VENV)/ready  ## the same workflow in a few minutes, on four models
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
-test: $(VENV)/ready  ## run the tests
-	python -m pytest
+test: $(VENV)/ready  ## run all tests, on every core; last, those that need the machine to themselves
+	$(PARALLEL) -m "not alone and not snapshot"
+	python -m pytest -m alone
+
+test-quick: $(VENV)/ready  ## run the tests that take no longer than a moment each, and say which are left out
+	$(PARALLEL) -m "not slow and not alone and not snapshot"
 
 check: $(VENV)/ready  ## formatting, lint, types and architecture
 	ruff format --check .
@@ -26,6 +32,9 @@ check: $(VENV)/ready  ## formatting, lint, types and architecture
 	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+check-snapshot: $(VENV)/ready  ## test that the published results are what the cards and the README say
+	python -m pytest -m snapshot tests/test_reference.py
 
 lock:  ## resolve the pins again (needs uv), then copy the direct ones into the two environment files
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \

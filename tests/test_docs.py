@@ -45,6 +45,7 @@ def test_accuracies_of_shuffle_t_are_those_in_print() -> None:
         assert value in FAQ
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "image_size", "attention", "macs"),
     [

@@ -65,6 +65,7 @@ def test_the_same_samples_give_the_same_interval() -> None:
     assert median_interval(blocks) == median_interval(blocks)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_its_estimate_and_what_the_samples_were_drawn_around() -> None:
     """At 95 % forty intervals miss two; two standard deviations of that are three more."""
     intervals = [median_interval(blocks_around(1.0, 10, seed)) for seed in range(40)]

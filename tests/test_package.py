@@ -54,6 +54,7 @@ def test_the_command_shows_what_the_cards_say_from_an_empty_folder(installed: Pa
     assert "no results at hand" in text
 
 
+@pytest.mark.slow
 def test_the_command_counts_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     run(installed, tmp_path, "complexity", "count", "--models", "deit_ti", "--image-sizes", "224", "--out", "counts")
     header, row = (tmp_path / "counts" / "counts.csv").read_text().splitlines()

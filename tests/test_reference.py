@@ -14,6 +14,8 @@ from replication.records.store import sha256
 from replication.report.answer import answer
 from replication.report.judge import EQUAL
 
+pytestmark = pytest.mark.snapshot
+
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "results" / "reference"
 MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())

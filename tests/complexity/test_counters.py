@@ -92,6 +92,7 @@ def test_tracing_on_meta_counts_what_tracing_real_tensors_counts() -> None:
     assert macs == real["conv"] + real["linear"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.id)
 def test_three_counts_are_the_same_number(variant: Variant) -> None:
     size = variant.image_size
@@ -181,6 +182,7 @@ def test_the_gate_stops_a_model_that_is_not_the_card_s() -> None:
 # --- without fvcore's tracer ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model_id",
     ["deit_ti", "pvt_tiny", "swin_t", "twins_svt_s", "tnt_s", "cpvt_s", "msg_t", "r50_vit_b32", "resnet50", "detr_r50"],

@@ -59,6 +59,7 @@ def test_views_are_free_and_the_dead_are_forgotten() -> None:
     assert peak_of(step, [x, x.t()]) == 4 * (100 + 50 + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_id", "mode"), [("vit_ti16", "train"), ("pvt_tiny", "infer"), ("swin_t", "train")])
 def test_ours_is_the_total_of_torch_s_tracker(model_id: str, mode: str) -> None:
     model = build(model_id, "math")
@@ -75,6 +76,7 @@ def test_ours_is_the_total_of_torch_s_tracker(model_id: str, mode: str) -> None:
     assert ours == pytest.approx(theirs, rel=1e-6)  # it rounds what it allocates up to 512 bytes on an accelerator only
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", ["deit_ti_distilled", "pvt_tiny", "swin_t", "resnet50", "r50_vit_b32"])
 def test_training_needs_more_than_inference_and_math_no_less_than_fused(model_id: str) -> None:
     peaks = {}

@@ -13,6 +13,7 @@ from replication.complexity.traced import count_fvcore
 MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "resnet50"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["infer", "train"])
 @pytest.mark.parametrize("model_id", MODELS)
 def test_the_peak_of_memory_is_the_same(model_id: str, mode: str) -> None:

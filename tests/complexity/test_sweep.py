@@ -57,6 +57,7 @@ def test_memory_at_every_size_and_at_every_batch_at_the_native_one(counted: Path
             assert peak == row["peak_memory"]
 
 
+@pytest.mark.slow
 def test_counting_again_gives_the_same_bytes_and_merging_joins_them(counted: Path, tmp_path: Path) -> None:
     for model in ("vit_ti16", "pvt_tiny"):
         count_models([model], [224, 240] if model == "vit_ti16" else [224], [64], tmp_path / model)

@@ -91,6 +91,7 @@ def test_smaller_images_are_padded_below_and_on_the_right(tmp_path: Path) -> Non
         assert torch.allclose(image[:, height - 1, width - 1], black)
 
 
+@pytest.mark.slow
 def test_images_of_one_size_that_need_no_change_lie_in_memory(tmp_path: Path) -> None:
     scenes.draw(tmp_path, {"train": 3, "val": 1, "test": 1})
     inside = load_split(tmp_path, "train", 64)

@@ -92,6 +92,7 @@ def test_fewer_images_are_asked_for_as_training_images(imagenet: Path) -> None:
     assert data.load("imagenet_1k", 16, root=imagenet).train.first(6, 3).labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "no image"])
 def test_an_image_that_cannot_be_read_stops_or_is_left_out(
     imagenet: Path, damage: str, capfd: pytest.CaptureFixture[str]

@@ -204,6 +204,7 @@ distributed.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_processes_divide_by_their_mean_number_of_objects(tmp_path: Path) -> None:
     (outputs, others), targets = batch(2, (3, 2))
     nothing = [{name: value[:0] for name, value in target.items()} for target in targets]

@@ -12,6 +12,7 @@ def test_the_same_model_twice_does_not_differ() -> None:
     assert difference(*same_weights(build("vit_ti16", depth=1), build("vit_ti16", depth=1))) == 0.0
 
 
+@pytest.mark.slow
 def test_each_departure_is_of_the_known_size() -> None:
     """GELU 2e-4 of the largest logit; the others of other orders, none zero."""
     found = {(row.model, row.detail): row.relative for row in departures()}

@@ -105,6 +105,7 @@ def test_rows_intervals_and_manifest(images: Path, tmp_path: Path) -> None:
     assert manifest["preprocessing"][1] == "CenterCrop(size=(224, 224))"
 
 
+@pytest.mark.slow
 def test_from_weights_to_verdicts(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights without fault give 100 %, which is not what the papers print of DeiT-Ti."""
     monkeypatch.setitem(SIZES, "imagenet-1k", (3, 12))

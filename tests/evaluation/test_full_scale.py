@@ -155,6 +155,7 @@ def test_a_missing_checkpoint_is_named(clone: Path) -> None:
     assert "my weights/swin_t_224.pth" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_imagenet_stops_the_job(clone: Path) -> None:
     done = snakemake(clone, "--", "results/full/evaluation/deit_ti/224/evaluation.csv")
     assert done.returncode != 0
@@ -163,6 +164,7 @@ def test_a_folder_that_is_not_imagenet_stops_the_job(clone: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_coco_stops_the_job_of_a_detector(clone: Path) -> None:
     done = snakemake(clone, "--", "results/full/evaluation/detr_r50/800/evaluation.csv")
     assert done.returncode != 0

@@ -33,6 +33,7 @@ def images(variant: Variant, image_size: Size) -> torch.Tensor:
     return torch.randn(2, variant.architecture.get("in_chans", 3), *sides(image_size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", VARIANTS)
 def test_every_variant_builds_with_the_released_number_of_parameters(model_id: str) -> None:
     variant = VARIANTS[model_id]
@@ -44,6 +45,7 @@ def test_every_variant_builds_with_the_released_number_of_parameters(model_id: s
         assert num_parameters(model) == variant.released_params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", [key for key, variant in VARIANTS.items() if variant.sweep])
 def test_every_variant_runs_at_4096_px_without_memory(model_id: str) -> None:
     variant = VARIANTS[model_id]
@@ -70,6 +72,7 @@ def test_golden_parameter_counts(model_id: str, image_size: int, params: int) ->
         assert num_parameters(models.build(model_id, image_size)) == params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "reference"), [("r50_vit_b16", "vit_base_r50_s16_224"), ("r50_vit_l32", "vit_large_r50_s32_224")]
 )

@@ -76,6 +76,7 @@ def on_meta(model_id: str, image_size: int | None = None) -> nn.Module:
         return build(model_id, image_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_the_number_of_parameters_is_the_authors(name: str) -> None:
     """Sum over the file, buffers aside; TNT's file holds one tensor that no layer reads."""
@@ -116,6 +117,7 @@ def our_name(release: str, key: str) -> str:
     return key
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("yacs")
 @pytest.mark.parametrize("name", TORCH)
 def test_a_release_loads_strictly(name: str, tmp_path: Path) -> None:
@@ -158,6 +160,7 @@ def jax_file(name: str, path: Path, depth: int, **extra: np.ndarray) -> dict[str
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["jax_vit_ti16", "jax_r50_vit_b16"])
 def test_a_jax_release_arrives_as_timm_reads_it(name: str, tmp_path: Path) -> None:
     """timm's reader takes the same file, and passes over whatever does not fit; ours is strict."""
@@ -181,6 +184,7 @@ def test_the_jax_release_arrives_transposed(tmp_path: Path) -> None:
     equal(model["norm.weight"], file["Transformer/encoder_norm/scale"])
 
 
+@pytest.mark.slow
 def test_group_norms_of_older_hybrids_have_four_dimensions(tmp_path: Path) -> None:
     file = jax_file("jax_r50_vit_b16", tmp_path / "vit.npz", depth=1)
     older = {key: value[None, None, None] if "gn" in key else value for key, value in file.items()}
@@ -408,6 +412,7 @@ def test_what_is_no_weight_is_refused_and_nothing_changes(
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("release", "key", "shape"),
     [
@@ -473,6 +478,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_release_fits_no_other_model(name: str, tmp_path: Path) -> None:
     torch.save(synthetic(name), tmp_path / "file.pth")

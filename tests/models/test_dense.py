@@ -43,6 +43,7 @@ def meta_backbone(model_id: str) -> Backbone:
 # --- backbones --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "channels"),
     [
@@ -284,6 +285,7 @@ def test_the_frozen_part_of_a_resnet50() -> None:
     assert sum(num_parameters(module) for module in (model.conv1, model.bn1, model.layer1)) == RESNET50_FROZEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "size", "giga"),
     [
@@ -316,6 +318,7 @@ def test_the_heads_of_mask_r_cnn_in_closed_form() -> None:
     assert counts[0] - counts[1] == pyramid + region_proposals + box + mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", ["mask_r_cnn_swin_t", "semantic_fpn_pvt_tiny", "upernet_pcpvt_s"])
 def test_both_counters_agree_exactly(model_id: str) -> None:
     """The transposed convolution of the mask head among them, and no resizing."""

@@ -124,6 +124,7 @@ def hybrid(image: Tensor, release: Release, standard_epsilon: float = 1e-5, norm
     return encoder(pixels @ release["embedding/kernel"][0, 0] + release["embedding/bias"], release)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_id", "name", "forward"),
     [("vit_ti16", "jax_vit_ti16", vit), ("vit_s16", "jax_vit_s16", vit), ("r50_vit_b16", "jax_r50_vit_b16", hybrid)],
@@ -144,6 +145,7 @@ def test_the_logits_are_the_releases(
     torch.testing.assert_close(single, expected, rtol=0, atol=2e-5 * largest)
 
 
+@pytest.mark.slow
 def test_other_constants_give_other_logits(tmp_path: Path) -> None:
     """So the test above sees them: the exact GELU, and each epsilon of the hybrid."""
     image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.double)

@@ -49,6 +49,7 @@ def quoted() -> list[Published]:
     return [number for number in numbers if number.model in NAMES and number.metric == "params"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model_id", "params", "gmacs"), GOLDEN, ids=[row[0] for row in GOLDEN])
 def test_parameters_and_multiply_adds_are_torchvision_s(model_id: str, params: int, gmacs: float | None) -> None:
     assert parameters(model_id) == params

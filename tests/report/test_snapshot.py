@@ -87,6 +87,7 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, dying(getattr(os, name)))
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_loses_no_machine_that_was_published(
     finished: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

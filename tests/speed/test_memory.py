@@ -27,6 +27,7 @@ def row(**changes: object) -> dict[str, object]:
     return memory_row(papers.variant(cell.subject), cell)
 
 
+@pytest.mark.slow
 def test_measured_rise_is_what_shapes_say() -> None:
     measured = row()
     assert measured["status"] == "measured"
@@ -97,6 +98,7 @@ def gone(cell: Cell) -> dict[str, int]:
     os._exit(3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("measure", "status", "reason"),
     [

@@ -103,6 +103,7 @@ def test_a_cell_that_a_processor_has_no_memory_for_is_not_tried(monkeypatch: pyt
     assert row["reason"].endswith("0.0 GiB are free")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -210,6 +211,7 @@ def test_a_run_that_is_killed_leaves_nothing_to_trust(monkeypatch: pytest.Monkey
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_table_to_read_has_a_line_for_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = timed(monkeypatch, [DEIT, RESNET, DEIT], [[2e-3], [2e-3]], Failure("failed", "it broke"), "noise")
     header, measured, failed, noisy, reference = show(rows).splitlines()
@@ -220,6 +222,7 @@ def test_a_table_to_read_has_a_line_for_every_cell(monkeypatch: pytest.MonkeyPat
     assert noisy.endswith("no: noise; and it was hot")
 
 
+@pytest.mark.slow
 def test_without_a_clock_of_its_own_it_measures(tmp_path: Path) -> None:
     cells = [DEIT, Cell("global_attention", "mechanism", 7)]
     rows = run(cells, Condition(), tmp_path, blocks=2, block_seconds=1e-3, threads=1)

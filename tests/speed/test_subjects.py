@@ -84,6 +84,7 @@ def test_a_model_gives_the_same_alone_and_in_company() -> None:
     assert outputs[4].equal(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size"),
     [
@@ -101,6 +102,7 @@ def test_outputs_are_numbers_that_say_something(model: str, size: Size) -> None:
 # --- the condition ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "size", "attention", "mode", "kernel"),
     [

@@ -41,6 +41,7 @@ def seconds_of(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.alone
 @counted
 def test_under_a_background_load_no_cell_is_valid(busy_processes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "RAMP", 0.0)
@@ -52,6 +53,7 @@ def test_under_a_background_load_no_cell_is_valid(busy_processes: list[int], mon
         assert any(reason.startswith("other processes used") for reason in timing.invalid), timing.invalid
 
 
+@pytest.mark.alone
 @counted
 def test_all_that_other_processes_used_is_counted(busy_processes: list[int]) -> None:
     before, theirs = read_load(), sum(map(seconds_of, busy_processes))
@@ -66,6 +68,7 @@ def test_all_that_other_processes_used_is_counted(busy_processes: list[int]) -> 
     assert used.own < 0.25  # a sleep
 
 
+@pytest.mark.alone
 @counted
 def test_the_threads_of_this_process_are_its_own() -> None:
     """Own time holds what every thread used; own and foreign together are no more than the processors have."""

@@ -121,6 +121,7 @@ def test_repeated_augmentation_has_as_many_images_each_three_times() -> None:
     assert len(drawn.unique()) == 10
 
 
+@pytest.mark.slow
 def test_training_learns_its_images_by_heart(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "overfit", 0, tmp_path)
     model = fresh(experiment.model, 28, 10, 1, seed=0)

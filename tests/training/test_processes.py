@@ -58,6 +58,7 @@ def epochs(out: Path) -> list[dict[str, float]]:
         return [{name: float(value or 0) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one(experiment: Experiment, tmp_path: Path) -> None:
     arms = ("shared_sgd", "shared_accumulated", "shared_adamw")
 

@@ -75,6 +75,7 @@ def interrupt(
     return only_state(folder / "checkpoints")
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
     experiment: Experiment, tmp_path: Path, trained: list[int]
 ) -> None:

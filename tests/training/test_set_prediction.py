@@ -72,6 +72,7 @@ def learner(dataset: Dataset, model: nn.Module, **changes: Any) -> Learner:
     return Learner(SetPrediction(model, recipe, dataset, CPU, None), recipe, CPU, Processes())
 
 
+@pytest.mark.slow
 def test_it_learns_sixteen_scenes_by_heart(dataset: Dataset) -> None:
     torch.manual_seed(0)
     learned = learner(dataset, build_variant(small_models.DETR, num_classes=dataset.classes, in_chans=1))

@@ -29,6 +29,7 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("results", [RESULTS, "~/here", "my results"])
 def test_results_lie_where_the_configuration_says_and_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str
@@ -52,6 +53,7 @@ def test_results_that_would_be_wildcards_are_refused_in_one_line(tmp_path: Path)
     assert not list(tmp_path.glob("a*"))
 
 
+@pytest.mark.slow
 def test_the_workflow_is_planned_as_a_module_of_another(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(MODULE)
     done = snakemake(tmp_path, "--dry-run", "--quiet", "rules", "--config", "models=[pvt_tiny]", "--", "suite_all")

@@ -53,6 +53,7 @@ def write(results: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (results / "figures").iterdir() if path.suffix != ".json"}
 
 
+@pytest.mark.slow
 def test_the_same_bytes_every_time(results: Path) -> None:
     write_speed(results)
     report.collect(results, "laptop", seeds=3)

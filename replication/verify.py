@@ -27,6 +27,8 @@ def faults(folder: Path) -> Iterator[str]:
         except UserError as error:
             damaged[path] = str(error)
             continue
+        if "digest" not in manifest:
+            damaged[path] = f"{path} has no digest of its own, so nothing says that it is what was written"
         if "command" in manifest:
             manifests.add(path)
             vouched |= {path.parent / name: written for name, written in written_digests(manifest).items()}
@@ -39,8 +41,8 @@ def faults(folder: Path) -> Iterator[str]:
             yield f"{path} is altered"
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        known = path in vouched or path in manifests or parts[0] in _UNVOUCHED or path.name.startswith(".")
+        known = path in vouched or parts[0] in _UNVOUCHED or path.name.startswith(".")
         if path in damaged and not known:
             yield damaged[path]
-        elif path.is_file() and not known:
+        elif path.is_file() and not known and path not in manifests:
             yield f"{path} is extra: no manifest stands for it"

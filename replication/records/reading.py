@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from replication.records.store import digest
+from replication.records.store import digest, manifest_text
 from replication.records.words import UserError, read_size
 
 R = typing.TypeVar("R")
@@ -30,8 +30,10 @@ def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
 
     UserError if it is none, or is not what was written.
     """
-    manifest = _object(path, _text(path, path.read_bytes()))
-    if "digest" in manifest and manifest["digest"] != digest({k: v for k, v in manifest.items() if k != "digest"}):
+    text = _text(path, path.read_bytes())
+    manifest = _object(path, text)
+    facts_digest = digest({key: value for key, value in manifest.items() if key != "digest"})
+    if "digest" in manifest and (manifest["digest"] != facts_digest or text != manifest_text(manifest)):
         raise UserError(f"{path} is not what was written; {MEND}")
     for name, kind in facts.items():
         found: Any = manifest

@@ -180,7 +180,12 @@ def write_manifest(path: Path, started: str, files: Iterable[Path] = (), **facts
         "files": {file.relative_to(path.parent).as_posix(): sha256(file) for file in files},
     }
     manifest = json.loads(json.dumps(manifest, default=str))
-    write_text(path, json.dumps({**manifest, "digest": digest(manifest)}, indent=2) + "\n")
+    write_text(path, manifest_text({**manifest, "digest": digest(manifest)}))
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it is written, to the byte."""
+    return json.dumps(manifest, indent=2) + "\n"
 
 
 def processor() -> str:

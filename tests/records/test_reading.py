@@ -76,6 +76,15 @@ def test_every_flipped_bit_of_a_result_or_its_manifest_is_refused(tmp_path: Path
         path.write_bytes(content)
 
 
+@pytest.mark.parametrize("change", [(b"\n", b"\r\n"), (b"}\n", b"}"), (b"}\n", b"}\n\n"), (b'"digest"', b'"dig"')])
+def test_verify_knows_a_manifest_to_the_byte(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    for name in ("a.json", "b.json"):
+        write_manifest(tmp_path / name, now())
+    (tmp_path / "a.json").write_bytes((tmp_path / "a.json").read_bytes().replace(*change))
+    (line,) = faults(tmp_path)
+    assert line.startswith(f"{tmp_path / 'a.json'} ")
+
+
 def test_verify_names_what_is_altered_missing_and_extra(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.csv", "b.csv")]
     for file in files:

@@ -322,6 +322,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command("new-paper", _new_paper, "write the skeleton of a card into a checkout, to add a paper with")
     sub.add_argument("key", metavar="KEY", help="its name: small letters and digits, as in shuffle")
     sub.add_argument("--model", action="store_true", help="with a model file of its own, too (default: one of timm's)")
+    sub.epilog = """Example:
+  python -m replication new-paper mlpmixer --model"""
 
     sub = command("published", _published, "write every number the papers print as one CSV")
     sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")

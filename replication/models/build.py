@@ -80,7 +80,7 @@ def build_variant(
         arguments["num_classes"] = num_classes
     if variant.sized:
         arguments["img_size"] = image_size
-    if variant.family == "hybrid":
+    if "backbone_layers" in arguments:
         layers = arguments.pop("backbone_layers")
         arguments["embed_layer"] = resnet_embedding(layers, arguments.get("in_chans", 3))
     if "stem_widths" in arguments:

@@ -1,11 +1,15 @@
 """Fits: planted laws are found again, and the counted mechanisms grow as theory says."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replication import papers
+from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import COLUMNS, GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
 from replication.complexity.scaling import Fit, fit, mechanism_fits, model_fits
 
@@ -121,3 +125,11 @@ def test_models_are_fitted_in_their_regime_only() -> None:
     assert {fit["n"] for fit in fits} == {3}  # 224, 448 and 896 px
     assert [fit["metric"] for fit in fits] == ["macs", "macs", *memory]
     assert [fit["theory"] for fit in fits] == [1, *[None] * 5]
+
+
+@pytest.mark.parametrize("model", [v.id for v in papers.variants().values() if v.exponent and v.family in FAMILIES])
+def test_the_exponent_that_a_card_declares_is_that_of_the_closed_form(model: str) -> None:
+    """Four times the tokens: 4 ^ exponent times the products, but for class tokens, which are few among so many."""
+    variant = papers.variant(model)
+    small, large = (cost(variant, side).macs_attention for side in (3584, 7168))
+    assert math.log(large / small, 4) == pytest.approx(variant.exponent, abs=0.01)

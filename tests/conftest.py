@@ -42,9 +42,9 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List the files with tests that a choice of markers left out."""
+    """List the files with tests that were left out for their markers."""
     marked = {name: n for name, n in sorted(left_out.items()) if not name.endswith("(others)")}
-    if marked:
+    if marked and terminalreporter.config.option.markexpr.startswith("not "):
         terminalreporter.section("left out")
         for name, n in marked.items():
             terminalreporter.line(f"{n:5} of {name}")

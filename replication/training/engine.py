@@ -31,9 +31,8 @@ from replication.records.store import digest, now, sha256, write_bytes, write_cs
 from replication.records.words import UserError
 from replication.sources import source_digest
 from replication.training.augment import learning_transform
-from replication.training.events import events
 from replication.training.learner import Learner
-from replication.training.loop import COLUMNS, EVENTS, train
+from replication.training.loop import COLUMNS, train
 from replication.training.processes import Processes, joined
 from replication.training.start import fresh, load_weights, stream
 from replication.training.tasks import TASKS
@@ -94,8 +93,6 @@ def run_arm(
     corrupt: str = "strict",
 ) -> Path:
     """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
-
-    The same curves as in epochs.csv are there for TensorBoard.
 
     Validation is measured after every epoch (epoch 0: before any), test at the end; an arm that starts from the weights
     `start_from` is also measured on test before its first step (`top1_zero_shot`), and only then if it has no epochs.
@@ -168,9 +165,8 @@ def run_arm(
         tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)
 
     (out / "manifest.json").unlink(missing_ok=True)
-    written = [out / name for name in ("epochs.csv", EVENTS, "test.csv", "weights.safetensors")]
+    written = [out / name for name in ("epochs.csv", "test.csv", "weights.safetensors")]
     write_csv(out / "epochs.csv", history, (*COLUMNS, *(f"val_{metric}" for metric in task.metrics)))
-    write_bytes(out / EVENTS, events(history))
     rows = [
         {
             "experiment": experiment.id,

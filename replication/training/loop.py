@@ -12,24 +12,21 @@ from torch import Tensor
 from tqdm import tqdm
 
 from replication.data import Dataset, Images
-from replication.records.store import write_bytes
 from replication.records.words import UserError
 from replication.training import checkpoint
 from replication.training.batches import order
-from replication.training.events import events
 from replication.training.learner import Learner
 from replication.training.schedule import learning_rate
 from replication.training.start import stream
 
 COLUMNS = ("epoch", "step", "learning_rate", "train_loss")  # and one for every metric on validation
-EVENTS = "events.out.tfevents.replication"  # TensorBoard looks for the middle of this name
 CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a GPU a look stops the queue
 
 
 def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: str) -> list[dict[str, Any]]:
     """Train, or go on from the checkpoint in `folder`; the rows of epochs.csv. UserError on a loss that is not finite.
 
-    After every epoch the state and the curves so far, for TensorBoard, are written there.
+    After every epoch the state is written there.
     """
     recipe, first = learner.recipe, learner.processes.first
     check_shares(len(dataset.train), recipe.batch_size, learner.processes.world)
@@ -49,7 +46,6 @@ def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: st
             raise UserError(f"{title}: after epoch {epoch} the validation loss is {val['loss']}; lower learning_rate")
         history.append(_row(epoch, step, rate, loss, val))
         checkpoint.save(folder / "state.pt", {"history": history, "learner": learner.state_dict()})
-        write_bytes(folder / EVENTS, events(history))
     return history
 
 

@@ -21,10 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Count what a process leaves out."""
+    """Count what a process leaves out for its markers."""
     for item in items:
-        markers = "+".join(name for name in MARKERS if item.get_closest_marker(name)) or "others"
-        left_out[f"{item.path.relative_to(item.config.rootpath)} ({markers})"] += 1
+        choice = item.config.option.markexpr
+        markers = [name for name in MARKERS if f"not {name}" in choice and item.get_closest_marker(name)]
+        if markers:
+            left_out[f"{item.path.relative_to(item.config.rootpath)} ({' and '.join(markers)})"] += 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -43,9 +45,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the files with tests that were left out for their markers."""
-    marked = {name: n for name, n in sorted(left_out.items()) if not name.endswith("(others)")}
-    if marked and terminalreporter.config.option.markexpr.startswith("not "):
+    if left_out:
         terminalreporter.section("left out")
-        for name, n in marked.items():
+        for name, n in sorted(left_out.items()):
             terminalreporter.line(f"{n:5} of {name}")
-        terminalreporter.line(f"{sum(marked.values()):5} tests in all; `make test` and `make check-snapshot` run them")
+        terminalreporter.line(f"{left_out.total():5} tests in all; `make test` and `make check-snapshot` run them")

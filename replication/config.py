@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 
 from replication import papers, released
-from replication.contents import content_digest
+from replication.contents import content_digest, files_below
 from replication.data_sources import SOURCES, place
 from replication.papers.parts import user_models
 from replication.papers.parts.recipe import Recipe, resolve
@@ -172,8 +172,7 @@ class Plan:
         folder = Path(self.data["root"]) / self._recipe(experiment, arm).dataset
         if self.fetched(experiment, arm) or not folder.is_dir():
             return ""
-        files = (path for path in sorted(folder.rglob("*")) if not path.name.startswith("."))
-        return content_digest(folder, files)
+        return content_digest(folder, files_below(folder))
 
     @property
     def fetch_options(self) -> str:

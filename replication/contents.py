@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,6 +48,16 @@ def content_digest(folder: Path, files: Iterable[Path]) -> str:
         with contextlib.suppress(OSError):  # a folder that may only be read is read each time
             write_text(remembered, json.dumps({**known, **found}))
     return digest({name: entry[3] for name, entry in found.items()})
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file in `folder` that is not hidden; what a link leads to is part of it, once."""
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = () if real in seen else sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(here, name) for name in sorted(names) if real not in seen and not name.startswith("."))
+        seen.add(real)
 
 
 def _known(remembered: Path) -> dict[str, list[int | str]]:

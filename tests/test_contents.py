@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from replication import contents
-from replication.contents import content_digest
+from replication.contents import content_digest, files_below
 from replication.records.store import sha256
 
 
@@ -58,3 +58,16 @@ def test_a_file_that_is_gone_is_another_data_set(folder: Path) -> None:
     before = content_digest(folder, files)
     files[1].unlink()
     assert content_digest(folder, files) != before
+
+
+def test_what_a_link_leads_to_is_part_of_a_data_set(folder: Path) -> None:
+    images = folder.parent / "elsewhere"
+    images.mkdir()
+    (images / "1.png").write_text("x")
+    (folder / "train").symlink_to(images)
+    (folder / "loop").symlink_to(folder)
+    (folder / ".hidden").write_text("h")
+    assert [str(file.relative_to(folder)) for file in files_below(folder)] == ["a", "b", "train/1.png"]
+    before = content_digest(folder, files_below(folder))
+    (images / "1.png").write_text("y")
+    assert content_digest(folder, files_below(folder)) != before

@@ -117,7 +117,7 @@ def test_second_run_has_nothing_to_do(clone: Path) -> None:
 
 
 def test_plotting_edit_redraws_and_never_retrains(clone: Path) -> None:
-    source = clone / "replication/report/figures.py"
+    source = clone / "replication/report/figures/claims.py"
     text = source.read_text()
     source.write_text(text + "\n# an edit\n")
     assert planned(clone) == {"figures", "report", "default"}

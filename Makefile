@@ -41,6 +41,9 @@ lock:  ## resolve the pins again (needs uv), then copy the direct ones into the 
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o requirements.lock
 	$(PYTHON) tests/workflow/pins.py --write
 
+docs/data.md: replication/records/rows.py replication/records/description.py
+	python -m replication describe --page $@
+
 snapshot: reproduce  ## publish the present results as results/reference
 	python -m replication snapshot
 

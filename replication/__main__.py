@@ -209,6 +209,16 @@ def _show(args: argparse.Namespace) -> str:
     return show(args.id, _results(args) if args.results else Path("results"))
 
 
+def _describe(args: argparse.Namespace) -> None:
+    from replication.records.description import page, write_package
+    from replication.records.store import write_text
+
+    if args.page:
+        write_text(args.page, page())
+    else:
+        write_package(_results(args))
+
+
 def _verify(args: argparse.Namespace) -> str:
     from replication.verify import faults
 
@@ -528,6 +538,10 @@ Example:
                 )
         if name == "snapshot":
             sub.add_argument("--readme", type=_path, default=Path("README.md"), help="default: %(default)s")
+
+    sub = command("describe", _describe, "describe every column of the results: datapackage.json, or a page for people")
+    sub.add_argument("--results", type=_path, default=Path("results"), help="results folder (default: %(default)s)")
+    sub.add_argument("--page", type=_path, help="write the page to this Markdown file instead")
 
     sub = command("verify", _verify, "check a folder of results against its manifests; exit status 1 if it is another")
     sub.add_argument("folder", type=_path, nargs="?", default=Path("results"), help="default: %(default)s")

@@ -22,6 +22,7 @@ from replication.papers.parts import user_models
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.papers.parts.user_models import OWN, is_spec
 from replication.records.card import Experiment
+from replication.records.condition import read_condition
 from replication.records.metrics import METRICS
 from replication.records.store import digest, sha256
 from replication.records.values import check_plain
@@ -92,10 +93,11 @@ class Plan:
         return tuple(self.speed["conditions"])
 
     def speed_options(self, condition: str) -> str:
-        """The options of the command `speed` for a condition: `cpu_fp32_math_infer_b1` says its fields in order."""
-        device, precision, attention, mode, batch, *flags = condition.split("_")
-        options = ["--device", device, "--precision", precision, "--attention", attention, "--mode", mode]
-        options += ["--batch-size", batch.removeprefix("b"), *(f"--{flag}" for flag in flags)]
+        """The options of the command `speed` for a condition of this name."""
+        asked = read_condition(condition)
+        options = ["--device", asked.device, "--precision", asked.precision]
+        options += ["--attention", asked.attention, "--mode", asked.mode, "--batch-size", str(asked.batch_size)]
+        options += ["--compiled"] * asked.compiled + ["--channels-last"] * asked.channels_last
         for key in ("largest", "blocks", "block_seconds"):
             options += [f"--{key.replace('_', '-')}", str(self.speed[key])]
         lists = {"--tables": self.speed["tables"], "--models": self.models.get(OWN, ()), "--memory": ()}

@@ -17,19 +17,18 @@ from replication import papers
 from replication.complexity.memory import MODES
 from replication.frames import read_frame
 from replication.models.attention import POLICIES
-from replication.records.columns import COUNTS
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import CostCrossing, Count
+from replication.records.store import now, write_manifest, write_rows
 
 METRICS = ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES))
-COLUMNS = ("metric", "cheaper_below", "cheaper_above", "image_size", "from_size", "to_size")
 
 
 def write_crossings(counts_csv: Path, out: Path) -> None:
     """Every crossing of two of the compared models' curves, for each metric, as one CSV."""
     started = now()
-    counts = read_frame(counts_csv, COUNTS, dtype={"image_size": str})
+    counts = read_frame(counts_csv, Count, dtype={"image_size": str})
     models = [*papers.compared(), *(model for model in counts["model"].unique() if model not in papers.variants())]
-    write_csv(out, list(crossings(counts, models)), COLUMNS)
+    write_rows(out, crossings(counts, models), CostCrossing)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 
 

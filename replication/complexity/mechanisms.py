@@ -21,7 +21,8 @@ from replication.models.attention import (
     WindowedSubSampledAttention,
     set_attention,
 )
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import MechanismCost
+from replication.records.store import now, write_manifest, write_rows
 
 aten = torch.ops.aten
 
@@ -48,16 +49,11 @@ One layer each, but for `windowed_subsampled`: a pair of layers, one of either k
 REDUCING = ("spatial_reduction", "windowed_subsampled")
 """Have no key where the grid is smaller than the reduction ratio."""
 
-COLUMNS = (
-    *("mechanism", "grid", "tokens", "width", "num_heads", "exact"),
-    *("macs", "macs_attention", "peak_memory_math", "peak_memory_fused"),
-)
-
 
 def write_mechanisms(out: Path) -> None:
     """Count every mechanism on every grid, and write the CSV `out`."""
     started = now()
-    write_csv(out, tqdm(mechanism_rows(), desc="mechanisms", unit="row"), COLUMNS)
+    write_rows(out, tqdm(mechanism_rows(), desc="mechanisms", unit="row"), MechanismCost)
     write_manifest(out.with_suffix(".json"), started, [out], width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
 
 

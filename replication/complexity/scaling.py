@@ -22,16 +22,11 @@ from replication.complexity.memory import MODES
 from replication.frames import read_frame
 from replication.models.attention import POLICIES
 from replication.papers.parts.user_models import OWN
-from replication.records import columns
 from replication.records.card import Variant
-from replication.records.columns import COUNTS
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import Count, MechanismCost, ScalingFit
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import read_size
 
-COLUMNS = (
-    *("model", "metric", "part", "slope", "ci_low", "ci_high", "theory"),
-    *("a", "b", "crossover_tokens", "r2", "n"),
-)
 THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1}
 """Exponent of the attention products in N, by mechanism; that of a model is in its card (`Variant.exponent`).
 
@@ -91,8 +86,8 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
 def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
     """Fit every model of `counts_csv` and every mechanism of `mechanisms_csv`, and write the CSV `out`."""
     started = now()
-    counts, mechanisms = read_frame(counts_csv, COUNTS), read_frame(mechanisms_csv, columns.MECHANISMS)
-    write_csv(out, [*mechanism_fits(mechanisms), *model_fits(counts)], COLUMNS)
+    counts, mechanisms = read_frame(counts_csv, Count), read_frame(mechanisms_csv, MechanismCost)
+    write_rows(out, [*mechanism_fits(mechanisms), *model_fits(counts)], ScalingFit)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv), str(mechanisms_csv)])
 
 

@@ -28,16 +28,9 @@ from replication.models.user_models import RAISED, said
 from replication.papers.parts.user_models import OWN, spec_of
 from replication.records.card import Variant
 from replication.records.reading import read_rows
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import Count, PeakMemory, columns
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError, sides
-
-COUNTS_COLUMNS = (
-    *("model", "image_size", "tokens", "params"),
-    *("macs_fvcore", "macs_dispatch", "macs_formula", "macs", "flops"),
-    *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES),
-    *("gate", "macs_attention", "stages"),
-)
-MEMORY_COLUMNS = ("model", "image_size", "batch_size", "mode", "attention", "peak_memory", "parameter_memory")
 
 
 def count_models(
@@ -97,7 +90,7 @@ def count_models(
         except RAISED as error:
             reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
             why = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}
-            row, peaks = {**dict.fromkeys(COUNTS_COLUMNS), **why}, []
+            row, peaks = {**dict.fromkeys(columns(Count)), **why}, []
             if variant.family == OWN:
                 refused[variant.id, size] = reason
             else:
@@ -106,8 +99,8 @@ def count_models(
         memory.extend(peaks)
     for reason in refused.values():
         tqdm.write(f"not counted: {reason}", file=sys.stderr)
-    write_csv(out / "counts.csv", counts, COUNTS_COLUMNS)
-    write_csv(out / "memory.csv", memory, MEMORY_COLUMNS)
+    write_rows(out / "counts.csv", counts, Count)
+    write_rows(out / "memory.csv", memory, PeakMemory)
     for name in ("counts", "memory"):
         write_manifest(
             out / f"{name}.json",
@@ -276,12 +269,12 @@ def count_cell(
 def merge(folders: Sequence[Path], out: Path) -> None:
     """Join the counts.csv and the memory.csv of `folders`, in their order, into the folder `out`."""
     started = now()
-    for name, columns in (("counts", COUNTS_COLUMNS), ("memory", MEMORY_COLUMNS)):
+    for name, kind in (("counts", Count), ("memory", PeakMemory)):
         rows = [
             row
             for folder in folders
-            for row in read_rows(folder / f"{name}.csv", dict.fromkeys(columns, str), exactly=True)
+            for row in read_rows(folder / f"{name}.csv", dict.fromkeys(columns(kind), str), exactly=True)
         ]
-        write_csv(out / f"{name}.csv", rows, columns)
+        write_rows(out / f"{name}.csv", rows, kind)
         inputs = [str(folder / f"{name}.csv") for folder in folders]
         write_manifest(out / f"{name}.json", started, [out / f"{name}.csv"], inputs=inputs)

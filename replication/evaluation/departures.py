@@ -5,9 +5,7 @@ Our variants follow the release; this says what it would cost not to.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +17,14 @@ from torch import nn
 
 from replication.models.build import build
 from replication.models.positions import resize_positions
-from replication.records.store import now, write_csv, write_manifest
-
-
-@dataclass(frozen=True)
-class Departure:
-    """One difference: `relative` is the largest difference of a logit over the largest logit, in float64."""
-
-    model: str
-    detail: str
-    released: str
-    timm: str
-    relative: float
+from replication.records.rows import Departure
+from replication.records.store import now, write_manifest, write_rows
 
 
 def write_departures(out: Path) -> None:
     """All differences as one CSV. Weights and image are random, from a seed."""
     started = now()
-    write_csv(out, [dataclasses.asdict(row) for row in departures()], Departure.__dataclass_fields__)
+    write_rows(out, departures(), Departure)
     write_manifest(out.with_suffix(".json"), started, [out])
 
 

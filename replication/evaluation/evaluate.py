@@ -7,10 +7,9 @@ from pathlib import Path
 from replication import papers, released
 from replication.evaluation.classify import classify
 from replication.evaluation.detect import detect
-from replication.records.store import now, sha256, write_csv, write_manifest
+from replication.records.rows import Evaluated
+from replication.records.store import now, sha256, write_manifest, write_rows
 from replication.records.words import UserError
-
-COLUMNS = ("model", "image_size", "dataset", "metric", "value", "unit", "ci_low", "ci_high", "n")
 
 
 def evaluate(
@@ -43,5 +42,5 @@ def evaluate(
         raise UserError(f"{model_id} is made for {variant.task}; only classifiers and DETR can be evaluated")
     cell = {"model": model_id, "image_size": image_size, "dataset": dataset, "unit": "%"}
     files = [out / "evaluation.csv", *([out / "predictions.json"] if variant.task == "detection" else [])]
-    write_csv(files[0], [{**cell, **number} for number in numbers], COLUMNS)
+    write_rows(files[0], [{**cell, **number} for number in numbers], Evaluated)
     write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)

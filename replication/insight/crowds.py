@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from replication.detection.average_precision import Found
 
-COLUMNS = ("image_id", "objects", "found")
-
 
 def crowd_numbers(images: Sequence[Found], queries: int) -> dict[str, float]:
     """Objects found in images of up to half as many as `queries`, and in those of at least as many [%].

@@ -8,8 +8,6 @@ from typing import Any
 
 from replication.detection.average_precision import AveragePrecision, Results, suppressed
 
-COLUMNS = ("layer", "nms", "ap_box", "ap_box_50")
-
 
 def by_layer(measure: AveragePrecision, layers: Sequence[Results]) -> list[dict[str, Any]]:
     """A row for the results after each decoder layer, from 1, without and with suppression."""
@@ -17,7 +15,7 @@ def by_layer(measure: AveragePrecision, layers: Sequence[Results]) -> list[dict[
     for layer, results in enumerate(layers, start=1):
         for nms, kept in (("no", results), ("yes", suppressed(results))):
             precisions = measure(kept)
-            rows.append({"layer": layer, "nms": nms, **{name: precisions[name] for name in COLUMNS[2:]}})
+            rows.append({"layer": layer, "nms": nms, **{name: precisions[name] for name in ("ap_box", "ap_box_50")}})
     return rows
 
 

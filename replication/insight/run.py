@@ -5,8 +5,7 @@ Evaluated in float32 on one thread, so that the results repeat byte for byte.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ from replication.insight.predictions import Predictions, predicted
 from replication.models.detr import Detr
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Experiment
-from replication.records.store import now, sha256, write_bytes, write_csv, write_manifest
+from replication.records.rows import ClassPrecision, CrowdedImage, LayerPrecision, Run, SlotPrediction
+from replication.records.store import now, sha256, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
-from replication.training.engine import TEST_COLUMNS, build
+from replication.training.engine import build
 from replication.training.start import load_weights
 
 UNITS = {
@@ -36,7 +36,6 @@ UNITS = {
     **dict.fromkeys(("slot_place", "slot_size", "slot_class", "found_half", "found_full"), "%"),
 }
 """Of every number that `detection.csv` can have."""
-CLASSES = ("category_id", "name", "objects", "ap_box", "ap_box_50")
 FILES = ("detection.csv", "predictions.json", "layers.csv", "classes.csv", "slots.csv", "attention.npz")
 CROWD = "crowd"
 """The split with more objects in an image than training shows; only the digit scenes have one."""
@@ -104,7 +103,7 @@ def take_apart(
             {**here, "metric": name, "value": value, "unit": UNITS[name], "n": n}
             for name, (value, n) in sorted(numbers.items())
         ]
-        write_csv(into / "detection.csv", rows, TEST_COLUMNS)
+        write_rows(into / "detection.csv", rows, Run)
         write_manifest(
             into / "manifest.json",
             started,
@@ -125,9 +124,9 @@ def _on_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> dict[
     of_layers, of_slots = layers.by_layer(measure, test.layers), slots.slot_rows(test.results, test.boxes_cxcywh)
     looks = looked(model, split)
     write_results(into / "predictions.json", test.results)
-    write_csv(into / "layers.csv", _told(of_layers), layers.COLUMNS)
-    write_csv(into / "classes.csv", _told(measure.per_class(test.results)), CLASSES)
-    write_csv(into / "slots.csv", of_slots, slots.COLUMNS)
+    write_rows(into / "layers.csv", of_layers, LayerPrecision)
+    write_rows(into / "classes.csv", measure.per_class(test.results), ClassPrecision)
+    write_rows(into / "slots.csv", of_slots, SlotPrediction)
     write_bytes(into / "attention.npz", looks.archive)
     return {**layers.layer_numbers(of_layers), **slots.slot_numbers(of_slots), **looks.numbers}
 
@@ -136,10 +135,5 @@ def _in_crowds(split: Scenes, seen: Predictions, into: Path) -> dict[str, float]
     """Write what is to be told of the crowds; its numbers."""
     measure = AveragePrecision(split.ground_truth, split.image_ids)
     found = measure.found(seen.results, SCORE, OVERLAP, classes=False)
-    write_csv(into / "crowd.csv", map(dataclasses.asdict, found), crowds.COLUMNS)
+    write_rows(into / "crowd.csv", found, CrowdedImage)
     return crowds.crowd_numbers(found, seen.queries)
-
-
-def _told(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with NA for what is not applicable."""
-    return [{name: "NA" if value is None else value for name, value in row.items()} for row in rows]

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from replication.detection.average_precision import Results
 from replication.insight.found import SCORE
+from replication.records.rows import SlotPrediction, columns
 
-COLUMNS = ("query", "image_id", "category_id", "score", "cx", "cy", "w", "h")
 SMALLEST = 1e-9
 """Share of the image that a box has at least when the logarithm of its area is taken."""
 
@@ -28,14 +28,14 @@ def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[dict[str, Any]]:
         if result["score"] >= SCORE:
             image, query = divmod(place, boxes_cxcywh.shape[1])
             box = (round(side, 6) for side in boxes_cxcywh[image, query].tolist())
-            of_result = (result[name] for name in COLUMNS[1:4])
-            rows.append(dict(zip(COLUMNS, (query, *of_result, *box), strict=True)))
+            of_result = (result[name] for name in ("image_id", "category_id", "score"))
+            rows.append(dict(zip(columns(SlotPrediction), (query, *of_result, *box), strict=True)))
     return rows
 
 
 def slot_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """What the slot says of a prediction [%]: of its place, its size, its class; none of what is always the same."""
-    table = {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+    table = {name: np.array([row[name] for row in rows]) for name in columns(SlotPrediction)}
     areas = np.maximum(table["w"] * table["h"], SMALLEST)
     shares = {
         "slot_place": explained(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),

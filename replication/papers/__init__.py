@@ -19,7 +19,7 @@ from replication.papers.parts.user_models import is_spec, own_variant, spec_of, 
 from replication.records.card import Card, Experiment, Lookup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
-from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError, nearest, sides
 
 
@@ -150,5 +150,5 @@ def write_published(path: Path) -> None:
     """Every published number of every card as one CSV, with its manifest."""
     started = now()
     numbers = [number for card in cards().values() for table in card.tables for number in table.published]
-    write_csv(path, as_rows(numbers), [field.name for field in dataclasses.fields(Published)])
+    write_rows(path, numbers, Published)
     write_manifest(path.with_suffix(".json"), started, [path], numbers=len(numbers))

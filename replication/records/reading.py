@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from replication.records.rows import kinds
 from replication.records.store import digest, manifest_text
 from replication.records.words import UserError, read_size
 
@@ -154,7 +155,7 @@ def _parsed(text: str, kind: Any) -> Any:
     """A cell as its kind; None for an empty one where there may be none. ValueError for what is no such value."""
     if typing.get_origin(kind) is types.UnionType:
         kinds = [one for one in typing.get_args(kind) if one is not type(None)]
-        if len(kinds) < len(typing.get_args(kind)) and text in ("", "NA"):
+        if len(kinds) < len(typing.get_args(kind)) and not text:
             return None
         kind = read_size if kinds == [int, str] else kinds[0]
     if kind is str:
@@ -172,10 +173,9 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
 
     UserError if it lacks the fields of `kind`, is not what was written, or has an id that is not made from its row.
     """
-    hints, fields = typing.get_type_hints(kind), dataclasses.fields(typing.cast(Any, kind))
-    made = [field.name for field in fields if not field.init]
+    made = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if not field.init]
     records = []
-    for row in read_rows(path, {field.name: hints[field.name] for field in fields}, exactly=True):
+    for row in read_rows(path, kinds(kind), exactly=True):
         stored = {name: row.pop(name) for name in made}
         record = kind(**row)
         for name, value in stored.items():

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Annotated, Any
 
 from replication.records.words import Size
 
@@ -27,11 +31,11 @@ def claim_id(paper: str, claim: str) -> str:
 class _OfNumber:
     """A row about one number that a paper prints; `id` is made from the other four and never changes."""
 
-    id: str = field(init=False)  # swin/table1a/swin-t-224/flops
-    paper: str
-    table: str
-    row: str
-    column: str
+    id: Annotated[str, "Made from the columns after it; it never changes."] = field(init=False)
+    paper: Annotated[str, "Key of the paper's card."]
+    table: Annotated[str, "Table of the paper, as the card names it."]
+    row: Annotated[str, "Row of the table, as printed."]
+    column: Annotated[str, "Column of the table, as printed."]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", f"{self.paper}/{self.table}/{slug(self.row)}/{slug(self.column)}")
@@ -41,16 +45,18 @@ class _OfNumber:
 class Published(_OfNumber):
     """One number as printed. `value` keeps its printed digits: they decide what 'the same number' means."""
 
-    model: str  # our id, or a label where we have no such model
-    image_size: Size | None
-    dataset: str
-    metric: str
-    value: Decimal
-    unit: str
-    hardware: str
-    source: str
-    verified: str  # yes | partly | secondary | parser | no (recalled)
-    note: str
+    model: Annotated[str, "Id of our model; a label, or an arm as experiment/arm, where no model of a card is meant."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    dataset: Annotated[str, "The data set that the number is of."]
+    metric: Annotated[str, "What is measured."]
+    value: Annotated[Decimal, "The number with its printed digits, in `unit`."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    hardware: Annotated[str, "What the paper says that it was measured on."]
+    source: Annotated[str, "Where the paper prints it."]
+    verified: Annotated[str, "How the printed number was read: yes, partly, secondary, parser, or no (recalled)."]
+    note: Annotated[str, "What the transcript says of it."]
 
     @property
     def name(self) -> CellName:
@@ -62,37 +68,41 @@ class Published(_OfNumber):
 class Measured:
     """One number of ours, in base units (ones, bytes, seconds, percent), with its interval where it has one."""
 
-    model: str
-    image_size: Size | None
-    dataset: str
-    metric: str
-    value: float
-    unit: str
-    ci_low: float | None
-    ci_high: float | None
-    n: int | None
-    scale: str  # exact | smoke | laptop | gpu | full
-    machine: str
-    seed_set: str
-    source_file: str
+    model: Annotated[str, "Id of our model; a label, or an arm as experiment/arm, where no model of a card is meant."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    dataset: Annotated[str, "The data set that the number is of."]
+    metric: Annotated[str, "What is measured."]
+    value: Annotated[float, "The number, in `unit`."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    ci_low: Annotated[float | None, "Lower end of the 95 % interval."]
+    ci_high: Annotated[float | None, "Upper end of the 95 % interval."]
+    n: Annotated[int | None, "How many samples, blocks or seeds it rests on."]
+    scale: Annotated[str, "Scale of the run: exact, smoke, laptop, gpu or full."]
+    machine: Annotated[str, "The processor, or the GPU where that did the work."]
+    seed_set: Annotated[str, "The seeds, with spaces between."]
+    source_file: Annotated[str, "The CSV that it was taken from."]
 
 
 @dataclass(frozen=True)
 class Verdict(_OfNumber):
     """What became of one published number."""
 
-    model: str
-    image_size: Size | None
-    dataset: str
-    metric: str
-    published: Decimal
-    unit: str
-    verified: str  # how the printed number was read, as in `Published`
-    measured: float | None  # in the published unit
-    ratio: float | None  # measured / published
-    verdict: str
-    reason: str
-    command: str
+    model: Annotated[str, "Id of our model; a label, or an arm as experiment/arm, where no model of a card is meant."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    dataset: Annotated[str, "The data set that the number is of."]
+    metric: Annotated[str, "What is measured."]
+    published: Annotated[Decimal, "The number with its printed digits, in `unit`."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    verified: Annotated[str, "How the printed number was read: yes, partly, secondary, parser, or no (recalled)."]
+    measured: Annotated[float | None, "Our number in the printed unit."]
+    ratio: Annotated[float | None, "`measured` over `published`."]
+    verdict: Annotated[str, "reproduced, differs, not comparable, needs data, or not attempted."]
+    reason: Annotated[str, "Why."]
+    command: Annotated[str, "The command that gives our number."]
 
 
 VERDICTS = ("reproduced", "differs", "not comparable", "needs data", "not attempted")
@@ -105,104 +115,115 @@ STATUSES = ("supported", "contradicted", "inconclusive", "not testable here", "n
 class Run:
     """One number of one seeded training, as its `test.csv` has it."""
 
-    experiment: str
-    arm: str
-    seed: int
-    dataset: str
-    image_size: Size | None
-    metric: str
-    value: float
-    unit: str
-    n: int | None  # samples tested
+    experiment: Annotated[str, "Id of the experiment."]
+    arm: Annotated[str, "Id of the experiment's arm."]
+    seed: Annotated[int, "Seed of the training."]
+    dataset: Annotated[str, "The data set that the number is of."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    metric: Annotated[str, "What is measured."]
+    value: Annotated[float, "The number, in `unit`."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    n: Annotated[int | None, "Samples tested."]
 
 
 @dataclass(frozen=True)
 class SpeedCell:
     """One cell of a run by the clock, as its `cells.csv` has it: one subject at one image size. Times in seconds."""
 
-    subject: str
-    kind: str  # model | mechanism (image_size: side of the token grid) | module | kernel (the machine's roofline)
-    image_size: Size | None
-    batch_size: int
-    mode: str
-    precision: str
-    attention: str
-    device: str
-    compiled: int  # 0 | 1
-    channels_last: int
-    attention_kernel: str  # what ran: math | flash | efficient | cudnn
-    status: str  # measured | too large | out of memory | not supported | failed
-    reason: str  # why not measured
-    valid: int | None
-    invalid: str  # why not valid
-    n: int | None  # samples
-    blocks: int | None
-    median: float | None  # of one step, as the next four
-    q1: float | None
-    q3: float | None
-    p90: float | None
-    minimum: float | None
-    images_per_second: float | None
-    ci_low: float | None
-    ci_high: float | None
-    spread: float | None  # standard deviation of the block medians over their mean
-    own_spread: float | None  # the same without the drift that the other cells share
-    ratio: float | None  # images per second over those of the run's first measured model
-    ratio_low: float | None
-    ratio_high: float | None
-    warm_up: float | None
-    compile: float | None
-    macs: int | None
-    traffic: int | None  # bytes that the operators of a step read and write
+    subject: Annotated[str, "What is timed or measured: a model, mechanism, module or kernel."]
+    kind: Annotated[str, "model, mechanism, module, or kernel (the machine's roofline)."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    batch_size: Annotated[int, "Images in a step."]
+    mode: Annotated[str, "infer or train (forward, loss and backward)."]
+    precision: Annotated[str, "Name of the number formats: fp32, tf32, amp-bf16, amp-fp16, bf16 or fp16."]
+    attention: Annotated[str, "Policy: math (keeps the matrix of weights) or fused."]
+    device: Annotated[str, "cpu or cuda."]
+    compiled: Annotated[int, "1 if torch.compile was used, else 0."]
+    channels_last: Annotated[int, "1 if images are stored channels last, else 0."]
+    attention_kernel: Annotated[str, "The kernel that ran: math, flash, efficient or cudnn."]
+    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."]
+    reason: Annotated[str, "Why it was not measured."]
+    valid: Annotated[int | None, "1 if the timing can be trusted, else 0."]
+    invalid: Annotated[str, "Why the timing cannot be trusted."]
+    n: Annotated[int | None, "Samples timed."]
+    blocks: Annotated[int | None, "Blocks timed."]
+    median: Annotated[float | None, "Median time of one step.", "s"]
+    q1: Annotated[float | None, "First quartile of the time of one step.", "s"]
+    q3: Annotated[float | None, "Third quartile of the time of one step.", "s"]
+    p90: Annotated[float | None, "90th percentile of the time of one step.", "s"]
+    minimum: Annotated[float | None, "Least time of one step.", "s"]
+    images_per_second: Annotated[float | None, "Images a second at the median; of a kernel, steps.", "1/s"]
+    ci_low: Annotated[float | None, "Lower end of the 95 % bootstrap interval of `images_per_second`.", "1/s"]
+    ci_high: Annotated[float | None, "Upper end of the 95 % bootstrap interval of `images_per_second`.", "1/s"]
+    spread: Annotated[float | None, "Standard deviation of the block medians over their mean."]
+    own_spread: Annotated[
+        float | None,
+        "The same without the drift that the run's other cells share; above a limit the cell is not valid.",
+    ]
+    ratio: Annotated[float | None, "Images per second over those of the run's first measured model."]
+    ratio_low: Annotated[float | None, "Lower end of the 95 % interval of `ratio`."]
+    ratio_high: Annotated[float | None, "Upper end of the 95 % interval of `ratio`."]
+    warm_up: Annotated[float | None, "Time of the warm-up after the first call.", "s"]
+    compile: Annotated[float | None, "Time of the first call, in which torch.compile compiles.", "s"]
+    macs: Annotated[int | None, "Multiply-adds of one step."]
+    traffic: Annotated[int | None, "What the operators of a step read and write.", "bytes"]
 
 
 @dataclass(frozen=True)
 class Sample:
     """One timed step of one cell."""
 
-    cell: int  # its row in cells.csv
-    block: int
-    seconds: float
+    cell: Annotated[int, "Its row in cells.csv, from 0."]
+    block: Annotated[int, "The block that it was timed in, from 0."]
+    seconds: Annotated[float, "Time of the step.", "s"]
 
 
 @dataclass(frozen=True)
 class MemoryCell:
     """Memory of one step, counted from shapes and measured [bytes above what is there before the step]."""
 
-    subject: str
-    image_size: Size | None
-    batch_size: int
-    mode: str
-    attention: str
-    device: str
-    precision: str
-    predicted: int | None
-    measured: int | None
-    reserved: int | None  # by CUDA's allocator
-    difference: float | None  # 100 (predicted / measured - 1)
-    status: str
-    reason: str
+    subject: Annotated[str, "What is timed or measured: a model, mechanism, module or kernel."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    batch_size: Annotated[int, "Images in a step."]
+    mode: Annotated[str, "infer or train (forward, loss and backward)."]
+    attention: Annotated[str, "Policy: math (keeps the matrix of weights) or fused."]
+    device: Annotated[str, "cpu or cuda."]
+    precision: Annotated[str, "Name of the number formats: fp32, tf32, amp-bf16, amp-fp16, bf16 or fp16."]
+    predicted: Annotated[int | None, "Rise of memory over a step, counted from shapes.", "bytes"]
+    measured: Annotated[int | None, "Rise of memory over a step, measured.", "bytes"]
+    reserved: Annotated[int | None, "Rise of what CUDA's allocator took from the driver.", "bytes"]
+    difference: Annotated[float | None, "100 (predicted / measured - 1).", "%"]
+    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."]
+    reason: Annotated[str, "Why it was not measured."]
 
 
 @dataclass(frozen=True)
 class Relative(_OfNumber):
     """A printed speed and ours, each over that of the table's reference row (1: as fast, 2: twice as fast)."""
 
-    metric: str
-    model: str
-    image_size: Size | None
-    unit: str
-    published: Decimal
-    reference: str  # model@size
-    published_ratio: float
-    ours: float  # in the unit
-    ratio: float
-    ci_low: float
-    ci_high: float
-    valid: int
-    invalid: str
-    condition: str
-    machine: str
+    metric: Annotated[str, "What is measured."]
+    model: Annotated[str, "Id of our model; a label, or an arm as experiment/arm, where no model of a card is meant."]
+    image_size: Annotated[
+        Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
+    ]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    published: Annotated[Decimal, "The number with its printed digits, in `unit`."]
+    reference: Annotated[str, "The row that ratios are to, as model@size."]
+    published_ratio: Annotated[float, "The printed speed over that of the reference row."]
+    ours: Annotated[float, "Our speed, in `unit`."]
+    ratio: Annotated[float, "Our speed over that of the reference row."]
+    ci_low: Annotated[float, "Lower end of the 95 % interval of `ratio`."]
+    ci_high: Annotated[float, "Upper end of the 95 % interval of `ratio`."]
+    valid: Annotated[int, "1 if the timing can be trusted, else 0."]
+    invalid: Annotated[str, "Why the timing cannot be trusted."]
+    condition: Annotated[str, "Name of the condition, as cpu_fp32_math_infer_b1."]
+    machine: Annotated[str, "The processor, or the GPU where that did the work."]
 
 
 @dataclass(frozen=True)
@@ -212,56 +233,296 @@ class Order:
     `tau_macs` is that of multiply-adds alone, the fewer the faster, over the same rows: the order without a stopwatch.
     """
 
-    paper: str
-    table: str
-    metric: str
-    condition: str
-    machine: str
-    reference: str
-    n: int
-    valid: int
-    tau: float
-    p_value: float
-    tau_macs: float | None  # None if the multiply-adds of a row are not known, or all are alike
+    paper: Annotated[str, "Key of the paper's card."]
+    table: Annotated[str, "Table of the paper, as the card names it."]
+    metric: Annotated[str, "What is measured."]
+    condition: Annotated[str, "Name of the condition, as cpu_fp32_math_infer_b1."]
+    machine: Annotated[str, "The processor, or the GPU where that did the work."]
+    reference: Annotated[str, "The row that ratios are to, as model@size."]
+    n: Annotated[int, "Rows compared."]
+    valid: Annotated[int, "How many of the rows are valid."]
+    tau: Annotated[float, "Kendall's tau: 1 for the same order, -1 for the opposite one."]
+    p_value: Annotated[float, "Two-sided p value."]
+    tau_macs: Annotated[
+        float | None, "Kendall's tau of multiply-adds alone; empty if some are not known or all are alike."
+    ]
 
 
 @dataclass(frozen=True)
 class Stability:
     """Kendall's tau between two runs, over the models that are valid in both."""
 
-    condition_a: str
-    machine_a: str
-    condition_b: str
-    machine_b: str
-    n: int
-    tau: float
+    condition_a: Annotated[str, "Condition of the first run."]
+    machine_a: Annotated[str, "Machine of the first run."]
+    condition_b: Annotated[str, "Condition of the second run."]
+    machine_b: Annotated[str, "Machine of the second run."]
+    n: Annotated[int, "Models compared."]
+    tau: Annotated[float, "Kendall's tau: 1 for the same order, -1 for the opposite one."]
 
 
 @dataclass(frozen=True)
 class ClaimResult:
     """What became of one claim: the estimate with its interval, held against the range the card declares."""
 
-    id: str = field(init=False)  # swin/claims/shift_gain
-    claim: str
-    paper: str
-    where: str
-    statement: str
-    published_numbers: str
-    published_effect: float | None  # of a contrast, in its unit
-    low: float
-    high: float
-    unit: str
-    source: str = ""  # of the estimate: counts | difference (between trainings) | number (of trained models) | speed
-    estimate: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p_value: float | None = None  # of a contrast
-    p_holm: float | None = None
-    n_seeds: int | None = None
-    scale: str = ""
-    status: str = "needs data"
-    reason: str = ""
-    command: str = ""
+    id: Annotated[str, "Made from the columns after it; it never changes."] = field(init=False)
+    claim: Annotated[str, "Id of the claim within its card."]
+    paper: Annotated[str, "Key of the paper's card."]
+    where: Annotated[str, "Where the paper claims it."]
+    statement: Annotated[str, "The claim in words."]
+    published_numbers: Annotated[str, "The numbers that the paper gives, as printed."]
+    published_effect: Annotated[float | None, "Printed size of what a contrast asks for, in `unit`."]
+    low: Annotated[float, "The claim holds from here, in `unit`; -inf for no limit."]
+    high: Annotated[float, "The claim holds up to here, in `unit`; inf for no limit."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    source: Annotated[
+        str, "Of the estimate: counts, difference (between trainings), number (of trained models), or speed."
+    ] = ""
+    estimate: Annotated[float | None, "Our estimate, in `unit`."] = None
+    ci_low: Annotated[float | None, "Lower end of the 95 % interval."] = None
+    ci_high: Annotated[float | None, "Upper end of the 95 % interval."] = None
+    p_value: Annotated[float | None, "Two-sided p value of a contrast."] = None
+    p_holm: Annotated[float | None, "The same, corrected by Holm's method."] = None
+    n_seeds: Annotated[int | None, "Seeds of the trainings."] = None
+    scale: Annotated[str, "Scale of the run: exact, smoke, laptop, gpu or full."] = ""
+    status: Annotated[str, "supported, contradicted, inconclusive, not testable here, or needs data."] = "needs data"
+    reason: Annotated[str, "Why."] = ""
+    command: Annotated[str, "The command that gives our number."] = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", claim_id(self.paper, self.claim))
+
+
+@dataclass(frozen=True)
+class Count:
+    """What one model costs at one image size, counted from shapes for one image."""
+
+    model: Annotated[str, "Id of the model; of a user's, the name that its spec gives it."]
+    image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
+    tokens: Annotated[int | None, "Tokens of the finest stage, class and distillation tokens included."]
+    params: Annotated[int | None, "Learnable parameters, the classifier head included."]
+    macs_fvcore: Annotated[int | None, "Multiply-adds as fvcore traces them."]
+    macs_dispatch: Annotated[int | None, "Multiply-adds of the operators that PyTorch dispatches."]
+    macs_formula: Annotated[int | None, "Multiply-adds by the closed form of the model's family."]
+    macs: Annotated[
+        int | None, "The multiply-adds that are believed: those dispatched, unless another count is higher."
+    ]
+    flops: Annotated[int | None, "Twice `macs`."]
+    peak_memory_infer_math: Annotated[int | None, "Largest sum of live tensors in inference, unfused.", "bytes"]
+    peak_memory_infer_fused: Annotated[int | None, "Largest sum of live tensors in inference, fused.", "bytes"]
+    peak_memory_train_math: Annotated[int | None, "Largest sum of live tensors in a training step, unfused.", "bytes"]
+    peak_memory_train_fused: Annotated[int | None, "Largest sum of live tensors in a training step, fused.", "bytes"]
+    gate: Annotated[str, "Whether the three counts agree within 1 %, and what was not counted and why."]
+    macs_attention: Annotated[int | None, "Multiply-adds of the attention products QK^T and AV, part of `macs`."]
+    stages: Annotated[str, "Token grid of each stage, with its window (w) or reduction (r): 56x56 w7; 28x28 w7."]
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Peak memory of one step of one model at one batch size, counted from shapes."""
+
+    model: Annotated[str, "Id of the model."]
+    image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
+    batch_size: Annotated[int, "Images in the step."]
+    mode: Annotated[str, "infer or train (forward, loss and backward, without optimizer)."]
+    attention: Annotated[str, "Policy: math (keeps the matrix of weights) or fused."]
+    peak_memory: Annotated[int | None, "Largest sum of live tensors.", "bytes"]
+    parameter_memory: Annotated[int | None, "The parameters alone, part of it.", "bytes"]
+
+
+@dataclass(frozen=True)
+class MechanismCost:
+    """What one layer of an attention mechanism costs on one grid of tokens, one image, at inference."""
+
+    mechanism: Annotated[str, "Name of the mechanism; windowed_subsampled is a pair of layers."]
+    grid: Annotated[int, "Side of the grid.", "tokens"]
+    tokens: Annotated[int, "Tokens of the grid."]
+    width: Annotated[int, "Width of a token."]
+    num_heads: Annotated[int, "Attention heads."]
+    exact: Annotated[int, "1 if the grid is cut into equal parts without padding, else 0."]
+    macs: Annotated[int, "Multiply-adds."]
+    macs_attention: Annotated[int, "Multiply-adds of the products QK^T and AV, part of `macs`."]
+    peak_memory_math: Annotated[int, "Largest sum of live tensors, unfused.", "bytes"]
+    peak_memory_fused: Annotated[int, "Largest sum of live tensors, fused.", "bytes"]
+
+
+@dataclass(frozen=True)
+class ScalingFit:
+    """How one cost grows with the number of tokens N: a power law, and c + a N + b N^2.
+
+    Only regular image sizes are fitted: no stage pads its grid or shrinks its window.
+    """
+
+    model: Annotated[str, "Id of the model, or name of the mechanism."]
+    metric: Annotated[str, "The cost: macs, or a peak memory."]
+    part: Annotated[str, "attention (the products alone) or whole."]
+    slope: Annotated[float | None, "Exponent: slope of log cost over log N by least squares."]
+    ci_low: Annotated[float | None, "Lower end of the 95 % Student interval of `slope`."]
+    ci_high: Annotated[float | None, "Upper end of the 95 % Student interval of `slope`."]
+    theory: Annotated[float | None, "The exponent that theory gives."]
+    a: Annotated[float | None, "Coefficient of N."]
+    b: Annotated[float | None, "Coefficient of N^2."]
+    crossover_tokens: Annotated[float | None, "a / b: from there on the quadratic term is the larger.", "tokens"]
+    r2: Annotated[float | None, "Share of the variance of log cost that c + a N + b N^2 explains."]
+    n: Annotated[int, "Image sizes fitted."]
+
+
+@dataclass(frozen=True)
+class CostCrossing:
+    """Where the cost curves of two models cross."""
+
+    metric: Annotated[str, "The cost: macs, or a peak memory."]
+    cheaper_below: Annotated[str, "Id of the model that is cheaper below `image_size`."]
+    cheaper_above: Annotated[str, "Id of the model that is cheaper above it."]
+    image_size: Annotated[int, "Where they cross, interpolated on logarithmic axes.", "px"]
+    from_size: Annotated[int, "The counted size before it.", "px"]
+    to_size: Annotated[int, "The counted size after it.", "px"]
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One difference between a release and timm's default, with the same random weights in both."""
+
+    model: Annotated[str, "Id of the model."]
+    detail: Annotated[str, "What differs."]
+    released: Annotated[str, "What the release does."]
+    timm: Annotated[str, "What timm does."]
+    relative: Annotated[float, "Largest difference of a logit over the largest logit, in float64."]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One number of released weights on a data set."""
+
+    model: Annotated[str, "Id of the model."]
+    image_size: Annotated[Size, "Side of a classifier's square; of a detector, of the short side.", "px"]
+    dataset: Annotated[str, "The data set."]
+    metric: Annotated[str, "What is measured."]
+    value: Annotated[float, "The number, in `unit`."]
+    unit: Annotated[str, "Unit of the number."]
+    ci_low: Annotated[float | None, "Lower end of the 95 % interval."]
+    ci_high: Annotated[float | None, "Upper end of the 95 % interval."]
+    n: Annotated[int, "Images evaluated."]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of one training; epoch 0 is before any step. Which metrics follow depends on the task."""
+
+    epoch: Annotated[int, "The epoch, from 0."]
+    step: Annotated[int, "Steps of the optimizer so far."]
+    learning_rate: Annotated[float | None, "Learning rate of the last step."]
+    train_loss: Annotated[float | None, "Mean loss of the epoch over the training images."]
+    val_loss: Annotated[float | None, "Loss on the validation images."]
+
+
+@dataclass(frozen=True)
+class ClassifierEpoch(Epoch):
+    """One epoch of a training to name classes, or mean colours of masked patches."""
+
+    val_top1: Annotated[float | None, "Share of the validation images, or masked patches, that are named right.", "%"]
+
+
+@dataclass(frozen=True)
+class DetectorEpoch(Epoch):
+    """One epoch of a training to find objects."""
+
+    val_ap_box: Annotated[float | None, "COCO's average precision of boxes on the validation images.", "%"]
+    val_ap_box_50: Annotated[float | None, "The same at an IoU of 0.5 alone.", "%"]
+
+
+@dataclass(frozen=True)
+class LayerPrecision:
+    """How well a trained detector does after one of its decoder layers."""
+
+    layer: Annotated[int, "The decoder layer, from 1."]
+    nms: Annotated[str, "yes or no: whether non-maximum suppression follows."]
+    ap_box: Annotated[float | None, "COCO's average precision of boxes; empty where there are no objects.", "%"]
+    ap_box_50: Annotated[float | None, "The same at an IoU of 0.5 alone.", "%"]
+
+
+@dataclass(frozen=True)
+class ClassPrecision:
+    """How well a trained detector does on one class."""
+
+    category_id: Annotated[int, "Id of the class."]
+    name: Annotated[str, "Name of the class."]
+    objects: Annotated[int, "Objects of the class in the test images, crowds left out."]
+    ap_box: Annotated[float | None, "COCO's average precision of boxes; empty where there are no objects.", "%"]
+    ap_box_50: Annotated[float | None, "The same at an IoU of 0.5 alone.", "%"]
+
+
+@dataclass(frozen=True)
+class SlotPrediction:
+    """One confident prediction of one query slot; its box as shares of the image."""
+
+    query: Annotated[int, "The query slot, from 0."]
+    image_id: Annotated[int, "Id of the image."]
+    category_id: Annotated[int, "Id of the class that is predicted."]
+    score: Annotated[float, "Confidence, from 0 to 1."]
+    cx: Annotated[float, "Centre of the box, of the image's width."]
+    cy: Annotated[float, "Centre of the box, of the image's height."]
+    w: Annotated[float, "Width of the box, of the image's width."]
+    h: Annotated[float, "Height of the box, of the image's height."]
+
+
+@dataclass(frozen=True)
+class CrowdedImage:
+    """How many objects of one crowded image a trained detector found."""
+
+    image_id: Annotated[int, "Id of the image."]
+    objects: Annotated[int, "Objects in it, crowds left out."]
+    found: Annotated[int, "How many of them a confident box overlaps, one box an object."]
+
+
+FILES: Mapping[str, type] = {
+    "published.csv": Published,
+    "measured.csv": Measured,
+    "verdicts.csv": Verdict,
+    "claims.csv": ClaimResult,
+    "departures.csv": Departure,
+    "complexity/**/counts.csv": Count,
+    "complexity/**/memory.csv": PeakMemory,
+    "complexity/mechanisms.csv": MechanismCost,
+    "complexity/scaling.csv": ScalingFit,
+    "complexity/crossings.csv": CostCrossing,
+    "evaluation/*/*/evaluation.csv": Evaluated,
+    "training/runs.csv": Run,
+    "training/*/*/seed*/test.csv": Run,
+    "training/*/*/seed*/epochs.csv": Epoch,
+    "insight/*/*/seed*/detection.csv": Run,
+    "insight/*/*/seed*/layers.csv": LayerPrecision,
+    "insight/*/*/seed*/classes.csv": ClassPrecision,
+    "insight/*/*/seed*/slots.csv": SlotPrediction,
+    "insight/*/*/seed*/crowd.csv": CrowdedImage,
+    "**/speed/*/cells.csv": SpeedCell,
+    "**/speed/*/samples.csv": Sample,
+    "**/speed/*/memory.csv": MemoryCell,
+    "speed/relative.csv": Relative,
+    "speed/orders.csv": Order,
+    "speed/stability.csv": Stability,
+}
+"""The files of a folder of results, and what a row of each is; an `Epoch` may have the columns of a subclass."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a CSV: the type of its cells, None for one that may be empty, what it holds, and its unit."""
+
+    name: str
+    kind: Any
+    text: str
+    unit: str = ""
+
+
+def columns(row: type) -> dict[str, Column]:
+    """The columns of a class of rows by name, in their order."""
+    hints = typing.get_type_hints(row, include_extras=True)
+    return {
+        name: Column(name, hints[name].__origin__, *hints[name].__metadata__)
+        for name in (field.name for field in dataclasses.fields(row))
+    }
+
+
+def kinds(row: type) -> dict[str, Any]:
+    """The type of each column of a class of rows, in their order."""
+    return {name: column.kind for name, column in columns(row).items()}

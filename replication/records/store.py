@@ -6,7 +6,6 @@ The manifest holds the digest of every file that it stands for; `reading` refuse
 from __future__ import annotations
 
 import csv
-import dataclasses
 import functools
 import glob
 import hashlib
@@ -24,6 +23,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from replication.records.rows import columns
 
 LIBRARIES = (
     *("torch", "torchvision", "timm", "fvcore", "pycocotools", "numpy", "scipy", "pandas", "matplotlib", "seaborn"),
@@ -95,6 +96,15 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[s
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, buffer.getvalue())
+
+
+def write_rows(path: Path, rows: Iterable[Any], row: type) -> None:
+    """Write the CSV that `row`, a class of `records.rows`, describes: None is an empty cell.
+
+    `rows` are instances of it, or mappings by column; what a mapping lacks is empty. ValueError for a column of another
+    file.
+    """
+    write_csv(path, (one if isinstance(one, Mapping) else vars(one) for one in rows), columns(row))
 
 
 def sha256(path: Path) -> str:
@@ -197,8 +207,3 @@ def processor() -> str:
     return next(
         (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
     )
-
-
-def as_rows(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Dataclass instances as flat dictionaries, ready for `files.write_csv`."""
-    return [{f.name: getattr(r, f.name) for f in dataclasses.fields(r)} for r in records]

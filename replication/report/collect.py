@@ -25,11 +25,19 @@ from typing import Any
 
 from replication import papers
 from replication.intervals import student_interval
-from replication.records.columns import COUNTS, EVALUATION, MEMORY, SCALING
-from replication.records.columns import MECHANISMS as MECHANISM_COLUMNS
 from replication.records.reading import read_manifest, read_records, read_rows
-from replication.records.rows import Measured, MemoryCell, Run
-from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.rows import (
+    Count,
+    Evaluated,
+    Measured,
+    MechanismCost,
+    MemoryCell,
+    PeakMemory,
+    Run,
+    ScalingFit,
+    kinds,
+)
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError
 from replication.report.speeds import SpeedRun, read_runs
 
@@ -65,8 +73,8 @@ def collect(
         *(row for run in read_runs(results) if run.own for row in _clocked(run, scale)),
         *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
-    write_csv(runs_csv, as_rows(runs), Run.__dataclass_fields__)
-    write_csv(results / "measured.csv", as_rows(measured), Measured.__dataclass_fields__)
+    write_rows(runs_csv, runs, Run)
+    write_rows(results / "measured.csv", measured, Measured)
     for path in (runs_csv, results / "measured.csv"):
         folders = [str(folder) for folder in (*machines, *insights)]
         write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
@@ -91,8 +99,8 @@ def _complete(folder: Path, scale: str, seeds: int, arms: Sequence[str] | None =
             )
 
 
-def _read(path: Path, columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return read_rows(path, columns) if path.exists() else []
+def _read(path: Path, row: type) -> list[dict[str, Any]]:
+    return read_rows(path, kinds(row), exactly=True) if path.exists() else []
 
 
 def _exact(
@@ -132,24 +140,24 @@ def _numbers(path: Path, row: Mapping[str, Any], model: str, size: Size) -> Iter
 
 
 def _counts(path: Path) -> Iterator[Measured]:
-    for row in _read(path, COUNTS):
+    for row in _read(path, Count):
         yield from _numbers(path, row, row["model"], row["image_size"])
 
 
 def _memory(path: Path) -> Iterator[Measured]:
-    for row in _read(path, MEMORY):
+    for row in _read(path, PeakMemory):
         if row["batch_size"] != 1 and row["peak_memory"] is not None:  # batch 1 is in the counts
             metric = f"peak_memory_{row['mode']}_{row['attention']}_batch{row['batch_size']}"
             yield _exact(path, row["model"], row["image_size"], metric, row["peak_memory"])
 
 
 def _mechanisms(path: Path) -> Iterator[Measured]:
-    for row in _read(path, MECHANISM_COLUMNS):
+    for row in _read(path, MechanismCost):
         yield from _numbers(path, row, f"{row['mechanism']}_attention", row["grid"])
 
 
 def _scaling(path: Path) -> Iterator[Measured]:
-    for row in _read(path, SCALING):
+    for row in _read(path, ScalingFit):
         model = f"{row['model']}_attention" if row["model"] in MECHANISMS else row["model"]
         key = f"{row['metric']}_{row['part']}"
         if row["slope"] is not None:
@@ -162,7 +170,7 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
     """What released weights reach, which is of the papers' own scale."""
     for path in sorted(folder.glob("*/*/evaluation.csv")):
         machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
-        for row in _read(path, EVALUATION):
+        for row in _read(path, Evaluated):
             yield Measured(
                 model=row["model"],
                 image_size=row["image_size"],

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from replication import papers
-from replication.records.columns import COUNTS
 from replication.records.metrics import METRICS
-from replication.records.reading import MEND, read_manifest, read_records, read_rows
-from replication.records.rows import SpeedCell
+from replication.records.reading import MEND, read_manifest, read_records
+from replication.records.rows import Count, SpeedCell
 from replication.records.words import UserError, as_size
 
 NOT_MEASURED = "not measured"
@@ -25,7 +24,7 @@ def durations(results: Path) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for path in sorted(results.glob("complexity/*/counts.json")):
-        _add(found, "count", path, len(read_rows(path.with_suffix(".csv"), COUNTS)))
+        _add(found, "count", path, len(read_records(path.with_suffix(".csv"), Count)))
     for path in sorted(results.glob("speed/*/cells.json")):
         cells = read_records(path.with_suffix(".csv"), SpeedCell)
         _add(found, "speed", path, sum(cell.status == "measured" for cell in cells))

@@ -28,7 +28,6 @@ Those on claims are in `claims`.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from replication.records.card import Card, Variant
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Run, Stability, Verdict
-from replication.records.store import as_rows, now, write_csv, write_manifest
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, sides
 from replication.report.claims import judge_claims
 from replication.report.commands import count_command
@@ -110,7 +109,7 @@ def judge(results: Path) -> None:
         "speed/stability": (stability(timed), Stability),
     }
     for name, (rows, kind) in written.items():
-        write_csv(results / f"{name}.csv", as_rows(rows), [field.name for field in dataclasses.fields(kind)])
+        write_rows(results / f"{name}.csv", rows, kind)
     for name in written:
         write_manifest(
             results / f"{name}.json", started, [results / f"{name}.csv"], numbers=len(cells), claims=len(claims)

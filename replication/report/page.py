@@ -16,9 +16,8 @@ import markupsafe
 import replication
 from replication import papers
 from replication.records.card import Experiment
-from replication.records.columns import COUNTS, CROSSINGS, DEPARTURES
-from replication.records.reading import read_bytes, read_manifest, read_records, read_rows
-from replication.records.rows import STATUSES, ClaimResult, Measured, Verdict
+from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.rows import STATUSES, ClaimResult, CostCrossing, Count, Departure, Measured, Verdict
 from replication.records.store import now, write_manifest, write_text
 from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
@@ -64,8 +63,8 @@ def write_page(results: Path) -> None:
         rates=_rates(results / "insight"),
         speed=speed_section(results),
         own=_own_models(results / "complexity"),
-        crossings=read_rows(results / "complexity" / "crossings.csv", CROSSINGS),
-        departures=read_rows(results / "departures.csv", DEPARTURES),
+        crossings=read_records(results / "complexity" / "crossings.csv", CostCrossing),
+        departures=read_records(results / "departures.csv", Departure),
         labels={variant.id: variant.label for variant in papers.variants().values()},
         marks=MARKS,
         legend=LEGEND,
@@ -129,8 +128,8 @@ def _own_models(complexity: Path) -> list[dict[str, Any]]:
     manifest = complexity / "own" / "counts.json"
     own = read_manifest(manifest, own=dict)["own"] if manifest.exists() else {}
     native = {(model, facts["image_size"]): facts["spec"] for model, facts in own.items()}
-    rows = read_rows(complexity / "counts.csv", COUNTS)
-    return [{**row, "spec": native[key]} for row in rows if (key := (row["model"], row["image_size"])) in native]
+    rows = read_records(complexity / "counts.csv", Count)
+    return [{**vars(row), "spec": native[key]} for row in rows if (key := (row.model, row.image_size)) in native]
 
 
 def _inlined(image: Path) -> str:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from replication.frames import read_frame
-from replication.records.columns import MECHANISMS
 from replication.records.reading import read_manifest, read_records
-from replication.records.rows import Order, SpeedCell, Stability
+from replication.records.rows import MechanismCost, Order, SpeedCell, Stability
 from replication.report.speed_crossings import Pair, pairs
 from replication.report.speeds import SpeedRun, read_runs
 
@@ -97,7 +96,7 @@ def _stability(
 
 def _padded(mechanisms: Path) -> set[tuple[str, int]]:
     """Subjects and sides of grids that a mechanism does not cut into equal parts."""
-    counted = read_frame(mechanisms, MECHANISMS)
+    counted = read_frame(mechanisms, MechanismCost)
     inexact = counted[counted["exact"] == 0]
     return {(f"{name}_attention", side) for name, side in zip(inexact["mechanism"], inexact["grid"], strict=True)}
 

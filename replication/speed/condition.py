@@ -11,6 +11,7 @@ import torch
 
 from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
+from replication.records.condition import ConditionName
 from replication.records.words import UserError, nearest
 
 DEVICES = ("cpu", "cuda")
@@ -46,16 +47,8 @@ COMPILE_ALL = {"recompile_limit": 10**4, "accumulated_recompile_limit": 10**5}
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(ConditionName):
     """One condition, the same for all cells of a run. UserError if a choice is unknown or the machine has it not."""
-
-    device: str = "cpu"
-    precision: str = "fp32"
-    attention: str = "math"
-    mode: str = "infer"
-    batch_size: int = 1
-    compiled: bool = False
-    channels_last: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -72,12 +65,6 @@ class Condition:
         if self.device not in PRECISIONS[self.precision].devices:
             able = [name for name, precision in PRECISIONS.items() if self.device in precision.devices]
             raise UserError(f"a {self.device} has no precision '{self.precision}' here, but {', '.join(able)}")
-
-    @property
-    def name(self) -> str:
-        """The fields joined: `cpu_fp32_math_infer_b1`, and `_compiled`, `_channels-last` where they are."""
-        parts = [self.device, self.precision, self.attention, self.mode, f"b{self.batch_size}"]
-        return "_".join(parts + ["compiled"] * self.compiled + ["channels-last"] * self.channels_last)
 
     @property
     def columns(self) -> dict[str, str | int]:

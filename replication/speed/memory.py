@@ -42,14 +42,11 @@ from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED
 from replication.records.card import Variant
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import MemoryCell
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError, nearest, sides
 from replication.speed.onednn import ConvolutionCopies
 
-MEMORY_COLUMNS = (
-    *("subject", "image_size", "batch_size", "mode", "attention", "device", "precision"),
-    *("predicted", "measured", "reserved", "difference", "status", "reason"),
-)
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
 """The environment of a measured process; glibc and OpenMP read it once, when the process starts."""
 PROC = Path("/proc")
@@ -78,7 +75,7 @@ def write_memory(
     out: Path,
     device: str = "cpu",
 ) -> None:
-    """Measure every model in every mode and policy of attention; MEMORY_COLUMNS into the CSV `out`, with its manifest.
+    """Measure every model in every mode and policy of attention; the CSV `out`, with its manifest.
 
     `image_size` None is each model's own. A cell that does not fit, that a model cannot do or that fails is a row with
     its `status` (measured | too large | out of memory | not supported | failed) and the reason, also when the system
@@ -101,7 +98,7 @@ def write_memory(
         memory_row(variant, Cell(variant.id, size, batch_size, mode, attention, device))
         for variant, size, mode, attention in tqdm(cells, desc="memory", unit="cell")
     ]
-    write_csv(out, rows, MEMORY_COLUMNS)
+    write_rows(out, rows, MemoryCell)
     write_manifest(out.with_suffix(".json"), started, [out], models=list(model_ids), environment=ONE_ARENA)
 
 

@@ -16,7 +16,8 @@ from replication.complexity.memory import MODES
 from replication.intervals import median_interval, ratio_interval, spread
 from replication.models.user_models import RAISED
 from replication.papers.parts.user_models import OWN
-from replication.records.store import now, write_csv, write_manifest
+from replication.records.rows import Sample, SpeedCell
+from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing, failure, time_blocks
 from replication.speed.condition import Condition
@@ -25,13 +26,6 @@ from replication.speed.memory import available, write_memory
 from replication.speed.subjects import Cell, Need, Pool, Prepared, build, matrices, need, prepare
 from replication.speed.watch import processors
 
-CELL_COLUMNS = (
-    *("subject", "kind", "image_size", "batch_size", "mode", "precision", "attention", "device"),
-    *("compiled", "channels_last", "attention_kernel", "status", "reason", "valid", "invalid", "n", "blocks"),
-    *("median", "q1", "q3", "p90", "minimum", "images_per_second", "ci_low", "ci_high"),
-    *("spread", "own_spread", "ratio", "ratio_low", "ratio_high", "warm_up", "compile", "macs", "traffic"),
-)
-SAMPLE_COLUMNS = ("cell", "block", "seconds")
 FILES, MANIFEST = ("cells.csv", "samples.csv", "memory.csv", "memory.json"), "cells.json"
 SEED = 0
 """Of the order of the cells within each block."""
@@ -50,7 +44,7 @@ def run(
     threads: int | None = None,
     memory: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Time the cells, and return one row of CELL_COLUMNS each, in their order.
+    """Time the cells, and return one row of cells.csv each, in their order.
 
     A cell of more than `largest` GMACs an image is not timed, unless it is a kernel, which measures the machine. A cell
     that cannot be timed is a row that says why. `threads` default to all that the process may use. With `out`, a
@@ -74,8 +68,8 @@ def run(
         machine = facts(torch.device(condition.device))
     rows = table(results, condition)
     if out:
-        write_csv(out / "cells.csv", rows, CELL_COLUMNS)
-        write_csv(out / "samples.csv", samples(results), SAMPLE_COLUMNS)
+        write_rows(out / "cells.csv", rows, SpeedCell)
+        write_rows(out / "samples.csv", samples(results), Sample)
         if memory:
             batch = max(condition.batch_size, MEMORY_BATCH)
             write_memory(memory, None, batch, MODES, (condition.attention,), out / "memory.csv", condition.device)
@@ -169,7 +163,7 @@ def _left(results: Sequence[Result]) -> list[Result]:
 
 
 def table(results: Sequence[Result], condition: Condition) -> list[dict[str, Any]]:
-    """Rows of CELL_COLUMNS, with ratios to the first model that was measured."""
+    """Rows of cells.csv, with ratios to the first model that was measured."""
     reference = next((r.timing.blocks for r in results if r.timing and r.cell.kind == "model"), None)
     return [_row(result, condition, reference) for result in results]
 
@@ -207,7 +201,7 @@ def _row(result: Result, condition: Condition, reference: list[list[float]] | No
 
 
 def samples(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
-    """Rows of SAMPLE_COLUMNS: every step that was timed, by the index of its cell."""
+    """Rows of samples.csv: every step that was timed, by the index of its cell."""
     for index, result in enumerate(results):
         for block, timed in enumerate(result.timing.blocks if result.timing else ()):
             yield from ({"cell": index, "block": block, "seconds": seconds} for seconds in timed)

@@ -27,18 +27,18 @@ from replication.locking import lock, unlock
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
-from replication.records.store import digest, now, sha256, write_bytes, write_csv, write_manifest
+from replication.records.rows import Run
+from replication.records.store import digest, now, sha256, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.sources import source_digest
 from replication.training.augment import learning_transform
 from replication.training.learner import Learner
-from replication.training.loop import COLUMNS, train
+from replication.training.loop import train
 from replication.training.processes import Processes, joined
 from replication.training.start import fresh, load_weights, stream
 from replication.training.tasks import TASKS
 
 CPU, ALONE = torch.device("cpu"), Processes()
-TEST_COLUMNS = ("experiment", "arm", "seed", "dataset", "image_size", "metric", "value", "unit", "n")
 
 
 def run(
@@ -166,7 +166,7 @@ def run_arm(
 
     (out / "manifest.json").unlink(missing_ok=True)
     written = [out / name for name in ("epochs.csv", "test.csv", "weights.safetensors")]
-    write_csv(out / "epochs.csv", history, (*COLUMNS, *(f"val_{metric}" for metric in task.metrics)))
+    write_rows(out / "epochs.csv", history, task.epoch)
     rows = [
         {
             "experiment": experiment.id,
@@ -181,7 +181,7 @@ def run_arm(
         }
         for metric, value in sorted(results.items())
     ]
-    write_csv(out / "test.csv", rows, TEST_COLUMNS)
+    write_rows(out / "test.csv", rows, Run)
     weights = {name: tensor.contiguous() for name, tensor in task.model_of(learner.tested).state_dict().items()}
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, written, **identity, config_digest=digest(identity), diagnosis=said)

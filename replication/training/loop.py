@@ -19,7 +19,6 @@ from replication.training.learner import Learner
 from replication.training.schedule import learning_rate
 from replication.training.start import stream
 
-COLUMNS = ("epoch", "step", "learning_rate", "train_loss")  # and one for every metric on validation
 CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a GPU a look stops the queue
 
 
@@ -104,5 +103,5 @@ def check_finite(losses: Tensor, norms: Tensor, batches: Sequence[Tensor], where
 
 
 def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, Any]) -> dict[str, Any]:
-    values = (epoch, step, rate, train_loss)
-    return dict(zip(COLUMNS, values, strict=True)) | {f"val_{metric}": value for metric, value in val.items()}
+    row = {"epoch": epoch, "step": step, "learning_rate": rate, "train_loss": train_loss}
+    return row | {f"val_{metric}": value for metric, value in val.items()}

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from replication.data import Dataset, Images
 from replication.papers.parts.recipe import Recipe
+from replication.records.rows import ClassifierEpoch, Epoch
 from replication.records.words import UserError
 from replication.training.augment import Augment
 from replication.training.batches import in_order
@@ -80,6 +81,7 @@ class MaskedPatches:
     """
 
     metrics: tuple[str, ...] = ("loss", "top1")
+    epoch: type[Epoch] = ClassifierEpoch
     loss_unit = "nats"
 
     def __init__(

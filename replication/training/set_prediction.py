@@ -17,6 +17,7 @@ from replication.detection.criterion import SetCriterion
 from replication.detection.diagnosis import diagnose
 from replication.detection.matching import HungarianMatcher
 from replication.papers.parts.recipe import Recipe
+from replication.records.rows import DetectorEpoch, Epoch
 from replication.training.augment import Augment
 
 
@@ -28,6 +29,7 @@ class SetPrediction:
     """
 
     metrics: tuple[str, ...] = ("loss", "ap_box", "ap_box_50")
+    epoch: type[Epoch] = DetectorEpoch
     loss_unit = "weighted sum"
 
     def __init__(

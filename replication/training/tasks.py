@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from replication.records.rows import Epoch
 from replication.training.classification import Classification
 from replication.training.masked_patches import MaskedPatches
 from replication.training.set_prediction import SetPrediction
@@ -17,6 +18,7 @@ class Task(Protocol):
     """The loss of a batch and the metrics of a split; made from a model, recipe, data set, device and teacher."""
 
     metrics: tuple[str, ...]  # followed on validation: "loss" first, then what counts
+    epoch: type[Epoch]  # the row of epochs.csv, with a column for each of these metrics
     loss_unit: str
     module: nn.Module  # what is trained: the model, with what the task adds to it
     augmentation: Any  # with `seed(seed)`, called at every epoch

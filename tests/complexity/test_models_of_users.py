@@ -21,10 +21,10 @@ import replication
 from replication import papers
 from replication.complexity import count_models, counters, merge, sweep, write_crossings, write_scaling
 from replication.complexity.counters import GateError
-from replication.complexity.mechanisms import COLUMNS as MECHANISM_COLUMNS
 from replication.complexity.sweep import count_cell
 from replication.models import with_native_size
-from replication.records.store import write_csv
+from replication.records.rows import MechanismCost
+from replication.records.store import write_rows
 from replication.records.words import Size, UserError
 from replication.report.collect import collect
 
@@ -500,7 +500,7 @@ def test_a_cell_that_cannot_be_counted_is_named_and_the_others_are_kept(
 
     complexity = tmp_path / "complexity"
     merge([own], complexity)
-    write_csv(complexity / "mechanisms.csv", [], MECHANISM_COLUMNS)
+    write_rows(complexity / "mechanisms.csv", [], MechanismCost)
     write_scaling(complexity / "counts.csv", complexity / "mechanisms.csv", complexity / "scaling.csv")
     write_crossings(complexity / "counts.csv", complexity / "crossings.csv")
     collect(tmp_path, "smoke", seeds=1)

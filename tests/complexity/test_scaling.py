@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
-from replication.complexity.mechanisms import COLUMNS, GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
+from replication.complexity.mechanisms import GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
 from replication.complexity.scaling import Fit, fit, mechanism_fits, model_fits
+from replication.records.rows import MechanismCost, columns
 
 TOKENS = [float(side**2) for side in (7, 14, 28, 56, 112, 224)]
 
@@ -56,7 +57,7 @@ def test_two_sizes_tell_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def mechanisms() -> pd.DataFrame:
-    return pd.DataFrame(mechanism_rows(), columns=COLUMNS)
+    return pd.DataFrame(mechanism_rows(), columns=list(columns(MechanismCost)))
 
 
 def test_mechanisms_cost_what_their_papers_say(mechanisms: pd.DataFrame) -> None:

@@ -122,7 +122,7 @@ def test_files_of_a_model_taken_apart(root: Path, tmp_path: Path) -> None:
     classes = rows(out / "classes.csv")
     assert [row["name"] for row in classes] == [str(digit) for digit in range(10)]
     assert sum(int(row["objects"]) for row in classes) == len(objects)
-    assert all((row["ap_box"] == "NA") == (row["objects"] == "0") for row in classes)
+    assert all((row["ap_box"] == "") == (row["objects"] == "0") for row in classes)
 
     slots = rows(out / "slots.csv")
     assert [row["query"] for row in slots] == [str(query) for query in range(QUERIES)] * 5

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from replication.insight.slots import COLUMNS, explained, informed, slot_numbers, slot_rows
+from replication.insight.slots import explained, informed, slot_numbers, slot_rows
+from replication.records.rows import SlotPrediction, columns
 
 
 def rows(slots: np.ndarray, places: np.ndarray, areas: np.ndarray, classes: np.ndarray) -> list[dict[str, Any]]:
     """Square boxes of these areas."""
     sides = np.sqrt(areas)
     return [
-        dict(zip(COLUMNS, (int(slot), 0, int(label), 0.9, x, y, side, side), strict=True))
+        dict(zip(columns(SlotPrediction), (int(slot), 0, int(label), 0.9, x, y, side, side), strict=True))
         for slot, (x, y), side, label in zip(slots, places, sides, classes, strict=True)
     ]
 

@@ -10,8 +10,18 @@ import pytest
 from replication import papers
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
-from replication.records.rows import Published
-from replication.records.store import as_rows, write_csv
+from replication.records.rows import (
+    ClassifierEpoch,
+    CostCrossing,
+    Count,
+    Departure,
+    MechanismCost,
+    PeakMemory,
+    Published,
+    Run,
+    ScalingFit,
+)
+from replication.records.store import write_rows
 
 TRANSCRIPT = """# Toy: its tables, as printed
 
@@ -101,15 +111,9 @@ def toy_papers(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
 
 def write_run(training: Path, arm: str, seed: int, top1: float, *, complete: bool = True) -> None:
     folder = training / "exp" / arm / f"seed{seed}"
-    columns = ["experiment", "arm", "seed", "dataset", "image_size", "metric", "value", "unit", "n"]
-    row = dict(zip(columns, ["exp", arm, seed, "digits", 28, "top1", top1, "%", 1000], strict=True))
-    write_csv(folder / "test.csv", [row], columns)
-    epochs = ["epoch", "step", "learning_rate", "train_loss", "val_loss", "val_top1"]
-    rows = [
-        dict(zip(epochs, [e, 10 * e, 1e-3, 2 / (e + 1) + seed / 50, 2.2 / (e + 1), 30 * e], strict=True))
-        for e in range(4)
-    ]
-    write_csv(folder / "epochs.csv", rows, epochs)
+    write_rows(folder / "test.csv", [Run("exp", arm, seed, "digits", 28, "top1", top1, "%", 1000)], Run)
+    rows = [ClassifierEpoch(e, 10 * e, 1e-3, 2 / (e + 1) + seed / 50, 2.2 / (e + 1), 30 * e) for e in range(4)]
+    write_rows(folder / "epochs.csv", rows, ClassifierEpoch)
     if complete:
         manifest = {
             "scale": "laptop",
@@ -121,21 +125,6 @@ def write_run(training: Path, arm: str, seed: int, top1: float, *, complete: boo
         }
         machine = {"system": "Linux", "processor": "toy processor", "cores": 2}
         (folder / "manifest.json").write_text(json.dumps({**manifest, "machine": machine}))
-
-
-COUNTS = [
-    "model", "image_size", "tokens", "params", "macs_fvcore", "macs_dispatch", "macs_formula", "macs", "flops",
-    "peak_memory_infer_math", "peak_memory_infer_fused", "peak_memory_train_math", "peak_memory_train_fused", "gate",
-    "macs_attention", "stages",
-]  # fmt: skip
-MECHANISMS = [
-    "mechanism", "grid", "tokens", "width", "num_heads", "exact", "macs", "macs_attention", "peak_memory_math",
-    "peak_memory_fused",
-]  # fmt: skip
-SCALING = [
-    "model", "metric", "part", "slope", "ci_low", "ci_high", "theory", "a", "b", "crossover_tokens", "r2", "n",
-]  # fmt: skip
-MEMORY = ["model", "image_size", "batch_size", "mode", "attention", "peak_memory", "parameter_memory"]
 
 
 DEPARTURE = {"model": "toy_s", "detail": "GELU", "released": "tanh", "timm": "erf", "relative": 0.0002}
@@ -161,12 +150,14 @@ def write_complexity(folder: Path) -> None:
     ]
     counts[0]["macs"] = 3_816_000_000
     counts[1]["macs"] = 12_600_000_000
-    write_csv(folder / "counts.csv", counts, COUNTS)
+    write_rows(folder / "counts.csv", counts, Count)
     mechanisms = [
         {
             "mechanism": mechanism,
             "grid": grid,
             "tokens": grid**2,
+            "width": 64,
+            "num_heads": 1,
             "exact": 1,
             "macs": round(grid**2 * 64**2 * 4 + products),
             "macs_attention": round(products),
@@ -178,7 +169,7 @@ def write_complexity(folder: Path) -> None:
             "global": 128 * grid**4, "spatial_reduction": 2 * grid**4, "windowed": 128 * 49 * grid**2,
         }.items()
     ]  # fmt: skip
-    write_csv(folder / "mechanisms.csv", mechanisms, MECHANISMS)
+    write_rows(folder / "mechanisms.csv", mechanisms, MechanismCost)
     slopes = {"global": (1.995, 1.98, 2.01, 2), "spatial_reduction": (2.0, 1.9, 2.05, 2), "windowed": (1, 1, 1, 1)}
     fit = ["slope", "ci_low", "ci_high", "theory"]
     scaling = [
@@ -198,11 +189,9 @@ def write_complexity(folder: Path) -> None:
             "crossover_tokens": 9000.0,
         },
     ]
-    write_csv(folder / "scaling.csv", scaling, SCALING)
-    memory = [
-        dict(zip(MEMORY, ["toy_s", 224, batch, "train", "math", 1000 * batch, 10], strict=True)) for batch in (1, 8)
-    ]
-    write_csv(folder / "memory.csv", memory, MEMORY)
+    write_rows(folder / "scaling.csv", [{"n": 4, **row} for row in scaling], ScalingFit)
+    memory = [PeakMemory("toy_s", 224, batch, "train", "math", 1000 * batch, 10) for batch in (1, 8)]
+    write_rows(folder / "memory.csv", memory, PeakMemory)
     crossing = {
         "metric": "macs",
         "cheaper_below": "toy_s",
@@ -211,16 +200,16 @@ def write_complexity(folder: Path) -> None:
         "from_size": 224,
         "to_size": 384,
     }
-    write_csv(folder / "crossings.csv", [crossing], list(crossing))
+    write_rows(folder / "crossings.csv", [crossing], CostCrossing)
 
 
 @pytest.fixture
 def results(tmp_path: Path, toy_papers: Card) -> Path:
     """What `published`, `complexity` and `training` leave behind."""
     published = [number for table in toy_papers.tables for number in table.published]
-    write_csv(tmp_path / "published.csv", as_rows(published), Published.__dataclass_fields__)
+    write_rows(tmp_path / "published.csv", published, Published)
     write_complexity(tmp_path / "complexity")
-    write_csv(tmp_path / "departures.csv", [DEPARTURE], list(DEPARTURE))
+    write_rows(tmp_path / "departures.csv", [DEPARTURE], Departure)
     for seed, (a, b) in enumerate([(90.0, 92.0), (91.0, 92.5), (89.5, 91.0)]):
         write_run(tmp_path / "training", "a", seed, a)
         write_run(tmp_path / "training", "b", seed, b)

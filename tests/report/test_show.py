@@ -9,8 +9,8 @@ import pytest
 
 from replication import report
 from replication.__main__ import main
-from replication.records.store import write_csv
-from tests.report.conftest import COUNTS
+from replication.records.rows import Count
+from replication.records.store import write_rows
 from tests.report.timings import MACHINE, write_timings
 
 TIMES = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:30+00:00"}
@@ -20,7 +20,7 @@ TIMES = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:30+0
 def judged(results: Path) -> Path:
     """A run of the toy in which five cells were counted, and each of three trainings of an arm took, 90 seconds."""
     rows = [{"model": "toy_s", "image_size": size} for size in (224, 256, 288, 320, 352)]
-    write_csv(results / "complexity" / "toy" / "counts.csv", rows, COUNTS)
+    write_rows(results / "complexity" / "toy" / "counts.csv", rows, Count)
     (results / "complexity" / "toy" / "counts.json").write_text(json.dumps(TIMES))
     for path in results.glob("training/exp/*/seed*/manifest.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), **TIMES}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,12 @@ from typing import Any
 import pytest
 
 from replication.records.card import Variant
-from replication.records.rows import MemoryCell, Published, Relative, Sample, SpeedCell
+from replication.records.rows import Published, Relative
 from replication.records.words import Size
 from replication.report.speeds import canonical, orders, read_runs, relative, stability, timing_command
-from replication.speed.memory import MEMORY_COLUMNS
-from replication.speed.run import CELL_COLUMNS, SAMPLE_COLUMNS
 from tests.report.timings import MACHINE, too_large, write_timings
 
 VARIANTS = {name: Variant(name, name.upper(), "vit", "own/toy", {}) for name in ("a", "b", "c", "d", "deit_s")}
-
-
-def test_rows_are_what_the_instruments_write() -> None:
-    kinds: dict[tuple[str, ...], type] = {CELL_COLUMNS: SpeedCell, SAMPLE_COLUMNS: Sample, MEMORY_COLUMNS: MemoryCell}
-    for columns, kind in kinds.items():
-        assert columns == tuple(field.name for field in fields(kind))
 
 
 def printed(model: str, value: str, size: Size | None = None, unit: str = "img/s", table: str = "t") -> Published:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.records.rows import MemoryCell, Sample, SpeedCell
-from replication.records.store import as_rows, write_csv
+from replication.records.store import write_rows
 from replication.records.words import Size
 
 CONDITION = {
@@ -41,10 +41,10 @@ def write_timings(
         fields |= (changes or {}).get(subject, {})
         samples += [Sample(len(cells), block, time) for block, time in enumerate(blocks) if fields["valid"] is not None]
         cells.append(SpeedCell(**{**vars(UNMEASURED), **fields}))
-    write_csv(folder / "cells.csv", as_rows(cells), SpeedCell.__dataclass_fields__)
-    write_csv(folder / "samples.csv", as_rows(samples), Sample.__dataclass_fields__)
+    write_rows(folder / "cells.csv", cells, SpeedCell)
+    write_rows(folder / "samples.csv", samples, Sample)
     if memory:
-        write_csv(folder / "memory.csv", as_rows(memory), MemoryCell.__dataclass_fields__)
+        write_rows(folder / "memory.csv", memory, MemoryCell)
     timed_on = {"name": machine, "slug": re.sub(r"\W+", "-", machine)}
     (folder / "cells.json").write_text(json.dumps({"timed_on": timed_on}))
     return folder

@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from replication import papers
 from replication.complexity.memory import peak_of
+from replication.records.rows import MemoryCell, columns
 from replication.records.words import UserError
 from replication.speed import memory
-from replication.speed.memory import MEMORY_COLUMNS, Cell, memory_row, write_memory
+from replication.speed.memory import Cell, memory_row, write_memory
 from replication.speed.onednn import ConvolutionCopies
 
 CELL = Cell("deit_ti", 224, 2, "train", "math", "cpu")
@@ -43,7 +44,7 @@ def test_csv_has_a_row_for_every_cell(tmp_path: Path, monkeypatch: pytest.Monkey
     with (tmp_path / "memory.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = [(r["subject"], r["mode"], r["status"], r["reason"]) for r in reader]
-    assert tuple(reader.fieldnames or ()) == MEMORY_COLUMNS
+    assert list(reader.fieldnames or ()) == list(columns(MemoryCell))
     assert rows == [
         ("deit_ti", "infer", "measured", ""),
         ("deit_ti", "train", "measured", ""),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,13 +17,30 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.frames import read_frame
-from replication.records.columns import COUNTS, EPOCHS, INSIGHT, MECHANISMS, MEMORY, REAL, RUNS, SCALING
 from replication.records.reading import MEND, read_bytes, read_records
-from replication.records.rows import ClaimResult, MemoryCell, Order, Published, Relative, Verdict
+from replication.records.rows import (
+    ClaimResult,
+    Count,
+    CrowdedImage,
+    Epoch,
+    LayerPrecision,
+    MechanismCost,
+    MemoryCell,
+    Order,
+    PeakMemory,
+    Published,
+    Relative,
+    Run,
+    ScalingFit,
+    SlotPrediction,
+    Verdict,
+)
 from replication.records.store import now, write_bytes, write_manifest
 from replication.records.words import UserError
 from replication.report.figures import claims, complexity, detection, families, outcomes, speed
 from replication.report.speeds import SpeedRun, read_runs
+
+INSIGHT = {"layers.csv": LayerPrecision, "slots.csv": SlotPrediction, "crowd.csv": CrowdedImage}
 
 
 @dataclass(frozen=True)
@@ -235,12 +251,12 @@ def write_figures(results: Path) -> None:
 def read_frames(results: Path) -> Frames:
     """The tables in a folder of results. Of trainings and insights, those of the runs that `collect` found."""
     complexity, insight, speed = results / "complexity", results / "insight", results / "speed"
-    runs, timed = _read(results / "training" / "runs.csv", RUNS), read_runs(results)
+    runs, timed = _read(results / "training" / "runs.csv", Run), read_runs(results)
     return Frames(
         published=_read(results / "published.csv", Published),
-        mechanisms=_read(complexity / "mechanisms.csv", MECHANISMS),
-        scaling=_read(complexity / "scaling.csv", SCALING),
-        counts=_squares(_read(complexity / "counts.csv", COUNTS)),
+        mechanisms=_read(complexity / "mechanisms.csv", MechanismCost),
+        scaling=_read(complexity / "scaling.csv", ScalingFit),
+        counts=_squares(_read(complexity / "counts.csv", Count)),
         epochs=_epochs(results / "training", runs),
         verdicts=_read(results / "verdicts.csv", Verdict),
         claims=_read(results / "claims.csv", ClaimResult),
@@ -248,7 +264,7 @@ def read_frames(results: Path) -> Frames:
         slots=_insight(insight, runs, "slots.csv"),
         crowd=_insight(insight, runs, "crowd.csv"),
         attention=_insight(insight, runs, "attention.npz"),
-        batches=_read(complexity / "memory.csv", MEMORY),
+        batches=_read(complexity / "memory.csv", PeakMemory),
         cells=_timed(timed),
         memory=_memory(timed),
         relative=_read(speed / "relative.csv", Relative),
@@ -269,8 +285,8 @@ def rendered(figure: Figure, frames: Frames) -> dict[str, bytes]:
     return files
 
 
-def _read(path: Path, columns: Mapping[str, Any] | type) -> pd.DataFrame:
-    return read_frame(path, columns) if path.exists() else pd.DataFrame()
+def _read(path: Path, row: type) -> pd.DataFrame:
+    return read_frame(path, row) if path.exists() else pd.DataFrame()
 
 
 def _squares(counts: pd.DataFrame) -> pd.DataFrame:
@@ -288,7 +304,7 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
     start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
     found = runs[["experiment", "arm", "seed"]].drop_duplicates()
     curves = [
-        read_frame(training / experiment / arm / f"seed{seed}" / "epochs.csv", EPOCHS, REAL).assign(
+        read_frame(training / experiment / arm / f"seed{seed}" / "epochs.csv", Epoch).assign(
             experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
         )
         for experiment, arm, seed in found.itertuples(index=False)

@@ -14,15 +14,14 @@ from replication import papers, report
 from replication.complexity import count_models, write_crossings, write_scaling
 from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import cost
-from replication.complexity.mechanisms import COLUMNS as MECHANISM_COLUMNS
 from replication.complexity.sweep import skeleton
 from replication.complexity.traced import count_fvcore
 from replication.config import plan
 from replication.models import build, with_native_size
 from replication.papers.parts.user_models import own_variant, sources, spec_of
 from replication.records.reading import read_records
-from replication.records.rows import Measured
-from replication.records.store import write_csv
+from replication.records.rows import Measured, MechanismCost
+from replication.records.store import write_rows
 from replication.records.words import UserError
 from replication.report.figures.complexity import models_macs
 from replication.report.figures.families import growth
@@ -345,7 +344,7 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
     count_models(models, [32, 64, 96, 128], [1], complexity / "own", printed=True)
     for name in ("counts.csv", "memory.csv"):
         (complexity / name).write_bytes((complexity / "own" / name).read_bytes())
-    write_csv(complexity / "mechanisms.csv", [], MECHANISM_COLUMNS)
+    write_rows(complexity / "mechanisms.csv", [], MechanismCost)
     write_scaling(complexity / "counts.csv", complexity / "mechanisms.csv", complexity / "scaling.csv")
     write_crossings(complexity / "counts.csv", complexity / "crossings.csv")
     report.collect(results, "smoke", seeds=2)

@@ -13,7 +13,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from replication import report
-from replication.records.rows import STATUSES, VERDICTS
+from replication.records.reading import read_records
+from replication.records.rows import STATUSES, VERDICTS, DetectorEpoch, Run
+from replication.records.store import write_rows
 from replication.report.figures import FIGURES, Frames, read_frames, rendered
 from replication.report.figures.claims import EDGE, forest, normalised
 from replication.report.figures.outcomes import loss_curves
@@ -26,7 +28,7 @@ def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
         folder = results / "insight" / "detr_scenes" / "baseline" / f"seed{seed}"
         folder.mkdir(parents=True)
         tables = {
-            "layers": "layer,nms,ap_box,ap_box_50\n1,no,30,50\n1,yes,31,NA\n",
+            "layers": "layer,nms,ap_box,ap_box_50\n1,no,30,50\n1,yes,31,\n",
             "slots": "query,image_id,category_id,score,cx,cy,w,h\n" + "1,1,7,0.8,0.5,0.5,0.25,0.25\n" * (seed > 0),
             "crowd": f"image_id,objects,found\n1,2,{seed}\n",
         }
@@ -39,13 +41,13 @@ def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
         (folder / "manifest.json").write_text("{}")
     path = results / "training" / "runs.csv"
     path.parent.mkdir(exist_ok=True)
-    known = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    known = read_records(path, Run) if path.exists() else []
     for seed in runs:
         training = results / "training" / "detr_scenes" / "baseline" / f"seed{seed}"
-        training.mkdir(parents=True)
-        (training / "epochs.csv").write_text("epoch,train_loss,val_loss,val_ap_box\n0,,9,0\n1,8,7,20\n")
-    found = pd.DataFrame({"experiment": "detr_scenes", "arm": "baseline", "seed": list(runs), "metric": "ap_box"})
-    pd.concat([known, found]).to_csv(path, index=False)
+        epochs = [DetectorEpoch(0, 0, None, None, 9, 0, None), DetectorEpoch(1, 10, 1e-4, 8, 7, 20, 30)]
+        write_rows(training / "epochs.csv", epochs, DetectorEpoch)
+    found = [Run("detr_scenes", "baseline", seed, "digit_scenes", 64, "ap_box", 20, "%", 1) for seed in runs]
+    write_rows(path, [*known, *found], Run)
 
 
 def write(results: Path) -> dict[str, bytes]:

@@ -32,8 +32,13 @@ This page is written by `python -m replication describe --page docs/data.md`.
 def write_package(results: Path) -> None:
     """Describe every CSV in a folder of results in its `datapackage.json`. UserError for one that has other columns."""
     started, path = now(), results / PACKAGE
-    write_text(path, json.dumps(package(results), indent=1, ensure_ascii=False) + "\n")
+    write_text(path, package_text(results))
     write_manifest(path.with_suffix(".manifest.json"), started, [path])
+
+
+def package_text(results: Path) -> str:
+    """`package` as JSON."""
+    return json.dumps(package(results), indent=1, ensure_ascii=False) + "\n"
 
 
 def package(results: Path) -> dict[str, Any]:

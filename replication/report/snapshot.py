@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+from replication.records.description import PACKAGE, package_text
 from replication.records.reading import read_bytes, read_manifest, read_records
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import now, write_manifest, write_text
@@ -22,7 +23,6 @@ KEPT = (
     "training/*/*/seed*/epochs.csv",
     "tables/summary.*",
     "figures/*.svg",
-    "figures/*.png",
     "report/index.html",
 )
 TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
@@ -33,8 +33,8 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
     What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
-    The manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where), and how
-    long counts, timings and trainings took.
+    Figures are published as SVG; `datapackage.json` describes the CSVs. The manifest lists the digest of every file,
+    the manifest of the run's verdicts (what made them, and where), and how long counts, timings and trainings took.
     Killed at any moment, it loses nothing that was published: the next one goes on from what is there.
     UserError if the run is not complete or the README has no such block.
     """
@@ -57,8 +57,10 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         target = fresh / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read_bytes(path))
+    write_text(fresh / PACKAGE, package_text(fresh))
     facts = {"run": read_manifest(results / "verdicts.json"), "durations": durations(results)}
-    write_manifest(fresh / "manifest.json", started, [fresh / name for name in sorted(kept)], **facts)
+    files = sorted(path for path in fresh.rglob("*") if path.is_file())
+    write_manifest(fresh / "manifest.json", started, files, **facts)
     if out.exists():
         out.rename(before)
     fresh.rename(out)

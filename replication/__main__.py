@@ -60,7 +60,7 @@ def _new_paper(args: argparse.Namespace) -> str:
 def _published(args: argparse.Namespace) -> None:
     from replication.papers import write_published
 
-    write_published(args.out)
+    write_published(args.out, args.papers)
 
 
 def _complexity_count(args: argparse.Namespace) -> str:
@@ -336,6 +336,7 @@ def parser() -> argparse.ArgumentParser:
   python -m replication new-paper mlpmixer --model"""
 
     sub = command("published", _published, "write every number the papers print as one CSV")
+    sub.add_argument("--papers", nargs="+", default=[], metavar="KEY", help="of these papers only (default: of all)")
     sub.add_argument("--out", type=_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)")
 
     group = commands.add_parser(

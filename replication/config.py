@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +27,25 @@ from replication.records.condition import read_condition
 from replication.records.metrics import METRICS
 from replication.records.store import digest, sha256
 from replication.records.values import check_plain
-from replication.records.words import UserError, nearest
+from replication.records.words import Size, UserError, nearest
 from replication.released import Evaluation
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = {"root": "data", "mirror": "", "offline": False, "corrupt": "strict"}
-"""Where data sets are and where they come from, unless the configuration says otherwise."""
-SPEED = {"conditions": [], "tables": [], "largest": 18.5, "blocks": 10, "block_seconds": 0.2, "memory": []}
-"""What is timed, unless the configuration says otherwise: nothing; and if something, the models of every table."""
 BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
 """The known data sets to detect objects."""
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 
 @functools.cache
-def _validator() -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+def _schema() -> Mapping[str, Any]:
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
 def check(config: Mapping[str, Any]) -> None:
     """Hold a configuration against the schema. UserError for the first fault; an unknown key names the nearest one."""
     check_plain(config, "config")
-    error = next(iter(sorted(_validator().iter_errors(config), key=lambda e: [str(part) for part in e.path])), None)
+    errors = jsonschema.Draft202012Validator(_schema()).iter_errors(config)
+    error = next(iter(sorted(errors, key=lambda e: [str(part) for part in e.path])), None)
     if error is None:
         return
     where = ".".join(str(part) for part in error.path)
@@ -58,6 +56,21 @@ def check(config: Mapping[str, Any]) -> None:
     if error.validator == "pattern":
         raise UserError(f"config {where}: {error.instance!r} is not {error.schema['description']}")
     raise UserError(f"config {where}: {error.message[:300]}")
+
+
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A valid configuration with the schema's defaults for what it does not say."""
+    return _filled(config, _schema())
+
+
+def _filled(section: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    filled = dict(section)
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part:
+            filled.setdefault(key, copy.deepcopy(part["default"]))
+        if key in filled and part.get("type") == "object":
+            filled[key] = _filled(filled[key], part)
+    return filled
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,7 @@ class Plan:
 
     scale: str
     results: str
+    papers: tuple[str, ...]  # keys of those whose numbers and claims get a verdict
     models: Mapping[str, tuple[str, ...]]  # ids by paper, and the specs of the user's own
     sweep: tuple[int, ...]
     batch_sizes: tuple[int, ...]
@@ -82,10 +96,10 @@ class Plan:
     device: str
     data: Mapping[str, Any]  # root, mirror, offline, corrupt
     runs: tuple[Run, ...]
-    evaluations: tuple[Evaluation, ...] = ()
-    notes: tuple[str, ...] = ()  # what is there and left out, and why, a line each
-    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # changes by experiment
-    speed: Mapping[str, Any] = field(default_factory=lambda: SPEED)
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...]  # what is there and left out, and why, a line each
+    recipes: Mapping[str, Mapping[str, Any]]  # changes by experiment
+    speed: Mapping[str, Any]
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -106,6 +120,16 @@ class Plan:
         for option, values in lists.items():
             options += [option, *values] if values else []
         return shlex.join(options)
+
+    @property
+    def paper_options(self) -> str:
+        """The option of the command `published` that names the papers; none for all."""
+        return "" if set(self.papers) == set(papers.cards()) else shlex.join(["--papers", *self.papers])
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table with numbers, `<paper>/<table>`, which is made again with ours beside them."""
+        return [f"{key}/{table.id}" for key in self.papers for table in papers.card(key).tables if table.published]
 
     def variants_digest(self, paper: str) -> str:
         """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
@@ -254,6 +278,37 @@ def _chosen(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
     return [name for name in known if name in asked or "all" in asked]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The models and experiments that the numbers and claims of some papers are about."""
+
+    models: frozenset[str]
+    experiments: frozenset[str]
+
+
+def _part(keys: Iterable[str]) -> _Part:
+    """Of the papers of these keys. What an estimate of a claim asks for is found by asking it."""
+    models: list[str] = []
+    experiments: list[str] = []
+
+    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
+        models.append(model)
+        return float(len(models))
+
+    for card in map(papers.card, keys):
+        models += [variant.id for variant in card.variants]
+        models += [number.model for table in card.tables for number in table.published]
+        experiments += [experiment.id for experiment in card.experiments]
+        for claim in card.claims:
+            if claim.estimate:
+                claim.estimate(find)
+            if claim.speedup:
+                models += [model for pair in claim.speedup.pairs for model, _ in pair]
+            if claim.contrast:
+                experiments += [arm.split("/")[0] for arm in claim.contrast.arms]
+    return _Part(frozenset(models), frozenset(experiments))
+
+
 def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
     specs = [entry for entry in _listed(asked) if is_spec(entry)]
@@ -274,14 +329,19 @@ def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     return there
 
 
-def _speed(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is timed. UserError for an unknown table, or an unknown model whose memory is asked for."""
-    speed = {**SPEED, **asked}
-    tables = _listed(speed["tables"])
-    _chosen(tables, _tables_of_speeds(), "table of speeds")
-    memory = papers.compared() if speed["memory"] == "compared" else _listed(speed["memory"])
+def _speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:
+    """What is timed: of the tables of speeds those of these papers, and without one of them nothing.
+
+    UserError for an unknown table, or an unknown model whose memory is asked for.
+    """
+    tables = _chosen(_listed(asked["tables"]) or ["all"], _tables_of_speeds(), "table of speeds")
+    tables = [table for table in tables if table.split("/")[0] in keys]
+    conditions = asked["conditions"] if tables else []
+    if tables == _tables_of_speeds():
+        tables = []  # which means all to the command
+    memory = papers.compared() if asked["memory"] == "compared" else _listed(asked["memory"])
     papers.chosen(memory)
-    return {**speed, "tables": [] if "all" in tables else tables, "blocks": int(speed["blocks"]), "memory": memory}
+    return {**asked, "conditions": conditions, "tables": tables, "blocks": int(asked["blocks"]), "memory": memory}
 
 
 def _tables_of_speeds() -> list[str]:
@@ -292,9 +352,8 @@ def _tables_of_speeds() -> list[str]:
 
 def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Where data sets are and come from. UserError for a folder or a mirror that is no use."""
-    data = {**DATA, **asked}
-    mirror = str(place(data["mirror"])) if data["mirror"] else ""
-    return {**data, "root": _folder(data["root"], "data.root"), "mirror": mirror}
+    mirror = str(place(asked["mirror"])) if asked["mirror"] else ""
+    return {**asked, "root": _folder(asked["root"], "data.root"), "mirror": mirror}
 
 
 def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -326,6 +385,9 @@ def _writable(folder: Path) -> bool:
 def plan(config: Mapping[str, Any]) -> Plan:
     """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
     check(config)
+    config = with_defaults(config)
+    keys = _chosen(_listed(config["papers"]), papers.cards(), "paper")
+    part = _part(keys)
     evaluations, notes = _evaluations(config)
     results = _folder(config["results"], "results")
     if not _writable(Path(results)):
@@ -336,27 +398,39 @@ def plan(config: Mapping[str, Any]) -> Plan:
     for size in sweep:
         if not any(model.sweep and model.allows(size) for model in models):
             raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
+    by_paper = {
+        key: ids if key == OWN else tuple(model for model in ids if model in part.models)
+        for key, ids in by_paper.items()
+    }
+    if not any(by_paper.values()):
+        raise UserError(f"config models: none of them is what the numbers of {', '.join(keys)} are about; name others")
     seeds = int(config["training"]["seeds"])
     experiments = _experiments(config["experiments"], config["scale"])
+    recipes = _recipes(config["recipes"], experiments)
+    speed = _speed(config["speed"], keys)
+    if config["speed"]["conditions"] and not speed["conditions"]:
+        notes = (*notes, f"nothing is timed: no table of speeds that is asked for is of {', '.join(keys)}")
     asked = Plan(
         scale=config["scale"],
         results=results,
-        models=by_paper,
+        papers=tuple(keys),
+        models={key: ids for key, ids in by_paper.items() if ids},
         sweep=sweep,
         batch_sizes=tuple(int(size) for size in config["complexity"]["batch_sizes"]),
         seeds=seeds,
-        device=config["training"].get("device", "cpu"),
-        data=_data(config.get("data", {})),
+        device=config["training"]["device"],
+        data=_data(config["data"]),
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments
+            if experiment in part.experiments
             for arm in papers.experiment(experiment).arms
             for seed in range(seeds)
         ),
-        evaluations=evaluations,
+        evaluations=tuple(one for one in evaluations if one.model in part.models),
         notes=notes,
-        recipes=_recipes(config.get("recipes", {}), experiments),
-        speed=_speed(config.get("speed", {})),
+        recipes=recipes,
+        speed=speed,
     )
     asked.check_trainings()
     return asked

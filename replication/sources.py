@@ -53,12 +53,14 @@ def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
 
 
 def _beside(file: Path) -> Iterator[Path]:
-    """What a module reads as data: the tables of a card, the templates of the page."""
+    """What a module reads as data: the tables of a card, the templates of the page, the captions of the figures."""
     tables = file.with_suffix(".md")
     if tables.exists():
         yield tables
     if "jinja2" in _imported(file):
         yield from sorted(file.parent.glob("templates/*"))
+    if file.name == "__init__.py":
+        yield from sorted(file.parent.glob("captions/*/*.rst"))
 
 
 def _file(module: str) -> Path | None:

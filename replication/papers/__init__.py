@@ -146,9 +146,13 @@ def ratio(metric: str, model: str, to: str, image_size: Size | None = None) -> C
     return lambda find: find(model, metric, image_size) / find(to, metric, image_size)
 
 
-def write_published(path: Path) -> None:
-    """Every published number of every card as one CSV, with its manifest."""
+def write_published(path: Path, keys: Iterable[str] = ()) -> None:
+    """Every published number of the cards of these keys, or of all, as one CSV, with its manifest.
+
+    UserError names the nearest key of an unknown one.
+    """
     started = now()
-    numbers = [number for card in cards().values() for table in card.tables for number in table.published]
+    asked = {card(key).key for key in keys} or cards().keys()
+    numbers = [n for key, one in cards().items() if key in asked for table in one.tables for n in table.published]
     write_rows(path, numbers, Published)
     write_manifest(path.with_suffix(".json"), started, [path], numbers=len(numbers))

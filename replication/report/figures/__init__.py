@@ -1,4 +1,7 @@
-"""The figures of the report, each as SVG (for the page) and PNG (300 dpi), the same bytes every time."""
+"""The figures of the report, each as SVG (for the page) and PNG (300 dpi), the same bytes every time.
+
+Their captions are files, so that the workflow knows which figures there are without importing what draws them.
+"""
 
 from __future__ import annotations
 
@@ -72,158 +75,39 @@ class Figure:
     title: str
     caption: str
     draw: Callable[[Frames], mpl_figure.Figure]
-    section: str = "figures"  # of the page
+    section: str  # of the page
 
 
-FIGURES: dict[str, Figure] = {
-    "verdicts": Figure(
-        "Verdicts by paper",
-        "The share of each verdict among the numbers that a paper prints; the bars carry the counts where they fit. "
-        "Hyper-parameters build our models, so a verdict on them is no measurement: they are counted apart.",
-        lambda r: outcomes.verdicts_by_paper(r.verdicts),
-    ),
-    "claims": Figure(
-        "Claims on one number, counted or of trained models",
-        "Each row is one claim on an axis of its own: the band is the range that its card declares for support, the "
-        "marker our estimate, the line its interval. What lies far out of the range is drawn at the edge. Where the "
-        "range has one end, the distance from it is drawn in units of that end (of an end at 0, of the estimate or its "
-        "interval).",
-        lambda r: claims.claims(r.claims),
-    ),
-    "effects": Figure(
-        "Claims on two trainings",
-        "The difference between two arms of an experiment, paired over seeds, with its 95 % interval, beside the "
-        "effect that the paper prints (black) at its own scale. The band is the range that the card declares for "
-        "support. A hollow mark is undecided after Holm's correction over the paper's contrasts, wherever the interval "
-        "lies; a filled one that is inconclusive in spite of its interval is of a test that its card calls weak; the "
-        "grey ones are no test of the claim. At the scales `smoke` and `laptop` these are analogues on small data: "
-        "they test no more than the direction of a claim.",
-        lambda r: claims.forest(r.claims),
-    ),
-    "complexity_macs": Figure(
-        "Cost of attention mechanisms",
-        "Multiply-adds of the attention products (solid) and of the linear maps around them (dotted) of one layer "
-        "against tokens, both axes logarithmic. The legend gives the fitted slope with its 95 % interval and the slope "
-        "that theory says; N* is the number of tokens from which the products cost more than the rest.",
-        lambda r: complexity.complexity_macs(r.mechanisms, r.scaling),
-    ),
-    "complexity_memory": Figure(
-        "Memory of attention mechanisms",
-        "Peak memory of one layer against tokens, with the score matrix kept (math, solid) and never formed (fused, "
-        "dashed). The weights do not grow at all and the activations linearly, so the slope over the whole range lies "
-        "below the one that theory says for many tokens; the score matrix takes over at N*.",
-        lambda r: complexity.complexity_memory(r.mechanisms, r.scaling),
-    ),
-    "models_macs": Figure(
-        "Cost of whole models",
-        "Multiply-adds of whole models against the side of a square image, both axes logarithmic. Where the image does "
-        "not fill whole windows, Swin pads it and its curve steps. Black: your own models.",
-        lambda r: complexity.models_macs(r.counts, papers.cards()),
-    ),
-    "accuracy_cost": Figure(
-        "Accuracy against cost, all families",
-        "Top-1 accuracy on ImageNet-1k as each paper prints it for its own models, against multiply-adds and "
-        "parameters as we count them. Filled: 224 px; hollow: larger images. Numbers whose image size is not printed, "
-        "in a table of other than native sizes, are left out (ViT-H/14). ViT's models are pre-trained on more data "
-        "than the others', and recipes differ: the figure compares what is printed, not architectures.",
-        lambda r: families.accuracy_cost(r.published, r.counts, papers.cards()),
-    ),
-    "growth": Figure(
-        "How cost grows with the image, all families",
-        "Multiply-adds and peak memory (batch 1; fused attention at inference, unfused in a training step) of one "
-        "small model of each family against the side of a square image, all axes logarithmic. Steps are windows that "
-        "the image does not fill. Where two curves cross is in `complexity/crossings.csv`. Black: your own models.",
-        lambda r: families.growth(r.counts, papers.cards()),
-    ),
-    "pvt_figure6": Figure(
-        "Figure 6 of the PVT paper, recomputed",
-        "What the paper calls GFLOPs (multiply-adds) against the side of a square input, axes as in the paper.",
-        lambda r: complexity.pvt_figure6(r.counts),
-    ),
-    "loss_curves": Figure(
-        "Trainings",
-        "Loss per epoch of every arm, and top-1 accuracy or, of detectors, average precision; lines are means over "
-        "seeds, bands reach from the smallest to the largest seed. Epoch 0 is before the arm's own training; arms that "
-        "start from the weights of another have a row of their own.",
-        lambda r: outcomes.loss_curves(r.epochs),
-    ),
-    "detr_layers": Figure(
-        "DETR's decoder, layer by layer",
-        "Average precision of the boxes after every decoder layer of a small DETR on digit scenes, with and without "
-        "non-maximum suppression: Figure 4 of the paper in small. Lines are means over seeds, bands reach from the "
-        "smallest to the largest seed.",
-        lambda r: detection.layers(r.layers),
-    ),
-    "detr_slots": Figure(
-        "DETR's query slots",
-        "Where each query slot of a small DETR finds objects: the centres of the boxes that it predicts on the test "
-        "scenes with a score of at least 0.5, how many they are, and their areas, in the unit square of the image, of "
-        "one seed. Figure 7 of the paper in small.",
-        lambda r: detection.slots(r.slots),
-    ),
-    "detr_attention": Figure(
-        "DETR's attention",
-        "Test scenes with the objects that a small DETR finds, with the box and the digit that it predicts, and after "
-        "≠ the true one where it is wrong; then, for every object, where its query looks in the last decoder layer, "
-        "and where the last encoder layer looks from the cell at the object's centre (cross). Each map is scaled to "
-        "its own largest value. A cell "
-        "looks at what lies three pixels further up and left than it is drawn, as convolutions of stride 2 have it. "
-        "Figures 3 and 6 of the paper in small, of one seed.",
-        lambda r: detection.attention(r.attention),
-    ),
-    "detr_crowds": Figure(
-        "DETR in crowds",
-        "The share of objects that a small DETR misses against how many a scene holds, of one class and more than it "
-        "was trained on: the mean over scenes and seeds, the band from the smallest to the largest seed. It cannot "
-        "find more than it has queries (dashed). Figures 5 and 12 of the paper in small.",
-        lambda r: detection.crowds(r.crowd, r.slots),
-    ),
-    "speed_tables": Figure(
-        "Speeds as published and as measured",
-        "Each panel is one published table of throughputs or latencies, each point a row of it: how many times as fast "
-        "as the table's reference row (the cross) it is, as printed and as we measured it, with the 95 % interval; "
-        "both axes logarithmic. On the diagonal the two agree. Hollow: not valid, or the reference is not. τ is "
-        "Kendall's rank correlation of the two orders; by MACs: of the printed one and that of multiply-adds alone.",
-        lambda r: speed.speed_tables(r.relative, r.orders),
-        section="speed",
-    ),
-    "speed_curves": Figure(
-        "Speed of attention mechanisms",
-        "Above, the time of one step of an attention layer against tokens, with its 95 % interval: math solid, fused "
-        "(a run of its own) dashed. Dotted: the time that the operations of its exact count would take at the rate of "
-        "a large matrix product in the same run. Below, the operations a second (two a multiply-add) that it reaches, "
-        "and that rate. All axes logarithmic; hollow points are not valid. Steps are windows that the grid does not "
-        "fill.",
-        lambda r: speed.speed_curves(r.cells),
-        section="speed",
-    ),
-    "speed_roofline": Figure(
-        "Roofline",
-        "Operations a second (two a multiply-add) against operations per byte, of every model and attention layer of "
-        "one run. The lines are what a large matrix product, a convolution and a large copy reached in the same run. "
-        "Which of the first two is faster is a matter of the libraries that PyTorch hands them to. Bytes are what "
-        "operators read and write, each tensor counted at every operator: where caches keep them, a point may lie "
-        "above the sloping part. Hollow points are not valid.",
-        lambda r: speed.speed_roofline(r.cells, papers.cards()),
-        section="speed",
-    ),
-    "speed_memory": Figure(
-        "Memory from shapes against memory measured",
-        "The rise of memory over one step as predicted from shapes less what a fresh process measured, in percent of "
-        "the latter. Hollow: below 200 MiB, where the program itself blurs the measurement.",
-        lambda r: speed.speed_memory(r.memory, papers.cards()),
-        section="speed",
-    ),
-    "throughput_size": Figure(
-        "Image size, speed and batch",
-        "Left, images a second against the side of a square image, of models timed at several sizes in one run, with "
-        "the 95 % interval (hollow: not valid). Right, about the largest batch that inference without fused attention "
-        "fits into 16 GiB: from the memory at batch 1, so it may be off by a tenth; models of which it would be off by "
-        "more have no curve. Figure 12 of the ViT paper in small.",
-        lambda r: speed.throughput_size(r.cells, r.counts, r.batches, papers.cards()),
-        section="speed",
-    ),
+def _captioned(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figure:
+    """A figure with the words of `captions/<section>/<name>.rst`: a title, the line below it, the caption."""
+    (file,) = Path(__file__).parent.glob(f"captions/*/{name}.rst")
+    title, _, caption = file.read_text(encoding="utf-8").split("\n", 2)
+    return Figure(title, " ".join(caption.split()), draw, section=file.parent.name)
+
+
+_DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
+    "verdicts": lambda r: outcomes.verdicts_by_paper(r.verdicts),
+    "claims": lambda r: claims.claims(r.claims),
+    "effects": lambda r: claims.forest(r.claims),
+    "complexity_macs": lambda r: complexity.complexity_macs(r.mechanisms, r.scaling),
+    "complexity_memory": lambda r: complexity.complexity_memory(r.mechanisms, r.scaling),
+    "models_macs": lambda r: complexity.models_macs(r.counts, papers.cards()),
+    "accuracy_cost": lambda r: families.accuracy_cost(r.published, r.counts, papers.cards()),
+    "growth": lambda r: families.growth(r.counts, papers.cards()),
+    "pvt_figure6": lambda r: complexity.pvt_figure6(r.counts),
+    "loss_curves": lambda r: outcomes.loss_curves(r.epochs),
+    "detr_layers": lambda r: detection.layers(r.layers),
+    "detr_slots": lambda r: detection.slots(r.slots),
+    "detr_attention": lambda r: detection.attention(r.attention),
+    "detr_crowds": lambda r: detection.crowds(r.crowd, r.slots),
+    "speed_tables": lambda r: speed.speed_tables(r.relative, r.orders),
+    "speed_curves": lambda r: speed.speed_curves(r.cells),
+    "speed_roofline": lambda r: speed.speed_roofline(r.cells, papers.cards()),
+    "speed_memory": lambda r: speed.speed_memory(r.memory, papers.cards()),
+    "throughput_size": lambda r: speed.throughput_size(r.cells, r.counts, r.batches, papers.cards()),
 }
+FIGURES = {name: _captioned(name, draw) for name, draw in _DRAWN.items()}
+"""Every figure by name, in the order of the page."""
 
 _STYLE = {
     **sns.axes_style("ticks"),

@@ -30,7 +30,8 @@ from replication.records.values import check_plain
 from replication.records.words import Size, UserError, nearest
 from replication.released import Evaluation
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
 BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
 """The known data sets to detect objects."""
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"

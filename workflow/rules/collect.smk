@@ -26,6 +26,8 @@ rule collect:
         f"{RESULTS}/logs/collect.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["collect"],
     params:
         sources=source_digest("replication.report.collect"),
         results=subpath(output.measured, parent=True),

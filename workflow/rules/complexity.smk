@@ -12,6 +12,8 @@ rule complexity_count:
         f"{RESULTS}/logs/complexity_count/{{paper}}.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["complexity_count"],
     params:
         sources=source_digest("replication.complexity.sweep", cards=False),
         own=lambda wildcards: PLAN.own_digest(wildcards.paper),
@@ -40,6 +42,8 @@ rule complexity_merge:
         f"{RESULTS}/logs/complexity_merge.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["complexity_merge"],
     params:
         sources=source_digest("replication.complexity.sweep", cards=False),
         folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
@@ -57,6 +61,8 @@ rule complexity_mechanisms:
         f"{RESULTS}/logs/complexity_mechanisms.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["complexity_mechanisms"],
     params:
         sources=source_digest("replication.complexity.mechanisms", cards=False),
     shell:
@@ -75,6 +81,8 @@ rule complexity_scaling:
         f"{RESULTS}/logs/complexity_scaling.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["complexity_scaling"],
     params:
         sources=source_digest("replication.complexity.scaling", cards=False),
         digest=PLAN.architectures,
@@ -94,6 +102,8 @@ rule complexity_crossings:
         f"{RESULTS}/logs/complexity_crossings.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["complexity_crossings"],
     params:
         sources=source_digest("replication.complexity.crossings", cards=False),
         digest=PLAN.architectures,

@@ -7,6 +7,8 @@ rule departures:
         f"{RESULTS}/logs/departures.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["departures"],
     params:
         sources=source_digest("replication.evaluation.departures", cards=False),
         digest=PLAN.architectures,

@@ -13,6 +13,8 @@ rule evaluate:
     conda:
         "../envs/replication.yaml"
     threads: workflow.cores
+    resources:
+        **RESOURCES["evaluate"],
     params:
         sources=source_digest("replication.evaluation", cards=False),
         images=lambda wildcards: evaluated_images(config, wildcards.model),

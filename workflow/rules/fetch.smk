@@ -10,6 +10,8 @@ rule fetch:
         f"{RESULTS}/logs/fetch/{{dataset}}.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["fetch"],
     params:
         options=PLAN.fetch_options,
     shell:

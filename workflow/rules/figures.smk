@@ -1,3 +1,7 @@
+# The names of the figures are those of their captions: nothing that draws is imported to plan.
+CAPTIONS = sorted((PACKAGE / "report" / "figures" / "captions").glob("*/*.rst"))
+
+
 rule figures:
     """Complexity curves, learning curves and claims, as SVG and PNG."""
     input:
@@ -9,13 +13,25 @@ rule figures:
             for run in PLAN.detectors
         ],
     output:
-        f"{RESULTS}/figures/figures.json",
+        [
+            report(
+                f"{RESULTS}/figures/{caption.stem}.svg",
+                caption=f"../../{caption.relative_to(PACKAGE.parent)}",
+                category="Speed" if caption.parent.name == "speed" else "Figures",
+                labels={"figure": caption.read_text(encoding="utf-8").split("\n")[0]},
+            )
+            for caption in CAPTIONS
+        ],
+        [f"{RESULTS}/figures/{caption.stem}.png" for caption in CAPTIONS],
+        manifest=f"{RESULTS}/figures/figures.json",
     log:
         f"{RESULTS}/logs/figures.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["figures"],
     params:
         sources=source_digest("replication.report.figures"),
-        results=subpath(output[0], ancestor=2),
+        results=subpath(output.manifest, ancestor=2),
     shell:
         "python -m replication figures --results {params.results:q} 2> {log:q}"

@@ -25,6 +25,8 @@ rule insight:
         f"{RESULTS}/logs/insight/{{experiment}}/{{arm}}.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["insight"],
     params:
         sources=source_digest("replication.insight", cards=False),
         contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),

@@ -4,8 +4,18 @@ rule judge:
         rules.published.output,
         rules.collect.output,
     output:
-        verdicts=f"{RESULTS}/verdicts.csv",
-        claims=f"{RESULTS}/claims.csv",
+        verdicts=report(
+            f"{RESULTS}/verdicts.csv",
+            caption="../report/verdicts.rst",
+            category="Verdicts",
+            labels={"file": "Every number"},
+        ),
+        claims=report(
+            f"{RESULTS}/claims.csv",
+            caption="../report/claims.rst",
+            category="Verdicts",
+            labels={"file": "Every claim"},
+        ),
         speeds=expand(
             f"{RESULTS}/speed/{{name}}.csv", name=["relative", "orders", "stability"]
         ),
@@ -23,6 +33,8 @@ rule judge:
         f"{RESULTS}/logs/judge.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["judge"],
     params:
         sources=source_digest("replication.report.judge"),
         results=subpath(output.verdicts, parent=True),

@@ -7,7 +7,10 @@ rule published:
         f"{RESULTS}/logs/published.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["published"],
     params:
         sources=source_digest("replication.papers"),
+        papers=PLAN.paper_options,
     shell:
-        "python -m replication published --out {output.csv:q} 2> {log:q}"
+        "python -m replication published {params.papers} --out {output.csv:q} 2> {log:q}"

@@ -7,14 +7,21 @@ rule report:
         rules.complexity_crossings.output,
         rules.departures.output,
     output:
-        f"{RESULTS}/report/index.html",
-        f"{RESULTS}/report/index.json",
+        page=report(
+            f"{RESULTS}/report/index.html",
+            caption="../report/page.rst",
+            category="Page",
+            labels={"file": "All of it, on one page"},
+        ),
+        manifest=f"{RESULTS}/report/index.json",
     log:
         f"{RESULTS}/logs/report.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["report"],
     params:
         sources=source_digest("replication.report.page"),
-        results=subpath(output[0], ancestor=2),
+        results=subpath(output.page, ancestor=2),
     shell:
         "python -m replication report --results {params.results:q} 2> {log:q}"

@@ -12,6 +12,9 @@ rule speed:
     conda:
         "../envs/replication.yaml"
     threads: workflow.cores
+    resources:
+        **RESOURCES["speed"],
+        gpu=lambda wildcards: int(wildcards.condition.startswith("cuda")),
     params:
         sources=source_digest("replication.speed", cards=False),
         digest=PLAN.speeds_digest,

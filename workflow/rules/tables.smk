@@ -3,14 +3,27 @@ rule tables:
     input:
         rules.judge.output,
     output:
-        f"{RESULTS}/tables/summary.csv",
-        f"{RESULTS}/tables/tables.json",
+        summary=report(
+            f"{RESULTS}/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Verdicts",
+            labels={"file": "Verdicts by paper"},
+        ),
+        tables=[
+            f"{RESULTS}/tables/{stem}.{suffix}"
+            for stem in ["summary", *PLAN.tables]
+            for suffix in ["csv", "md", "tex"]
+            if (stem, suffix) != ("summary", "csv")
+        ],
+        manifest=f"{RESULTS}/tables/tables.json",
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["tables"],
     params:
         sources=source_digest("replication.report.tables"),
-        results=subpath(output[0], ancestor=2),
+        results=subpath(output.summary, ancestor=2),
     shell:
         "python -m replication tables --results {params.results:q} 2> {log:q}"

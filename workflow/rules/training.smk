@@ -22,6 +22,9 @@ rule training:
         f"{RESULTS}/logs/training/{{experiment}}/{{arm}}.log",
     conda:
         "../envs/replication.yaml"
+    resources:
+        **RESOURCES["training"],
+        gpu=int(PLAN.device != "cpu"),
     params:
         sources=source_digest("replication.training", cards=False),
         contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),

@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
-import yaml
-
-CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
+from replication.config import with_defaults
 
 
 def main() -> None:
     """Print one line a cell, then the averages and the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", metavar="ID", help="default: every model with a sweep")
-    parser.add_argument("--image-sizes", nargs="+", type=int, metavar="PX", help="default: the sweep of config.yaml")
+    parser.add_argument("--image-sizes", nargs="+", type=int, metavar="PX", help="default: that of a configuration")
     options = parser.parse_args()
-    sizes = options.image_sizes or yaml.safe_load(CONFIG.read_text())["complexity"]["image_sizes"]
+    sizes = options.image_sizes or with_defaults({})["complexity"]["image_sizes"]
 
     start = time.perf_counter()
     import torch

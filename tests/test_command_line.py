@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from replication import __version__
 from replication.__main__ import main, parser
+from replication.config import with_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -164,8 +164,7 @@ def test_both_spellings_of_models_and_sizes_are_taken_and_no_abbreviation(capsys
 
 
 def test_collect_takes_the_seeds_of_the_default_configuration() -> None:
-    configuration = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    assert parser().parse_args(["collect"]).seeds == configuration["training"]["seeds"]
+    assert parser().parse_args(["collect"]).seeds == with_defaults({})["training"]["seeds"]
 
 
 def test_without_results_a_command_says_where_it_is_run(

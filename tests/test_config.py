@@ -2,17 +2,19 @@
 
 import copy
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from replication.config import ROOT, Run, _tables_of_speeds, check, plan
+from replication import papers
+from replication.config import ROOT, SCHEMA, Run, _tables_of_speeds, check, plan, with_defaults
 from replication.records.words import UserError
 from replication.speed.published import published_cells
 
-CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+CONFIG = with_defaults({})
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -27,10 +29,66 @@ def changed(**changes: Any) -> dict[str, Any]:
     return config
 
 
-def test_shipped_configurations_are_valid() -> None:
+@pytest.mark.parametrize("path", [*(ROOT / "config").glob("*.yaml"), ROOT / ".test/config/config.yaml"], ids=str)
+def test_shipped_configurations_are_valid(path: Path) -> None:
+    check(yaml.safe_load(path.read_text()))
+
+
+def leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every key of the schema that has a value of its own, by its path."""
+    for key, part in section["properties"].items():
+        if "properties" in part:
+            yield from leaves(part, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", part
+
+
+def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() -> None:
+    schema = yaml.safe_load(SCHEMA.read_text())
+    without = {path for path, part in leaves(schema) if "default" not in part}
+    assert without == {"evaluation.imagenet", "evaluation.coco", "evaluation.checkpoints"}
     check(CONFIG)
-    smoke = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-    check({**CONFIG, **smoke})
+    assert "evaluation" not in CONFIG
+
+
+def test_what_a_configuration_says_stays() -> None:
+    said = {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
+    filled = with_defaults(said)
+    assert filled["training"] == {"seeds": 3, "device": "cpu"}
+    assert filled["speed"] == {**CONFIG["speed"], "conditions": []}
+    assert said == {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
+
+
+def test_an_empty_configuration_is_the_default() -> None:
+    assert plan({}) == plan(CONFIG)
+
+
+def test_one_papers_part_is_what_its_numbers_and_claims_are_about() -> None:
+    asked = plan(changed(papers="pvt"))
+    assert asked.papers == ("pvt",)
+    assert asked.paper_options == "--papers pvt"
+    assert {name.split("/")[0] for name in asked.tables} == {"pvt"}
+    assert {run.experiment for run in asked.runs} == {"pvt_pyramid"}
+    assert asked.speed["tables"] == ["pvt/table11"]
+    assert "deit_s" in asked.models["deit"]  # PVT's tables compare with it
+    assert "swin" not in asked.models
+    assert set(asked.models["pvt"]) == set(plan(CONFIG).models["pvt"])
+
+
+def test_all_papers_are_no_other_plan_than_no_word_on_them() -> None:
+    asked = plan(changed(papers=list(papers.cards())))
+    assert asked == plan(CONFIG)
+    assert asked.paper_options == ""
+
+
+def test_a_part_without_speeds_times_nothing_and_says_so() -> None:
+    (note,) = plan(changed(papers=["baselines"])).notes
+    assert note == "nothing is timed: no table of speeds that is asked for is of baselines"
+
+
+@pytest.mark.parametrize("key", papers.cards())
+def test_every_paper_can_be_asked_for_alone(key: str) -> None:
+    assert plan(changed(papers=[key])).models
 
 
 @pytest.mark.parametrize(
@@ -41,6 +99,8 @@ def test_shipped_configurations_are_valid() -> None:
         ({"training__seeds": -1}, "config training.seeds: -1 is less than the minimum of 2"),
         ({"complexity__image_sizes": [0]}, "config complexity.image_sizes.0: 0 is less than the minimum of 1"),
         ({"complexity__image_sizes": [224, 225]}, "no chosen model takes 225 px"),
+        ({"papers": ["pvd"]}, "unknown paper 'pvd'; did you mean 'pvt'?"),
+        ({"papers": ["cpvt"], "models": ["swin_b"]}, "config models: none of them is what the numbers of cpvt are"),
         ({"models": ["pvt_smal"]}, "unknown model 'pvt_smal'; did you mean 'pvt_small'?"),
         ({"experiments": ["vit_resolutoin"]}, "unknown experiment 'vit_resolutoin'; did you mean 'vit_resolution'?"),
         ({"recipes": {"detr_scene": {}}}, "unknown experiment under recipes 'detr_scene'; did you mean 'detr_scenes'?"),

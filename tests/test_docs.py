@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from fvcore.nn import FlopCountAnalysis
 
 from replication import papers
@@ -69,6 +71,15 @@ def test_linear_layers_of_deit_s_need_so_many_times_the_products_of_attention() 
     products = int(row["macs_attention"])
     assert round((int(row["macs"]) - products) / products) == 12
     assert "twelve times" in FAQ
+
+
+def test_every_page_is_in_the_navigation_and_every_module_of_the_reference_is_there() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert sorted(site["nav"]) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    modules = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE)
+    assert modules
+    for module in modules:
+        assert importlib.util.find_spec(module), module
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)

@@ -7,13 +7,11 @@ import datetime
 from random import Random
 from typing import Any
 
-import yaml
-
-from replication.config import ROOT, plan
+from replication.config import plan, with_defaults
 from replication.papers.parts.recipe import Recipe
 from replication.records.words import UserError
 
-CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+CONFIG = with_defaults({})
 VALUES: list[Any] = [
     *(None, True, -1, 0, 1, 2.0, 1.5, 1e-3, "1e-3", 10**30, float("inf"), float("nan"), "", "all", "x\ny", "a{b}", "-"),
     *([], {}, [1], ["all"], {"a": 1}, {1: 2}, {None: "x"}, {2}, datetime.date(2024, 1, 1), b"x", "\0", "\ud800", [[]]),

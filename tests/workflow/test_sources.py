@@ -44,7 +44,7 @@ def test_a_training_is_also_its_loss_its_matching_and_its_files() -> None:
 
 def test_cards_come_with_their_tables_and_the_page_with_its_templates() -> None:
     names = {file.name for file in source_files("replication.report.page")}
-    assert names >= {"vit.py", "vit.md", "small_models.py", "report.html.j2", "speed.html.j2"}
+    assert names >= {"vit.py", "vit.md", "small_models.py", "report.html.j2", "speed.html.j2", "effects.rst"}
 
 
 def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:

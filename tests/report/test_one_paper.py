@@ -1,0 +1,47 @@
+"""One paper's part of a run has the verdicts that the whole run has."""
+
+from __future__ import annotations
+
+import pytest
+
+from replication import papers
+from replication.config import plan
+from replication.records.rows import Measured
+from replication.report.claims import judge_claims
+from replication.report.judge import judge_cells
+
+
+def counted(model: str, number: int) -> list[Measured]:
+    """Counts of a model, made up, at every size that some paper prints one of."""
+    return [
+        Measured(
+            model=model,
+            image_size=size,
+            dataset="",
+            metric=metric,
+            value=float(1_000_003 * number + place),
+            unit="",
+            ci_low=None,
+            ci_high=None,
+            n=None,
+            scale="exact",
+            machine="any",
+            seed_set="",
+            source_file="counts.csv",
+        )
+        for place, size in enumerate(papers.printed_sizes(model))
+        for metric in ("params", "macs", "macs_attention", "macs_linear")
+    ]
+
+
+WHOLE = [row for number, model in enumerate(papers.variants(), 1) for row in counted(model, number)]
+
+
+@pytest.mark.parametrize("key", papers.cards())
+def test_its_verdicts_are_those_of_the_whole(key: str) -> None:
+    card, cells = papers.card(key), [n for table in papers.card(key).tables for n in table.published]
+    models = {model for ids in plan({"papers": [key]}).models.values() for model in ids}
+    part = [row for row in WHOLE if row.model in models]
+    assert len(part) < len(WHOLE)
+    assert judge_cells(cells, part, papers.cards()) == judge_cells(cells, WHOLE, papers.cards())
+    assert judge_claims([card], part, []) == judge_claims([card], WHOLE, [])

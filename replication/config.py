@@ -34,7 +34,9 @@ PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
 """The known data sets to detect objects."""
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+_SCHEMAS = (ROOT / "workflow" / "schemas" / "config.schema.yaml", PACKAGE / "config.schema.yaml")
+SCHEMA = next((path for path in _SCHEMAS if path.exists()), _SCHEMAS[0])
+"""In a checkout, beside the workflow; of an installed package, inside it."""
 
 
 @functools.cache

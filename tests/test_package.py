@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,32 @@ def test_the_command_counts_from_an_empty_folder(installed: Path, tmp_path: Path
     run(installed, tmp_path, "complexity", "count", "--models", "deit_ti", "--image-sizes", "224", "--out", "counts")
     header, row = (tmp_path / "counts" / "counts.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=False))["params"] == "5717416"  # the authors' checkpoint
+
+
+@pytest.mark.slow
+def test_the_workflow_of_a_repository_runs_the_installed_package(installed: Path, tmp_path: Path) -> None:
+    """As snakedeploy imports it: the files of the workflow come from a repository, and there is no clone."""
+    repository = tmp_path / "repository"
+    shutil.copytree(ROOT / "workflow", repository / "workflow")
+    git = ["git", "-c", "user.name=tests", "-c", "user.email=tests@example.org"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "workflow"]):
+        subprocess.run([*git, *arguments], cwd=repository, check=True)
+    (tmp_path / "Snakefile").write_text(
+        f"""module suite:
+    snakefile: "git+file://{repository}/workflow/Snakefile@HEAD"
+    config: {{"papers": ["pvt"]}}
+
+
+use rule * from suite
+"""
+    )
+    environment = {**os.environ, "PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/published.csv"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "results" / "published.csv").read_text().splitlines()
+    assert {row.split("/")[0] for row in rows[1:]} == {"pvt"}
 
 
 def test_the_version_is_written_in_one_place_and_cited() -> None:

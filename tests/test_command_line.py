@@ -68,7 +68,7 @@ def test_a_value_that_is_no_yaml_is_one_line(capsys: pytest.CaptureFixture[str],
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(path: Path) -> None:
+    def stopped(path: Path, keys: list[str]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("replication.papers.write_published", stopped)

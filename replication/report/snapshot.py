@@ -59,8 +59,8 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         target.write_bytes(read_bytes(path))
     write_text(fresh / PACKAGE, package_text(fresh))
     facts = {"run": read_manifest(results / "verdicts.json"), "durations": durations(results)}
-    files = sorted(path for path in fresh.rglob("*") if path.is_file())
-    write_manifest(fresh / "manifest.json", started, files, **facts)
+    published = sorted(path for path in fresh.rglob("*") if path.is_file())
+    write_manifest(fresh / "manifest.json", started, published, **facts)
     if out.exists():
         out.rename(before)
     fresh.rename(out)

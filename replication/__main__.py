@@ -553,7 +553,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 when it is done; 2 for what the user can mend, 130 for Ctrl-C, said in one line on stderr."""
     sys.path.append(os.getcwd())  # where modules of own models lie; the installed command does not look there
     try:
-        args = parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        if odd := next((text for text in given if text.startswith("--") and text.endswith("=--")), None):
+            raise UserError(f"{odd}: -- is no value")  # argparse takes it for the end of the options, and gives none
+        args = parser().parse_args(given)
         _print(args.run(args))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

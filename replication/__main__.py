@@ -29,6 +29,7 @@ class _Help(argparse.HelpFormatter):
 FORM: dict[str, Any] = {"allow_abbrev": False, "formatter_class": _Help}
 SEVERAL, SIZES = ("--models", "--model"), ("--image-sizes", "--image-size")
 """Both spellings are taken everywhere; the help begins with the plural where several are."""
+MOST_SEEDS = 1000
 
 MODELS = (
     "model ids (see `list`), `all`, or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
@@ -281,6 +282,12 @@ def _not_negative(text: str) -> int:
     return 0 if re.fullmatch("0+", text) else _positive(text)
 
 
+def _seeds(text: str) -> int:
+    if (count := _positive(text)) > MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"{text} seeds are more than {MOST_SEEDS}, the most of a configuration")
+    return count
+
+
 def _positive_number(text: str) -> float:
     try:
         value = float(text)
@@ -529,7 +536,7 @@ Example:
             sub.add_argument(
                 "--scale", choices=["smoke", "laptop", "gpu", "full"], default="laptop", help="default: %(default)s"
             )
-            sub.add_argument("--seeds", type=_positive, default=5, help="use seeds 0 to n-1 (default: %(default)s)")
+            sub.add_argument("--seeds", type=_seeds, default=5, help="use seeds 0 to n-1 (default: %(default)s)")
             for option, what in (("--trained", "trained"), ("--insight", "taken apart")):
                 sub.add_argument(
                     option,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from replication import __version__
-from replication.__main__ import main, parser
+from replication.__main__ import MOST_SEEDS, main, parser
 from replication.config import with_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +48,28 @@ def test_numbers_must_be_positive(capsys: pytest.CaptureFixture[str], tmp_path: 
         main([*count("vit_b16", 224, tmp_path), *arguments])
     assert stop.value.code == 2
     assert re.search("is not a positive whole number|is no image size", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["published", "--out", ""], "--out: an empty name is no path"),
+        (["published", "--out=--"], "--out=--: -- is no value"),
+        (["complexity", "merge", "--folders=--", "--out", "x"], "--folders=--: -- is no value"),
+        (["collect", "--seeds", "1001"], "1001 seeds are more than 1000, the most of a configuration"),
+    ],
+)
+def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    try:
+        assert main(arguments) == 2
+    except SystemExit as refused:  # by the parser itself
+        assert refused.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_collect_takes_as_many_seeds_as_a_configuration() -> None:
+    schema = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    assert MOST_SEEDS == schema["properties"]["training"]["properties"]["seeds"]["maximum"]
 
 
 def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from replication import __version__
 from replication.__main__ import MOST_SEEDS, main, parser
@@ -69,7 +70,7 @@ def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], a
 
 
 def test_collect_takes_as_many_seeds_as_a_configuration() -> None:
-    schema = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
     assert schema["properties"]["training"]["properties"]["seeds"]["maximum"] == MOST_SEEDS
 
 

@@ -1,8 +1,9 @@
-"""Statistics of timings taken in blocks: bootstrap intervals over the blocks, and how far the blocks lie apart.
+"""All intervals and p values of the suite, a function each, with the source of its formula.
 
-Samples of one block share the machine's mood (clock, cache, neighbours), so what is drawn again is whole blocks, never
-single samples. Intervals are 95 % percentile intervals of `scipy.stats.bootstrap`, the same for the same samples.
-Every function raises ValueError on fewer than two blocks: one block says nothing of the spread between blocks.
+Timings are taken in blocks. Samples of one block share the machine's mood (clock, cache, neighbours), so what is drawn
+again is whole blocks, never single samples. The bootstrap's intervals are 95 % percentile intervals (Efron and
+Tibshirani, An Introduction to the Bootstrap, Section 13.3), the same for the same samples; its functions raise
+ValueError on fewer than two blocks: one block says nothing of the spread between blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Blocks = Sequence[Sequence[float]]
@@ -76,9 +77,58 @@ def _interval(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[f
 
 
 def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % Student interval of the mean: mean +- t(0.975, n - 1) * s / sqrt(n). None for fewer than two values."""
+    """The 95 % Student interval of the mean: mean +- t(0.975, n - 1) * s / sqrt(n). None for fewer than two values.
+
+    Student (1908), The probable error of a mean. `scipy.stats.ttest_1samp` has it too, but sums in floating point;
+    these sums are exact, so that no machine's order of summation shows in them.
+    """
     if len(values) < 2:
         return None
     half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
     return mean - half, mean + half
+
+
+def student_p_value(values: Sequence[float], low: float, high: float) -> float:
+    """Two-sided p value that the mean of `values` lies on the side of the ends of [low, high] where it was found.
+
+    Twice the Student probability, n - 1 degrees of freedom, of a mean as far from the nearest end; below 0.05 exactly
+    where the 95 % interval does not cross that end. Of a mean between two ends that is the weaker of two one-sided
+    tests (Schuirmann 1987), doubled. 0 if all values are equal and not at an end.
+    """
+    mean, spread = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    distance = min(abs(mean - end) for end in (low, high))
+    if spread == 0:
+        return 0.0 if distance else 1.0
+    return min(1.0, 2 * float(stats.t.sf(distance / spread, len(values) - 1)))
+
+
+def slope_interval(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
+    """The slope of y over x by least squares, and its 95 % Student interval: slope +- t(0.975, n - 2) * standard error.
+
+    Draper and Smith, Applied Regression Analysis, Section 1.4; the slope and its error are `scipy.stats.linregress`'s.
+    """
+    line = stats.linregress(x, y)
+    half = float(stats.t.ppf(0.975, np.size(x) - 2) * line.stderr)
+    return float(line.slope), float(line.slope - half), float(line.slope + half)
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """The 95 % score interval of a share, (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), z = 1.96.
+
+    Wilson (1927), Probable inference, the law of succession, and statistical inference; as scipy computes it.
+    """
+    interval = stats.binomtest(hits, trials).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: the i-th smallest of m p values times m - i + 1, never decreasing, at most 1.
+
+    Holm (1979), A simple sequentially rejective multiple test procedure. scipy does not have it.
+    """
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return [float(p) for p in adjusted]

@@ -1,11 +1,23 @@
-"""Statistics over blocks: closed forms, invariances, and intervals that cover what they promise to cover."""
+"""Intervals and p values: closed forms, invariances, and intervals that cover what they promise to cover."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from replication.intervals import Blocks, median_interval, own_spreads, ratio_interval, spread
+from replication.intervals import (
+    Blocks,
+    holm,
+    median_interval,
+    own_spreads,
+    ratio_interval,
+    slope_interval,
+    spread,
+    student_interval,
+    student_p_value,
+    wilson_interval,
+)
 
 
 def blocks_around(centre: float, blocks: int, seed: int, between: float = 0.02, within: float = 0.05) -> Blocks:
@@ -86,3 +98,54 @@ def test_one_block_says_nothing_of_the_spread_between_blocks(blocks: Blocks) -> 
 def test_pairs_need_as_many_blocks_on_both_sides() -> None:
     with pytest.raises(ValueError, match="zip"):
         ratio_interval([[1.0]] * 3, [[1.0]] * 2)
+
+
+# --- values, lines, shares --------------------------------------------------------------------------
+
+
+def test_student_interval_is_that_of_the_paired_t_test() -> None:
+    arm, baseline = [92.0, 92.5, 91.0, 93.1], [90.0, 91.0, 89.5, 92.9]
+    expected = stats.ttest_rel(arm, baseline).confidence_interval(0.95)
+    assert student_interval([a - b for a, b in zip(arm, baseline, strict=True)]) == pytest.approx(tuple(expected))
+    assert student_interval([1.0]) is None
+    assert student_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_two_values_have_student_s_widest_interval() -> None:
+    """With one degree of freedom Student's distribution is Cauchy's, whose 97.5 % quantile is tan(0.475 pi)."""
+    assert student_interval([1.0, 3.0]) == pytest.approx((2 - math.tan(0.475 * math.pi), 2 + math.tan(0.475 * math.pi)))
+
+
+def test_p_values_are_those_of_the_student_test_against_the_nearest_end() -> None:
+    values = [0.9, 1.7, 1.2, 0.4]
+    for end in (0.5, 3.0):
+        expected = stats.ttest_1samp(values, end).pvalue
+        assert student_p_value(values, end, math.inf) == pytest.approx(expected)
+        assert student_p_value(values, -math.inf, end) == pytest.approx(expected)
+    weaker = max(stats.ttest_1samp(values, -1.0).pvalue, stats.ttest_1samp(values, 2.0).pvalue)
+    assert student_p_value(values, -1.0, 2.0) == pytest.approx(weaker)  # two one-sided tests
+    assert student_p_value([1.0, 1.0], 0.0, math.inf) == 0.0
+    assert student_p_value([1.0, 1.0], 1.0, math.inf) == 1.0
+
+
+def test_a_line_has_an_interval_of_no_width_and_three_points_have_cauchy_s() -> None:
+    assert slope_interval([0.0, 1.0, 2.0, 5.0], [1.0, 3.0, 5.0, 11.0]) == pytest.approx((2, 2, 2))
+    # Residuals 1/6, -1/3, 1/6 leave one degree of freedom; the slope's variance is their square sum over that of x.
+    half = math.tan(0.475 * math.pi) * math.sqrt((1 / 36 + 1 / 9 + 1 / 36) / 2)
+    assert slope_interval([0.0, 1.0, 2.0], [0.0, 0.0, 1.0]) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+
+
+def test_wilson_s_ends_are_the_shares_from_which_the_found_one_is_just_not_far() -> None:
+    """They solve (p - pi)^2 = z^2 pi (1 - pi) / n, which is how Wilson defines them; at 0 of n one is z^2/(n + z^2)."""
+    z = stats.norm.ppf(0.975)
+    for hits, trials in ((76, 100), (1, 7), (49_000, 50_000)):
+        for end in wilson_interval(hits, trials):
+            assert (hits / trials - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / trials)
+    assert wilson_interval(0, 10) == pytest.approx((0, z**2 / (10 + z**2)))
+    assert wilson_interval(10, 10) == pytest.approx((10 / (10 + z**2), 1))
+
+
+def test_holm_against_its_definition() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import MECHANISMS
 from replication.complexity.memory import MODES
 from replication.frames import read_frame
+from replication.intervals import slope_interval
 from replication.models.attention import POLICIES
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
@@ -63,8 +64,7 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
     N, y = np.asarray(tokens, float), np.asarray(values, float)
     if len(np.unique(N)) < 3:
         return None
-    line = stats.linregress(np.log(N), np.log(y))
-    half = stats.t.ppf(0.975, len(N) - 2) * line.stderr
+    slope, ci_low, ci_high = slope_interval(np.log(N), np.log(y))
     terms = np.stack([np.ones_like(N), N, N**2], axis=1) / y[:, None]
     size = np.linalg.norm(terms, axis=0)  # columns of one length keep the solver exact over many decades
     weights = optimize.lsq_linear(terms / size, np.ones_like(y), ([-np.inf, 0, 0], np.inf), method="bvls").x
@@ -73,9 +73,9 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
     residual = np.log(terms @ (weights / size))
     spread = np.log(y) - np.log(y).mean()
     return Fit(
-        slope=round(float(line.slope), 6),
-        ci_low=round(float(line.slope - half), 6),
-        ci_high=round(float(line.slope + half), 6),
+        slope=round(slope, 6),
+        ci_low=round(ci_low, 6),
+        ci_high=round(ci_high, 6),
         a=a,
         b=b,
         crossover=float(f"{a / b:.9g}") if b > 0 else None,

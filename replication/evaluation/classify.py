@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from scipy import stats
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from replication.data.pictures import MEND, PictureError, complain, read_picture
 from replication.evaluation.preprocessing import preprocessing
+from replication.intervals import wilson_interval
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.words import UserError
@@ -39,8 +39,8 @@ def classify(
     numbers = []
     right, read = count_right(model, data, f"{variant.id} at {image_size} px", corrupt)
     for metric, k in right.items():
-        interval = stats.binomtest(k, read).proportion_ci(method="wilson")
-        bounds = {"ci_low": 100 * interval.low, "ci_high": 100 * interval.high}
+        low, high = wilson_interval(k, read)
+        bounds = {"ci_low": 100 * low, "ci_high": 100 * high}
         numbers.append({"metric": metric, "value": 100 * k / read, **bounds, "n": read})
     return numbers, {
         "images": read,

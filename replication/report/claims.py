@@ -22,16 +22,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-from scipy import stats
-
 from replication import papers
-from replication.intervals import student_interval
+from replication.intervals import holm, student_interval, student_p_value
 from replication.records.card import Card, Claim, Contrast, Lookup, MissingError, Speedup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured, Run
@@ -137,7 +133,7 @@ def _contrasted(
         estimate=statistics.fmean(differences),
         ci_low=interval[0] if interval else None,
         ci_high=interval[1] if interval else None,
-        p_value=p_value(differences, result.low, result.high) if interval else None,
+        p_value=student_p_value(differences, result.low, result.high) if interval else None,
         n_seeds=len(differences),
         scale=_scales(used),
         status=status,
@@ -207,19 +203,6 @@ def verdict_on(interval: tuple[float, float] | None, low: float, high: float) ->
     return "inconclusive", "the interval crosses an end of the declared range"
 
 
-def p_value(differences: Sequence[float], low: float, high: float) -> float:
-    """Two-sided p value that the mean of `differences` lies on the side of the ends of [low, high] where it was found.
-
-    Twice the Student probability, n - 1 degrees of freedom, of a mean as far from the nearest end; below 0.05 exactly
-    where the 95 % interval does not cross that end. 0 if all differences are equal and not at an end.
-    """
-    mean, spread = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    distance = min(abs(mean - end) for end in (low, high))
-    if spread == 0:
-        return 0.0 if distance else 1.0
-    return min(1.0, 2 * float(stats.t.sf(distance / spread, len(differences) - 1)))
-
-
 def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The results of one paper with Holm's p values; what they no longer decide is `inconclusive`."""
     tested = [result.p_value for result in results if result.p_value is not None]
@@ -245,15 +228,6 @@ def limited(result: ClaimResult, claim: Claim) -> ClaimResult:
         reason = f"{result.reason}; a weak test decides nothing: {claim.weak}"
         return dataclasses.replace(result, status="inconclusive", reason=reason)
     return result
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the i-th smallest of m p values times m - i + 1, never decreasing, at most 1."""
-    order = np.argsort(p_values, kind="stable")
-    scaled = np.asarray(p_values, float)[order] * np.arange(len(order), 0, -1)
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(p) for p in adjusted]
 
 
 def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from replication.intervals import student_interval
 from replication.records.reading import read_records
 from replication.records.rows import Measured, MemoryCell, Run
 from replication.records.words import Size
@@ -77,14 +76,6 @@ def test_nothing_run_is_empty_tables(tmp_path: Path) -> None:
     collect(tmp_path, "laptop", seeds=3)
     assert read_records(tmp_path / "training" / "runs.csv", Run) == []
     assert read_records(tmp_path / "measured.csv", Measured) == []
-
-
-def test_student_interval_is_that_of_the_paired_t_test() -> None:
-    arm, baseline = [92.0, 92.5, 91.0, 93.1], [90.0, 91.0, 89.5, 92.9]
-    expected = stats.ttest_rel(arm, baseline).confidence_interval(0.95)
-    assert student_interval([a - b for a, b in zip(arm, baseline, strict=True)]) == pytest.approx(tuple(expected))
-    assert student_interval([1.0]) is None
-    assert student_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
 
 
 def test_speeds_are_collected_where_they_are_valid_and_their_run_finished(results: Path) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models import resnet50
-from torchvision.models.detection import retinanet_resnet50_fpn
-from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import RetinaNetHead as TorchvisionHead
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
 
 from replication import papers
 from replication.complexity.counters import count
@@ -20,9 +21,12 @@ from replication.complexity.sweep import skeleton
 from replication.models import build
 from replication.models.attention import set_attention
 from replication.models.build import build_variant
-from replication.models.dense.backbone import Backbone, Msg, Pvt, Swin, Twins, backbone
+from replication.models.dense.backbone import Backbone, Swin, Twins, backbone
+from replication.models.dense.fpn import FeaturePyramid
 from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, pool
-from replication.models.dense.retinanet import RetinaNet
+from replication.models.dense.msg import Msg
+from replication.models.dense.pvt import Pvt
+from replication.models.dense.retinanet import RetinaHead
 from replication.models.dense.semantic_fpn import SemanticFPN
 from replication.models.dense.upernet import UPerNet
 from replication.records.card import Variant
@@ -135,7 +139,7 @@ def test_pvt_s_maps_are_those_of_the_classifier_until_the_class_token_joins() ->
     torch.manual_seed(0)
     variant = small(papers.variant("pvt_tiny"))
     classifier, body = build_variant(variant).eval(), Pvt(variant).eval()
-    unused = body.body.load_state_dict(classifier.state_dict(), strict=False)
+    unused = body.load_state_dict(classifier.state_dict(), strict=False)
     assert unused.missing_keys == []
     assert set(unused.unexpected_keys) == {"cls_token", "norm.weight", "norm.bias", "head.weight", "head.bias"}
     seen: list[Tensor] = []
@@ -147,7 +151,7 @@ def test_pvt_s_maps_are_those_of_the_classifier_until_the_class_token_joins() ->
     torch.testing.assert_close(found[2], seen[0])
     # without the token nothing is left of the last stage but its 49 positions
     with torch.no_grad():
-        body.body.pos_embed4[:, 0] = 7.0
+        body.get_parameter("pos_embed4")[:, 0] = 7.0
         torch.testing.assert_close(body(images)[3], found[3])
 
 
@@ -161,8 +165,8 @@ def test_swin_s_windows_do_not_shrink_on_a_small_grid() -> None:
 
 def test_resnets_of_segmenters_have_a_deep_stem_and_resnexts_have_not() -> None:
     with torch.device("meta"):
-        plain, deep = (num_parameters(backbone("resnet50", stem)) for stem in (False, True))
-        resnext = [num_parameters(backbone("resnext101_32x4d", stem)) for stem in (False, True)]
+        plain, deep = (num_parameters(backbone("resnet50", segmenter)) for segmenter in (False, True))
+        resnext = [num_parameters(backbone("resnext101_32x4d", segmenter)) for segmenter in (False, True)]
     # 7 x 7 from 3 to 64 against 3 x 3 from 3 to 32, 32 to 32 and 32 to 64, and two batch norms of 32 more
     assert deep - plain == 9 * (3 * 32 + 32 * 32 + 32 * 64) + 2 * 2 * 32 - 49 * 3 * 64
     assert resnext[0] == resnext[1]
@@ -173,28 +177,70 @@ def test_a_model_of_one_scale_has_no_maps() -> None:
         backbone("deit_s")
 
 
+def test_in_caffe_s_style_a_stage_strides_in_its_first_convolution() -> None:
+    """The same weights, fewer multiply-adds: only every fourth place of a stage's input is seen by its first block."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        plain, caffe = backbone("resnet50"), backbone("resnet50", caffe=True)
+    strides = {
+        name: module.stride
+        for name, module in caffe.named_modules()
+        if isinstance(module, nn.Conv2d) and module.stride != (1, 1)
+    }
+    assert set(strides) == {"conv1", *(f"layer{i}.0.{part}" for i in (2, 3, 4) for part in ("conv1", "downsample.0"))}
+    assert list(plain.state_dict()) == list(caffe.state_dict())
+    images = torch.empty(1, 3, 97, 64, device="meta")
+    assert [x.shape for x in plain(images)] == [x.shape for x in caffe(images)]
+
+
 # --- heads ------------------------------------------------------------------------------------------
 
 
-def test_retinanet_is_torchvision_s_on_the_same_weights() -> None:
-    """On torchvision's own ResNet50: pyramid, extra levels and head in its order, 80 classes."""
+def test_a_pyramid_is_torchvision_s_on_the_same_weights_without_its_relu() -> None:
+    """Odd grids among them; the second of the extra levels is a convolution of the first as it is."""
     torch.manual_seed(0)
-    theirs = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=80).eval()
-    ours = RetinaNet("resnet50").eval()
-    theirs.backbone.fpn.extra_blocks = ours.neck.levels.extra_blocks  # torchvision's are of the last level
-    theirs.backbone.fpn.load_state_dict(ours.neck.levels.state_dict())
-    theirs.head.load_state_dict(ours.head.state_dict())
-    weights = dict(zip(ours.backbone.state_dict(), theirs.backbone.body.state_dict().values(), strict=True))
-    ours.backbone.load_state_dict(weights)
-    images = torch.randn(1, 3, 64, 96)
+    ours = FeaturePyramid((8, 16, 24), extra_levels=2)
+    theirs = FeaturePyramidNetwork([8, 16, 24], 256, LastLevelP6P7(24, 256))
+    weights = dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True))
+    theirs.load_state_dict(weights)
+    maps = [torch.randn(1, 8, 21, 13), torch.randn(1, 16, 11, 7), torch.randn(1, 24, 6, 4)]
     with torch.no_grad():
-        levels = list(theirs.backbone(images).values())
-        expected = theirs.head(levels)
-        found = ours(images)
-    for name in ("cls_logits", "bbox_regression"):
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-4)
-    anchors = theirs.anchor_generator(ImageList(images, [(64, 96)]), levels)
-    assert found["bbox_regression"].shape == (1, len(anchors[0]), 4)
+        expected = list(theirs({str(i): x for i, x in enumerate(maps)}).values())
+        found = ours(maps)
+        coarsest = functional.conv2d(found[3], weights["extra_blocks.p7.weight"], weights["extra_blocks.p7.bias"], 2, 1)
+    assert len(found) == len(expected)
+    for level, other in zip(found[:4], expected, strict=False):
+        torch.testing.assert_close(level, other)
+    assert found[3].min() < 0
+    torch.testing.assert_close(found[4], coarsest)
+
+
+def test_a_pyramid_of_atss_gets_coarser_from_its_last_level() -> None:
+    torch.manual_seed(0)
+    pyramid = FeaturePyramid((8, 16), extra_levels=1, extra_from_input=False)
+    with torch.no_grad():
+        _, last, extra = pyramid([torch.randn(1, 8, 8, 8), torch.randn(1, 16, 4, 4)])
+        torch.testing.assert_close(extra, pyramid.fpn_convs[2](last))
+
+
+def test_retinanet_s_head_is_torchvision_s_on_the_same_weights() -> None:
+    """The anchor is slowest among the channels, then the class or the side of the box."""
+    torch.manual_seed(0)
+    ours, theirs = RetinaHead(num_classes=5).eval(), TorchvisionHead(256, 9, 5).eval()
+    weights = ours.state_dict()
+    names = {"cls_convs": "classification_head.conv", "reg_convs": "regression_head.conv"}
+    names |= {"retina_cls": "classification_head.cls_logits", "retina_reg": "regression_head.bbox_reg"}
+    renamed = {}
+    for name, values in weights.items():
+        part, _, rest = name.partition(".")
+        renamed[f"{names[part]}.{rest.replace('.conv.', '.0.')}"] = values
+    theirs.load_state_dict(renamed)
+    level = torch.randn(1, 256, 5, 7)
+    with torch.no_grad():
+        logits, deltas = ours(level)
+        expected = theirs([level])
+    torch.testing.assert_close(logits.permute(0, 2, 3, 1).reshape(1, -1, 5), expected["cls_logits"])
+    torch.testing.assert_close(deltas.permute(0, 2, 3, 1).reshape(1, -1, 4), expected["bbox_regression"])
 
 
 def test_proposals_are_whole_images() -> None:

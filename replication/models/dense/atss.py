@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torchvision.models.detection.fcos import FCOSHead
-from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from replication.models.dense.backbone import backbone as build_backbone
 from replication.models.dense.fpn import FeaturePyramid
@@ -22,7 +21,7 @@ class ATSS(nn.Module):
         """`backbone` is a model of the cards."""
         super().__init__()
         self.backbone = build_backbone(backbone)
-        self.neck = FeaturePyramid(self.backbone.channels[1:], LastLevelP6P7(256, 256))
+        self.neck = FeaturePyramid(self.backbone.channels[1:], extra_levels=2, extra_from_input=False)
         self.head = FCOSHead(256, num_anchors=1, num_classes=num_classes)
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -33,7 +33,7 @@ class SemanticFPN(nn.Module):
     def __init__(self, backbone: str, num_classes: int = 150) -> None:
         """`backbone` is a model of the cards."""
         super().__init__()
-        self.backbone = build_backbone(backbone, deep_stem=True)
+        self.backbone = build_backbone(backbone, segmenter=True)
         self.neck = FeaturePyramid(self.backbone.channels)
         self.scales = nn.ModuleList(_scale(doublings) for doublings in range(4))
         self.classifier = nn.Conv2d(DIM, num_classes, kernel_size=1)

@@ -44,7 +44,7 @@ class UPerNet(nn.Module):
     def __init__(self, backbone: str, num_classes: int = 150) -> None:
         """`backbone` is a model of the cards."""
         super().__init__()
-        self.backbone = build_backbone(backbone, deep_stem=True)
+        self.backbone = build_backbone(backbone, segmenter=True)
         *finer, third, coarsest = self.backbone.channels
         self.pooling = PyramidPooling(coarsest)
         self.laterals = nn.ModuleList(Conv2dNormActivation(c, DIM, kernel_size=1) for c in (*finer, third))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from replication.config import with_defaults
+from replication.schema import with_defaults
 
 
 def main() -> None:

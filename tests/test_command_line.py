@@ -15,7 +15,7 @@ import yaml
 
 from replication import __version__
 from replication.__main__ import MOST_SEEDS, main, parser
-from replication.config import with_defaults
+from replication.schema import with_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,9 +12,12 @@ import yaml
 from PIL import Image
 
 from replication import papers
-from replication.config import ROOT, checkpoint, plan
+from replication.plan.evaluations import checkpoint
+from replication.plan.make import make_plan
 from replication.records.words import UserError
 from replication.released import SUFFIXES, Evaluation
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:
@@ -28,19 +31,19 @@ def full(checkpoints: Path, **changes: Any) -> dict[str, Any]:
 def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
     for name in ("vit_small_16_224.npz", "swin_b_384.pth", "detr_r50_800.pth", "README.md"):
         (tmp_path / name).touch()
-    assert plan(full(tmp_path)).evaluations == (
+    assert make_plan(full(tmp_path)).evaluations == (
         Evaluation("detr_r50", 800, f"{tmp_path}/detr_r50_800.pth"),
         Evaluation("swin_b", 384, f"{tmp_path}/swin_b_384.pth"),
         Evaluation("vit_small_16", 224, f"{tmp_path}/vit_small_16_224.npz"),
     )
-    assert plan(full(tmp_path)).runs == ()  # trains nothing
+    assert make_plan(full(tmp_path)).runs == ()  # trains nothing
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".PTH", ".Pth.TAR"])
 def test_every_suffix_of_weights_is_taken(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"swin_b_384{suffix}"
     path.touch()
-    asked = plan(full(tmp_path))
+    asked = make_plan(full(tmp_path))
     assert asked.evaluations == (Evaluation("swin_b", 384, str(path)),)
     assert asked.notes == ()
     assert checkpoint(full(tmp_path), "swin_b", "384") == str(path)
@@ -53,7 +56,7 @@ def test_the_authors_names_are_known(tmp_path: Path) -> None:
             folder = tmp_path / key / name
             folder.mkdir(parents=True)
             (folder / name).touch()
-            (one,) = plan(full(folder)).evaluations
+            (one,) = make_plan(full(folder)).evaluations
             assert f"{one.model}_{one.image_size}" == meant
             assert one.checkpoint == str(folder / name)
             assert one.model in {variant.id for variant in card.variants} - set(card.unreleased)
@@ -76,7 +79,7 @@ def test_the_authors_names_are_known(tmp_path: Path) -> None:
 def test_another_file_is_named_and_stops_nothing(tmp_path: Path, name: str, reason: str) -> None:
     for one in (name, "deit_s_224.pth", "._deit_s_224.pth", ".DS_Store"):
         (tmp_path / one).touch()
-    asked = plan(full(tmp_path))
+    asked = make_plan(full(tmp_path))
     assert asked.evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
     (note,) = asked.notes
     assert note.startswith(f"{tmp_path}/{name} is not evaluated: ")
@@ -87,16 +90,16 @@ def test_two_of_one_model_at_one_size_are_refused(tmp_path: Path) -> None:
     for name in ("deit_s_224.safetensors", "deit_small_patch16_224-cd65a155.pth"):
         (tmp_path / name).touch()
     with pytest.raises(UserError, match="are of one model at one size; leave one there"):
-        plan(full(tmp_path))
+        make_plan(full(tmp_path))
 
 
 def test_a_folder_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert plan(full(tmp_path)).notes == (f"no released weights are evaluated: {tmp_path} holds none",)
+    assert make_plan(full(tmp_path)).notes == (f"no released weights are evaluated: {tmp_path} holds none",)
     (tmp_path / "deit_s_224.pth").touch()
-    assert plan(full(Path("~"))).evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
+    assert make_plan(full(Path("~"))).evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
     for name in ("nowhere", "deit_s_224.pth"):
-        asked = plan(full(Path("~") / name))
+        asked = make_plan(full(Path("~") / name))
         assert asked.evaluations == ()
         (note,) = asked.notes
         assert f"{tmp_path}/{name}, is no folder" in note
@@ -106,7 +109,7 @@ def test_a_detector_needs_coco(tmp_path: Path) -> None:
     config = full(tmp_path, evaluation={"imagenet": "val", "checkpoints": str(tmp_path)})
     for name in ("swin_b_384.pth", "detr_r50_800.pth"):
         (tmp_path / name).touch()
-    asked = plan(config)
+    asked = make_plan(config)
     assert [one.model for one in asked.evaluations] == ["swin_b"]
     (note,) = asked.notes
     assert note.endswith("detr_r50 is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from replication import config, models, papers, report
+from replication import models, papers, report
 from replication.complexity import count_models
 from replication.models import build
 from replication.new_paper import write_skeleton
+from replication.plan.make import make_plan
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict
 from replication.report.figures import FIGURES
@@ -140,5 +141,5 @@ def test_it_is_in_the_plan(tmp_path: Path) -> None:
         "experiments": [],
         "training": {"seeds": 2},
     }
-    assert config.plan(asked).models == {"toy": ("toy_s",)}
+    assert make_plan(asked).models == {"toy": ("toy_s",)}
     assert papers.printed_sizes("toy_s") == [224]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replication import papers
-from replication.config import plan
+from replication.plan.make import make_plan
 from replication.records.rows import Measured
 from replication.report.claims import judge_claims
 from replication.report.judge import judge_cells
@@ -40,7 +40,7 @@ WHOLE = [row for number, model in enumerate(papers.variants(), 1) for row in cou
 @pytest.mark.parametrize("key", papers.cards())
 def test_its_verdicts_are_those_of_the_whole(key: str) -> None:
     card, cells = papers.card(key), [n for table in papers.card(key).tables for n in table.published]
-    models = {model for ids in plan({"papers": [key]}).models.values() for model in ids}
+    models = {model for ids in make_plan({"papers": [key]}).models.values() for model in ids}
     part = [row for row in WHOLE if row.model in models]
     assert len(part) < len(WHOLE)
     assert judge_cells(cells, part, papers.cards()) == judge_cells(cells, WHOLE, papers.cards())

@@ -16,12 +16,12 @@ rule complexity_count:
         **RESOURCES["complexity_count"],
     params:
         sources=source_digest("replication.complexity.sweep", cards=False),
-        own=lambda wildcards: PLAN.own_digest(wildcards.paper),
+        own=lambda wildcards: digests.own_digest(PLAN, wildcards.paper),
         models=lambda wildcards: PLAN.models[wildcards.paper],
         image_sizes=PLAN.sweep,
         batch_sizes=PLAN.batch_sizes,
         out=subpath(output.counts, parent=True),
-        digest=lambda wildcards: PLAN.variants_digest(wildcards.paper),  # counted again when an architecture changes
+        digest=lambda wildcards: digests.variants_digest(PLAN, wildcards.paper),  # counted again when an architecture changes
     shell:
         "python -m replication complexity count --models {params.models:q} --image-sizes {params.image_sizes} --printed"
         " --batch-sizes {params.batch_sizes} --out {params.out:q} > {log:q} 2>&1"
@@ -85,7 +85,7 @@ rule complexity_scaling:
         **RESOURCES["complexity_scaling"],
     params:
         sources=source_digest("replication.complexity.scaling", cards=False),
-        digest=PLAN.architectures,
+        digest=digests.architectures_digest(),
     shell:
         "python -m replication complexity scaling --counts {input.counts:q} --mechanisms {input.mechanisms:q}"
         " --out {output.csv:q} 2> {log:q}"
@@ -106,6 +106,6 @@ rule complexity_crossings:
         **RESOURCES["complexity_crossings"],
     params:
         sources=source_digest("replication.complexity.crossings", cards=False),
-        digest=PLAN.architectures,
+        digest=digests.architectures_digest(),
     shell:
         "python -m replication complexity crossings --counts {input.counts:q} --out {output.csv:q} 2> {log:q}"

@@ -11,6 +11,6 @@ rule departures:
         **RESOURCES["departures"],
     params:
         sources=source_digest("replication.evaluation.departures", cards=False),
-        digest=PLAN.architectures,
+        digest=digests.architectures_digest(),
     shell:
         "python -m replication departures --out {output.csv:q} 2> {log:q}"

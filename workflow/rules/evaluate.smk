@@ -1,4 +1,4 @@
-from replication.config import evaluated_images
+from replication.plan.evaluations import checkpoint, evaluated_images
 
 
 rule evaluate:
@@ -20,7 +20,7 @@ rule evaluate:
         images=lambda wildcards: evaluated_images(config, wildcards.model),
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
-        digest=lambda wildcards: PLAN.variant_digest(wildcards.model),  # evaluated again when the architecture changes
+        digest=lambda wildcards: digests.variant_digest(wildcards.model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
         " --checkpoint {input.checkpoint:q} --images {params.images:q} --corrupt {params.corrupt} --out {params.out:q}"

@@ -1,3 +1,6 @@
+import replication
+
+PACKAGE = Path(replication.__file__).resolve().parent
 # The names of the figures are those of their captions: nothing that draws is imported to plan.
 CAPTIONS = sorted((PACKAGE / "report" / "figures" / "captions").glob("*/*.rst"))
 

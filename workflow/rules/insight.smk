@@ -29,15 +29,17 @@ rule insight:
         **RESOURCES["insight"],
     params:
         sources=source_digest("replication.insight", cards=False),
-        contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),
+        contents=lambda wildcards: digests.contents_digest(
+            PLAN, wildcards.experiment, wildcards.arm
+        ),
         scale=PLAN.scale,
         seeds=list(range(PLAN.seeds)),
         weights=f"{RESULTS}/training/{{experiment}}/{{arm}}",
         out=INSIGHT,
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
-        changes=lambda wildcards: PLAN.changes(wildcards.experiment),
-        digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # taken apart again when the recipe changes
+        changes=lambda wildcards: options.recipe_options(PLAN, wildcards.experiment),
+        digest=lambda wildcards: digests.experiment_digest(PLAN, wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights:q} --data {params.root:q}"

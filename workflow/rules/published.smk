@@ -11,6 +11,6 @@ rule published:
         **RESOURCES["published"],
     params:
         sources=source_digest("replication.papers"),
-        papers=PLAN.paper_options,
+        papers=options.paper_options(PLAN),
     shell:
         "python -m replication published {params.papers} --out {output.csv:q} 2> {log:q}"

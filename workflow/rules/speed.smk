@@ -17,9 +17,9 @@ rule speed:
         gpu=lambda wildcards: int(wildcards.condition.startswith("cuda")),
     params:
         sources=source_digest("replication.speed", cards=False),
-        digest=PLAN.speeds_digest,
-        own=PLAN.own_digest("own"),
-        options=lambda wildcards: PLAN.speed_options(wildcards.condition),
+        digest=digests.speeds_digest(),
+        own=digests.own_digest(PLAN, "own"),
+        options=lambda wildcards: options.speed_options(PLAN, wildcards.condition),
         out=subpath(output[0], parent=True),
     shell:
         "python -m replication speed --published {params.options} --out {params.out:q} > {log:q} 2>&1"

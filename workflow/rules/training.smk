@@ -27,7 +27,9 @@ rule training:
         gpu=int(PLAN.device != "cpu"),
     params:
         sources=source_digest("replication.training", cards=False),
-        contents=lambda wildcards: PLAN.contents(wildcards.experiment, wildcards.arm),
+        contents=lambda wildcards: digests.contents_digest(
+            PLAN, wildcards.experiment, wildcards.arm
+        ),
         scale=PLAN.scale,
         device=PLAN.device,
         seeds=list(range(PLAN.seeds)),
@@ -35,9 +37,11 @@ rule training:
         checkpoints=f"{RESULTS}/checkpoints",
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
-        others=lambda wildcards: PLAN.other_arms(wildcards.experiment, wildcards.arm),
-        changes=lambda wildcards: PLAN.changes(wildcards.experiment),
-        digest=lambda wildcards: PLAN.experiment_digest(wildcards.experiment),  # trained again when the recipe changes
+        others=lambda wildcards: options.other_arms_options(
+            PLAN, wildcards.experiment, wildcards.arm
+        ),
+        changes=lambda wildcards: options.recipe_options(PLAN, wildcards.experiment),
+        digest=lambda wildcards: digests.experiment_digest(PLAN, wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"

@@ -16,9 +16,10 @@ from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import cost
 from replication.complexity.sweep import skeleton
 from replication.complexity.traced import count_fvcore
-from replication.config import plan
 from replication.models import build, with_native_size
 from replication.papers.parts.user_models import own_variant, sources, spec_of
+from replication.plan.digests import own_sources, variants_digest
+from replication.plan.make import make_plan
 from replication.records.reading import read_records
 from replication.records.rows import Measured, MechanismCost
 from replication.records.store import write_rows
@@ -321,16 +322,16 @@ def test_tokens_of_timms_models(name: str, size: int, tokens: int | None) -> Non
 
 def test_the_plan_counts_own_models_in_a_folder_of_their_own(nets: Path) -> None:
     specs = ["toys.nets:Patches", "deep=toys.nets:Patches(width=16)"]
-    asked = plan({**CONFIG, "results": str(nets / "results"), "models": ["all", *specs]})
+    asked = make_plan({**CONFIG, "results": str(nets / "results"), "models": ["all", *specs]})
     assert asked.models["own"] == tuple(specs)
     assert set(asked.models) == {*(key for key, card in papers.cards().items() if card.variants), "own"}
-    assert asked.own_sources("own") == ["toys/nets.py"]
-    assert asked.own_sources("pvt") == []
+    assert own_sources(asked, "own") == ["toys/nets.py"]
+    assert own_sources(asked, "pvt") == []
     assert "toys.nets" not in sys.modules  # planning runs none of the user's code
-    digest = asked.variants_digest("own")
-    wider = plan({**CONFIG, "results": "results", "models": [specs[0], "deep=toys.nets:Patches(width=32)"]})
+    digest = variants_digest(asked, "own")
+    wider = make_plan({**CONFIG, "results": "results", "models": [specs[0], "deep=toys.nets:Patches(width=32)"]})
     assert set(wider.models) == {"own"}
-    assert wider.variants_digest("own") != digest
+    assert variants_digest(wider, "own") != digest
 
 
 def test_timm_models_and_installed_packages_have_no_sources_to_watch() -> None:

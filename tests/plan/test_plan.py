@@ -10,10 +10,15 @@ import pytest
 import yaml
 
 from replication import papers
-from replication.config import ROOT, SCHEMA, Run, _tables_of_speeds, check, plan, with_defaults
+from replication.plan.check import check
+from replication.plan.digests import experiment_digest
+from replication.plan.make import make_plan, tables_of_speeds
+from replication.plan.plan import Run
 from replication.records.words import UserError
+from replication.schema import read_schema, with_defaults
 from replication.speed.published import published_cells
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = with_defaults({})
 
 
@@ -44,8 +49,7 @@ def leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Ma
 
 
 def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() -> None:
-    schema = yaml.safe_load(SCHEMA.read_text())
-    without = {path for path, part in leaves(schema) if "default" not in part}
+    without = {path for path, part in leaves(read_schema()) if "default" not in part}
     assert without == {"evaluation.imagenet", "evaluation.coco", "evaluation.checkpoints"}
     check(CONFIG)
     assert "evaluation" not in CONFIG
@@ -60,35 +64,33 @@ def test_what_a_configuration_says_stays() -> None:
 
 
 def test_an_empty_configuration_is_the_default() -> None:
-    assert plan({}) == plan(CONFIG)
+    assert make_plan({}) == make_plan(CONFIG)
 
 
 def test_one_papers_part_is_what_its_numbers_and_claims_are_about() -> None:
-    asked = plan(changed(papers="pvt"))
+    asked = make_plan(changed(papers="pvt"))
     assert asked.papers == ("pvt",)
-    assert asked.paper_options == "--papers pvt"
     assert {name.split("/")[0] for name in asked.tables} == {"pvt"}
     assert {run.experiment for run in asked.runs} == {"pvt_pyramid"}
     assert asked.speed["tables"] == ["pvt/table11"]
     assert "deit_s" in asked.models["deit"]  # PVT's tables compare with it
     assert "swin" not in asked.models
-    assert set(asked.models["pvt"]) == set(plan(CONFIG).models["pvt"])
+    assert set(asked.models["pvt"]) == set(make_plan(CONFIG).models["pvt"])
 
 
 def test_all_papers_are_no_other_plan_than_no_word_on_them() -> None:
-    asked = plan(changed(papers=list(papers.cards())))
-    assert asked == plan(CONFIG)
-    assert asked.paper_options == ""
+    asked = make_plan(changed(papers=list(papers.cards())))
+    assert asked == make_plan(CONFIG)
 
 
 def test_a_part_without_speeds_times_nothing_and_says_so() -> None:
-    (note,) = plan(changed(papers=["baselines"])).notes
+    (note,) = make_plan(changed(papers=["baselines"])).notes
     assert note == "nothing is timed: no table of speeds that is asked for is of baselines"
 
 
 @pytest.mark.parametrize("key", papers.cards())
 def test_every_paper_can_be_asked_for_alone(key: str) -> None:
-    assert plan(changed(papers=[key])).models
+    assert make_plan(changed(papers=[key])).models
 
 
 @pytest.mark.parametrize(
@@ -144,55 +146,52 @@ def test_every_paper_can_be_asked_for_alone(key: str) -> None:
 )
 def test_a_fault_is_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        plan(changed(**changes))
+        make_plan(changed(**changes))
     assert "\n" not in str(error.value)
 
 
 def test_a_name_that_is_too_long_is_no_folder_of_weights() -> None:
-    (note,) = plan(changed(evaluation={"imagenet": "here", "checkpoints": "b" * 5000})).notes
+    (note,) = make_plan(changed(evaluation={"imagenet": "here", "checkpoints": "b" * 5000})).notes
     assert note.endswith("is no folder")
 
 
 def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/tmp")
-    as_it_is = plan(changed(models=["swin_t"], results="/tmp/here", experiments=["vit_shape"]))
+    as_it_is = make_plan(changed(models=["swin_t"], results="/tmp/here", experiments=["vit_shape"]))
     written = {"models": "swin_t", "results": "~/here", "experiments": "vit_shape", "training__seeds": 5.0}
     sizes = [float(size) for size in CONFIG["complexity"]["image_sizes"]]
-    assert repr(plan(changed(**written, complexity__image_sizes=sizes, complexity__batch_sizes=[1, 64.0]))) == repr(
-        as_it_is
-    )
+    asked = make_plan(changed(**written, complexity__image_sizes=sizes, complexity__batch_sizes=[1, 64.0]))
+    assert repr(asked) == repr(as_it_is)
 
 
 def test_every_table_that_may_be_timed_is() -> None:
     timed = {cell.subject for cell in published_cells()}
     assert timed  # so that the names below are not all unknown
-    for name in _tables_of_speeds():
+    for name in tables_of_speeds():
         assert published_cells([name])
 
 
 def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/blood cells/annotations").mkdir(parents=True)
-    as_it_is = plan(changed(experiments=["detr_scenes", "vit_data"]))
+    as_it_is = make_plan(changed(experiments=["detr_scenes", "vit_data"]))
     changes = {"dataset": "blood cells", "image_size": 160}
-    asked = plan(changed(experiments=["detr_scenes", "vit_data"], recipes={"detr_scenes": changes}))
-    assert as_it_is.changes("detr_scenes") == asked.changes("vit_data") == ""
-    assert asked.changes("detr_scenes") == """--set 'dataset="blood cells"' image_size=160"""
+    asked = make_plan(changed(experiments=["detr_scenes", "vit_data"], recipes={"detr_scenes": changes}))
     assert as_it_is.fetched("detr_scenes", "baseline") == ["data/digit_scenes/manifest.json"]
     assert asked.fetched("detr_scenes", "baseline") == []  # the user brings it along
-    assert asked.experiment_digest("detr_scenes") != as_it_is.experiment_digest("detr_scenes")
-    assert asked.experiment_digest("vit_data") == as_it_is.experiment_digest("vit_data")
+    assert experiment_digest(asked, "detr_scenes") != experiment_digest(as_it_is, "detr_scenes")
+    assert experiment_digest(asked, "vit_data") == experiment_digest(as_it_is, "vit_data")
     assert {run.arm for run in asked.detectors} == {"baseline"}
 
 
 def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the results folder"):
-        plan(changed(results=str(tmp_path / "file" / "results")))
+        make_plan(changed(results=str(tmp_path / "file" / "results")))
 
 
 def test_plan_enumerates_models_sizes_and_runs() -> None:
-    asked = plan(changed(models=["swin_b", "pvt_tiny"], results="here"))
+    asked = make_plan(changed(models=["swin_b", "pvt_tiny"], results="here"))
     assert asked.models == {"pvt": ("pvt_tiny",), "swin": ("swin_b",)}
     assert list(asked.sweep) == CONFIG["complexity"]["image_sizes"]
     runs = [run for run in asked.runs if run.experiment == "vit_resolution"]
@@ -202,27 +201,24 @@ def test_plan_enumerates_models_sizes_and_runs() -> None:
     assert start[1] == "here/training/vit_resolution/pretrain/seed1/weights.safetensors"
     assert len(start) == CONFIG["training"]["seeds"]
     assert asked.teacher_weights("deit_distillation", "hard")[0].startswith("here/training/deit_distillation/convnet/")
-    assert asked.other_arms("vit_resolution", "bilinear_2d") == "--start-from here/training/vit_resolution/pretrain"
-    assert asked.other_arms("deit_distillation", "hard") == "--teacher here/training/deit_distillation/convnet"
 
 
 def test_an_experiment_is_run_at_the_scales_it_names() -> None:
-    chosen = {run.experiment for run in plan(changed(scale="smoke", experiments="all")).runs}
+    chosen = {run.experiment for run in make_plan(changed(scale="smoke", experiments="all")).runs}
     assert chosen == {"vit_resolution", "detr_scenes"}
     with pytest.raises(UserError, match="swin_windows is not run at the scale smoke, only at: laptop, gpu"):
-        plan(changed(scale="smoke", experiments=["swin_windows"]))
+        make_plan(changed(scale="smoke", experiments=["swin_windows"]))
 
 
 def test_what_an_experiment_learns_from_is_fetched() -> None:
-    there = plan(changed(scale="laptop"))
+    there = make_plan(changed(scale="laptop"))
     assert there.fetched("vit_resolution", "pretrain") == []
     mirror = {"root": "my data", "mirror": "a folder", "offline": True}
-    asked = plan(changed(scale="gpu", experiments=["vit_resolution"], data=mirror))
+    asked = make_plan(changed(scale="gpu", experiments=["vit_resolution"], data=mirror))
     assert asked.fetched("vit_resolution", "pretrain") == ["my data/fashion_mnist/manifest.json"]
-    assert asked.fetch_options == "--root 'my data' --mirror 'a folder' --offline"
     for refused in ("https://user:secret@host", "s3://bucket"):
         with pytest.raises(UserError, match="mirror") as error:
-            plan(changed(data={"mirror": refused}))
+            make_plan(changed(data={"mirror": refused}))
         assert "secret" not in str(error.value)
     with pytest.raises(UserError, match="did you mean 'mirror'"):
-        plan(changed(data={"miror": ""}))
+        make_plan(changed(data={"miror": ""}))

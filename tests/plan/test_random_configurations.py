@@ -7,9 +7,12 @@ import datetime
 from random import Random
 from typing import Any
 
-from replication.config import plan, with_defaults
 from replication.papers.parts.recipe import Recipe
+from replication.plan.digests import experiment_digest
+from replication.plan.make import make_plan
+from replication.plan.options import recipe_options
 from replication.records.words import UserError
+from replication.schema import with_defaults
 
 CONFIG = with_defaults({})
 VALUES: list[Any] = [
@@ -44,10 +47,10 @@ def distorted(random: Random) -> dict[str, Any]:
 def outcome(config: dict[str, Any]) -> str:
     """What a configuration ends in: "planned", or the error's text."""
     try:
-        asked = plan(config)
+        asked = make_plan(config)
         for run in asked.runs[:1]:
-            asked.changes(run.experiment)
-            asked.experiment_digest(run.experiment)
+            recipe_options(asked, run.experiment)
+            experiment_digest(asked, run.experiment)
     except UserError as error:
         return str(error)
     return "planned"

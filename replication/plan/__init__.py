@@ -1,0 +1,1 @@
+"""What a configuration asks for, as the workflow needs it: outputs, options of commands, digests. Torch-free."""

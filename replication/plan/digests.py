@@ -1,0 +1,69 @@
+"""What changes when something that a rule's result rests on does, beside its code: Snakemake then runs it again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from replication import papers
+from replication.contents import content_digest, files_below
+from replication.papers.parts import user_models
+from replication.papers.parts.user_models import OWN
+from replication.plan.plan import Plan
+from replication.records.metrics import METRICS
+from replication.records.store import digest, sha256
+
+
+def variants_digest(plan: Plan, paper: str) -> str:
+    """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
+    models = plan.models[paper]
+    if paper == OWN:
+        return digest(models)
+    return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
+
+
+def variant_digest(model: str) -> str:
+    """Changes when the architecture of one model does."""
+    return digest(dataclasses.asdict(papers.variant(model)))
+
+
+def own_digest(plan: Plan, paper: str) -> str:
+    """Changes when a file does that the user's models of a folder of counts are made of."""
+    return digest([(path, sha256(Path(path))) for path in own_sources(plan, paper)])
+
+
+def own_sources(plan: Plan, paper: str) -> list[str]:
+    """The user's files that the models of a folder of counts are made of; none of a paper's."""
+    specs = plan.models.get(OWN, ()) if paper == OWN else ()
+    return sorted({path for spec in specs for path in user_models.sources(papers.variant(spec))})
+
+
+def architectures_digest() -> str:
+    """Changes when an architecture of any card does, or which models stand for its paper."""
+    return digest([[dataclasses.asdict(variant) for variant in papers.variants().values()], papers.compared()])
+
+
+def speeds_digest() -> str:
+    """Changes when a printed speed, a claim on speeds or the architecture of a model that they are of does."""
+    numbers = [n for c in papers.cards().values() for t in c.tables for n in t.published]
+    speeds = [number for number in numbers if METRICS[number.metric].kind == "speed"]
+    claimed = [claim.speedup for card in papers.cards().values() for claim in card.claims if claim.speedup]
+    compared = {model for speedup in claimed for pair in speedup.pairs for model, _ in pair}
+    timed = {*(number.model for number in speeds), *compared} & papers.variants().keys()
+    cells = [(n.paper, n.table, n.model, n.image_size) for n in speeds]
+    architectures = [variant_digest(model) for model in sorted(timed)]
+    return digest([cells, [dataclasses.asdict(speedup) for speedup in claimed], architectures])
+
+
+def experiment_digest(plan: Plan, experiment: str) -> str:
+    """Changes when an experiment's model, arms or recipe at this scale do."""
+    asked = plan.experiment(experiment)
+    return digest(dataclasses.asdict(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
+
+
+def contents_digest(plan: Plan, experiment: str, arm: str) -> str:
+    """Changes when what the user brings along for an arm does: annotations and images, by what they hold."""
+    folder = Path(plan.data["root"]) / plan.recipe(experiment, arm).dataset
+    if plan.fetched(experiment, arm) or not folder.is_dir():
+        return ""
+    return content_digest(folder, files_below(folder))

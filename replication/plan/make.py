@@ -1,0 +1,181 @@
+"""From a configuration to its plan: every name is looked up in the cards, and a fault is one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replication import papers
+from replication.data_sources import place
+from replication.papers.parts.user_models import OWN, is_spec
+from replication.plan.check import check, check_folder
+from replication.plan.evaluations import find_evaluations
+from replication.plan.plan import Plan, Run
+from replication.records.metrics import METRICS
+from replication.records.words import Size, UserError, nearest
+from replication.schema import with_defaults
+
+
+def make_plan(config: Mapping[str, Any]) -> Plan:
+    """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
+    check(config)
+    config = with_defaults(config)
+    keys = _chosen(_listed(config["papers"]), papers.cards(), "paper")
+    part = _part(keys)
+    evaluations, notes = find_evaluations(config)
+    results = check_folder(config["results"], "results")
+    if not _writable(Path(results)):
+        raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
+    by_paper = _models(config["models"])
+    models = [papers.variant(model) for ids in by_paper.values() for model in ids]
+    sweep = tuple(int(size) for size in config["complexity"]["image_sizes"])  # 224.0 is an integer to the schema
+    for size in sweep:
+        if not any(model.sweep and model.allows(size) for model in models):
+            raise UserError(f"config complexity.image_sizes: no chosen model takes {size} px")
+    by_paper = {
+        key: ids if key == OWN else tuple(model for model in ids if model in part.models)
+        for key, ids in by_paper.items()
+    }
+    if not any(by_paper.values()):
+        raise UserError(f"config models: none of them is what the numbers of {', '.join(keys)} are about; name others")
+    seeds = int(config["training"]["seeds"])
+    experiments = _experiments(config["experiments"], config["scale"])
+    recipes = _recipes(config["recipes"], experiments)
+    speed = _speed(config["speed"], keys)
+    if config["speed"]["conditions"] and not speed["conditions"]:
+        notes = (*notes, f"nothing is timed: no table of speeds that is asked for is of {', '.join(keys)}")
+    asked = Plan(
+        scale=config["scale"],
+        results=results,
+        papers=tuple(keys),
+        models={key: ids for key, ids in by_paper.items() if ids},
+        sweep=sweep,
+        batch_sizes=tuple(int(size) for size in config["complexity"]["batch_sizes"]),
+        seeds=seeds,
+        device=config["training"]["device"],
+        data=_data(config["data"]),
+        runs=tuple(
+            Run(experiment, arm.id, seed)
+            for experiment in experiments
+            if experiment in part.experiments
+            for arm in papers.experiment(experiment).arms
+            for seed in range(seeds)
+        ),
+        evaluations=tuple(one for one in evaluations if one.model in part.models),
+        notes=notes,
+        recipes=recipes,
+        speed=speed,
+    )
+    asked.check_trainings()
+    return asked
+
+
+def _listed(asked: str | Iterable[str]) -> list[str]:
+    """A list; one name alone, which `--config models=swin_t` gives, is a list of one."""
+    return [asked] if isinstance(asked, str) else list(asked)
+
+
+def _chosen(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """The known names that are asked for, or all of them (`all`). UserError for an unknown one."""
+    known, asked = list(known), list(asked)
+    for name in asked:
+        if name not in [*known, "all"]:
+            raise nearest(name, known, what)
+    return [name for name in known if name in asked or "all" in asked]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The models and experiments that the numbers and claims of some papers are about."""
+
+    models: frozenset[str]
+    experiments: frozenset[str]
+
+
+def _part(keys: Iterable[str]) -> _Part:
+    """Of the papers of these keys. What an estimate of a claim asks for is found by asking it."""
+    models: list[str] = []
+    experiments: list[str] = []
+
+    def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
+        models.append(model)
+        return float(len(models))
+
+    for card in map(papers.card, keys):
+        models += [variant.id for variant in card.variants]
+        models += [number.model for table in card.tables for number in table.published]
+        experiments += [experiment.id for experiment in card.experiments]
+        for claim in card.claims:
+            if claim.estimate:
+                claim.estimate(find)
+            if claim.speedup:
+                models += [model for pair in claim.speedup.pairs for model, _ in pair]
+            if claim.contrast:
+                experiments += [arm.split("/")[0] for arm in claim.contrast.arms]
+    return _Part(frozenset(models), frozenset(experiments))
+
+
+def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
+    specs = [entry for entry in _listed(asked) if is_spec(entry)]
+    papers.chosen(_listed(asked))  # for its errors
+    known = set(_chosen((entry for entry in _listed(asked) if entry not in specs), papers.variants(), "model"))
+    by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
+    return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
+
+
+def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
+    """The experiments asked for that say what `scale` means for them. UserError for a named one that does not."""
+    chosen = _chosen(_listed(asked), papers.experiments(), "experiment")
+    there = [name for name in chosen if scale in papers.experiment(name).scales]
+    left = [name for name in chosen if name not in there and name in _listed(asked)]
+    if left:
+        scales = ", ".join(papers.experiment(left[0]).scales)
+        raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
+    return there
+
+
+def _speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:
+    """What is timed: of the tables of speeds those of these papers, and without one of them nothing.
+
+    UserError for an unknown table, or an unknown model whose memory is asked for.
+    """
+    tables = _chosen(_listed(asked["tables"]) or ["all"], tables_of_speeds(), "table of speeds")
+    tables = [table for table in tables if table.split("/")[0] in keys]
+    conditions = asked["conditions"] if tables else []
+    if tables == tables_of_speeds():
+        tables = []  # which means all to the command
+    memory = papers.compared() if asked["memory"] == "compared" else _listed(asked["memory"])
+    papers.chosen(memory)
+    return {**asked, "conditions": conditions, "tables": tables, "blocks": int(asked["blocks"]), "memory": memory}
+
+
+def tables_of_speeds() -> list[str]:
+    """The papers' tables that print a speed."""
+    tables = [(key, table) for key, card in papers.cards().items() for table in card.tables]
+    return [f"{key}/{t.id}" for key, t in tables if any(METRICS[n.metric].kind == "speed" for n in t.published)]
+
+
+def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where data sets are and come from. UserError for a folder or a mirror that is no use."""
+    mirror = str(place(asked["mirror"])) if asked["mirror"] else ""
+    return {**asked, "root": check_folder(asked["root"], "data.root"), "mirror": mirror}
+
+
+def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+    """The changes asked for by experiment. UserError for one that is not run."""
+    for name in asked:
+        if name not in experiments:
+            raise nearest(name, experiments, "experiment under recipes")
+    return asked
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except OSError:  # a name that is too long
+        return False
+    return existing.is_dir() and os.access(existing, os.W_OK)

@@ -1,0 +1,53 @@
+"""The options of the commands that rules run, as a configuration asks for them: quoted, in one line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from replication import papers
+from replication.papers.parts.user_models import OWN
+from replication.plan.plan import Plan
+from replication.records.condition import read_condition
+
+
+def speed_options(plan: Plan, condition: str) -> str:
+    """Of `speed`, for a condition of this name; memory is measured under the first condition alone."""
+    asked = read_condition(condition)
+    options = ["--device", asked.device, "--precision", asked.precision]
+    options += ["--attention", asked.attention, "--mode", asked.mode, "--batch-size", str(asked.batch_size)]
+    options += ["--compiled"] * asked.compiled + ["--channels-last"] * asked.channels_last
+    for key in ("largest", "blocks", "block_seconds"):
+        options += [f"--{key.replace('_', '-')}", str(plan.speed[key])]
+    lists = {"--tables": plan.speed["tables"], "--models": plan.models.get(OWN, ()), "--memory": ()}
+    if condition == plan.conditions[0]:
+        lists["--memory"] = plan.speed["memory"]
+    for option, values in lists.items():
+        options += [option, *values] if values else []
+    return shlex.join(options)
+
+
+def paper_options(plan: Plan) -> str:
+    """Of `published`: the papers; none for all."""
+    return "" if set(plan.papers) == set(papers.cards()) else shlex.join(["--papers", *plan.papers])
+
+
+def fetch_options(plan: Plan) -> str:
+    """Of `fetch`: where data sets are, and where they come from."""
+    options = ["--root", plan.data["root"]]
+    options += ["--mirror", plan.data["mirror"]] if plan.data["mirror"] else []
+    return shlex.join([*options, *(["--offline"] if plan.data["offline"] else [])])
+
+
+def recipe_options(plan: Plan, experiment: str) -> str:
+    """Of `training` and `insight`: the configuration's changes of an experiment's recipe."""
+    changes = [f"{key}={json.dumps(value)}" for key, value in plan.recipes.get(experiment, {}).items()]
+    return shlex.join(["--set", *changes]) if changes else ""
+
+
+def other_arms_options(plan: Plan, experiment: str, arm: str) -> str:
+    """Of `training`: the arms whose weights an arm needs."""
+    asked = papers.experiment(experiment).arm(arm)
+    named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
+    folder = f"{plan.results}/training/{experiment}"
+    return shlex.join(part for option, arm in named.items() if arm for part in (option, f"{folder}/{arm}"))

@@ -1,0 +1,112 @@
+"""The plan: what one configuration asks for, enumerated from the cards, and where each part of it is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replication import papers
+from replication.data_sources import SOURCES
+from replication.papers.parts.recipe import Recipe, resolve
+from replication.records.card import Experiment
+from replication.records.words import UserError, nearest
+from replication.released import Evaluation
+
+BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
+"""The known data sets to detect objects."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seeded training: an arm of an experiment."""
+
+    experiment: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one configuration asks for, enumerated from the cards."""
+
+    scale: str
+    results: str
+    papers: tuple[str, ...]  # keys of those whose numbers and claims get a verdict
+    models: Mapping[str, tuple[str, ...]]  # ids by paper, and the specs of the user's own
+    sweep: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    seeds: int
+    device: str
+    data: Mapping[str, Any]  # root, mirror, offline, corrupt
+    runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...]  # what is there and left out, and why, a line each
+    recipes: Mapping[str, Mapping[str, Any]]  # changes by experiment
+    speed: Mapping[str, Any]
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions under which models are timed, by name."""
+        return tuple(self.speed["conditions"])
+
+    @property
+    def tables(self) -> list[str]:
+        """Every table with numbers, `<paper>/<table>`, which is made again with ours beside them."""
+        return [f"{key}/{table.id}" for key in self.papers for table in papers.card(key).tables if table.published]
+
+    @staticmethod
+    def arms(runs: Iterable[Run]) -> list[str]:
+        """The arms of some runs, as `<experiment>/<arm>`."""
+        return list(dict.fromkeys(f"{run.experiment}/{run.arm}" for run in runs))
+
+    def folder(self, run: Run) -> str:
+        """Where a training leaves its results."""
+        return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
+
+    def fetched(self, experiment: str, arm: str) -> list[str]:
+        """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
+        dataset = self.recipe(experiment, arm).dataset
+        there = dataset == "imagenet_1k" or dataset not in SOURCES
+        return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
+
+    def experiment(self, experiment: str) -> Experiment:
+        """One experiment with the changes asked for."""
+        return papers.experiment(experiment).changed(self.scale, self.recipes.get(experiment, {}))
+
+    def recipe(self, experiment: str, arm: str) -> Recipe:
+        """The recipe of an arm at this scale, with the changes asked for."""
+        return resolve(self.experiment(experiment), arm, self.scale)
+
+    def weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""
+        runs = (Run(experiment, arm, seed) for seed in range(self.seeds)) if arm else ()
+        return [f"{self.folder(run)}/weights.safetensors" for run in runs]
+
+    @property
+    def detectors(self) -> tuple[Run, ...]:
+        """The trainings that learn to find objects."""
+        arms = {(run.experiment, run.arm) for run in self.runs}
+        finding = {arm for arm in arms if self.recipe(*arm).task == "set_prediction"}
+        return tuple(run for run in self.runs if (run.experiment, run.arm) in finding)
+
+    def check_trainings(self) -> None:
+        """UserError for an arm whose recipe, with the changes asked for, is faulty or has no data to learn from."""
+        for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):
+            recipe, title = self.recipe(experiment, arm), f"{experiment}/{arm}"
+            folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
+            known = recipe.dataset == "digits" or recipe.dataset in SOURCES
+            if not known and not os.path.isdir(folder):
+                raise nearest(recipe.dataset, ["digits", *SOURCES], f"data set of {title} (there is no {folder})")
+            has_boxes = not known or recipe.dataset in BOXES
+            if has_boxes != (recipe.task == "set_prediction"):
+                raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
+
+    def start_weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm starts from: none, or those of another arm."""
+        return self.weights(experiment, papers.experiment(experiment).arm(arm).start_from)
+
+    def teacher_weights(self, experiment: str, arm: str) -> list[str]:
+        """The weights that an arm is distilled from: none, or those of another arm."""
+        return self.weights(experiment, papers.experiment(experiment).arm(arm).teacher)

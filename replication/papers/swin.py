@@ -75,6 +75,7 @@ def _with(method: str, swin: Variant) -> Variant:
         ablation=_METHODS[method],
         at_size={},
         sweep=False,
+        pyramid=False,
         released_params=None,
     )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional as F
 from torchvision.models import resnet50
 from torchvision.models.detection.retinanet import RetinaNetHead as TorchvisionHead
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelP6P7
@@ -21,18 +22,25 @@ from replication.complexity.sweep import skeleton
 from replication.models import build
 from replication.models.attention import set_attention
 from replication.models.build import build_variant
-from replication.models.dense.backbone import Backbone, Swin, Twins, backbone
+from replication.models.dense.backbone import Backbone, backbone
 from replication.models.dense.fpn import FeaturePyramid
 from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, pool
 from replication.models.dense.msg import Msg
 from replication.models.dense.pvt import Pvt
 from replication.models.dense.retinanet import RetinaHead
 from replication.models.dense.semantic_fpn import SemanticFPN
+from replication.models.dense.swin import Swin
+from replication.models.dense.twins import Twins
 from replication.models.dense.upernet import UPerNet
 from replication.records.card import Variant
 from replication.records.words import UserError
 
-FAMILIES: Mapping[str, type[Backbone]] = {"pvt_tiny": Pvt, "swin_t": Swin, "pcpvt_s": Twins, "msg_t": Msg}
+FAMILIES: Mapping[str, Callable[[Variant], Backbone]] = {
+    "pvt_tiny": Pvt,
+    "swin_t": Swin,
+    "twins_svt_s": lambda variant: Twins(variant, masked=True),
+    "msg_t": Msg,
+}
 
 
 def num_parameters(model: nn.Module) -> int:
@@ -109,30 +117,56 @@ def last_map(model: nn.Module, images: Tensor) -> Tensor:
     return features["out"]
 
 
-@pytest.mark.parametrize(
-    ("model_id", "kind", "image_size"),
-    [("swin_t", Swin, 448), ("pcpvt_s", Twins, 224), ("twins_svt_s", Twins, 224), ("msg_t", Msg, 224)],
-)
-def test_the_last_map_is_what_the_classifier_sees(
-    model_id: str, kind: type[Swin | Twins | Msg], image_size: int
-) -> None:
-    """With the same weights; Swin's at a size whose last grid is wider than a window, where its classifier shifts."""
+def test_msg_s_last_map_is_what_the_classifier_sees() -> None:
     torch.manual_seed(0)
-    variant = small(papers.variant(model_id))
-    size = image_size if variant.sized else None
-    classifier, body = build_variant(variant, size).eval(), kind(variant).eval()
-    weights = {name: w for name, w in classifier.state_dict().items() if not name.startswith(("norm.", "head."))}
-    assert set(body.body.load_state_dict(weights, strict=False).missing_keys) <= {
-        f"{m}.{p}" for m in ("norm", "head", "head.fc") for p in ("weight", "bias")
-    }
-    images = torch.randn(1, 3, image_size, image_size)
-    seen = last_map(classifier, images)
-    if model_id == "msg_t":
-        seen = seen[:, 0, 0, 1:]  # one window of 7 x 7, its messenger first
+    variant = small(papers.variant("msg_t"))
+    classifier, body = build_variant(variant).eval(), Msg(variant).eval()
+    body.body.load_state_dict(states(classifier))
+    images = torch.randn(1, 3, 224, 224)
+    seen = last_map(classifier, images)[:, 0, 0, 1:]  # one window of 7 x 7, its messenger first
     body.norms[-1] = nn.Identity()
     with torch.no_grad():
         found = body(images)[-1].permute(0, 2, 3, 1)
     torch.testing.assert_close(found, seen.reshape(found.shape), rtol=1e-4, atol=1e-5)
+
+
+def test_swin_s_maps_are_the_normalised_ones_of_the_classifier_where_no_grid_is_padded() -> None:
+    """At 448 px, where every grid is of whole windows and wider than one, so that the classifier shifts it too."""
+    torch.manual_seed(0)
+    variant = small(papers.variant("swin_t"))
+    classifier, body = build_variant(variant, 448).eval(), Swin(variant).eval()
+    merged = re.compile(r"layers\.(\d)\.downsample")  # timm counts a merging to the stage after it
+    weights = {merged.sub(lambda m: f"layers.{int(m[1]) - 1}.downsample", k): w for k, w in states(classifier).items()}
+    unset = body.load_state_dict(weights, strict=False)
+    assert unset.unexpected_keys == []
+    assert {name.partition(".")[0] for name in unset.missing_keys} == {"norm0", "norm1", "norm2", "norm3"}
+    images = torch.randn(1, 3, 448, 448)
+    with torch.no_grad():
+        seen = classifier.forward_intermediates(images, intermediates_only=True)  # type: ignore[operator]
+        for found, x in zip(body(images), seen, strict=True):
+            expected = F.layer_norm(x.permute(0, 2, 3, 1), [x.shape[1]], eps=1e-5).permute(0, 3, 1, 2)
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("model_id", ["pcpvt_s", "twins_svt_s"])
+def test_twins_maps_are_the_classifier_s_where_no_grid_is_padded(model_id: str, masked: bool) -> None:
+    """Once the norms of SVT's maps, which are in the path, are taken out."""
+    torch.manual_seed(0)
+    variant = small(papers.variant(model_id))
+    classifier, body = build_variant(variant).eval(), Twins(variant, masked).eval()
+    body.norm_list = nn.ModuleList(nn.Identity() for _ in range(4))
+    body.load_state_dict(classifier.state_dict())
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        seen = classifier.forward_intermediates(images, intermediates_only=True)  # type: ignore[operator]
+        for found, expected in zip(body(images), seen, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def states(classifier: nn.Module) -> dict[str, Tensor]:
+    """Without the last norm and the head."""
+    return {name: w for name, w in classifier.state_dict().items() if not name.startswith(("norm.", "head."))}
 
 
 def test_pvt_s_maps_are_those_of_the_classifier_until_the_class_token_joins() -> None:
@@ -207,7 +241,7 @@ def test_a_pyramid_is_torchvision_s_on_the_same_weights_without_its_relu() -> No
     with torch.no_grad():
         expected = list(theirs({str(i): x for i, x in enumerate(maps)}).values())
         found = ours(maps)
-        coarsest = functional.conv2d(found[3], weights["extra_blocks.p7.weight"], weights["extra_blocks.p7.bias"], 2, 1)
+        coarsest = F.conv2d(found[3], weights["extra_blocks.p7.weight"], weights["extra_blocks.p7.bias"], 2, 1)
     assert len(found) == len(expected)
     for level, other in zip(found[:4], expected, strict=False):
         torch.testing.assert_close(level, other)

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from replication.records.store import LIBRARIES, digest, library_versions, sha256
 
 ROOT = Path(__file__).resolve().parents[1]
-CARDS = "replication.papers"
+CARDS = ROOT / "replication" / "papers" / "__init__.py"
 _DISTRIBUTIONS = {"PIL": "pillow"}
 """Of the modules that are not called as what is installed."""
 
 
 def source_digest(module: str, cards: bool = True) -> str:
     """Digest of the files of `source_files`, and of the versions of the libraries that they import."""
-    files = source_files(module, cards)
-    names = {name for file in files if file.suffix == ".py" for name in _imported(file)}
-    libraries = {_DISTRIBUTIONS.get(name, name) for name in names} & set(LIBRARIES)
-    contents = {file.relative_to(ROOT).as_posix(): _sha256(file) for file in files}
-    return digest([contents, _versions(tuple(sorted(libraries)))])
+    return files_digest(source_files(module, cards))
 
 
 @functools.cache
 def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
     """The files of the suite that `module` imports, itself first, those that these import, and what is read with them.
 
-    A module that imports by name may import any of its package: `replication.papers` its `cards`, which are left out
-    where something else stands for what they say. A package's re-exports count where the package is imported.
+    A module that imports by name may import any of its package: `replication.papers` its `cards`, which lie beside it
+    and are left out where something else stands for what they say. A package's re-exports count where it is imported.
     """
     files: dict[Path, None] = {}
     waiting, seen = [module], set()
@@ -44,12 +40,20 @@ def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
             continue
         seen.add(name)
         files |= dict.fromkeys((file, *_beside(file)))
-        imported = _imported(file)
-        waiting += sorted(imported, reverse=True)
-        if "importlib.import_module" in imported and (cards or name != CARDS):
-            package = sorted(file.parent.rglob("*.py"))
+        names = imported(file)
+        waiting += sorted(names, reverse=True)
+        if "importlib.import_module" in names and (cards or file != CARDS):
+            package = sorted(file.parent.glob("*.py" if file == CARDS else "**/*.py"))
             waiting += [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in package]
     return tuple(files)
+
+
+def files_digest(files: Iterable[Path]) -> str:
+    """Digest of these files, and of the versions of the libraries that they import."""
+    names = {name for file in files if file.suffix == ".py" for name in imported(file)}
+    libraries = {_DISTRIBUTIONS.get(name, name) for name in names} & set(LIBRARIES)
+    contents = {file.relative_to(ROOT).as_posix(): _sha256(file) for file in files}
+    return digest([contents, _versions(tuple(sorted(libraries)))])
 
 
 def _beside(file: Path) -> Iterator[Path]:
@@ -57,7 +61,7 @@ def _beside(file: Path) -> Iterator[Path]:
     tables = file.with_suffix(".md")
     if tables.exists():
         yield tables
-    if "jinja2" in _imported(file):
+    if "jinja2" in imported(file):
         yield from sorted(file.parent.glob("templates/*"))
     if file.name == "__init__.py":
         yield from sorted(file.parent.glob("captions/*/*.rst"))
@@ -71,10 +75,15 @@ def _file(module: str) -> Path | None:
 
 
 @functools.cache
-def _imported(file: Path) -> frozenset[str]:
-    """What a file imports: modules of the suite, the top names of others, and `importlib.import_module` if called."""
+def imported(file: Path, without: frozenset[str] = frozenset()) -> frozenset[str]:
+    """What a file imports: modules of the suite, the top names of others, and `importlib.import_module` if called.
+
+    Functions `without` which it is read do not count.
+    """
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    read = [part for part in body if not (isinstance(part, ast.FunctionDef) and part.name in without)]
+    for node in (node for part in read for node in ast.walk(part)):
         if isinstance(node, ast.Import):
             names = (alias.name for alias in node.names)
             found |= {name if name.startswith("replication") else name.split(".")[0] for name in names}

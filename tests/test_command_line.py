@@ -1,5 +1,6 @@
 """Faults of the user are one clear line and exit status 2."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -9,15 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from replication import __version__
-from replication.__main__ import MOST_SEEDS, main, parser
+from replication.__main__ import main, parser
+from replication.commands import by_words
+from replication.records.condition import read_condition
 from replication.schema import with_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
+CONDITION = ("device", "precision", "attention", "mode", "batch_size")
 
 
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -67,11 +71,6 @@ def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], a
         status = main(arguments)
     assert status == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_collect_takes_as_many_seeds_as_a_configuration() -> None:
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
-    assert schema["properties"]["training"]["properties"]["seeds"]["maximum"] == MOST_SEEDS
 
 
 def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -187,10 +186,6 @@ def test_both_spellings_of_models_and_sizes_are_taken_and_no_abbreviation(capsys
     assert "unrecognized arguments: --mod" in capsys.readouterr().err
 
 
-def test_collect_takes_the_seeds_of_the_default_configuration() -> None:
-    assert parser().parse_args(["collect"]).seeds == with_defaults({})["training"]["seeds"]
-
-
 def test_without_results_a_command_says_where_it_is_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,16 +211,22 @@ def test_a_count_is_shown_and_says_where_it_is(capsys: pytest.CaptureFixture[str
 def examples() -> Iterator[str]:
     """Every whole command that a text of the repository or a help prints."""
     texts = [path.read_text() for path in (ROOT / "README.md", *ROOT.glob("config/*"), *ROOT.glob("*.md"))]
-    for words in ([], ["speed"]):
-        told = subprocess.run([sys.executable, "-m", "replication", *words, "-h"], cwd=ROOT, capture_output=True)
-        texts.append(told.stdout.decode())
+    texts += [parser().format_help(), *(f"  python -m replication {one.example}" for one in by_words().values())]
     for text in texts:
         yield from re.findall(r"^ *python -m replication (?:.*\\\n)*.*", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("words", by_words())
+def test_the_help_of_every_command_ends_with_an_example_of_it(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--help"])
+    example = capsys.readouterr().out.split("Example:\n")[1]
+    assert example.startswith(f"  python -m replication {words}")
+
+
 def test_commands_that_are_printed_are_understood() -> None:
     found = list(examples())
-    assert len(found) >= 5
+    assert len(found) >= len(by_words())
     for command in found:
         assert parser().parse_args(shlex.split(command.replace("\\\n", ""), comments=True)[3:]).run, command
 
@@ -261,16 +262,45 @@ def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"replication {__version__}\n"
 
 
-def test_listing_needs_no_torch() -> None:
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "replication", "list"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "pvt_small" in done.stdout
-    assert "torch" not in done.stderr
+@pytest.mark.parametrize(
+    ("words", "said", "without"),
+    [
+        ("list", "pvt_small", ("torch", "timm", "numpy", "pandas")),
+        ("--help", "complexity", ("torch", "timm", "numpy", "replication.papers", "replication.complexity")),
+        ("show swin/table1a/swin-t-224/flops", "4.5 G", ("torch", "timm")),
+        ("verify results/reference", "is what was written", ("torch", "timm", "replication.papers")),
+    ],
+)
+def test_what_needs_no_torch_imports_none(words: str, said: str, without: tuple[str, ...]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "replication", *words.split()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert said in done.stdout
+    assert "argparse" in imported
+    assert not imported & set(without)
+
+
+def schema_defaults(section: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """The default of every key of the configuration, by its last name."""
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from schema_defaults(value, key)
+        else:
+            yield key, value
+
+
+@pytest.mark.parametrize("words", by_words())
+def test_a_default_is_that_of_the_configuration_or_asks_for_nothing(words: str) -> None:
+    """The folder of data sets is `--data` where a command has no other, and `--root` where it fetches them."""
+    known = dict(schema_defaults(with_defaults({})))
+    known |= {"data": known["root"], "folder": known["results"]}
+    known |= {name: getattr(read_condition(known["conditions"][0]), name) for name in CONDITION}
+    grammar = argparse.ArgumentParser()
+    by_words()[words].declare(grammar)
+    for action in grammar._actions:
+        if action.dest in known and not action.required and action.default not in (None, [], ""):
+            default = str(action.default) if isinstance(action.default, Path) else action.default
+            assert default == known[action.dest], action.dest
 
 
 def test_home_is_understood_where_no_shell_has_made_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,7 +32,7 @@ def write_crossings(counts_csv: Path, out: Path) -> None:
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 
 
-def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCrossing]:
+def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One row a crossing: which of two models is cheaper below `image_size` [px], and which above.
 
     Between the two neighbouring sizes that were counted (`from_size`, `to_size`) the curves are taken as straight on
@@ -48,7 +49,14 @@ def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCross
             for low, high, size in sign_changes([int(px) for px in both.index], excess):
                 dearer_above = excess[list(both.index).index(high)] > 0
                 below, above = (first, second) if dearer_above else (second, first)
-                yield CostCrossing(metric, below, above, image_size=round(size), from_size=low, to_size=high)
+                yield {
+                    "metric": metric,
+                    "cheaper_below": below,
+                    "cheaper_above": above,
+                    "image_size": round(size),
+                    "from_size": low,
+                    "to_size": high,
+                }
 
 
 def sign_changes(sizes: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, int, float]]:

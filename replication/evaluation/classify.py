@@ -18,7 +18,6 @@ from replication.evaluation.preprocessing import preprocessing
 from replication.intervals import wilson_interval
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
-from replication.records.rows import Evaluated
 from replication.records.words import UserError
 
 SIZES = {"imagenet-1k": (1000, 50_000)}
@@ -27,7 +26,7 @@ SIZES = {"imagenet-1k": (1000, 50_000)}
 
 def classify(
     variant: Variant, image_size: int, checkpoint: Path, images: Path, dataset: str, corrupt: str = "strict"
-) -> tuple[list[Evaluated], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The accuracies of `checkpoint` on `images`, a folder with one folder a class, and what made them.
 
     Classes are numbered in the order of their folders' names, as ImageNet's are. Accuracies are in percent, with the
@@ -41,8 +40,8 @@ def classify(
     right, read = count_right(model, data, f"{variant.id} at {image_size} px", corrupt)
     for metric, k in right.items():
         low, high = wilson_interval(k, read)
-        of = variant.id, image_size, dataset, metric
-        numbers.append(Evaluated(*of, 100 * k / read, "%", 100 * low, 100 * high, read))
+        bounds = {"ci_low": 100 * low, "ci_high": 100 * high}
+        numbers.append({"metric": metric, "value": 100 * k / read, **bounds, "n": read})
     return numbers, {
         "images": read,
         "left_out": len(data) - read,

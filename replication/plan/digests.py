@@ -1,17 +1,41 @@
-"""What changes when something that a rule's result rests on does, beside its code: Snakemake then runs it again."""
+"""What changes when something does that a rule's result rests on: its code, architectures, what the user brings along.
+
+Snakemake runs a rule again when one of its parameters is another.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from replication import papers
+from replication.commands import by_words
 from replication.contents import content_digest, files_below
 from replication.papers.parts import user_models
 from replication.papers.parts.user_models import OWN
 from replication.plan.plan import Plan
 from replication.records.metrics import METRICS
 from replication.records.store import digest, sha256
+from replication.sources import files_digest, imported, source_files
+
+
+def command_digest(words: str, cards: bool = True) -> str:
+    """Changes when the code that a command runs does, or a library that it uses. KeyError for no such command."""
+    return files_digest(command_files(words, cards))
+
+
+@functools.cache
+def command_files(words: str, cards: bool = True) -> tuple[Path, ...]:
+    """The files of the suite that a command runs: that which declares it, and what it imports (`source_files`).
+
+    What the other commands of that file import is no part of it.
+    """
+    runs = {name: command.run for name, command in by_words().items()}
+    file = Path(runs[words].__code__.co_filename)
+    others = {run.__name__ for name, run in runs.items() if run.__code__.co_filename == str(file) and name != words}
+    modules = sorted(imported(file, frozenset(others)))
+    return tuple(dict.fromkeys([file, *(found for module in modules for found in source_files(module, cards))]))
 
 
 def variants_digest(plan: Plan, paper: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from replication import models, papers, report
 from replication.complexity import count_models
 from replication.models import build
-from replication.new_paper import write_skeleton
+from replication.papers.parts.new_paper import write_skeleton
 from replication.plan.make import make_plan
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-import replication.speed
 from replication.__main__ import main
 from replication.speed.condition import Condition
 from replication.speed.run import run
@@ -21,7 +20,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[Any, ...]:
         calls.append(call)
         return []
 
-    monkeypatch.setattr(replication.speed, "run", listen)
+    monkeypatch.setattr(sys.modules[run.__module__], "run", listen)
     assert main(["speed", *arguments]) == 0
     return calls[0]
 

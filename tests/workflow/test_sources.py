@@ -8,47 +8,78 @@ from pathlib import Path
 import pytest
 
 from replication import sources
+from replication.commands import by_words
+from replication.plan.digests import command_digest, command_files
 from replication.sources import source_digest, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "replication"
 RULE = re.compile(r"^rule (\w+):(.*?)(?=^\w|\Z)", re.DOTALL | re.MULTILINE)
 RULES = {
     name: text
     for file in (ROOT / "workflow" / "rules").glob("*.smk")
     for name, text in RULE.findall(file.read_text(encoding="utf-8"))
 }
+WITH_DIGEST = sorted(set(RULES) - {"fetch"})  # what is fetched is not of our making
 
 
-def test_every_rule_but_that_of_the_internet_has_a_digest_of_its_sources() -> None:
-    with_digest = {name for name, text in RULES.items() if "sources=source_digest(" in text}
-    assert set(RULES) - with_digest == {"fetch"}
+def names(files: tuple[Path, ...]) -> set[str]:
+    return {file.relative_to(PACKAGE).as_posix() for file in files}
 
 
-@pytest.mark.parametrize("rule", sorted(set(RULES) - {"fetch"}))
-def test_a_rule_s_module_is_there_and_stands_on_the_ground_floor(rule: str) -> None:
-    ((module, without),) = re.findall(r'source_digest\("([\w.]+)"(, cards=False)?\)', RULES[rule])
-    files = source_files(module, cards=not without)
-    assert files[0].relative_to(ROOT).as_posix().startswith(module.replace(".", "/"))
-    assert {ROOT / "replication" / name for name in ("records/words.py", "records/store.py")} <= set(files)
-    assert (ROOT / "replication/papers/vit.py" in files) == (not without)
+def of_rule(rule: str) -> tuple[str, bool]:
+    """The command whose digest a rule has, and whether the cards are part of it."""
+    ((words, without),) = re.findall(r'sources=digests\.command_digest\("([\w -]+)"(, cards=False)?\)', RULES[rule])
+    return words, not without
+
+
+@pytest.mark.parametrize("rule", WITH_DIGEST)
+def test_a_rule_has_the_digest_of_the_command_that_it_runs(rule: str) -> None:
+    words, cards = of_rule(rule)
+    assert f'"python -m replication {words} ' in RULES[rule]
+    files = names(command_files(words, cards))
+    assert files >= {"commands.py", "records/words.py", "records/store.py"}
+    assert ("papers/vit.py" in files) == cards
+
+
+@pytest.mark.parametrize("rule", WITH_DIGEST)
+def test_of_all_files_of_commands_a_rule_has_one(rule: str) -> None:
+    """So an edit of `complexity/command.py` runs the rules that count again, and no other."""
+    words, cards = of_rule(rule)
+    declared = Path(by_words()[words].run.__code__.co_filename)
+    found = [file for file in command_files(words, cards) if file.name == "command.py"]
+    assert found == [declared]
+
+
+def test_what_another_command_of_the_same_file_imports_is_not_part_of_it() -> None:
+    count = names(command_files("complexity count", cards=False))
+    assert count >= {"complexity/command.py", "complexity/sweep.py", "models/pvt.py"}
+    assert not count & {"complexity/scaling.py", "complexity/crossings.py", "complexity/mechanisms.py"}
+    judge = names(command_files("judge"))
+    assert judge >= {"report/command.py", "report/judge.py"}
+    assert not judge & {"report/page.py", "report/tables.py", "report/snapshot.py", "verify.py"}
 
 
 def test_a_training_is_also_its_loss_its_matching_and_its_files() -> None:
-    names = {
-        file.relative_to(ROOT / "replication").as_posix() for file in source_files("replication.training", cards=False)
+    files = names(command_files("training", cards=False))
+    assert files >= {"detection/criterion.py", "detection/matching.py", "records/store.py", "papers/__init__.py"}
+    assert files >= {"models/pvt.py", "models/dense/fpn.py"}  # imported by name
+    assert not files & {"papers/vit.py", "report/judge.py", "complexity/sweep.py"}
+
+
+def test_a_training_goes_on_though_its_command_was_edited() -> None:
+    assert set(names(command_files("training", cards=False))) - names(source_files("replication.training", False)) == {
+        *("training/command.py", "commands.py", "schema.py")
     }
-    assert names >= {"detection/criterion.py", "detection/matching.py", "records/store.py", "papers/__init__.py"}
-    assert names >= {"models/pvt.py", "models/dense/fpn.py"}  # imported by name
-    assert not names & {"papers/vit.py", "report/judge.py", "complexity/sweep.py"}
 
 
 def test_cards_come_with_their_tables_and_the_page_with_its_templates() -> None:
-    names = {file.name for file in source_files("replication.report.page")}
-    assert names >= {"vit.py", "vit.md", "small_models.py", "report.html.j2", "speed.html.j2", "effects.rst"}
+    files = {file.name for file in command_files("report")}
+    assert files >= {"vit.py", "vit.md", "small_models.py", "report.html.j2", "speed.html.j2", "effects.rst"}
 
 
 def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = source_digest("replication.training", cards=False)
+    before = command_digest("training", cards=False), source_digest("replication.training", cards=False)
     asked: list[str] = []
 
     def versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -56,5 +87,6 @@ def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> 
         return dict.fromkeys(names, "another")
 
     monkeypatch.setattr(sources, "_versions", versions)
-    assert source_digest("replication.training", cards=False) != before
+    assert command_digest("training", cards=False) != before[0]
+    assert source_digest("replication.training", cards=False) != before[1]
     assert {"torch", "torchvision", "timm", "scipy", "numpy", "safetensors"} <= set(asked)

@@ -29,7 +29,7 @@ rule collect:
     resources:
         **RESOURCES["collect"],
     params:
-        sources=source_digest("replication.report.collect"),
+        sources=digests.command_digest("collect"),
         results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,

@@ -15,7 +15,7 @@ rule complexity_count:
     resources:
         **RESOURCES["complexity_count"],
     params:
-        sources=source_digest("replication.complexity.sweep", cards=False),
+        sources=digests.command_digest("complexity count", cards=False),
         own=lambda wildcards: digests.own_digest(PLAN, wildcards.paper),
         models=lambda wildcards: PLAN.models[wildcards.paper],
         image_sizes=PLAN.sweep,
@@ -45,7 +45,7 @@ rule complexity_merge:
     resources:
         **RESOURCES["complexity_merge"],
     params:
-        sources=source_digest("replication.complexity.sweep", cards=False),
+        sources=digests.command_digest("complexity merge", cards=False),
         folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
         out=subpath(output.counts, parent=True),
     shell:
@@ -64,7 +64,7 @@ rule complexity_mechanisms:
     resources:
         **RESOURCES["complexity_mechanisms"],
     params:
-        sources=source_digest("replication.complexity.mechanisms", cards=False),
+        sources=digests.command_digest("complexity mechanisms", cards=False),
     shell:
         "python -m replication complexity mechanisms --out {output.csv:q} 2> {log:q}"
 
@@ -84,7 +84,7 @@ rule complexity_scaling:
     resources:
         **RESOURCES["complexity_scaling"],
     params:
-        sources=source_digest("replication.complexity.scaling", cards=False),
+        sources=digests.command_digest("complexity scaling", cards=False),
         digest=digests.architectures_digest(),
     shell:
         "python -m replication complexity scaling --counts {input.counts:q} --mechanisms {input.mechanisms:q}"
@@ -105,7 +105,7 @@ rule complexity_crossings:
     resources:
         **RESOURCES["complexity_crossings"],
     params:
-        sources=source_digest("replication.complexity.crossings", cards=False),
+        sources=digests.command_digest("complexity crossings", cards=False),
         digest=digests.architectures_digest(),
     shell:
         "python -m replication complexity crossings --counts {input.counts:q} --out {output.csv:q} 2> {log:q}"

@@ -10,7 +10,7 @@ rule departures:
     resources:
         **RESOURCES["departures"],
     params:
-        sources=source_digest("replication.evaluation.departures", cards=False),
+        sources=digests.command_digest("departures", cards=False),
         digest=digests.architectures_digest(),
     shell:
         "python -m replication departures --out {output.csv:q} 2> {log:q}"

@@ -16,7 +16,7 @@ rule evaluate:
     resources:
         **RESOURCES["evaluate"],
     params:
-        sources=source_digest("replication.evaluation", cards=False),
+        sources=digests.command_digest("evaluate", cards=False),
         images=lambda wildcards: evaluated_images(config, wildcards.model),
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),

@@ -34,7 +34,7 @@ rule figures:
     resources:
         **RESOURCES["figures"],
     params:
-        sources=source_digest("replication.report.figures"),
+        sources=digests.command_digest("figures"),
         results=subpath(output.manifest, ancestor=2),
     shell:
         "python -m replication figures --results {params.results:q} 2> {log:q}"

@@ -28,7 +28,7 @@ rule insight:
     resources:
         **RESOURCES["insight"],
     params:
-        sources=source_digest("replication.insight", cards=False),
+        sources=digests.command_digest("insight", cards=False),
         contents=lambda wildcards: digests.contents_digest(
             PLAN, wildcards.experiment, wildcards.arm
         ),

@@ -36,7 +36,7 @@ rule judge:
     resources:
         **RESOURCES["judge"],
     params:
-        sources=source_digest("replication.report.judge"),
+        sources=digests.command_digest("judge"),
         results=subpath(output.verdicts, parent=True),
     shell:
         "python -m replication judge --results {params.results:q} 2> {log:q}"

@@ -10,7 +10,7 @@ rule published:
     resources:
         **RESOURCES["published"],
     params:
-        sources=source_digest("replication.papers"),
+        sources=digests.command_digest("published"),
         papers=options.paper_options(PLAN),
     shell:
         "python -m replication published {params.papers} --out {output.csv:q} 2> {log:q}"

@@ -21,7 +21,7 @@ rule report:
     resources:
         **RESOURCES["report"],
     params:
-        sources=source_digest("replication.report.page"),
+        sources=digests.command_digest("report"),
         results=subpath(output.page, ancestor=2),
     shell:
         "python -m replication report --results {params.results:q} 2> {log:q}"

@@ -16,7 +16,7 @@ rule speed:
         **RESOURCES["speed"],
         gpu=lambda wildcards: int(wildcards.condition.startswith("cuda")),
     params:
-        sources=source_digest("replication.speed", cards=False),
+        sources=digests.command_digest("speed", cards=False),
         digest=digests.speeds_digest(),
         own=digests.own_digest(PLAN, "own"),
         options=lambda wildcards: options.speed_options(PLAN, wildcards.condition),

@@ -23,7 +23,7 @@ rule tables:
     resources:
         **RESOURCES["tables"],
     params:
-        sources=source_digest("replication.report.tables"),
+        sources=digests.command_digest("tables"),
         results=subpath(output.summary, ancestor=2),
     shell:
         "python -m replication tables --results {params.results:q} 2> {log:q}"

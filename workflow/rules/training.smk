@@ -26,7 +26,7 @@ rule training:
         **RESOURCES["training"],
         gpu=int(PLAN.device != "cpu"),
     params:
-        sources=source_digest("replication.training", cards=False),
+        sources=digests.command_digest("training", cards=False),
         contents=lambda wildcards: digests.contents_digest(
             PLAN, wildcards.experiment, wildcards.arm
         ),

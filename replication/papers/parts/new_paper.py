@@ -182,4 +182,6 @@ def free_style() -> tuple[str, str]:
     for colour, marker in STYLES:
         if colour not in colours and marker not in markers:
             return colour, marker
-    raise UserError("every colour and marker for a new paper is taken; add some to STYLES in replication/new_paper.py")
+    raise UserError(
+        "every colour and marker for a new paper is taken; add some to STYLES in replication/papers/parts/new_paper.py"
+    )

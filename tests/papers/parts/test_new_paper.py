@@ -8,7 +8,7 @@ import pytest
 
 from replication import papers
 from replication.__main__ import main
-from replication.new_paper import STYLES, free_style, write_skeleton
+from replication.papers.parts.new_paper import STYLES, free_style, write_skeleton
 from replication.records.words import UserError
 
 

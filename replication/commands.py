@@ -1,0 +1,215 @@
+"""What a command of the suite is made of, where commands are found, and the arguments that several of them take.
+
+Every package declares its commands in a file `command.py`, as `COMMANDS`. The file is loaded without the package around
+it, and a command imports what it needs when it is run: those that need no torch answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import functools
+import importlib.machinery
+import math
+import os
+import re
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replication.records.words import Size, UserError, read_size
+from replication.schema import default, read_schema
+
+PACKAGE = Path(__file__).resolve().parent
+SEVERAL, SIZES = ("--models", "--model"), ("--image-sizes", "--image-size")
+"""Both spellings are taken everywhere; the help begins with the plural where several are."""
+MODELS = (
+    "model ids (see `list`), `all`, or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
+)
+
+
+class Stage(enum.IntEnum):
+    """When a reader meets a command: the help lists them in this order."""
+
+    LOOK = enum.auto()
+    MEASURE = enum.auto()
+    TRAIN = enum.auto()
+    EXAMINE = enum.auto()
+    JUDGE = enum.auto()
+    KEEP = enum.auto()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: what it takes, and the function that runs it, whose text is printed."""
+
+    name: str
+    summary: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], str | None]
+    example: str  # what follows `python -m replication`; a test parses it
+    stage: Stage = Stage.MEASURE
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Subcommands under one name."""
+
+    name: str
+    summary: str
+    steps: tuple[Command, ...]
+    stage: Stage = Stage.MEASURE
+
+
+@functools.cache
+def find_commands() -> tuple[Command | Group, ...]:
+    """The commands of all packages, in the order of the help."""
+    files = sorted(PACKAGE.rglob("command.py"))
+    found: list[Command | Group] = [command for file in files for command in _load(file).COMMANDS]
+    return tuple(sorted(found, key=lambda command: command.stage))
+
+
+def by_words() -> dict[str, Command]:
+    """Every command by the words that call it, as in "complexity count"."""
+    found: dict[str, Command] = {}
+    for one in find_commands():
+        if isinstance(one, Group):
+            found |= {f"{one.name} {step.name}": step for step in one.steps}
+        else:
+            found[one.name] = one
+    return found
+
+
+def _load(file: Path) -> Any:
+    """A file of commands as a module, without the package around it."""
+    name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+    module = types.ModuleType(name)
+    importlib.machinery.SourceFileLoader(name, str(file)).exec_module(module)
+    return module
+
+
+def say(text: str | None) -> None:
+    """Print it, unless its reader has seen enough, as in `list | head`: then the rest is dropped in silence."""
+    try:
+        if text is not None:
+            print(text)
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# --- arguments that several commands take -----------------------------------------------------------
+
+
+def add_arm(parser: argparse.ArgumentParser) -> None:
+    """The arm of an experiment that a command is about, its seeds, scale and recipe, its data, and where results go."""
+    parser.add_argument("--experiment", required=True, metavar="ID")
+    parser.add_argument("--arm", required=True, metavar="ID")
+    parser.add_argument("--seeds", type=not_negative, nargs="+", required=True, metavar="N")
+    parser.add_argument(
+        "--scale", default=default("scale"), help="one that the experiment is run at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set", type=change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: epochs=3"
+    )
+    add_data(parser, "--data")
+    add_corrupt(parser)
+    parser.add_argument("--out", type=path, required=True, help="folder for the arm's results: seed0, ...")
+
+
+def add_corrupt(parser: argparse.ArgumentParser) -> None:
+    """What becomes of images that cannot be used."""
+    corrupt = read_schema()["properties"]["data"]["properties"]["corrupt"]
+    text = "stop at an image that cannot be used, or leave it out (default: %(default)s)"
+    parser.add_argument("--corrupt", choices=corrupt["enum"], default=corrupt["default"], help=text)
+
+
+def add_data(parser: argparse.ArgumentParser, option: str) -> None:
+    """The folder of all data sets."""
+    parser.add_argument(
+        option, type=path, default=Path(default("data.root")), help="folder of all data sets (default: %(default)s)"
+    )
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Where a command computes."""
+    text = "auto: a GPU if there is one (default: %(default)s)"
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=default("training.device"), help=text)
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """The folder of results that a command reads, and writes into."""
+    folder = Path(default("results"))
+    parser.add_argument("--results", type=path, default=folder, help="results folder (default: %(default)s)")
+
+
+def results_folder(folder: Path) -> Path:
+    """The folder, if it is there. UserError says where a command is run."""
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder '{folder}': run this in the root of a checkout that has results "
+            "(`make reproduce`), or name the folder that holds them, --results"
+        )
+    return folder
+
+
+# --- types of arguments -----------------------------------------------------------------------------
+
+
+def path(text: str) -> Path:
+    """A path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is no path")
+    return Path(os.path.expanduser(text))
+
+
+def size(text: str) -> Size:
+    """The size of an image: 224, or height x width."""
+    try:
+        return read_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def change(text: str) -> tuple[str, Any]:
+    """A change of a recipe, KEY=VALUE, the value being YAML."""
+
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"the value in {text!r} cannot be read; is a bracket or quote open?"
+        ) from error
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(text)
+
+
+def not_negative(text: str) -> int:
+    """A whole number of at least 0."""
+    return 0 if re.fullmatch("0+", text) else positive(text)
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

@@ -1,0 +1,59 @@
+"""The commands that evaluate released weights, and say how far timm's models are from the released ones."""
+
+from __future__ import annotations
+
+import argparse
+
+from replication.commands import SEVERAL, SIZES, Command, add_corrupt, path, positive
+
+
+def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(*SEVERAL[::-1], required=True, metavar="ID")
+    parser.add_argument(*SIZES[::-1], type=positive, required=True, metavar="PX", help="of a detector, the short side")
+    parser.add_argument(
+        "--checkpoint",
+        type=path,
+        required=True,
+        help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
+    )
+    parser.add_argument(
+        "--images", type=path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
+    )
+    parser.add_argument("--dataset", default="", help="what the images are (default: imagenet-1k; for DETR, coco)")
+    add_corrupt(parser)
+    parser.add_argument("--out", type=path, required=True, help="folder for evaluation.csv")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from replication.evaluation.evaluate import evaluate
+
+    evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset, args.corrupt)
+
+
+def _declare_departures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=path, required=True, help="the CSV")
+
+
+def _departures(args: argparse.Namespace) -> None:
+    from replication.evaluation.departures import write_departures
+
+    write_departures(args.out)
+
+
+COMMANDS = (
+    Command(
+        "evaluate",
+        "accuracy of released weights on a folder of images, or average precision of DETR's",
+        _declare_evaluate,
+        _evaluate,
+        "evaluate --model deit_s --image-size 224 \\\n"
+        "      --checkpoint deit_small_patch16_224-cd65a155.pth --images val --out results/by_hand",
+    ),
+    Command(
+        "departures",
+        "measure how far timm's defaults are from the released models",
+        _declare_departures,
+        _departures,
+        "departures --out departures.csv",
+    ),
+)

@@ -1,0 +1,78 @@
+"""The commands about the cards: what there is, what it prints, and how a new one begins."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from replication.commands import PACKAGE, Command, Stage, path
+
+
+def _list(args: argparse.Namespace) -> str:
+    from replication.data_sources import SOURCES
+    from replication.papers import cards
+
+    width = max(len(variant.id) for card in cards().values() for variant in card.variants)
+    lines = []
+    for key, card in cards().items():
+        numbers = sum(len(table.published) for table in card.tables)
+        lines.append(f"{key}: {card.title} ({card.venue} {card.year}), {numbers} numbers")
+        lines += [f"    {variant.id:<{width}} {variant.label}" for variant in card.variants]
+        lines += [f"    experiment {e.id}: {', '.join(arm.id for arm in e.arms)}" for e in card.experiments]
+    lines += [f"data {name}: {source.title}; {source.size}; {source.licence}" for name, source in SOURCES.items()]
+    return "\n".join(lines)
+
+
+def _declare_published(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--papers", nargs="+", default=[], metavar="KEY", help="of these papers only (default: of all)")
+    parser.add_argument(
+        "--out", type=path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)"
+    )
+
+
+def _published(args: argparse.Namespace) -> None:
+    from replication.papers import write_published
+
+    write_published(args.out, args.papers)
+
+
+def _declare_new_paper(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="its name: small letters and digits, as in shuffle")
+    parser.add_argument(
+        "--model", action="store_true", help="with a model file of its own, too (default: one of timm's)"
+    )
+
+
+def _new_paper(args: argparse.Namespace) -> str:
+    from replication.papers.parts.new_paper import write_skeleton
+
+    written = write_skeleton(args.key, args.model, PACKAGE.parent)
+    return "\n".join([*(f"written: {file}" for file in written), "CONTRIBUTING.md says how to go on"])
+
+
+COMMANDS = (
+    Command(
+        "list",
+        "show the papers, model ids, experiments and data sets",
+        lambda parser: None,
+        _list,
+        "list",
+        Stage.LOOK,
+    ),
+    Command(
+        "published",
+        "write every number the papers print as one CSV",
+        _declare_published,
+        _published,
+        "published --papers pvt --out pvt.csv",
+        Stage.LOOK,
+    ),
+    Command(
+        "new-paper",
+        "write the skeleton of a card into a checkout, to add a paper with",
+        _declare_new_paper,
+        _new_paper,
+        "new-paper mlpmixer --model",
+        Stage.LOOK,
+    ),
+)

@@ -1,0 +1,47 @@
+"""The command that trains an arm of an experiment."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from replication.commands import Command, Stage, add_arm, add_device, path
+
+
+def _declare_training(parser: argparse.ArgumentParser) -> None:
+    add_arm(parser)
+    parser.add_argument("--start-from", type=path, metavar="FOLDER", help="results of the arm this one starts from")
+    parser.add_argument("--teacher", type=path, metavar="FOLDER", help="results of the arm this one is distilled from")
+    add_device(parser)
+    parser.add_argument("--checkpoints", type=path, default=Path("results/checkpoints"), help="default: %(default)s")
+
+
+def _training(args: argparse.Namespace) -> None:
+    from replication.training.engine import run
+
+    run(
+        args.experiment,
+        args.arm,
+        list(dict.fromkeys(args.seeds)),
+        args.scale,
+        args.out,
+        args.checkpoints,
+        args.start_from,
+        args.teacher,
+        args.device,
+        args.data,
+        args.corrupt,
+        dict(args.set),
+    )
+
+
+COMMANDS = (
+    Command(
+        "training",
+        "train one arm of an experiment with some seeds; run again to go on after a kill",
+        _declare_training,
+        _training,
+        "training --experiment vit_positions --arm none --seeds 0 1 \\\n      --out results/by_hand",
+        Stage.TRAIN,
+    ),
+)

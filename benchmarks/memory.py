@@ -50,9 +50,10 @@ def main() -> None:
     for model_id, mode, attention in itertools.product(options.models, options.modes, options.attentions):
         variant = papers.variant(model_id)
         row = memory_row(variant, least_cell(variant, mode, attention))
-        sizes = [f"{row[name] / MIB:.1f}" if name in row else "" for name in ("predicted", "measured")]
-        cell = [row["subject"], row["image_size"], row["batch_size"], mode, attention]
-        print(*cell, *sizes, row.get("difference", ""), row["status"], row["reason"], sep=",", flush=True)
+        sizes = ["" if value is None else f"{value / MIB:.1f}" for value in (row.predicted, row.measured)]
+        cell = [row.subject, row.image_size, row.batch_size, mode, attention]
+        difference = "" if row.difference is None else row.difference
+        print(*cell, *sizes, difference, row.status, row.reason, sep=",", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from replication.complexity.sweep import count_cell
 from replication.papers import cards, variant, write_published
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Count, Order, Verdict, columns
+from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import sha256
 from replication.report.answer import answer
 from replication.report.judge import EQUAL
@@ -67,7 +67,7 @@ def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:
 def test_counts_are_the_same_on_this_machine(model: str, size: int) -> None:
     row, _ = count_cell(variant(model), size)
     published = next(r for r in _rows("complexity/counts.csv") if (r["model"], r["image_size"]) == (model, str(size)))
-    assert published == {name: "" if row[name] is None else str(row[name]) for name in columns(Count)}
+    assert published == {name: "" if value is None else str(value) for name, value in vars(row).items()}
 
 
 def _rows(name: str) -> list[dict[str, str]]:

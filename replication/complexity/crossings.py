@@ -9,7 +9,6 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -32,7 +31,7 @@ def write_crossings(counts_csv: Path, out: Path) -> None:
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 
 
-def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCrossing]:
     """One row a crossing: which of two models is cheaper below `image_size` [px], and which above.
 
     Between the two neighbouring sizes that were counted (`from_size`, `to_size`) the curves are taken as straight on
@@ -49,14 +48,7 @@ def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[dict[str,
             for low, high, size in sign_changes([int(px) for px in both.index], excess):
                 dearer_above = excess[list(both.index).index(high)] > 0
                 below, above = (first, second) if dearer_above else (second, first)
-                yield {
-                    "metric": metric,
-                    "cheaper_below": below,
-                    "cheaper_above": above,
-                    "image_size": round(size),
-                    "from_size": low,
-                    "to_size": high,
-                }
+                yield CostCrossing(metric, below, above, image_size=round(size), from_size=low, to_size=high)
 
 
 def sign_changes(sizes: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, int, float]]:

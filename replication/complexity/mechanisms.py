@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -57,7 +56,7 @@ def write_mechanisms(out: Path) -> None:
     write_manifest(out.with_suffix(".json"), started, [out], width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
 
 
-def mechanism_rows() -> Iterator[dict[str, Any]]:
+def mechanism_rows() -> Iterator[MechanismCost]:
     """One row a mechanism and grid: MACs, those of QK^T and AV, and peak memory at inference [bytes], one image.
 
     The products of attention are the batched ones (bmm); those with weights are not. Grids that leave a mechanism no
@@ -74,18 +73,18 @@ def mechanism_rows() -> Iterator[dict[str, Any]]:
             set_attention(module, "math")
             with FlopCounterMode(display=False) as counter:
                 peak_math = _peak(module, side)
-            yield {
-                "mechanism": name,
-                "grid": side,
-                "tokens": side**2,
-                "width": WIDTH,
-                "num_heads": NUM_HEADS,
-                "exact": int(side % divisor == 0),
-                "macs": counter.get_total_flops() // 2,
-                "macs_attention": counter.get_flop_counts()["Global"][aten.bmm] // 2,
-                "peak_memory_math": peak_math,
-                "peak_memory_fused": peak_fused,
-            }
+            yield MechanismCost(
+                mechanism=name,
+                grid=side,
+                tokens=side**2,
+                width=WIDTH,
+                num_heads=NUM_HEADS,
+                exact=int(side % divisor == 0),
+                macs=counter.get_total_flops() // 2,
+                macs_attention=counter.get_flop_counts()["Global"][aten.bmm] // 2,
+                peak_memory_math=peak_math,
+                peak_memory_fused=peak_fused,
+            )
 
 
 def _peak(module: nn.Module, side: int) -> int:

@@ -7,9 +7,8 @@ the paper says (Swin), or of the reduction ratio (PVT). Elsewhere padding and sh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,7 +90,7 @@ def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv), str(mechanisms_csv)])
 
 
-def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[ScalingFit]:
     """Rows for each mechanism: the attention products, the peak memory at inference, and the whole MACs."""
     for name in MECHANISMS:
         rows = mechanisms[(mechanisms["mechanism"] == name) & (mechanisms["exact"] == 1)]
@@ -103,7 +102,7 @@ def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield _row(name, "macs", "whole", rows["tokens"], rows["macs"])
 
 
-def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def model_fits(counts: pd.DataFrame) -> Iterator[ScalingFit]:
     """Rows for each model: the attention products, the whole MACs, and every peak memory at batch 1."""
     for model, rows in counts.groupby("model", sort=False):
         variant = papers.variants().get(str(model), Variant(str(model), str(model), OWN, "", {}))
@@ -121,19 +120,19 @@ def model_fits(counts: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _row(
     model: str, metric: str, part: str, tokens: pd.Series, values: pd.Series, theory: int | None = None
-) -> dict[str, Any]:
+) -> ScalingFit:
     known = values.notna()
     found = fit(list(tokens[known]), list(values[known]))
-    row = {"model": model, "metric": metric, "part": part, "theory": theory, "n": int(known.sum())}
+    row = ScalingFit(model, metric, part, theory=theory, n=int(known.sum()))
     if found is None:
         return row
-    return {
-        **row,
-        "slope": found.slope,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "a": found.a,
-        "b": found.b,
-        "crossover_tokens": found.crossover,
-        "r2": found.r2,
-    }
+    return replace(
+        row,
+        slope=found.slope,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        a=found.a,
+        b=found.b,
+        crossover_tokens=found.crossover,
+        r2=found.r2,
+    )

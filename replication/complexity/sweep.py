@@ -7,7 +7,7 @@ import itertools
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED, said
 from replication.papers.parts.user_models import OWN, spec_of
 from replication.records.card import Variant
-from replication.records.reading import read_rows
-from replication.records.rows import Count, PeakMemory, columns
+from replication.records.reading import read_records
+from replication.records.rows import Count, PeakMemory
 from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError, sides
 
@@ -39,7 +39,7 @@ def count_models(
     batch_sizes: Sequence[int],
     out: Path,
     printed: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[Count]:
     """Count every model (an id, or the spec of an own model) at every image size it allows, into the folder `out`.
 
     With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
@@ -89,8 +89,7 @@ def count_models(
             row, peaks = count_cell(variant, size, batch_sizes)
         except RAISED as error:
             reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
-            why = {"model": variant.id, "image_size": size, "gate": f"not counted: {reason}"}
-            row, peaks = {**dict.fromkeys(columns(Count)), **why}, []
+            row, peaks = Count(variant.id, size, gate=f"not counted: {reason}"), []
             if variant.family == OWN:
                 refused[variant.id, size] = reason
             else:
@@ -117,16 +116,13 @@ def count_models(
     return counts
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> str:
+def show(rows: Sequence[Count]) -> str:
     """The rows of counts as a table to read."""
-    width = max((len(str(row["model"])) for row in rows), default=0)
+    width = max((len(row.model) for row in rows), default=0)
     lines = [f"{'model':<{width}} {'size':>9} {'tokens':>9} {'params':>13} {'macs':>17}  counted"]
     for row in rows:
-        shown = ("" if row[name] is None else f"{row[name]:,}" for name in ("tokens", "params", "macs"))
-        tokens, params, macs = shown
-        lines.append(
-            f"{row['model']:<{width}} {row['image_size']:>9} {tokens:>9} {params:>13} {macs:>17}  {row['gate']}"
-        )
+        tokens, params, macs = ("" if n is None else f"{n:,}" for n in (row.tokens, row.params, row.macs))
+        lines.append(f"{row.model:<{width}} {row.image_size:>9} {tokens:>9} {params:>13} {macs:>17}  {row.gate}")
     return "\n".join(lines)
 
 
@@ -201,9 +197,7 @@ def skeleton(variant: Variant, image_size: Size) -> nn.Module:
     return materialise(model, image_size).to("meta")
 
 
-def count_cell(
-    variant: Variant, image_size: Size, batch_sizes: Sequence[int] = ()
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = ()) -> tuple[Count, list[PeakMemory]]:
     """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size.
 
     A step whose memory cannot be counted, as in training an operator without a gradient, is left empty, and `gate` says
@@ -232,36 +226,28 @@ def count_cell(
                             of = {"infer": "inference", "train": "training"}[mode]
                             reasons[f"no memory of {of} at batch {batch}: {said(error)}"] = None
     formula = counts.formula
-    cell = {"model": variant.id, "image_size": image_size}
-    row = {
-        **cell,
-        "tokens": tokens,
-        "params": sum(p.numel() for p in model.parameters()),
-        "macs_fvcore": counts.fvcore,
-        "macs_dispatch": counts.dispatch,
-        "macs_formula": formula.macs if formula else None,
-        "macs": counts.believed,
-        "flops": None if counts.believed is None else 2 * counts.believed,
-        **{
-            f"peak_memory_{mode}_{attention}": peaks.get((1, mode, attention))
-            for mode in MODES
-            for attention in POLICIES
-        },
-        "gate": "; ".join([counts.gate, *reasons]),
-        "macs_attention": formula.macs_attention if formula else None,
-        "stages": "; ".join(formula.stages) if formula else "",
-    }
+    row = Count(
+        model=variant.id,
+        image_size=image_size,
+        tokens=tokens,
+        params=sum(p.numel() for p in model.parameters()),
+        macs_fvcore=counts.fvcore,
+        macs_dispatch=counts.dispatch,
+        macs_formula=formula.macs if formula else None,
+        macs=counts.believed,
+        flops=None if counts.believed is None else 2 * counts.believed,
+        peak_memory_infer_math=peaks.get((1, "infer", "math")),
+        peak_memory_infer_fused=peaks.get((1, "infer", "fused")),
+        peak_memory_train_math=peaks.get((1, "train", "math")),
+        peak_memory_train_fused=peaks.get((1, "train", "fused")),
+        gate="; ".join([counts.gate, *reasons]),
+        macs_attention=formula.macs_attention if formula else None,
+        stages="; ".join(formula.stages) if formula else "",
+    )
     weights = sum(p.nbytes for p in model.parameters())
     memory = [
-        {
-            **cell,
-            "batch_size": batch,
-            "mode": mode,
-            "attention": attention,
-            "peak_memory": peaks[batch, mode, attention],
-            "parameter_memory": weights,
-        }
-        for batch, mode, attention in sorted(peaks)
+        PeakMemory(variant.id, image_size, batch, mode, attention, peak, weights)
+        for (batch, mode, attention), peak in sorted(peaks.items())
     ]
     return row, memory
 
@@ -269,12 +255,8 @@ def count_cell(
 def merge(folders: Sequence[Path], out: Path) -> None:
     """Join the counts.csv and the memory.csv of `folders`, in their order, into the folder `out`."""
     started = now()
-    for name, kind in (("counts", Count), ("memory", PeakMemory)):
-        rows = [
-            row
-            for folder in folders
-            for row in read_rows(folder / f"{name}.csv", dict.fromkeys(columns(kind), str), exactly=True)
-        ]
-        write_rows(out / f"{name}.csv", rows, kind)
+    kinds: dict[str, type[Count | PeakMemory]] = {"counts": Count, "memory": PeakMemory}
+    for name, kind in kinds.items():
+        write_rows(out / f"{name}.csv", [row for f in folders for row in read_records(f / f"{name}.csv", kind)], kind)
         inputs = [str(folder / f"{name}.csv") for folder in folders]
         write_manifest(out / f"{name}.json", started, [out / f"{name}.csv"], inputs=inputs)

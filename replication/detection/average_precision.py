@@ -12,7 +12,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from replication.data.annotations import read_results, read_truth
+from replication.records.rows import ClassPrecision, CrowdedImage
 from replication.records.store import write_text
 from replication.records.words import UserError
 
@@ -73,15 +73,6 @@ def suppressed(results: Results, iou: float = NMS_IOU) -> list[Mapping[str, Any]
     return [results[place] for place in sorted(kept)]
 
 
-@dataclass(frozen=True)
-class Found:
-    """How many objects an image has, crowds left out, and how many of them were found."""
-
-    image_id: int
-    objects: int
-    found: int
-
-
 class AveragePrecision:
     """The measures of any results on the objects of one data set, which is indexed once.
 
@@ -114,8 +105,8 @@ class AveragePrecision:
         evaluation = self._accumulated(results, iouThrs=np.array([iou]), useCats=int(classes), **EVERY_AREA)
         return _mean(evaluation.eval["precision"][0, :, :, 0, -1])
 
-    def per_class(self, results: Results) -> list[dict[str, Any]]:
-        """A row for each category: `category_id`, `name`, how many `objects` it has, `ap_box` and `ap_box_50`."""
+    def per_class(self, results: Results) -> list[ClassPrecision]:
+        """A row for each category."""
         evaluation = self._accumulated(results, **EVERY_AREA)
         objects = Counter(
             one["category_id"]
@@ -125,17 +116,17 @@ class AveragePrecision:
         )
         precision = evaluation.eval["precision"][:, :, :, 0, -1]  # overlaps, recalls, categories
         return [
-            {
-                "category_id": int(category),
-                "name": self.index.cats[category]["name"],
-                "objects": objects[category],
-                "ap_box": _mean(precision[:, :, place]),
-                "ap_box_50": _mean(precision[0, :, place]),
-            }
+            ClassPrecision(
+                category_id=int(category),
+                name=self.index.cats[category]["name"],
+                objects=objects[category],
+                ap_box=_mean(precision[:, :, place]),
+                ap_box_50=_mean(precision[0, :, place]),
+            )
             for place, category in enumerate(evaluation.params.catIds)
         ]
 
-    def found(self, results: Results, score: float, iou: float = 0.5, classes: bool = True) -> list[Found]:
+    def found(self, results: Results, score: float, iou: float = 0.5, classes: bool = True) -> list[CrowdedImage]:
         """Objects of each image that a result of at least this `score` overlaps, one result an object (Figure 12).
 
         Results choose in the order of their scores; without `classes`, any may find any object.
@@ -147,7 +138,7 @@ class AveragePrecision:
             counts = one["gtIgnore"] == 0
             objects[one["image_id"]] += int(counts.sum())
             found[one["image_id"]] += int((one["gtMatches"][0] > 0)[counts].sum())
-        return [Found(image_id, objects[image_id], found[image_id]) for image_id in self.image_ids]
+        return [CrowdedImage(image_id, objects[image_id], found[image_id]) for image_id in self.image_ids]
 
     def _accumulated(self, results: Results, **settings: Any) -> Any:
         evaluation = self._evaluated(results, **settings)

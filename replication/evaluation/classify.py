@@ -18,6 +18,7 @@ from replication.evaluation.preprocessing import preprocessing
 from replication.intervals import wilson_interval
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
+from replication.records.rows import Evaluated
 from replication.records.words import UserError
 
 SIZES = {"imagenet-1k": (1000, 50_000)}
@@ -26,7 +27,7 @@ SIZES = {"imagenet-1k": (1000, 50_000)}
 
 def classify(
     variant: Variant, image_size: int, checkpoint: Path, images: Path, dataset: str, corrupt: str = "strict"
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[Evaluated], dict[str, Any]]:
     """The accuracies of `checkpoint` on `images`, a folder with one folder a class, and what made them.
 
     Classes are numbered in the order of their folders' names, as ImageNet's are. Accuracies are in percent, with the
@@ -40,8 +41,8 @@ def classify(
     right, read = count_right(model, data, f"{variant.id} at {image_size} px", corrupt)
     for metric, k in right.items():
         low, high = wilson_interval(k, read)
-        bounds = {"ci_low": 100 * low, "ci_high": 100 * high}
-        numbers.append({"metric": metric, "value": 100 * k / read, **bounds, "n": read})
+        of = variant.id, image_size, dataset, metric
+        numbers.append(Evaluated(*of, 100 * k / read, "%", 100 * low, 100 * high, read))
     return numbers, {
         "images": read,
         "left_out": len(data) - read,

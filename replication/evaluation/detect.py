@@ -14,6 +14,7 @@ from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import average_precision, coco_results, write_results
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
+from replication.records.rows import Evaluated
 from replication.records.store import sha256
 from replication.records.words import UserError
 
@@ -29,7 +30,7 @@ def detect(
     dataset: str,
     out: Path,
     corrupt: str = "strict",
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[Evaluated], dict[str, Any]]:
     """COCO's measures of `checkpoint` on the validation images in `folder`, and what made them.
 
     The short side of an image becomes `image_size` [px], the long one at most 5/3 of it; the class index is the
@@ -44,7 +45,11 @@ def detect(
     results = predicted(model, split, f"{variant.id} at {image_size} px")
     measures = average_precision(split.ground_truth, results)
     write_results(out / "predictions.json", results)
-    numbers = [{"metric": name, "value": x, "n": len(split)} for name, x in measures.items() if x is not None]
+    numbers = [
+        Evaluated(variant.id, image_size, dataset, name, x, "%", None, None, len(split))
+        for name, x in measures.items()
+        if x is not None
+    ]
     facts = {"annotations": sha256(files_of(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
     steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
     return numbers, {**facts, "preprocessing": steps}

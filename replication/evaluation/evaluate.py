@@ -40,7 +40,6 @@ def evaluate(
         numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt)
     else:
         raise UserError(f"{model_id} is made for {variant.task}; only classifiers and DETR can be evaluated")
-    cell = {"model": model_id, "image_size": image_size, "dataset": dataset, "unit": "%"}
     files = [out / "evaluation.csv", *([out / "predictions.json"] if variant.task == "detection" else [])]
-    write_rows(files[0], [{**cell, **number} for number in numbers], Evaluated)
+    write_rows(files[0], numbers, Evaluated)
     write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from replication.detection.average_precision import Found
+from replication.records.rows import CrowdedImage
 
 
-def crowd_numbers(images: Sequence[Found], queries: int) -> dict[str, float]:
+def crowd_numbers(images: Sequence[CrowdedImage], queries: int) -> dict[str, float]:
     """Objects found in images of up to half as many as `queries`, and in those of at least as many [%].
 
     The latter are a share of the queries, for no more than these can be found. None where there are no such images.

@@ -98,9 +98,8 @@ def take_apart(
         if crowd is not None:
             in_crowd = predicted(model, crowd, recipe.micro_batch or recipe.batch_size)
             numbers |= {name: (value, len(crowd)) for name, value in _in_crowds(crowd, in_crowd, into).items()}
-        here = {**where, "seed": seed, "dataset": recipe.dataset, "image_size": recipe.image_size}
         rows = [
-            {**here, "metric": name, "value": value, "unit": UNITS[name], "n": n}
+            Run(experiment.id, arm_id, seed, recipe.dataset, recipe.image_size, name, value, UNITS[name], n)
             for name, (value, n) in sorted(numbers.items())
         ]
         write_rows(into / "detection.csv", rows, Run)

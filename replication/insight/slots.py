@@ -6,8 +6,7 @@ Shapes: n predictions, Q queries.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import entropy
@@ -21,21 +20,20 @@ SMALLEST = 1e-9
 """Share of the image that a box has at least when the logarithm of its area is taken."""
 
 
-def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[dict[str, Any]]:
+def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[SlotPrediction]:
     """A row for every confident result; these are in the order of the boxes (images, Q, 4), which get six decimals."""
     rows = []
     for place, result in enumerate(results):
         if result["score"] >= SCORE:
             image, query = divmod(place, boxes_cxcywh.shape[1])
             box = (round(side, 6) for side in boxes_cxcywh[image, query].tolist())
-            of_result = (result[name] for name in ("image_id", "category_id", "score"))
-            rows.append(dict(zip(columns(SlotPrediction), (query, *of_result, *box), strict=True)))
+            rows.append(SlotPrediction(query, result["image_id"], result["category_id"], result["score"], *box))
     return rows
 
 
-def slot_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def slot_numbers(rows: Sequence[SlotPrediction]) -> dict[str, float]:
     """What the slot says of a prediction [%]: of its place, its size, its class; none of what is always the same."""
-    table = {name: np.array([row[name] for row in rows]) for name in columns(SlotPrediction)}
+    table = {name: np.array([getattr(row, name) for row in rows]) for name in columns(SlotPrediction)}
     areas = np.maximum(table["w"] * table["h"], SMALLEST)
     shares = {
         "slot_place": explained(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),

@@ -43,7 +43,7 @@ def package_text(results: Path) -> str:
 
 def package(results: Path) -> dict[str, Any]:
     """The descriptor of a folder of results. UserError for a CSV that has other columns than its class of rows."""
-    resources = [*_resources(results), *map(_table, sorted(results.glob("tables/**/*.csv")))]
+    resources = [*_resources(results), *map(_table, sorted(results.glob("tables/*/*.csv")))]
     for resource in resources:
         path = Path(resource.pop("file")).relative_to(results)
         name = re.sub(r"[^a-z0-9]+", "-", path.with_suffix("").as_posix().lower())

@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from replication.records.rows import kinds
+from replication.records.rows import fields, kinds
 from replication.records.store import digest, manifest_text
 from replication.records.words import UserError, read_size
 
@@ -174,10 +174,10 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
     UserError if it lacks the fields of `kind`, is not what was written, or has an id that is not made from its row.
     """
     made = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if not field.init]
-    records = []
+    of, records = fields(kind), []
     for row in read_rows(path, kinds(kind), exactly=True):
         stored = {name: row.pop(name) for name in made}
-        record = kind(**row)
+        record = kind(**{of[name]: value for name, value in row.items()})
         for name, value in stored.items():
             if value != getattr(record, name):
                 raise UserError(f"{path}: the {name} {value!r} should be {getattr(record, name)!r}; {MEND}")

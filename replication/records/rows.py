@@ -105,6 +105,30 @@ class Verdict(_OfNumber):
     command: Annotated[str, "The command that gives our number."]
 
 
+@dataclass(frozen=True)
+class Summary:
+    """How many numbers of a paper got which verdict; the last row, `all`, is their sum.
+
+    A hyper-parameter builds our model: that the two agree is no measurement, so they have a column of their own. A
+    field's `column` is its name in the CSV, where no field can have it.
+    """
+
+    paper: Annotated[str, "Key of the paper's card, or all."]
+    reproduced: Annotated[int, "Numbers that ours agrees with."]
+    differs: Annotated[int, "Numbers that ours does not agree with."]
+    not_comparable: Annotated[int, "Numbers in units or on hardware that cannot be converted."] = field(
+        metadata={"column": "not comparable"}
+    )
+    needs_data: Annotated[int, "Accuracies that need images, weights or a trainer."] = field(
+        metadata={"column": "needs data"}
+    )
+    not_attempted: Annotated[int, "Numbers that nothing here measures."] = field(metadata={"column": "not attempted"})
+    hyper_parameters: Annotated[int, "Hyper-parameters that build our models."] = field(
+        metadata={"column": "hyper-parameters"}
+    )
+    numbers: Annotated[int, "All of them."]
+
+
 VERDICTS = ("reproduced", "differs", "not comparable", "needs data", "not attempted")
 
 
@@ -144,33 +168,33 @@ class SpeedCell:
     device: Annotated[str, "cpu or cuda."]
     compiled: Annotated[int, "1 if torch.compile was used, else 0."]
     channels_last: Annotated[int, "1 if images are stored channels last, else 0."]
-    attention_kernel: Annotated[str, "The kernel that ran: math, flash, efficient or cudnn."]
-    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."]
-    reason: Annotated[str, "Why it was not measured."]
-    valid: Annotated[int | None, "1 if the timing can be trusted, else 0."]
-    invalid: Annotated[str, "Why the timing cannot be trusted."]
-    n: Annotated[int | None, "Samples timed."]
-    blocks: Annotated[int | None, "Blocks timed."]
-    median: Annotated[float | None, "Median time of one step.", "s"]
-    q1: Annotated[float | None, "First quartile of the time of one step.", "s"]
-    q3: Annotated[float | None, "Third quartile of the time of one step.", "s"]
-    p90: Annotated[float | None, "90th percentile of the time of one step.", "s"]
-    minimum: Annotated[float | None, "Least time of one step.", "s"]
-    images_per_second: Annotated[float | None, "Images a second at the median; of a kernel, steps.", "1/s"]
-    ci_low: Annotated[float | None, "Lower end of the 95 % bootstrap interval of `images_per_second`.", "1/s"]
-    ci_high: Annotated[float | None, "Upper end of the 95 % bootstrap interval of `images_per_second`.", "1/s"]
-    spread: Annotated[float | None, "Standard deviation of the block medians over their mean."]
+    attention_kernel: Annotated[str, "The kernel that ran: math, flash, efficient or cudnn."] = ""
+    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."] = ""
+    reason: Annotated[str, "Why it was not measured."] = ""
+    valid: Annotated[int | None, "1 if the timing can be trusted, else 0."] = None
+    invalid: Annotated[str, "Why the timing cannot be trusted."] = ""
+    n: Annotated[int | None, "Samples timed."] = None
+    blocks: Annotated[int | None, "Blocks timed."] = None
+    median: Annotated[float | None, "Median time of one step.", "s"] = None
+    q1: Annotated[float | None, "First quartile of the time of one step.", "s"] = None
+    q3: Annotated[float | None, "Third quartile of the time of one step.", "s"] = None
+    p90: Annotated[float | None, "90th percentile of the time of one step.", "s"] = None
+    minimum: Annotated[float | None, "Least time of one step.", "s"] = None
+    images_per_second: Annotated[float | None, "Images a second at the median; of a kernel, steps.", "1/s"] = None
+    ci_low: Annotated[float | None, "Lower end of the 95 % bootstrap interval of `images_per_second`.", "1/s"] = None
+    ci_high: Annotated[float | None, "Upper end of the 95 % bootstrap interval of `images_per_second`.", "1/s"] = None
+    spread: Annotated[float | None, "Standard deviation of the block medians over their mean."] = None
     own_spread: Annotated[
         float | None,
         "The same without the drift that the run's other cells share; above a limit the cell is not valid.",
-    ]
-    ratio: Annotated[float | None, "Images per second over those of the run's first measured model."]
-    ratio_low: Annotated[float | None, "Lower end of the 95 % interval of `ratio`."]
-    ratio_high: Annotated[float | None, "Upper end of the 95 % interval of `ratio`."]
-    warm_up: Annotated[float | None, "Time of the warm-up after the first call.", "s"]
-    compile: Annotated[float | None, "Time of the first call, in which torch.compile compiles.", "s"]
-    macs: Annotated[int | None, "Multiply-adds of one step."]
-    traffic: Annotated[int | None, "What the operators of a step read and write.", "bytes"]
+    ] = None
+    ratio: Annotated[float | None, "Images per second over those of the run's first measured model."] = None
+    ratio_low: Annotated[float | None, "Lower end of the 95 % interval of `ratio`."] = None
+    ratio_high: Annotated[float | None, "Upper end of the 95 % interval of `ratio`."] = None
+    warm_up: Annotated[float | None, "Time of the warm-up after the first call.", "s"] = None
+    compile: Annotated[float | None, "Time of the first call, in which torch.compile compiles.", "s"] = None
+    macs: Annotated[int | None, "Multiply-adds of one step."] = None
+    traffic: Annotated[int | None, "What the operators of a step read and write.", "bytes"] = None
 
 
 @dataclass(frozen=True)
@@ -195,12 +219,12 @@ class MemoryCell:
     attention: Annotated[str, "Policy: math (keeps the matrix of weights) or fused."]
     device: Annotated[str, "cpu or cuda."]
     precision: Annotated[str, "Name of the number formats: fp32, tf32, amp-bf16, amp-fp16, bf16 or fp16."]
-    predicted: Annotated[int | None, "Rise of memory over a step, counted from shapes.", "bytes"]
-    measured: Annotated[int | None, "Rise of memory over a step, measured.", "bytes"]
-    reserved: Annotated[int | None, "Rise of what CUDA's allocator took from the driver.", "bytes"]
-    difference: Annotated[float | None, "100 (predicted / measured - 1).", "%"]
-    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."]
-    reason: Annotated[str, "Why it was not measured."]
+    predicted: Annotated[int | None, "Rise of memory over a step, counted from shapes.", "bytes"] = None
+    measured: Annotated[int | None, "Rise of memory over a step, measured.", "bytes"] = None
+    reserved: Annotated[int | None, "Rise of what CUDA's allocator took from the driver.", "bytes"] = None
+    difference: Annotated[float | None, "100 (predicted / measured - 1).", "%"] = None
+    status: Annotated[str, "measured, too large, out of memory, not supported, or failed."] = ""
+    reason: Annotated[str, "Why it was not measured."] = ""
 
 
 @dataclass(frozen=True)
@@ -298,22 +322,26 @@ class Count:
 
     model: Annotated[str, "Id of the model; of a user's, the name that its spec gives it."]
     image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
-    tokens: Annotated[int | None, "Tokens of the finest stage, class and distillation tokens included."]
-    params: Annotated[int | None, "Learnable parameters, the classifier head included."]
-    macs_fvcore: Annotated[int | None, "Multiply-adds as fvcore traces them."]
-    macs_dispatch: Annotated[int | None, "Multiply-adds of the operators that PyTorch dispatches."]
-    macs_formula: Annotated[int | None, "Multiply-adds by the closed form of the model's family."]
+    tokens: Annotated[int | None, "Tokens of the finest stage, class and distillation tokens included."] = None
+    params: Annotated[int | None, "Learnable parameters, the classifier head included."] = None
+    macs_fvcore: Annotated[int | None, "Multiply-adds as fvcore traces them."] = None
+    macs_dispatch: Annotated[int | None, "Multiply-adds of the operators that PyTorch dispatches."] = None
+    macs_formula: Annotated[int | None, "Multiply-adds by the closed form of the model's family."] = None
     macs: Annotated[
         int | None, "The multiply-adds that are believed: those dispatched, unless another count is higher."
-    ]
-    flops: Annotated[int | None, "Twice `macs`."]
-    peak_memory_infer_math: Annotated[int | None, "Largest sum of live tensors in inference, unfused.", "bytes"]
-    peak_memory_infer_fused: Annotated[int | None, "Largest sum of live tensors in inference, fused.", "bytes"]
-    peak_memory_train_math: Annotated[int | None, "Largest sum of live tensors in a training step, unfused.", "bytes"]
-    peak_memory_train_fused: Annotated[int | None, "Largest sum of live tensors in a training step, fused.", "bytes"]
-    gate: Annotated[str, "Whether the three counts agree within 1 %, and what was not counted and why."]
-    macs_attention: Annotated[int | None, "Multiply-adds of the attention products QK^T and AV, part of `macs`."]
-    stages: Annotated[str, "Token grid of each stage, with its window (w) or reduction (r): 56x56 w7; 28x28 w7."]
+    ] = None
+    flops: Annotated[int | None, "Twice `macs`."] = None
+    peak_memory_infer_math: Annotated[int | None, "Largest sum of live tensors in inference, unfused.", "bytes"] = None
+    peak_memory_infer_fused: Annotated[int | None, "Largest sum of live tensors in inference, fused.", "bytes"] = None
+    peak_memory_train_math: Annotated[
+        int | None, "Largest sum of live tensors in a training step, unfused.", "bytes"
+    ] = None
+    peak_memory_train_fused: Annotated[
+        int | None, "Largest sum of live tensors in a training step, fused.", "bytes"
+    ] = None
+    gate: Annotated[str, "Whether the three counts agree within 1 %, and what was not counted and why."] = ""
+    macs_attention: Annotated[int | None, "Multiply-adds of the attention products QK^T and AV, part of `macs`."] = None
+    stages: Annotated[str, "Token grid of each stage, with its window (w) or reduction (r): 56x56 w7; 28x28 w7."] = ""
 
 
 @dataclass(frozen=True)
@@ -355,15 +383,15 @@ class ScalingFit:
     model: Annotated[str, "Id of the model, or name of the mechanism."]
     metric: Annotated[str, "The cost: macs, or a peak memory."]
     part: Annotated[str, "attention (the products alone) or whole."]
-    slope: Annotated[float | None, "Exponent: slope of log cost over log N by least squares."]
-    ci_low: Annotated[float | None, "Lower end of the 95 % Student interval of `slope`."]
-    ci_high: Annotated[float | None, "Upper end of the 95 % Student interval of `slope`."]
-    theory: Annotated[float | None, "The exponent that theory gives."]
-    a: Annotated[float | None, "Coefficient of N."]
-    b: Annotated[float | None, "Coefficient of N^2."]
-    crossover_tokens: Annotated[float | None, "a / b: from there on the quadratic term is the larger.", "tokens"]
-    r2: Annotated[float | None, "Share of the variance of log cost that c + a N + b N^2 explains."]
-    n: Annotated[int, "Image sizes fitted."]
+    slope: Annotated[float | None, "Exponent: slope of log cost over log N by least squares."] = None
+    ci_low: Annotated[float | None, "Lower end of the 95 % Student interval of `slope`."] = None
+    ci_high: Annotated[float | None, "Upper end of the 95 % Student interval of `slope`."] = None
+    theory: Annotated[float | None, "The exponent that theory gives."] = None
+    a: Annotated[float | None, "Coefficient of N."] = None
+    b: Annotated[float | None, "Coefficient of N^2."] = None
+    crossover_tokens: Annotated[float | None, "a / b: from there on the quadratic term is the larger.", "tokens"] = None
+    r2: Annotated[float | None, "Share of the variance of log cost that c + a N + b N^2 explains."] = None
+    n: Annotated[int, "Image sizes fitted."] = 0
 
 
 @dataclass(frozen=True)
@@ -480,6 +508,7 @@ FILES: Mapping[str, type] = {
     "verdicts.csv": Verdict,
     "claims.csv": ClaimResult,
     "departures.csv": Departure,
+    "tables/summary.csv": Summary,
     "complexity/**/counts.csv": Count,
     "complexity/**/memory.csv": PeakMemory,
     "complexity/mechanisms.csv": MechanismCost,
@@ -517,10 +546,17 @@ class Column:
 def columns(row: type) -> dict[str, Column]:
     """The columns of a class of rows by name, in their order."""
     hints = typing.get_type_hints(row, include_extras=True)
-    return {
-        name: Column(name, hints[name].__origin__, *hints[name].__metadata__)
-        for name in (field.name for field in dataclasses.fields(row))
-    }
+    return {name: Column(name, hints[of].__origin__, *hints[of].__metadata__) for name, of in fields(row).items()}
+
+
+def fields(row: Any) -> dict[str, str]:
+    """The field that holds each column of a class of rows: its own name, but for one that no field can have."""
+    return {one.metadata.get("column", one.name): one.name for one in dataclasses.fields(row)}
+
+
+def cells(one: Any) -> dict[str, Any]:
+    """The values of a row by column."""
+    return {name: getattr(one, of) for name, of in fields(one).items()}
 
 
 def kinds(row: type) -> dict[str, Any]:

@@ -22,10 +22,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from replication.records.rows import columns
+from replication.records.rows import fields
 
+R = TypeVar("R")
 LIBRARIES = (
     *("torch", "torchvision", "timm", "fvcore", "pycocotools", "numpy", "scipy", "pandas", "matplotlib", "seaborn"),
     *("safetensors", "pillow"),
@@ -90,7 +91,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> None:
-    """Write `rows` with a header of `columns`. None becomes an empty cell, a float its shortest exact form."""
+    """Write `rows` with a header of `columns`. None becomes an empty cell, a float its shortest exact form.
+
+    For tables with the columns of a paper; every other CSV has a class of rows, which `write_rows` writes.
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(columns), lineterminator="\n")
     writer.writeheader()
@@ -98,13 +102,10 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[s
     write_text(path, buffer.getvalue())
 
 
-def write_rows(path: Path, rows: Iterable[Any], row: type) -> None:
-    """Write the CSV that `row`, a class of `records.rows`, describes: None is an empty cell.
-
-    `rows` are instances of it, or mappings by column; what a mapping lacks is empty. ValueError for a column of another
-    file.
-    """
-    write_csv(path, (one if isinstance(one, Mapping) else vars(one) for one in rows), columns(row))
+def write_rows(path: Path, rows: Iterable[R], row: type[R]) -> None:
+    """Write the CSV that `row`, a class of `records.rows`, describes: one line an instance, None is an empty cell."""
+    of = fields(row)
+    write_csv(path, ({name: getattr(one, of[name]) for name in of} for one in rows), of)
 
 
 def sha256(path: Path) -> str:

@@ -10,17 +10,16 @@ from replication import papers
 from replication.records.metrics import METRICS
 from replication.records.rows import STATUSES, ClaimResult, Order, Verdict
 from replication.report.formats import declared, markdown_table, number
-from replication.report.tables import ELSEWHERE, summary
+from replication.report.tables import ELSEWHERE, grid, summary
 
 
 def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
     """The counts of verdicts and statuses, the claims that do not hold, and how well speeds keep their order."""
     headline, rest = on_numbers(verdicts)
-    counts = summary(verdicts)
     parts = [
         f"**{headline}** {rest}",
         on_claims(claims),
-        markdown_table([list(counts[0]), *([str(n) for n in row.values()] for row in counts)]),
+        markdown_table(grid(summary(verdicts))),
         "The claims that are contradicted:",
         markdown_table(
             [

@@ -17,7 +17,7 @@ import replication
 from replication import papers
 from replication.records.card import Experiment
 from replication.records.reading import read_bytes, read_manifest, read_records
-from replication.records.rows import STATUSES, ClaimResult, CostCrossing, Count, Departure, Measured, Verdict
+from replication.records.rows import STATUSES, ClaimResult, CostCrossing, Count, Departure, Measured, Verdict, cells
 from replication.records.store import now, write_manifest, write_text
 from replication.report.answer import on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
@@ -49,13 +49,13 @@ def write_page(results: Path) -> None:
     html = environment.get_template("report.html.j2").render(
         headline=headline,
         rest=rest,
-        kinds={kind: count for kind, count in counts[-1].items() if kind not in ("paper", "numbers")},
+        kinds={kind: count for kind, count in cells(counts[-1]).items() if kind not in ("paper", "numbers")},
         on_claims=on_claims(tested),
         status_counts=_counts((c.status for c in tested), STATUSES),
         differing=[v for v in judged if v.verdict == "differs"],
         claims=tested,
         figures={name: (figure, _inlined(results / "figures" / f"{name}.svg")) for name, figure in FIGURES.items()},
-        summary=counts,
+        summary=[cells(row) for row in counts],
         papers=[
             (card, [t for t in tables if t.table.paper == key]) for key, card in papers.cards().items() if key in shown
         ],

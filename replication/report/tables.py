@@ -16,8 +16,8 @@ from replication import papers
 from replication.records.card import Card, Table
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
-from replication.records.rows import VERDICTS, Verdict
-from replication.records.store import now, write_csv, write_manifest, write_text
+from replication.records.rows import VERDICTS, Summary, Verdict, cells, fields
+from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
 from replication.records.words import UserError
 from replication.report.formats import latex, markdown
 
@@ -194,20 +194,23 @@ def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Ite
     return (judged(table, groups[key]) for key, table in tables.items() if key in groups)
 
 
-def summary(verdicts: Iterable[Verdict]) -> list[dict[str, str | int]]:
-    """How many numbers of each paper got which verdict; the last row is their sum.
-
-    A hyper-parameter builds our model: that the two agree is no measurement, so they have a column of their own.
-    """
+def summary(verdicts: Iterable[Verdict]) -> list[Summary]:
+    """How many numbers of each paper got which verdict; the last row is their sum."""
     counts: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         input_of_ours = verdict.measured is not None and METRICS[verdict.metric].kind == "architecture"
         counts.setdefault(verdict.paper, Counter())[BUILT if input_of_ours else verdict.verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
+    of = fields(Summary)
     return [
-        {"paper": paper, **{kind: count[kind] for kind in KINDS}, "numbers": count.total()}
+        Summary(paper=paper, **{of[kind]: count[kind] for kind in KINDS}, numbers=count.total())
         for paper, count in counts.items()
     ]
+
+
+def grid(counts: Sequence[Summary]) -> list[list[str]]:
+    """The rows of a summary as text, below their header."""
+    return [list(fields(Summary)), *([str(value) for value in cells(row).values()] for row in counts)]
 
 
 def write_tables(results: Path) -> None:
@@ -222,9 +225,8 @@ def write_tables(results: Path) -> None:
         write_csv(stem.with_suffix(".csv"), *judged_table.wide())
         _write_text(stem, judged_table.grid, table.title, judged_table.lines, f"{table.paper}-{table.id}")
     counts = summary(rows)
-    write_csv(folder / "summary.csv", counts, counts[0])
-    grid = [list(counts[0]), *([str(value) for value in row.values()] for row in counts)]
-    _write_text(folder / "summary", grid, "Verdicts by paper", [], "summary")
+    write_rows(folder / "summary.csv", counts, Summary)
+    _write_text(folder / "summary", grid(counts), "Verdicts by paper", [], "summary")
     files = [stem.with_suffix(suffix) for stem in stems for suffix in (".csv", ".md", ".tex")]
     write_manifest(folder / "tables.json", started, files, numbers=len(rows))
 

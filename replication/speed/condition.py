@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -67,7 +68,7 @@ class Condition(ConditionName):
             raise UserError(f"a {self.device} has no precision '{self.precision}' here, but {', '.join(able)}")
 
     @property
-    def columns(self) -> dict[str, str | int]:
+    def columns(self) -> dict[str, Any]:
         """The fields as cells of a CSV: what is on or off is 1 or 0."""
         return {name: int(x) if isinstance(x, bool) else x for name, x in dataclasses.asdict(self).items()}
 

@@ -23,7 +23,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -113,26 +113,24 @@ def tells_peaks(device: str) -> bool:
     return device != "cpu" or ((PROC / "self/clear_refs").exists() and _resident("VmHWM") is not None)
 
 
-def memory_row(variant: Variant, cell: Cell) -> dict[str, Any]:
+def memory_row(variant: Variant, cell: Cell) -> MemoryCell:
     """The row of one cell."""
-    row = {**asdict(cell), "precision": "fp32"}
+    row = MemoryCell(**asdict(cell), precision="fp32")
     if cell.mode == "train" and variant.task != "classification":
-        return row | {"status": "not supported", "reason": f"no training step for {variant.task} here"}
+        return replace(row, status="not supported", reason=f"no training step for {variant.task} here")
     try:
         predicted, held = predict(variant, cell)
     except RAISED as error:
-        return row | {"status": "not supported", "reason": _line(error)}
-    row["predicted"] = predicted
+        return replace(row, status="not supported", reason=_line(error))
+    row = replace(row, predicted=predicted)
     if not tells_peaks(cell.device):
         reason = "peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux"
-        return row | {"status": "not supported", "reason": reason}
+        return replace(row, status="not supported", reason=reason)
     if cell.device == "cpu" and (free := available()) is not None and predicted + held > free:
         reason = f"needs {predicted + held} bytes with its weights, {free} are available"
-        return row | {"status": "too large", "reason": reason}
-    row |= _in_fresh_process(cell)
-    if row["status"] == "measured":
-        row["difference"] = round(100 * (predicted / row["measured"] - 1), 2)
-    return row
+        return replace(row, status="too large", reason=reason)
+    row = replace(row, **_in_fresh_process(cell))
+    return replace(row, difference=round(100 * (predicted / row.measured - 1), 2)) if row.measured else row
 
 
 def predict(variant: Variant, cell: Cell) -> tuple[int, int]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +42,7 @@ def run(
     largest: float | None = None,
     threads: int | None = None,
     memory: Sequence[str] = (),
-) -> list[dict[str, Any]]:
+) -> list[SpeedCell]:
     """Time the cells in `blocks` blocks, `block_seconds` each, and return one row of cells.csv each, in their order.
 
     A cell of more than `largest` GMACs an image is not timed, unless it is a kernel, which measures the machine. A cell
@@ -162,18 +161,24 @@ def _left(results: Sequence[Result]) -> list[Result]:
 # --- tables -----------------------------------------------------------------------------------------
 
 
-def table(results: Sequence[Result], condition: Condition) -> list[dict[str, Any]]:
+def table(results: Sequence[Result], condition: Condition) -> list[SpeedCell]:
     """Rows of cells.csv, with ratios to the first model that was measured."""
     reference = next((r.timing.blocks for r in results if r.timing and r.cell.kind == "model"), None)
     return [_row(result, condition, reference) for result in results]
 
 
-def _row(result: Result, condition: Condition, reference: list[list[float]] | None) -> dict[str, Any]:
+def _row(result: Result, condition: Condition, reference: list[list[float]] | None) -> SpeedCell:
     cell = result.cell
-    row: dict[str, Any] = {"subject": cell.subject, "kind": cell.kind, "image_size": cell.image_size}
-    row |= {**condition.columns, "status": result.status, "reason": result.reason}
-    if result.need:
-        row |= {"macs": result.need.step.macs, "traffic": result.need.step.traffic}
+    row = SpeedCell(
+        subject=cell.subject,
+        kind=cell.kind,
+        image_size=cell.image_size,
+        **condition.columns,
+        status=result.status,
+        reason=result.reason,
+        macs=result.need.step.macs if result.need else None,
+        traffic=result.need.step.traffic if result.need else None,
+    )
     if not result.timing or not result.prepared:
         return row
     timed = result.timing.blocks
@@ -181,48 +186,53 @@ def _row(result: Result, condition: Condition, reference: list[list[float]] | No
     q1, q3, p90 = np.percentile(seconds, [25, 75, 90]).tolist()
     median, low, high = median_interval(timed)
     images = 1 if result.cell.kind == "kernel" else condition.batch_size
-    row |= {
-        "attention_kernel": result.prepared.attention_kernel,
-        "valid": int(not result.timing.invalid),
-        "invalid": "; ".join(result.timing.invalid),
-        "n": len(seconds),
-        "blocks": len(timed),
-        **{"median": median, "q1": q1, "q3": q3, "p90": p90, "minimum": float(seconds.min())},
-        **{"images_per_second": images / median, "ci_low": images / high, "ci_high": images / low},
-        "spread": spread(timed),
-        "own_spread": result.timing.own_spread,
-        "warm_up": result.timing.warm_up,
-        "compile": result.timing.first if condition.compiled else None,
-    }
-    if reference:
-        ratio, ratio_low, ratio_high = ratio_interval(reference, timed)
-        row |= {"ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}
-    return row
+    ratio, ratio_low, ratio_high = ratio_interval(reference, timed) if reference else (None, None, None)
+    return replace(
+        row,
+        attention_kernel=result.prepared.attention_kernel,
+        valid=int(not result.timing.invalid),
+        invalid="; ".join(result.timing.invalid),
+        n=len(seconds),
+        blocks=len(timed),
+        median=median,
+        q1=q1,
+        q3=q3,
+        p90=p90,
+        minimum=float(seconds.min()),
+        images_per_second=images / median,
+        ci_low=images / high,
+        ci_high=images / low,
+        spread=spread(timed),
+        own_spread=result.timing.own_spread,
+        ratio=ratio,
+        ratio_low=ratio_low,
+        ratio_high=ratio_high,
+        warm_up=result.timing.warm_up,
+        compile=result.timing.first if condition.compiled else None,
+    )
 
 
-def samples(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+def samples(results: Sequence[Result]) -> Iterator[Sample]:
     """Rows of samples.csv: every step that was timed, by the index of its cell."""
     for index, result in enumerate(results):
         for block, timed in enumerate(result.timing.blocks if result.timing else ()):
-            yield from ({"cell": index, "block": block, "seconds": seconds} for seconds in timed)
+            yield from (Sample(index, block, seconds) for seconds in timed)
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> str:
+def show(rows: Sequence[SpeedCell]) -> str:
     """The rows as a table to read, with the model that the ratios are to."""
     lines = [SHOWN.format("subject", "size", "ms", "images/s", "(95 %)", "ratio", "(95 %)", "valid")]
     for row in rows:
-        if row["status"] != "measured":
-            said = f"{row['status']}: {row['reason']}"
-            lines.append(SHOWN.format(row["subject"], row["image_size"], *[""] * 5, said))
+        if row.median is None:
+            lines.append(SHOWN.format(row.subject, row.image_size or "", *[""] * 5, f"{row.status}: {row.reason}"))
             continue
-        images, low, high = (f"{row[name]:.4g}" for name in ("images_per_second", "ci_low", "ci_high"))
-        ratio, below, above = (
-            f"{row[name]:.3f}" if name in row else "" for name in ("ratio", "ratio_low", "ratio_high")
-        )
-        times = f"{1e3 * row['median']:.4g}", images, f"{low} to {high}", ratio, f"{below} to {above}" if ratio else ""
-        said = "yes" if row["valid"] else f"no: {row['invalid']}"
-        lines.append(SHOWN.format(row["subject"], row["image_size"], *times, said))
-    reference = next((row for row in rows if row["status"] == "measured" and row["kind"] == "model"), None)
+        images, low, high = (f"{value:.4g}" for value in (row.images_per_second, row.ci_low, row.ci_high))
+        ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
+        of_ratio = "" if row.ratio is None else f"{row.ratio_low:.3f} to {row.ratio_high:.3f}"
+        said = "yes" if row.valid else f"no: {row.invalid}"
+        times = f"{1e3 * row.median:.4g}", images, f"{low} to {high}", ratio, of_ratio
+        lines.append(SHOWN.format(row.subject, row.image_size or "", *times, said))
+    reference = next((row for row in rows if row.median is not None and row.kind == "model"), None)
     if reference:
-        lines.append(f"ratio: times as fast as {reference['subject']} at {reference['image_size']} px")
+        lines.append(f"ratio: times as fast as {reference.subject} at {reference.image_size} px")
     return "\n".join(line.rstrip() for line in lines)

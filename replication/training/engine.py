@@ -168,17 +168,17 @@ def run_arm(
     written = [out / name for name in ("epochs.csv", "test.csv", "weights.safetensors")]
     write_rows(out / "epochs.csv", history, task.epoch)
     rows = [
-        {
-            "experiment": experiment.id,
-            "arm": arm.id,
-            "seed": seed,
-            "dataset": recipe.dataset,
-            "image_size": recipe.image_size,
-            "metric": metric,
-            "value": value,
-            "unit": task.loss_unit if metric == "loss" else "%",
-            "n": len(dataset.test),
-        }
+        Run(
+            experiment=experiment.id,
+            arm=arm.id,
+            seed=seed,
+            dataset=recipe.dataset,
+            image_size=recipe.image_size,
+            metric=metric,
+            value=value,
+            unit=task.loss_unit if metric == "loss" else "%",
+            n=len(dataset.test),
+        )
         for metric, value in sorted(results.items())
     ]
     write_rows(out / "test.csv", rows, Run)

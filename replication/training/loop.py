@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from replication.data import Dataset, Images
+from replication.records.rows import Epoch
 from replication.records.words import UserError
 from replication.training import checkpoint
 from replication.training.batches import order
@@ -22,7 +22,7 @@ from replication.training.start import stream
 CHECKED_STEPS = 50  # the losses of so many steps are looked at together: on a GPU a look stops the queue
 
 
-def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: str) -> list[dict[str, Any]]:
+def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: str) -> list[Epoch]:
     """Train, or go on from the checkpoint in `folder`; the rows of epochs.csv. UserError on a loss that is not finite.
 
     After every epoch the state is written there.
@@ -30,21 +30,23 @@ def train(learner: Learner, dataset: Dataset, seed: int, folder: Path, title: st
     recipe, first = learner.recipe, learner.processes.first
     check_shares(len(dataset.train), recipe.batch_size, learner.processes.world)
     saved = learner.processes.from_first(checkpoint.load(folder / "state.pt") if first else None)
-    history = [_row(0, 0, None, None, followed(learner, dataset) if first and not saved else {})]
+    epoch_of = learner.task.epoch
     if saved:
         learner.load_state_dict(saved["learner"])
-        history = saved["history"]
-    done = history[-1]["epoch"]
+        history = [epoch_of(**row) for row in saved["history"]]
+    else:
+        history = [epoch_of(0, 0, None, None, **followed(learner, dataset, measured=first))]
+    done = history[-1].epoch
     epochs = range(done + 1, recipe.epochs + 1)
     for epoch in tqdm(epochs, title, recipe.epochs, initial=done, unit="epoch", disable=not first):
         step, rate, loss = train_epoch(learner, dataset.train, seed, epoch, title)
         if not first:
             continue
-        val = followed(learner, dataset)
-        if not math.isfinite(val["loss"]):
-            raise UserError(f"{title}: after epoch {epoch} the validation loss is {val['loss']}; lower learning_rate")
-        history.append(_row(epoch, step, rate, loss, val))
-        checkpoint.save(folder / "state.pt", {"history": history, "learner": learner.state_dict()})
+        row = epoch_of(epoch, step, rate, loss, **followed(learner, dataset))
+        if row.val_loss is None or not math.isfinite(row.val_loss):
+            raise UserError(f"{title}: after epoch {epoch} the validation loss is {row.val_loss}; lower learning_rate")
+        history.append(row)
+        checkpoint.save(folder / "state.pt", {"history": [*map(vars, history)], "learner": learner.state_dict()})
     return history
 
 
@@ -78,10 +80,10 @@ def train_epoch(learner: Learner, split: Images, seed: int, epoch: int, title: s
     return first + len(batches), rate, processes.sum(total) / len(split)
 
 
-def followed(learner: Learner, dataset: Dataset) -> dict[str, Any]:
-    """The metrics of the task on validation; None for one that cannot be told there."""
-    found = learner.evaluate(dataset.val)
-    return {metric: found.get(metric) for metric in learner.task.metrics}
+def followed(learner: Learner, dataset: Dataset, measured: bool = True) -> dict[str, float | None]:
+    """The metrics of the task on validation, as the fields of its epochs; None for what cannot be told, or is not."""
+    found = learner.evaluate(dataset.val) if measured else {}
+    return {f"val_{metric}": found.get(metric) for metric in learner.task.metrics}
 
 
 def check_shares(images: int, batch_size: int, processes: int) -> None:
@@ -100,8 +102,3 @@ def check_finite(losses: Tensor, norms: Tensor, batches: Sequence[Tensor], where
             f"{where.format(first + at)} the loss is {losses[at]:g} and the norm of its gradient {norms[at]:g}, on the "
             f"training images {batches[at].tolist()}; lower learning_rate, or look at these images"
         )
-
-
-def _row(epoch: int, step: int, rate: float | None, train_loss: float | None, val: dict[str, Any]) -> dict[str, Any]:
-    row = {"epoch": epoch, "step": step, "learning_rate": rate, "train_loss": train_loss}
-    return row | {f"val_{metric}": value for metric, value in val.items()}

@@ -22,10 +22,10 @@ def counted(**curves: list[float]) -> pd.DataFrame:
 def test_power_laws_cross_where_algebra_says() -> None:
     """s^4 / 300^2 and s^2 cross at s = 300."""
     found = list(crossings(counted(deit_s=[s**4 / 300**2 for s in SIZES], swin_t=[s**2 for s in SIZES]), MODELS))
-    assert {row["metric"] for row in found} == set(METRICS)
+    assert {row.metric for row in found} == set(METRICS)
     for row in found:
-        assert (row["cheaper_below"], row["cheaper_above"]) == ("deit_s", "swin_t")
-        assert (row["from_size"], row["to_size"], row["image_size"]) == (256, 512, 300)
+        assert (row.cheaper_below, row.cheaper_above) == ("deit_s", "swin_t")
+        assert (row.from_size, row.to_size, row.image_size) == (256, 512, 300)
 
 
 def test_curves_that_only_touch_or_never_meet_have_no_crossing() -> None:

@@ -64,7 +64,7 @@ def nets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cell(spec: str, size: Size = 64) -> dict[str, Any]:
     variant = with_native_size(papers.variant(spec))
-    return count_cell(variant, size)[0]
+    return vars(count_cell(variant, size)[0])
 
 
 def peaks(row: dict[str, Any]) -> list[int | None]:

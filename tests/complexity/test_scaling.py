@@ -12,7 +12,6 @@ from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
 from replication.complexity.scaling import Fit, fit, mechanism_fits, model_fits
-from replication.records.rows import MechanismCost, columns
 
 TOKENS = [float(side**2) for side in (7, 14, 28, 56, 112, 224)]
 
@@ -57,7 +56,7 @@ def test_two_sizes_tell_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def mechanisms() -> pd.DataFrame:
-    return pd.DataFrame(mechanism_rows(), columns=list(columns(MechanismCost)))
+    return pd.DataFrame(list(mechanism_rows()))
 
 
 def test_mechanisms_cost_what_their_papers_say(mechanisms: pd.DataFrame) -> None:
@@ -93,26 +92,29 @@ def test_tokens_cover_two_decades_and_memory_follows_the_policy(mechanisms: pd.D
     ("name", "theory"), [("global", 2), ("windowed", 1), ("spatial_reduction", 2), ("messenger", 1)]
 )
 def test_attention_grows_as_theory_says(mechanisms: pd.DataFrame, name: str, theory: int) -> None:
-    rows = [row for row in mechanism_fits(mechanisms) if row["model"] == name]
-    (attention,) = [row for row in rows if row["part"] == "attention" and row["metric"] == "macs"]
-    assert attention["theory"] == theory
-    assert abs(attention["slope"] - theory) < 0.05
-    assert attention["ci_low"] <= theory <= attention["ci_high"]
+    rows = [row for row in mechanism_fits(mechanisms) if row.model == name]
+    (attention,) = [row for row in rows if row.part == "attention" and row.metric == "macs"]
+    assert attention.theory == theory
+    assert attention.slope == pytest.approx(theory, abs=0.05)
+    assert attention.ci_low is not None
+    assert attention.ci_high is not None
+    assert attention.ci_low <= theory <= attention.ci_high
 
 
 def test_global_attention_takes_over_at_twice_the_width(mechanisms: pd.DataFrame) -> None:
     """4 N D^2 = 2 N^2 D where N = 2 D (Swin, eq. 1)."""
-    (whole,) = [r for r in mechanism_fits(mechanisms) if r["model"] == "global" and r["part"] == "whole"]
-    assert whole["crossover_tokens"] == pytest.approx(2 * WIDTH)
+    (whole,) = [r for r in mechanism_fits(mechanisms) if r.model == "global" and r.part == "whole"]
+    assert whole.crossover_tokens == pytest.approx(2 * WIDTH)
 
 
 def test_sub_sampled_keys_are_as_many_as_those_of_a_window_at_m_r_tokens_a_side(mechanisms: pd.DataFrame) -> None:
     """M^2 = N / R^2; the sum of the two powers has no exponent."""
-    rows = [row for row in mechanism_fits(mechanisms) if row["model"] == "windowed_subsampled"]
-    (attention,) = [row for row in rows if row["part"] == "attention" and row["metric"] == "macs"]
-    assert attention["theory"] is None
-    assert attention["crossover_tokens"] == pytest.approx((WINDOW * REDUCTION) ** 2)
-    assert 1 < attention["slope"] < 2
+    rows = [row for row in mechanism_fits(mechanisms) if row.model == "windowed_subsampled"]
+    (attention,) = [row for row in rows if row.part == "attention" and row.metric == "macs"]
+    assert attention.theory is None
+    assert attention.crossover_tokens == pytest.approx((WINDOW * REDUCTION) ** 2)
+    assert attention.slope is not None
+    assert 1 < attention.slope < 2
 
 
 def test_models_are_fitted_in_their_regime_only() -> None:
@@ -123,9 +125,9 @@ def test_models_are_fitted_in_their_regime_only() -> None:
         [row | dict.fromkeys(memory, 1.0) | {"image_size": size, "tokens": (size // 4) ** 2} for size in sizes]
     )
     fits = list(model_fits(counts))
-    assert {fit["n"] for fit in fits} == {3}  # 224, 448 and 896 px
-    assert [fit["metric"] for fit in fits] == ["macs", "macs", *memory]
-    assert [fit["theory"] for fit in fits] == [1, *[None] * 5]
+    assert {fit.n for fit in fits} == {3}  # 224, 448 and 896 px
+    assert [fit.metric for fit in fits] == ["macs", "macs", *memory]
+    assert [fit.theory for fit in fits] == [1, *[None] * 5]
 
 
 @pytest.mark.parametrize("model", [v.id for v in papers.variants().values() if v.exponent and v.family in FAMILIES])

@@ -20,7 +20,6 @@ from pycocotools.cocoeval import COCOeval
 from replication.detection.average_precision import (
     STATS,
     AveragePrecision,
-    Found,
     average_precision,
     coco_results,
     evaluate_file,
@@ -28,6 +27,7 @@ from replication.detection.average_precision import (
     write_results,
 )
 from replication.records.metrics import METRICS
+from replication.records.rows import CrowdedImage
 from replication.records.words import UserError
 
 CATEGORIES = (1, 2, 4, 7)  # with gaps, as COCO's
@@ -174,7 +174,7 @@ def test_nothing_found_is_0_and_nothing_to_find_is_not_applicable() -> None:
     empty = {**ground_truth, "annotations": []}
     assert set(average_precision(empty, []).values()) == {None}
     assert set(average_precision(empty, perfect(ground_truth)).values()) == {None}
-    assert {row["ap_box"] for row in AveragePrecision(ground_truth).per_class([])} == {0.0, None}
+    assert {row.ap_box for row in AveragePrecision(ground_truth).per_class([])} == {0.0, None}
 
 
 def test_suppression_undoes_duplicates() -> None:
@@ -226,12 +226,12 @@ def test_rows_of_classes_average_to_the_whole() -> None:
     results = imperfect(ground_truth)
     measure = AveragePrecision(ground_truth)
     rows = measure.per_class(results)
-    assert [row["category_id"] for row in rows] == [*CATEGORIES, 9]
-    assert [row["name"] for row in rows] == [f"thing {category}" for category in (*CATEGORIES, 9)]
-    assert sum(row["objects"] for row in rows) == len(ground_truth["annotations"]) - 1  # the crowd
-    assert (rows[-1]["objects"], rows[-1]["ap_box"], rows[-1]["ap_box_50"]) == (0, None, None)
+    assert [row.category_id for row in rows] == [*CATEGORIES, 9]
+    assert [row.name for row in rows] == [f"thing {category}" for category in (*CATEGORIES, 9)]
+    assert sum(row.objects for row in rows) == len(ground_truth["annotations"]) - 1  # the crowd
+    assert (rows[-1].objects, rows[-1].ap_box, rows[-1].ap_box_50) == (0, None, None)
     for metric in ("ap_box", "ap_box_50"):
-        assert np.mean([row[metric] for row in rows[:-1]]) == pytest.approx(measure(results)[metric])
+        assert np.mean([getattr(row, metric) for row in rows[:-1]]) == pytest.approx(measure(results)[metric])
 
 
 def test_found_counts_each_object_once() -> None:
@@ -239,8 +239,8 @@ def test_found_counts_each_object_once() -> None:
     results = perfect(ground_truth)
     measure = AveragePrecision(ground_truth)
     objects = [sum(one["image_id"] == image for one in results) for image in range(12)]
-    assert measure.found(results * 2, score=0.0) == [Found(n, count, count) for n, count in enumerate(objects)]
-    assert measure.found([], score=0.0) == [Found(n, count, 0) for n, count in enumerate(objects)]
+    assert measure.found(results * 2, score=0.0) == [CrowdedImage(n, count, count) for n, count in enumerate(objects)]
+    assert measure.found([], score=0.0) == [CrowdedImage(n, count, 0) for n, count in enumerate(objects)]
     crowd = next(one for one in ground_truth["annotations"] if one["iscrowd"])
     on_crowd = [{**results[0], **{key: crowd[key] for key in ("image_id", "category_id", "bbox")}}]
     assert measure.found(on_crowd, score=0.0) == measure.found([], score=0.0)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert
 
-from replication.detection.average_precision import AveragePrecision, Found
+from replication.detection.average_precision import AveragePrecision
 from replication.insight.crowds import crowd_numbers
 from replication.insight.found import pairs
+from replication.records.rows import CrowdedImage
 
 SQUARES = torch.tensor([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 0.7, 0.7], [0.0, 0.5, 0.2, 0.7]])
 
@@ -59,6 +60,7 @@ def test_as_many_as_pycocotools_counts() -> None:
 
 def test_shares_of_crowds() -> None:
     # Ten queries: up to five objects are few, ten and more are many, of which ten can be found; six are neither.
-    images = [Found(1, 2, 2), Found(2, 5, 4), Found(3, 0, 0), Found(4, 6, 1), Found(5, 10, 9), Found(6, 16, 7)]
+    found = [(2, 2), (5, 4), (0, 0), (6, 1), (10, 9), (16, 7)]
+    images = [CrowdedImage(number, *of) for number, of in enumerate(found, start=1)]
     assert crowd_numbers(images, queries=10) == pytest.approx({"found_half": 600 / 7, "found_full": 80})
     assert crowd_numbers(images[2:4], queries=10) == {}

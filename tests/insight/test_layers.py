@@ -35,8 +35,8 @@ def results(images: int = OBJECTS, shift: float = 0.0, score: float = 0.9) -> li
 def test_layers_that_improve_gain() -> None:
     # The IoU of a square of 20 px shifted by 5, 2 and 0 px is 0.6, 0.818 and 1: 3, 7 and 10 of the ten overlaps.
     rows = by_layer(AveragePrecision(truth()), [results(shift=shift) for shift in (5, 2, 0)])
-    assert [(row["layer"], row["nms"]) for row in rows] == [(n, nms) for n in (1, 2, 3) for nms in ("no", "yes")]
-    assert [row["ap_box"] for row in rows if row["nms"] == "no"] == pytest.approx([30, 70, 100])
+    assert [(row.layer, row.nms) for row in rows] == [(n, nms) for n in (1, 2, 3) for nms in ("no", "yes")]
+    assert [row.ap_box for row in rows if row.nms == "no"] == pytest.approx([30, 70, 100])
     assert layer_numbers(rows) == pytest.approx(
         {"ap_gain_layers": 70, "ap_50_gain_layers": 0, "ap_smallest_step": 30, "nms_gain_first": 0, "nms_gain_last": 0}
     )
@@ -60,5 +60,5 @@ def test_suppression_gains_where_objects_are_found_twice() -> None:
 def test_one_layer_gains_nothing_over_another_and_no_objects_nothing_at_all() -> None:
     assert set(layer_numbers(by_layer(AveragePrecision(truth()), [results()]))) == {"nms_gain_first", "nms_gain_last"}
     rows = by_layer(AveragePrecision(truth(objects=0)), [results(), results()])
-    assert [row["ap_box"] for row in rows] == [None] * 4
+    assert [row.ap_box for row in rows] == [None] * 4
     assert layer_numbers(rows) == {}

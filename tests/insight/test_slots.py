@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from replication.insight.slots import explained, informed, slot_numbers, slot_rows
-from replication.records.rows import SlotPrediction, columns
+from replication.records.rows import SlotPrediction
 
 
-def rows(slots: np.ndarray, places: np.ndarray, areas: np.ndarray, classes: np.ndarray) -> list[dict[str, Any]]:
+def rows(slots: np.ndarray, places: np.ndarray, areas: np.ndarray, classes: np.ndarray) -> list[SlotPrediction]:
     """Square boxes of these areas."""
     sides = np.sqrt(areas)
     return [
-        dict(zip(columns(SlotPrediction), (int(slot), 0, int(label), 0.9, x, y, side, side), strict=True))
+        SlotPrediction(int(slot), 0, int(label), 0.9, x, y, side, side)
         for slot, (x, y), side, label in zip(slots, places, sides, classes, strict=True)
     ]
 
@@ -72,7 +71,7 @@ def test_rows_are_of_the_queries_in_their_order() -> None:
         for place, score in enumerate(scores)
     ]
     boxes = torch.arange(24.0).reshape(2, 3, 4)
-    found = [list(row.values()) for row in slot_rows(results, boxes)]
+    found = [list(vars(row).values()) for row in slot_rows(results, boxes)]
     assert found == [
         [0, 10, 0, 0.9, 0, 1, 2, 3],
         [2, 10, 2, 0.5, 8, 9, 10, 11],

@@ -8,7 +8,8 @@ import pytest
 
 from replication.records import UserError
 from replication.records.description import PACKAGE, package, page, write_package
-from replication.records.rows import FILES, CostCrossing, columns, kinds
+from replication.records.reading import read_records
+from replication.records.rows import FILES, CostCrossing, ScalingFit, columns, kinds
 from replication.records.store import write_rows
 from replication.verify import faults
 
@@ -55,9 +56,8 @@ def test_every_published_csv_is_described_and_valid(tmp_path: Path) -> None:
 
 
 def test_rows_are_written_as_their_class_says(tmp_path: Path) -> None:
-    write_rows(tmp_path / "a.csv", [{"metric": "macs", "image_size": None}], CostCrossing)
+    write_rows(tmp_path / "a.csv", [ScalingFit("deit_s", "macs", "whole", n=2)], ScalingFit)
     (row,) = csv.DictReader((tmp_path / "a.csv").open())
-    assert list(row) == list(columns(CostCrossing))
-    assert (row["metric"], row["image_size"], row["to_size"]) == ("macs", "", "")
-    with pytest.raises(ValueError, match="colour"):
-        write_rows(tmp_path / "b.csv", [{"colour": 1}], CostCrossing)
+    assert list(row) == list(columns(ScalingFit))
+    assert (row["metric"], row["slope"], row["n"]) == ("macs", "", "2")
+    assert read_records(tmp_path / "a.csv", ScalingFit) == [ScalingFit("deit_s", "macs", "whole", n=2)]

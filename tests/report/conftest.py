@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,43 +129,43 @@ def write_run(training: Path, arm: str, seed: int, top1: float, *, complete: boo
         (folder / "manifest.json").write_text(json.dumps({**manifest, "machine": machine}))
 
 
-DEPARTURE = {"model": "toy_s", "detail": "GELU", "released": "tanh", "timm": "erf", "relative": 0.0002}
+DEPARTURE = Departure("toy_s", "GELU", released="tanh", timm="erf", relative=0.0002)
 
 
 def write_complexity(folder: Path) -> None:
     """Counts of the toy and of the models that figures show, mechanisms with N and N^2 terms, and their fits."""
     models = {"toy_s": 0.4, "vit_b16": 4.0, "pvt_small": 1.0, "swin_t": 1.2, "vit_small_16": 3.0, "resnet50": 0.9}
     counts = [
-        {
-            "model": model,
-            "image_size": size,
-            "tokens": (size // 4) ** 2,
-            "params": 24_486_000,
-            "macs": round(factor * (size**2 * 7e4 + size**4 * (0.02 if "vit" in model else 0.001))),
-            "macs_attention": 10**8,
-            "peak_memory_infer_math": 10**7,
-            "peak_memory_infer_fused": 10**6,
-            "peak_memory_train_math": 10**8,
-        }
+        Count(
+            model=model,
+            image_size=size,
+            tokens=(size // 4) ** 2,
+            params=24_486_000,
+            macs=round(factor * (size**2 * 7e4 + size**4 * (0.02 if "vit" in model else 0.001))),
+            macs_attention=10**8,
+            peak_memory_infer_math=10**7,
+            peak_memory_infer_fused=10**6,
+            peak_memory_train_math=10**8,
+        )
         for model, factor in models.items()
         for size in (224, 384, 512, 1024)
     ]
-    counts[0]["macs"] = 3_816_000_000
-    counts[1]["macs"] = 12_600_000_000
+    for place, macs in enumerate((3_816_000_000, 12_600_000_000)):
+        counts[place] = replace(counts[place], macs=macs)
     write_rows(folder / "counts.csv", counts, Count)
     mechanisms = [
-        {
-            "mechanism": mechanism,
-            "grid": grid,
-            "tokens": grid**2,
-            "width": 64,
-            "num_heads": 1,
-            "exact": 1,
-            "macs": round(grid**2 * 64**2 * 4 + products),
-            "macs_attention": round(products),
-            "peak_memory_math": round(grid**2 * 1024 + products / 8),
-            "peak_memory_fused": grid**2 * 1024,
-        }
+        MechanismCost(
+            mechanism=mechanism,
+            grid=grid,
+            tokens=grid**2,
+            width=64,
+            num_heads=1,
+            exact=1,
+            macs=round(grid**2 * 64**2 * 4 + products),
+            macs_attention=round(products),
+            peak_memory_math=round(grid**2 * 1024 + products / 8),
+            peak_memory_fused=grid**2 * 1024,
+        )
         for grid in (14, 28, 56, 112)
         for mechanism, products in {
             "global": 128 * grid**4, "spatial_reduction": 2 * grid**4, "windowed": 128 * 49 * grid**2,
@@ -171,35 +173,27 @@ def write_complexity(folder: Path) -> None:
     ]  # fmt: skip
     write_rows(folder / "mechanisms.csv", mechanisms, MechanismCost)
     slopes = {"global": (1.995, 1.98, 2.01, 2), "spatial_reduction": (2.0, 1.9, 2.05, 2), "windowed": (1, 1, 1, 1)}
-    fit = ["slope", "ci_low", "ci_high", "theory"]
+    of: dict[str, Any] = {"metric": "macs", "n": 4}
     scaling = [
         *(
-            {"model": m, "metric": "macs", "part": "attention", **dict(zip(fit, s, strict=True))}
-            for m, s in slopes.items()
+            ScalingFit(model, part="attention", slope=slope, ci_low=low, ci_high=high, theory=theory, **of)
+            for model, (slope, low, high, theory) in slopes.items()
         ),
-        {"model": "global", "metric": "macs", "part": "whole", "crossover_tokens": 1024.0},
-        {"model": "spatial_reduction", "metric": "macs", "part": "whole", "crossover_tokens": 65000.0},
-        {
-            "model": "vit_b16",
-            "metric": "macs",
-            "part": "whole",
-            "slope": 1.4,
-            "ci_low": 1.3,
-            "ci_high": 1.5,
-            "crossover_tokens": 9000.0,
-        },
+        ScalingFit("global", part="whole", crossover_tokens=1024.0, **of),
+        ScalingFit("spatial_reduction", part="whole", crossover_tokens=65000.0, **of),
+        ScalingFit("vit_b16", part="whole", slope=1.4, ci_low=1.3, ci_high=1.5, crossover_tokens=9000.0, **of),
     ]
-    write_rows(folder / "scaling.csv", [{"n": 4, **row} for row in scaling], ScalingFit)
+    write_rows(folder / "scaling.csv", scaling, ScalingFit)
     memory = [PeakMemory("toy_s", 224, batch, "train", "math", 1000 * batch, 10) for batch in (1, 8)]
     write_rows(folder / "memory.csv", memory, PeakMemory)
-    crossing = {
-        "metric": "macs",
-        "cheaper_below": "toy_s",
-        "cheaper_above": "toy_s",
-        "image_size": 300,
-        "from_size": 224,
-        "to_size": 384,
-    }
+    crossing = CostCrossing(
+        metric="macs",
+        cheaper_below="toy_s",
+        cheaper_above="toy_s",
+        image_size=300,
+        from_size=224,
+        to_size=384,
+    )
     write_rows(folder / "crossings.csv", [crossing], CostCrossing)
 
 

@@ -19,7 +19,7 @@ TIMES = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:30+0
 @pytest.fixture
 def judged(results: Path) -> Path:
     """A run of the toy in which five cells were counted, and each of three trainings of an arm took, 90 seconds."""
-    rows = [{"model": "toy_s", "image_size": size} for size in (224, 256, 288, 320, 352)]
+    rows = [Count("toy_s", size) for size in (224, 256, 288, 320, 352)]
     write_rows(results / "complexity" / "toy" / "counts.csv", rows, Count)
     (results / "complexity" / "toy" / "counts.json").write_text(json.dumps(TIMES))
     for path in results.glob("training/exp/*/seed*/manifest.json"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from replication import report
 from replication.records.card import Card
 from replication.records.reading import read_records
-from replication.records.rows import Verdict
+from replication.records.rows import Summary, Verdict, cells
 from replication.records.words import UserError
 from replication.report.formats import latex_escape
-from replication.report.tables import judged, summary
+from replication.report.tables import KINDS, judged, summary
 
 
 @pytest.fixture
@@ -68,14 +69,14 @@ def test_latex_escape_of_every_special_character() -> None:
 
 def test_summary_counts_every_verdict_once(tables: Path, results_verdicts: list[Verdict]) -> None:
     toy, everything = summary(results_verdicts)
-    assert toy == {
+    counts = {
         "paper": "toy", "reproduced": 2, "differs": 1, "not comparable": 0, "needs data": 2, "not attempted": 4,
         "hyper-parameters": 2, "numbers": 11,
     }  # fmt: skip
-    assert {**everything, "paper": "toy"} == toy
-    written = list(csv.reader((tables / "summary.csv").open()))
-    assert written[0] == list(toy)
-    assert written[1] == [str(value) for value in toy.values()]
+    assert cells(toy) == counts
+    assert list(counts) == ["paper", *KINDS, "numbers"]
+    assert replace(everything, paper="toy") == toy
+    assert read_records(tables / "summary.csv", Summary) == [toy, everything]
 
 
 @pytest.fixture

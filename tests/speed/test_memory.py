@@ -25,7 +25,7 @@ MIB = 2**20
 
 def row(**changes: object) -> dict[str, object]:
     cell = dataclasses.replace(CELL, **changes)  # type: ignore[arg-type]
-    return memory_row(papers.variant(cell.subject), cell)
+    return vars(memory_row(papers.variant(cell.subject), cell))
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def clock(*outcomes: Sequence[Sequence[float]] | Failure | str) -> Clock:
     return time
 
 
-def timed(monkeypatch: pytest.MonkeyPatch, cells: Sequence[Cell], *told: Any, **options: Any) -> list[dict[str, Any]]:
+def timed(monkeypatch: pytest.MonkeyPatch, cells: Sequence[Cell], *told: Any, **options: Any) -> list[SpeedCell]:
     monkeypatch.setattr(module, "time_blocks", clock(*told))
     return run(cells, options.pop("condition", Condition()), 10, 0.2, threads=1, **options)
 
@@ -59,18 +59,18 @@ def test_images_a_second_and_ratios_come_from_medians(monkeypatch: pytest.Monkey
     first, second = timed(
         monkeypatch, [DEIT, RESNET], [[2.0, 2.0, 5.0], [2.0, 2.0]], [[1.0, 1.0], [0.5, 0.5]], condition=batch
     )
-    assert (first["median"], first["images_per_second"], first["ratio"]) == (2.0, 4 / 2.0, 1.0)
-    assert (first["n"], first["blocks"], first["minimum"]) == (5, 2, 2.0)
-    assert (first["ci_low"], first["ci_high"], first["ratio_low"], first["ratio_high"]) == (2.0, 2.0, 1.0, 1.0)
-    assert (second["ci_low"], second["ci_high"]) == (4 / 1.0, 4 / 0.5)
-    assert (second["ratio_low"], second["ratio"], second["ratio_high"]) == (2.0, 3.0, 4.0)
-    assert second["spread"] == pytest.approx(0.125**0.5 / 0.75)  # of two numbers: their difference over root 2
+    assert (first.median, first.images_per_second, first.ratio) == (2.0, 4 / 2.0, 1.0)
+    assert (first.n, first.blocks, first.minimum) == (5, 2, 2.0)
+    assert (first.ci_low, first.ci_high, first.ratio_low, first.ratio_high) == (2.0, 2.0, 1.0, 1.0)
+    assert (second.ci_low, second.ci_high) == (4 / 1.0, 4 / 0.5)
+    assert (second.ratio_low, second.ratio, second.ratio_high) == (2.0, 3.0, 4.0)
+    assert second.spread == pytest.approx(0.125**0.5 / 0.75)  # of two numbers: their difference over root 2
 
 
 def test_ratios_are_to_the_first_model_that_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = [Cell("global_attention", "mechanism", 7), DEIT, RESNET]
     rows = timed(monkeypatch, cells, [[1.0], [1.0]], Failure("failed", "it broke"), [[4.0], [4.0]])
-    assert [row.get("ratio") for row in rows] == [4.0, None, 1.0]
+    assert [row.ratio for row in rows] == [4.0, None, 1.0]
     assert show(rows).splitlines()[-1] == "ratio: times as fast as resnet18 at 32 px"
 
 
@@ -80,28 +80,29 @@ def test_a_machine_that_does_not_tell_its_free_memory_or_processors_times_all_th
     monkeypatch.setattr(module, "available", lambda: None)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     [row] = timed(monkeypatch, [RESNET], [[1.0], [1.0]])
-    assert row["status"] == "measured"
+    assert row.status == "measured"
 
 
 def test_what_costs_too_much_is_a_row_and_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))
     [row] = timed(monkeypatch, [DEIT], largest=0.01)
-    assert row["status"] == "too large"
-    assert row["reason"] == f"{row['macs'] / 1e9:.3g} GMACs an image are more than 0.01"
-    assert "median" not in row
+    assert row.status == "too large"
+    assert row.macs
+    assert row.reason == f"{row.macs / 1e9:.3g} GMACs an image are more than 0.01"
+    assert row.median is None
 
 
 def test_what_measures_the_machine_is_never_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     [matmul] = timed(monkeypatch, [Cell("matmul", "kernel", 2048)], [[1.0], [1.0]], largest=0.01)
-    assert matmul["status"] == "measured"
+    assert matmul.status == "measured"
 
 
 def test_a_cell_that_a_processor_has_no_memory_for_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available", lambda: 10 * 2**20)
     monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))
     [row] = timed(monkeypatch, [DEIT])
-    assert row["status"] == "out of memory"
-    assert row["reason"].endswith("0.0 GiB are free")
+    assert row.status == "out of memory"
+    assert row.reason.endswith("0.0 GiB are free")
 
 
 @pytest.mark.slow
@@ -126,8 +127,8 @@ def test_a_cell_that_raises_is_a_row_and_the_others_go_on(
 
     monkeypatch.setattr(module, "prepare", broken)
     rows = timed(monkeypatch, [DEIT, RESNET], [[1.0], [1.0]])
-    assert [row["status"] for row in rows] == [status, "measured"]
-    assert rows[0]["reason"] == str(error).splitlines()[0]
+    assert [row.status for row in rows] == [status, "measured"]
+    assert rows[0].reason == str(error).splitlines()[0]
 
 
 NETS = """
@@ -163,18 +164,18 @@ def test_a_model_of_the_user_that_cannot_be_counted_is_timed_and_says_so(
     monkeypatch.syspath_prepend(tmp_path)
     cells = model_cells([f"nets_of_speed:{name}" for name in ("Queries", "Lazy", "Reads")], [32])
     queries, lazy, reads = timed(monkeypatch, cells, *[[[1.0], [1.0]]] * 3)
-    assert {row["status"] for row in (queries, lazy, reads)} == {"measured"}
-    assert (queries["macs"], queries["reason"]) == (4 * 8 * 8, "")
-    assert (lazy["macs"], lazy["reason"]) == (4 * 3 * 16 * 16 * 8 + 4 * 8 * 10, "")
-    assert "macs" not in reads
-    assert reads["reason"].startswith("not counted: Tensor.item() cannot be called on meta tensors")
-    assert reads["ratio"] == 1
+    assert {row.status for row in (queries, lazy, reads)} == {"measured"}
+    assert (queries.macs, queries.reason) == (4 * 8 * 8, "")
+    assert (lazy.macs, lazy.reason) == (4 * 3 * 16 * 16 * 8 + 4 * 8 * 10, "")
+    assert reads.macs is None
+    assert reads.reason.startswith("not counted: Tensor.item() cannot be called on meta tensors")
+    assert reads.ratio == 1
 
 
 def test_batch_norm_on_one_value_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = timed(monkeypatch, [DEIT, RESNET], [[1.0], [1.0]], condition=Condition(mode="train"))
-    assert [row["status"] for row in rows] == ["measured", "failed"]
-    assert "more than 1 value per channel" in rows[1]["reason"]
+    assert [row.status for row in rows] == ["measured", "failed"]
+    assert "more than 1 value per channel" in rows[1].reason
 
 
 def test_the_files_say_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_the_files_say_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert [row["status"] for row in written] == ["measured", "failed", "measured"]
     assert [row["valid"] for row in written] == ["1", "", "0"]
     assert written[2]["invalid"] == "noise; and it was hot"
-    assert float(written[0]["images_per_second"]) == rows[0]["images_per_second"]
+    assert float(written[0]["images_per_second"]) == rows[0].images_per_second
     samples = read(tmp_path / "samples.csv")
     assert list(samples[0]) == list(columns(Sample))
     assert [tuple(sample.values()) for sample in samples] == [
@@ -227,7 +228,9 @@ def test_a_table_to_read_has_a_line_for_every_cell(monkeypatch: pytest.MonkeyPat
 def test_without_a_clock_of_its_own_it_measures(tmp_path: Path) -> None:
     cells = [DEIT, Cell("global_attention", "mechanism", 7)]
     rows = run(cells, Condition(), 2, 1e-3, tmp_path, threads=1)
-    assert [row["status"] for row in rows] == ["measured"] * 2
+    assert [row.status for row in rows] == ["measured"] * 2
     for row in rows:
-        assert 0 < row["minimum"] <= row["q1"] <= row["median"] <= row["q3"] <= row["p90"]
-        assert row["ci_low"] <= row["images_per_second"] <= row["ci_high"]
+        times = [time or 0 for time in (row.minimum, row.q1, row.median, row.q3, row.p90)]
+        rates = [rate or 0 for rate in (row.ci_low, row.images_per_second, row.ci_high)]
+        assert min(times) > 0
+        assert (times, rates) == (sorted(times), sorted(rates))

@@ -297,8 +297,8 @@ def test_tokens_are_positions_and_nothing_else_that_has_many_rows(how: str, size
 
 def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Path) -> None:
     (row,) = count_models(["toys.nets:Mixed(how='pruned')"], [64], [1], tmp_path)
-    assert row["tokens"] is None
-    assert row["gate"].endswith("no tokens: no linear map is applied to the positions of a map")
+    assert row.tokens is None
+    assert row.gate.endswith("no tokens: no linear map is applied to the positions of a map")
 
 
 @pytest.mark.parametrize(

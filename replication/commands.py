@@ -23,13 +23,16 @@ from typing import Any
 import yaml
 
 from replication.records.words import Size, UserError, read_size
-from replication.schema import default, read_schema
+from replication.schema import bounds, default, read_schema
 
 PACKAGE = Path(__file__).resolve().parent
+LARGEST_SEED = 999_999
+"""Of one training; a configuration begins with 0 and has fewer."""
 SEVERAL, SIZES = ("--models", "--model"), ("--image-sizes", "--image-size")
 """Both spellings are taken everywhere; the help begins with the plural where several are."""
 MODELS = (
-    "model ids (see `list`), `all`, or a model of your own: timm/NAME(key=value), package.module:factory(key=value)"
+    "model ids (see `list`), `all`, or a model of your own: timm/NAME(key=value), package.module:factory(key=value); "
+    "an unknown name stops the command before anything runs, a model that cannot be built costs no other"
 )
 
 
@@ -112,7 +115,7 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
     """The arm of an experiment that a command is about, its seeds, scale and recipe, its data, and where results go."""
     parser.add_argument("--experiment", required=True, metavar="ID")
     parser.add_argument("--arm", required=True, metavar="ID")
-    parser.add_argument("--seeds", type=not_negative, nargs="+", required=True, metavar="N")
+    parser.add_argument("--seeds", type=whole(0, LARGEST_SEED), nargs="+", required=True, metavar="N")
     parser.add_argument(
         "--scale", default=default("scale"), help="one that the experiment is run at (default: %(default)s)"
     )
@@ -192,24 +195,28 @@ def change(text: str) -> tuple[str, Any]:
         ) from error
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", text):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
-    return int(text)
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The reader of a whole number from `low` to `high`; a larger one would end a library without a line of ours."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
 
 
-def not_negative(text: str) -> int:
-    """A whole number of at least 0."""
-    return 0 if re.fullmatch("0+", text) else positive(text)
+def number(key: str) -> Callable[[str], float]:
+    """The reader of a number within the bounds of a key of the configuration."""
+    low, high = bounds(key)
 
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text[:40]} is not a number from {low:g} to {high:g}")
+        return value
 
-def positive_number(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
+    return read

@@ -24,10 +24,21 @@ def read_schema() -> Mapping[str, Any]:
 
 def default(key: str) -> Any:
     """The default of a key, as in `default("speed.blocks")`. KeyError if there is no such key, or if it has none."""
+    return copy.deepcopy(_part(key)["default"])
+
+
+def bounds(key: str) -> tuple[Any, Any]:
+    """The smallest and the largest value of a key that is a number, or a list of them. KeyError as in `default`."""
+    part = _part(key)
+    part = part.get("items", part)
+    return part["minimum"], part["maximum"]
+
+
+def _part(key: str) -> Mapping[str, Any]:
     part = read_schema()
     for name in key.split("."):
         part = part["properties"][name]
-    return copy.deepcopy(part["default"])
+    return part
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from replication import __version__
 from replication.__main__ import main, parser
 from replication.commands import by_words
 from replication.records.condition import read_condition
-from replication.schema import with_defaults
+from replication.records.words import LARGEST_SIDE
+from replication.schema import bounds, read_schema, with_defaults
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDITION = ("device", "precision", "attention", "mode", "batch_size")
@@ -53,7 +54,7 @@ def test_numbers_must_be_positive(capsys: pytest.CaptureFixture[str], tmp_path: 
     with pytest.raises(SystemExit) as stop:
         main([*count("vit_b16", 224, tmp_path), *arguments])
     assert stop.value.code == 2
-    assert re.search("is not a positive whole number|is no image size", capsys.readouterr().err)
+    assert re.search("is not a whole number from 1 to|is no image size", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,15 @@ def test_numbers_must_be_positive(capsys: pytest.CaptureFixture[str], tmp_path: 
         (["published", "--out", ""], "--out: an empty name is no path"),
         (["published", "--out=--"], "--out=--: -- is no value"),
         (["complexity", "merge", "--folders=--", "--out", "x"], "--folders=--: -- is no value"),
-        (["collect", "--seeds", "1001"], "1001 seeds are more than 1000, the most of a configuration"),
+        (["collect", "--seeds", "1001"], "--seeds: 1001 is not a whole number from 1 to 1000"),
+        (["speed", "--models", "deit_ti", "--threads", "999999999"], "is not a whole number from 1 to 4096"),
+        (["speed", "--models", "deit_ti", "--threads", "4096"], "4096 threads are more than the"),
+        (["speed", "--models", "deit_ti", "--blocks", "10001"], "10001 is not a whole number from 1 to 10000"),
+        (["speed", "--models", "deit_ti", "--block-seconds", "1e9"], "1e9 is not a number from 1e-06 to 3600"),
+        (["speed", "--models", "deit_ti", "--batch-size", "9" * 30], "is not a whole number from 1 to 99999"),
+        (["speed", "--models", "deit_ti", "--image-sizes", "65537"], "a side is at most 65536 px"),
+        (["speed", "--models", "timm/vit_tiny_patch16_224(img_size=65552)"], "in pixels, at most 65536, not 65552"),
+        (["speed", "--models", "deit_ti", "--tables", "swin/table1a"], "it goes with --published"),
     ],
 )
 def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
@@ -71,6 +80,25 @@ def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], a
         status = main(arguments)
     assert status == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_sides_and_batches_of_a_configuration_are_those_of_all_else() -> None:
+    assert bounds("complexity.image_sizes")[1] == LARGEST_SIDE
+    most = bounds("complexity.batch_sizes")[1]
+    pattern = read_schema()["properties"]["speed"]["properties"]["conditions"]["items"]["pattern"]
+    assert re.search(pattern, f"cpu_fp32_math_infer_b{most}")
+    assert not re.search(pattern, f"cpu_fp32_math_infer_b{most + 1}")
+
+
+def test_every_number_of_the_command_line_has_a_limit() -> None:
+    """No option is read by Python's own `int` or `float`, which take any number."""
+    waiting, seen = [parser()], 0
+    while waiting:
+        for action in waiting.pop()._actions:
+            waiting += action.choices.values() if isinstance(action, argparse._SubParsersAction) else ()
+            seen += 1
+            assert action.type not in (int, float), action.option_strings
+    assert seen > 50
 
 
 def test_unknown_experiment_and_arm_name_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -168,7 +196,7 @@ def test_times_and_costs_are_positive_and_finite(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as stop:
         main(["speed", "--models", "deit_ti", f"{option}={value}"])
     assert stop.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument {option}: {value} is not a positive number")
+    assert f"argument {option}: {value} is not a number from" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_both_spellings_of_models_and_sizes_are_taken_and_no_abbreviation(capsys: pytest.CaptureFixture[str]) -> None:

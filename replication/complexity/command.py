@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import MODELS, SEVERAL, SIZES, Command, Group, path, positive, size
-from replication.schema import default
+from replication.commands import MODELS, SEVERAL, SIZES, Command, Group, path, size, whole
+from replication.schema import bounds, default
 
 
 def _declare_count(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def _declare_count(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-sizes",
         nargs="+",
-        type=positive,
+        type=whole(*bounds("complexity.batch_sizes")),
         default=default("complexity.batch_sizes"),
         metavar="B",
         help="for peak memory at the native image size; elsewhere it is 1 (default: %(default)s)",

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from replication.complexity.called import count_called
 from replication.complexity.dispatched import count_dispatch, holds_products, undispatched
@@ -124,21 +125,35 @@ def _disagreement(counts: Mapping[str, int], unruled: Iterable[str], calls: Call
 
 
 class _Positions(TorchFunctionMode):
-    """The numbers of positions of all maps, and the shapes of what linear maps are applied to, channels aside."""
+    """The numbers of positions of all maps, and the shapes of what linear maps are applied to, channels aside.
 
-    def __init__(self) -> None:
+    What is made of parameters and constants alone, as learned queries and a table of positions, is no part of a map.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.maps: set[int] = set()
         self.mapped: set[tuple[int, ...]] = set()
+        self.fixed = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        given, made = _tensors((args, kwargs)), _tensors(result)
+        if all(id(tensor) in self.fixed for tensor in given):
+            self.fixed |= {id(tensor): tensor for tensor in made}  # kept, so that no other tensor has its id
+            return result
+        for tensor in made + (given[:1] if func is Tensor.__setitem__ else []):  # which may be changed in place
+            self.fixed.pop(id(tensor), None)
         if func in (torch.conv1d, torch.conv2d, torch.conv3d):
             self.maps.add(math.prod(result.shape[2:]))
         elif func is linear:
             self.maps |= set() if self.maps else {math.prod(result.shape[:-1])}  # which may embed the patches
             self.mapped.add((1, *result.shape[:-1]))
         return result
+
+
+def _tensors(held: Any) -> list[Tensor]:
+    return [one for one in tree_leaves(held) if isinstance(one, Tensor)]
 
 
 BESIDE = 5
@@ -149,13 +164,15 @@ def count_tokens(model: nn.Module, image_size: Size) -> int | None:
     """The tokens of the finest stage of a model without a closed form: positions of a map, and what stands beside them.
 
     A map is what a convolution makes, or the first linear map if none came before: patches are embedded by either.
+    Learned queries that come before the picture are none.
     Tokens are the most that a linear map is applied to, of those that are as many as some map has positions, but for
     up to `BESIDE` in all or in each window. So channels (MLP-Mixer), pairs of tokens (ConViT), padded windows (Swin),
     heads times tokens (HaloNet) and what pruning leaves are not taken for tokens. None if no linear map is applied to
     tokens, as in a network of convolutions with a classifier.
     """
-    with torch.no_grad(), _Positions() as seen:
-        model.eval()(torch.empty(1, 3, *sides(image_size), device="meta"))
+    image = torch.empty(1, 3, *sides(image_size), device="meta")
+    with torch.no_grad(), _Positions(model) as seen:
+        model.eval()(image)
     maps = seen.maps - {1}
     return max(
         (

@@ -8,7 +8,8 @@ convolution, packed weights).
 Attention as of the papers (`math`) keeps the (B, h, N, N) matrix of weights; `fused` is PyTorch's
 `scaled_dot_product_attention` as a CPU runs it: the flash kernel, except where the gradient of an additive mask is
 wanted (Swin's relative position bias in training), which no CPU kernel but the unfused one can give, where weights are
-dropped, and where the flash kernel does not take the shapes, as tensors of more than four dimensions (Twins' windows).
+dropped, and where the flash kernel does not take the shapes, as tensors of more than four dimensions (Twins' windows)
+or a mask of three.
 
 The same totals come from `torch.distributed._tools.mem_tracker.MemTracker`, which sorts them by module and kind as
 well and takes about seven times as long; a test holds one against the other.
@@ -108,7 +109,7 @@ def _cpu_attention(
 ) -> Tensor:
     """PyTorch's function, with the names of its parameters: callers use them as keywords."""
     if query.dim() == key.dim() == value.dim() == 3:  # heads of one image, which PyTorch makes a batch of
-        mask = attn_mask[None] if attn_mask is not None and attn_mask.dim() == 3 else attn_mask
+        mask = None if attn_mask is None else attn_mask[(None,) * (4 - attn_mask.dim())]
         batch = query[None], key[None], value[None], mask
         return _cpu_attention(*batch, dropout_p, is_causal, scale, enable_gqa)[0]
     if dropout_p == 0 and _flash_takes(query, key, value, attn_mask, enable_gqa):
@@ -124,7 +125,7 @@ def _flash_takes(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
     (B, heads, N, d), (_, kept, keys, _) = query.shape, key.shape
     if mask is not None:
         broadcasts = all(n in (1, of) for n, of in zip(reversed(mask.shape), (keys, N, heads, B), strict=False))
-        if mask.requires_grad or mask.dim() not in (2, 3, 4) or not broadcasts:
+        if mask.requires_grad or mask.dim() not in (2, 4) or not broadcasts:
             return False
     same_heads = heads == kept == value.shape[1] or (enable_gqa and kept == value.shape[1] and heads % kept == 0)
     same = key.shape[0] == value.shape[0] == B and key.shape[3] == value.shape[3] == d

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import SEVERAL, SIZES, Command, add_corrupt, path, positive
+from replication.commands import SEVERAL, SIZES, Command, add_corrupt, path, whole
+from replication.records.words import LARGEST_SIDE
 
 
 def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(*SEVERAL[::-1], required=True, metavar="ID")
-    parser.add_argument(*SIZES[::-1], type=positive, required=True, metavar="PX", help="of a detector, the short side")
+    parser.add_argument(
+        *SIZES[::-1], type=whole(1, LARGEST_SIDE), required=True, metavar="PX", help="of a detector, the short side"
+    )
     parser.add_argument(
         "--checkpoint",
         type=path,

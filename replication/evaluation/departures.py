@@ -5,6 +5,7 @@ Our variants follow the release; this says what it would cost not to.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def departures() -> Iterator[Departure]:
             generator = torch.Generator().manual_seed(2)
             table = torch.randn(13 * 13, parameter.shape[1], dtype=torch.double, generator=generator)
             parameter.data.copy_(resize_positions(table[None], (13, 13), (23, 23), 0, "bicubic")[0])
-            other.data.copy_(resize_rel_pos_bias_table(table, (12, 12), parameter.shape))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # timm's interpolation indexes in a way that PyTorch deprecates
+                other.data.copy_(resize_rel_pos_bias_table(table, (12, 12), parameter.shape))
     yield Departure(
         model="swin_t",
         detail="biases resized from windows of 7 to 12, 384 px",

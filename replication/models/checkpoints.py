@@ -32,6 +32,8 @@ DEPTH = 3  # a file is a dictionary with one of these, which may have one again
 SHOWN = 5
 PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 PLAIN |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+WRAPPED = r"(^|(?<=\.))(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+"""What PyTorch puts into the names of a part that was compiled, spread over devices, or recomputed."""
 HEAD = r"(.*\.)?(head\w*|fc|classifier|class_embed)\.(.*\.)?(weight|bias)"
 
 
@@ -204,10 +206,14 @@ def _read_torch(path: Path) -> object:
 def _taken_out(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`state` under the names that the model alone would have, where all of it lies in other modules.
 
-    `module.` (data-parallel), `_orig_mod.` (compiled), `model.` (Lightning), `backbone.` and the like are taken away as
-    long as all names share them, if some name is the model's then. Averaged models count their updates beside it.
+    `_orig_mod.` (compiled), `module.` (data-parallel) and the like are taken out of any name that is not the model's;
+    `model.` (Lightning), `backbone.` and others that all names share are taken away, if some name is the model's then.
+    Averaged models count their updates beside it.
     """
-    bare = {key: tensor for key, tensor in state.items() if key != "n_averaged"}
+    counted = {key: tensor for key, tensor in state.items() if key != "n_averaged"}
+    bare = {key if key in own else re.sub(WRAPPED, "", key): tensor for key, tensor in counted.items()}
+    if len(bare) < len(counted):  # two parts would be one
+        bare = counted
     while bare and own.keys().isdisjoint(bare):
         outer = next(iter(bare)).partition(".")[0] + "."
         if not all(key.startswith(outer) for key in bare):

@@ -84,13 +84,16 @@ class MessengerAttention(nn.Module):
         return {"relative_position_bias_table": (side, side)}
 
     def bias(self) -> torch.Tensor:
-        """The bias of every head, (h, N, N): row = the token that looks, column = the one looked at."""
+        """The bias of every head, (1, h, N, N): row = the token that looks, column = the one looked at.
+
+        Of four dimensions, for a CPU has no fused kernel that takes three.
+        """
         size = self.relative_position_index.shape[0]
         patches = self.relative_position_bias_table[self.relative_position_index.flatten()]
         patches = patches.reshape(size, size, self.num_heads).permute(2, 0, 1)
         at_messenger = self.rel_pos_msg[:, 0].expand(-1, size, 1)
         of_messenger = self.rel_pos_msg[:, 1].expand(-1, 1, size + 1)
-        return torch.cat([of_messenger, torch.cat([at_messenger, patches], dim=2)], dim=1)
+        return torch.cat([of_messenger, torch.cat([at_messenger, patches], dim=2)], dim=1)[None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Windows (B H/M W/M, N, D) to the same."""

@@ -75,10 +75,13 @@ class WindowAttention(nn.Module):
         return {"relative_position_bias_table": (side, side)}
 
     def bias(self) -> torch.Tensor:
-        """The bias of every head, (h, N, N): row = the token that looks, column = the one looked at."""
+        """The bias of every head, (1, h, N, N): row = the token that looks, column = the one looked at.
+
+        Of four dimensions, for a CPU has no fused kernel that takes three.
+        """
         tokens = self.window_size**2
         pairs = self.relative_position_bias_table[self.relative_position_index.flatten()]
-        return pairs.reshape(tokens, tokens, self.num_heads).permute(2, 0, 1)
+        return pairs.reshape(1, tokens, tokens, self.num_heads).permute(0, 3, 1, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """A map (B, D, H, W) to the same."""

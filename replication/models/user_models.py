@@ -22,6 +22,10 @@ RAISED = (Exception, SystemExit)
 """Whatever a user's code raises; a script's module that parses the command line ends the process."""
 
 
+class BrokenModuleError(UserError):
+    """A module that is there and cannot be imported: what it costs is its own models."""
+
+
 def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module:
     """An own model for images of `image_size`, which its factory is told if it takes `img_size`, also in `**kwargs`.
 
@@ -65,14 +69,21 @@ def check_takes(variant: Variant, model: nn.Module, image_size: Size) -> None:
 
 
 def with_native_size(variant: Variant) -> Variant:
-    """The variant with the image size that timm or the factory's own `img_size` says, if its spec says none."""
+    """The variant with the image size that timm or the factory's own `img_size` says, if its spec says none.
+
+    UserError names the nearest to an unknown timm model, module or factory. One that fails when it is imported or asked
+    says so when the model is built, and costs no other.
+    """
     if variant.family != OWN or "img_size" in variant.architecture:
         return variant
     if variant.factory.startswith("timm/"):
         known: Any = timm.get_pretrained_cfg(_timm_name(variant))
         _, height, width = known.input_size
         return dataclasses.replace(variant, image_size=height if height == width else f"{height}x{width}")
-    parameter = inspect.signature(_factory(variant)).parameters.get("img_size")
+    try:
+        parameter = inspect.signature(_factory(variant)).parameters.get("img_size")
+    except (BrokenModuleError, ValueError, TypeError):
+        return variant
     size = parameter.default if parameter else None
     known = isinstance(size, int) or _is_pair(size)
     return dataclasses.replace(variant, image_size=as_size(size) if known else variant.image_size)
@@ -132,7 +143,9 @@ def _factory(variant: Variant) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except RAISED as error:
-        raise UserError(f"{spec_of(variant)}: cannot import {module_name}: {said(error)}") from error
+        unknown = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+        kind = UserError if unknown else BrokenModuleError
+        raise kind(f"{spec_of(variant)}: cannot import {module_name}: {said(error)}") from error
     factory = getattr(module, name, None)
     if not callable(factory):
         callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

@@ -29,14 +29,18 @@ def nearest(name: object, choices: Iterable[str], what: str) -> UserError:
     return UserError(f"unknown {what} '{name}'{hint}")
 
 
+LARGEST_SIDE = 65_536
+"""Of an image [px]."""
 Size = int | str
 """An image size [px]: 224 is a square, "800x1280" is height x width."""
 
 
 def read_size(text: str) -> Size:
-    """`224` or `800x1280` as a size. ValueError for anything else, and for a side of 0."""
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text):
+    """`224` or `800x1280` as a size. ValueError for anything else, and for a side of 0 or of more than any image's."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text, re.ASCII):
         raise ValueError(f"'{text}' is no image size; write a side in pixels, or HEIGHTxWIDTH")
+    if any(len(side) > 5 or int(side) > LARGEST_SIDE for side in text.split("x")):
+        raise ValueError(f"'{text[:40]}' is no image size: a side is at most {LARGEST_SIDE} px")
     return text if "x" in text else int(text)
 
 
@@ -47,7 +51,8 @@ def as_size(value: object) -> Size:
     try:
         size = read_size(text)
     except ValueError as error:
-        raise UserError(f"{value!r} is no image size; write a side in pixels, or (height, width)") from error
+        hint = f"; write a side in pixels, at most {LARGEST_SIDE}, or (height, width)"
+        raise UserError(f"{str(value)[:40]} is no image size{hint}") from error
     height, width = sides(size)
     return height if height == width else size
 

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from replication.commands import Command, Stage, add_results, path, positive, results_folder, say
-from replication.schema import default, read_schema
+from replication.commands import Command, Stage, add_results, path, results_folder, say, whole
+from replication.schema import bounds, default, read_schema
 
 
 def _declare_show(parser: argparse.ArgumentParser) -> None:
@@ -25,20 +25,13 @@ def _show(args: argparse.Namespace) -> str:
     return show(args.id, results_folder(args.results) if args.results else Path(default("results")))
 
 
-def _seeds(text: str) -> int:
-    most = read_schema()["properties"]["training"]["properties"]["seeds"]["maximum"]
-    if (count := positive(text)) > most:
-        raise argparse.ArgumentTypeError(f"{text} seeds are more than {most}, the most of a configuration")
-    return count
-
-
 def _declare_collect(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     scale = read_schema()["properties"]["scale"]
     parser.add_argument("--scale", choices=scale["enum"], default=scale["default"], help="default: %(default)s")
     parser.add_argument(
         "--seeds",
-        type=_seeds,
+        type=whole(1, bounds("training.seeds")[1]),
         default=default("training.seeds"),
         metavar="N",
         help="use seeds 0 to N-1 (default: %(default)s)",

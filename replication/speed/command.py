@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import MODELS, SEVERAL, SIZES, Command, add_device, path, positive, positive_number, size
+from replication.commands import MODELS, SEVERAL, SIZES, Command, add_device, number, path, size, whole
 from replication.records.condition import read_condition
 from replication.records.words import UserError
-from replication.schema import default
+from replication.schema import bounds, default
+
+MOST_THREADS = 4096
+"""Of any machine; this one's are known when the command runs."""
 
 
 def _declare_speed(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
     subjects.add_argument(
         "--largest",
-        type=positive_number,
+        type=number("speed.largest"),
         metavar="GMACS",
         help="leave out what costs more multiply-adds an image (default: nothing)",
     )
@@ -62,18 +65,28 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
         help="infer; or train: forward, cross-entropy, backward (default: %(default)s)",
     )
     condition.add_argument(
-        "--batch-size", type=positive, default=asked.batch_size, metavar="B", help="default: %(default)s"
+        "--batch-size",
+        type=whole(*bounds("complexity.batch_sizes")),
+        default=asked.batch_size,
+        metavar="B",
+        help="default: %(default)s",
     )
     condition.add_argument("--compiled", action="store_true", help="by torch.compile")
     condition.add_argument("--channels-last", action="store_true", help="images and convolutions with channels last")
-    condition.add_argument("--threads", type=positive, metavar="N", help="default: one for each core it may use")
+    condition.add_argument(
+        "--threads", type=whole(1, MOST_THREADS), metavar="N", help="default, and most: one for each core it may use"
+    )
     protocol = parser.add_argument_group("how long, and where to")
     protocol.add_argument(
-        "--blocks", type=positive, default=default("speed.blocks"), metavar="N", help="default: %(default)s"
+        "--blocks",
+        type=whole(1, bounds("speed.blocks")[1]),
+        default=default("speed.blocks"),
+        metavar="N",
+        help="default: %(default)s",
     )
     protocol.add_argument(
         "--block-seconds",
-        type=positive_number,
+        type=number("speed.block_seconds"),
         default=default("speed.block_seconds"),
         metavar="S",
         help="for a cell in a block, at least two steps (default: %(default)s)",
@@ -95,6 +108,8 @@ def _speed(args: argparse.Namespace) -> str:
 
     if not args.published and not args.models:
         raise UserError("name models, as in --models deit_s swin_t, or take those of the papers' tables: --published")
+    if args.tables and not args.published:
+        raise UserError("--tables says which of the papers' tables are timed; it goes with --published")
     cells = published_cells(args.tables) if args.published else []
     cells += [cell for cell in model_cells(args.models, args.image_sizes) if cell not in cells]
     device = args.device

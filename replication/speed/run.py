@@ -57,7 +57,9 @@ def run(
         raise UserError("an interval takes at least 2 blocks")
     if memory and not out:
         raise UserError("measured memory is a file: name a folder, --out")
-    threads = threads or len(processors())
+    cores = len(processors())
+    if (threads := threads or cores) > cores:
+        raise UserError(f"{threads} threads are more than the {cores} cores that this process may use")
     if out:
         for name in (MANIFEST, *FILES):  # what an earlier run left must not pass for this one's, should it be killed
             (out / name).unlink(missing_ok=True)

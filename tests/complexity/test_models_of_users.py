@@ -85,6 +85,21 @@ class Queries(Base):
         return x + self.mlp(self.query.expand(len(x), -1, -1)).mean(1, keepdim=True)
 
 
+class QueriesFirst(Queries):
+    """Nothing of the picture has been seen when a linear layer is applied to them, however many there are."""
+
+    def forward(self, x: Tensor) -> Any:
+        pooled = self.mlp((0.5 * self.query).expand(len(x), -1, -1)).mean(1)
+        return self.head(pooled + self.stem(x).flatten(2).mean(2))
+
+
+@pytest.mark.parametrize("size", [64, 32])  # of 16 positions, and of 4 as there are queries
+def test_queries_that_come_before_the_picture_are_no_tokens(size: int) -> None:
+    row = cell("nets:QueriesFirst", size)
+    assert row["tokens"] is None
+    assert "no tokens: no linear map is applied to the positions of a map" in row["gate"]
+
+
 def test_learned_queries_are_counted() -> None:
     row = cell("nets:Queries")
     assert row["macs_fvcore"] == row["macs_dispatch"] == row["macs"] == BASE + 2 * 4 * WIDTH * WIDTH
@@ -533,6 +548,20 @@ class Exits(Base):
 
 def exits() -> nn.Module:
     raise SystemExit("usage: train.py")
+
+
+@pytest.mark.parametrize("text", ["raise SystemExit('usage: train.py')", "import not_installed", "1 / 0"])
+def test_a_module_that_cannot_be_imported_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    count_models(["broken:Net", "nets:Base"], [64], [1], tmp_path / "counts")
+    rows = pd.read_csv(tmp_path / "counts" / "counts.csv").set_index("model")
+    assert list(rows["macs"].notna()) == [False, True]
+    assert "cannot import broken: " in rows["gate"]["Net"]
+    with pytest.raises(UserError, match="cannot import brokn: ModuleNotFoundError"):
+        count_models(["brokn:Net", "nets:Base"], [64], [1], tmp_path / "none")
 
 
 def test_a_model_that_cannot_be_built_or_ends_the_process_costs_no_other(

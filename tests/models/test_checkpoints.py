@@ -299,6 +299,8 @@ def under(prefix: str, **beside: Tensor) -> dict[str, Tensor]:
         {"model": small(), "state_dict_ema": {key: value + 1 for key, value in small().items()}},
         under("_orig_mod."),
         under("module._orig_mod."),
+        {re.sub(r"^blocks\.0\.", "blocks.0._orig_mod.", key): tensor for key, tensor in small().items()},
+        {"model." + re.sub(r"^blocks\.0\.", "blocks.0.module.", key): tensor for key, tensor in small().items()},
         {"state_dict": under("model."), "pytorch-lightning_version": "2.1"},
         {"state_dict": under("backbone."), "meta": {"epoch": 1}},
         {"model_ema": under("module.", n_averaged=torch.tensor(3))},  # torch.optim.swa_utils.AveragedModel

@@ -77,7 +77,7 @@ def test_windows_have_their_messenger_first_and_come_apart_again() -> None:
 
 def test_the_bias_of_the_messenger() -> None:
     attention = randomised(MessengerAttention(8, 2, 3))
-    bias = attention.bias()
+    bias = attention.bias()[0]
     assert bias.shape == (2, 10, 10)
     at, of = attention.rel_pos_msg[:, 0, 0, 0], attention.rel_pos_msg[:, 1, 0, 0]
     torch.testing.assert_close(bias[:, 1:, 0], at[:, None].expand(2, 9))  # patches look at the messenger
@@ -100,7 +100,7 @@ def test_attention_written_out(fused: bool) -> None:
     attention.fused_attn = fused
     x = torch.randn(1, 5, 8, dtype=torch.double)
     q, k, v = (part.reshape(5, 2, 4).transpose(0, 1) for part in attention.qkv(x)[0].chunk(3, dim=1))
-    heads = [((q[h] @ k[h].T) / 4**0.5 + attention.bias()[h]).softmax(dim=1) @ v[h] for h in range(2)]
+    heads = [((q[h] @ k[h].T) / 4**0.5 + attention.bias()[0, h]).softmax(dim=1) @ v[h] for h in range(2)]
     torch.testing.assert_close(attention(x)[0], attention.proj(torch.cat(heads, dim=1)))
 
 

@@ -83,4 +83,4 @@ def test_a_batch_has_an_image(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["speed", "--models", "swin_t", "--batch-size", "0"])
     assert stop.value.code == 2
-    assert "0 is not a positive whole number" in capsys.readouterr().err
+    assert "0 is not a whole number from 1 to 99999" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from typing import Any
 
 from replication.records.card import Experiment, Variant
 from replication.records.values import as_number, check_plain, converted, shown
-from replication.records.words import UserError, nearest
+from replication.records.words import LARGEST_SIDE, UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
         ("batch_size", "images", "train_images", "micro_batch", "repeated_augmentation"),
         (1, _INFINITY),
     ),
-    **dict.fromkeys(("image_size", "long_side", "short_sides", "crop_sides"), (1, 2**16)),
+    **dict.fromkeys(("image_size", "long_side", "short_sides", "crop_sides"), (1, LARGEST_SIDE)),
     "epochs": (0, 10**6),
     **dict.fromkeys(
         ("warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),

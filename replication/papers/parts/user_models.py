@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.records.card import Variant
-from replication.records.words import UserError
+from replication.records.words import LARGEST_SIDE, UserError
 
 OWN = "own"
 """The family of the user's own models, and the folder of their counts beside those of the papers."""
@@ -52,8 +52,10 @@ def own_variant(spec: str) -> Variant:
         raise UserError(f"'{spec}': the name '{name}' is not made of letters, digits and underscores")
     keywords = _keywords(spec, found["keywords"] or "")
     native = keywords.get("img_size", 224)
-    if type(native) is not int or native < 1:
-        raise UserError(f"'{spec}': img_size is the side of a square image in pixels, not {native!r}")
+    if type(native) is not int or not 1 <= native <= LARGEST_SIDE:
+        raise UserError(
+            f"'{spec}': img_size is the side of a square image in pixels, at most {LARGEST_SIDE}, not {native!r}"
+        )
     return Variant(name, name, OWN, factory, keywords, image_size=native, image_sizes_by=1, sized=False)
 
 

@@ -113,6 +113,22 @@ def slope_interval(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
     return float(line.slope), float(line.slope - half), float(line.slope + half)
 
 
+def random_effects(values: Sequence[float], deviations: Sequence[float]) -> tuple[float, float]:
+    """The mean of independent studies and its standard error, where the studies differ by more than chance.
+
+    `deviations` are the standard deviations of the values within their studies. The variance between the studies is
+    estimated by the method of moments, at least 0, and added to each one's own before they are weighted.
+    DerSimonian and Laird (1986), Meta-analysis in clinical trials. One study stands for itself.
+    """
+    y, within = np.asarray(values, float), np.asarray(deviations, float) ** 2
+    weights = 1 / within
+    excess = float(np.sum(weights * (y - np.average(y, weights=weights)) ** 2)) - (len(y) - 1)
+    scale = float(np.sum(weights) - np.sum(weights**2) / np.sum(weights))
+    between = max(0.0, excess / scale) if len(y) > 1 else 0.0
+    weights = 1 / (within + between)
+    return float(np.average(y, weights=weights)), float(1 / np.sqrt(np.sum(weights)))
+
+
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     """The 95 % score interval of a share, (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), z = 1.96.
 

@@ -57,7 +57,7 @@ def files_digest(files: Iterable[Path]) -> str:
 
 
 def _beside(file: Path) -> Iterator[Path]:
-    """What a module reads as data: the tables of a card, the templates of the page, the captions of the figures."""
+    """What a module reads as data: the tables of a card, records, the templates of the page, captions of figures."""
     tables = file.with_suffix(".md")
     if tables.exists():
         yield tables
@@ -65,6 +65,7 @@ def _beside(file: Path) -> Iterator[Path]:
         yield from sorted(file.parent.glob("templates/*"))
     if file.name == "__init__.py":
         yield from sorted(file.parent.glob("captions/*/*.rst"))
+        yield from sorted(file.parent.glob("*.csv"))
 
 
 def _file(module: str) -> Path | None:

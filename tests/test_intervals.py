@@ -11,6 +11,7 @@ from replication.intervals import (
     holm,
     median_interval,
     own_spreads,
+    random_effects,
     ratio_interval,
     slope_interval,
     spread,
@@ -149,3 +150,15 @@ def test_holm_against_its_definition() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_two_studies_by_hand() -> None:
+    """Of two with one variance v, that between them is d^2 / 2 - v: the error of the mean is then half of d."""
+    assert random_effects([70.0, 74.0], [0.5, 0.5]) == pytest.approx((72, 2))
+    assert random_effects([72.0, 72.1], [0.5, 0.5]) == pytest.approx((72.05, 0.5 / math.sqrt(2)))  # less than chance
+    assert random_effects([72.0], [0.25]) == (72.0, 0.25)
+
+
+def test_a_precise_study_weighs_more_unless_the_studies_disagree() -> None:
+    assert random_effects([0.0, 1.0], [1.0, 2.0])[0] == pytest.approx(0.2)  # weights 1 and 1/4
+    assert random_effects([0.0, 1e4], [1.0, 2.0])[0] == pytest.approx(5e3, rel=1e-3)

@@ -100,9 +100,20 @@ class Verdict(_OfNumber):
     verified: Annotated[str, "How the printed number was read: yes, partly, secondary, parser, or no (recalled)."]
     measured: Annotated[float | None, "Our number in the printed unit."]
     ratio: Annotated[float | None, "`measured` over `published`."]
-    verdict: Annotated[str, "reproduced, differs, not comparable, needs data, or not attempted."]
+    verdict: Annotated[
+        str,
+        "reproduced, differs, confirmed elsewhere, differs elsewhere, not comparable, needs data, or not attempted.",
+    ]
     reason: Annotated[str, "Why."]
     command: Annotated[str, "The command that gives our number."]
+    witness: Annotated[float | None, "What others found, in `unit`: their median, or the mean of their trainings."] = (
+        None
+    )
+    witness_low: Annotated[float | None, "The least that they found, or the lower end of the mean's interval."] = None
+    witness_high: Annotated[float | None, "The most that they found, or the upper end of the mean's interval."] = None
+    witness_kind: Annotated[str, "same weights, same architecture retrained, or same number quoted."] = ""
+    witnesses: Annotated[int | None, "How many witnesses that is, those that are sure or likely."] = None
+    witness_source: Annotated[str, "Where the median is printed, or each of the trainings, with ` ; ` between."] = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,12 @@ class Summary:
     paper: Annotated[str, "Key of the paper's card, or all."]
     reproduced: Annotated[int, "Numbers that ours agrees with."]
     differs: Annotated[int, "Numbers that ours does not agree with."]
+    confirmed_elsewhere: Annotated[int, "Accuracies that others confirm and we have not measured."] = field(
+        metadata={"column": "confirmed elsewhere"}
+    )
+    differs_elsewhere: Annotated[int, "Accuracies that others find another value of and we have not measured."] = field(
+        metadata={"column": "differs elsewhere"}
+    )
     not_comparable: Annotated[int, "Numbers in units or on hardware that cannot be converted."] = field(
         metadata={"column": "not comparable"}
     )
@@ -129,7 +146,75 @@ class Summary:
     numbers: Annotated[int, "All of them."]
 
 
-VERDICTS = ("reproduced", "differs", "not comparable", "needs data", "not attempted")
+@dataclass(frozen=True)
+class Network:
+    """A trained network that others have evaluated or trained again, and what tells which numbers are of it."""
+
+    id: Annotated[str, "Model and image size or recipe: deit_s@224, resnet50:tv_in1k, retinanet_resnet50:1x."]
+    model: Annotated[str, "Id of our model, or its label in the papers where the suite builds none."]
+    image_size: Annotated[int | None, "Side of its images; of a detector, of the short side; empty for any.", "px"]
+    schedule: Annotated[str, "Length of the training, where several are printed: 1x, 3x, 160k, 500 epochs."]
+    pretraining: Annotated[str, "The data set that it was trained on before; empty for ImageNet-1k or none."]
+    owner: Annotated[str, "Who keeps the record that papers quote of it, if a witness is that record."]
+    metric: Annotated[str, "The metric of `printed`."]
+    printed: Annotated[
+        Decimal | None, "What its owner prints of this very file, or else the paper of the network.", "%"
+    ]
+    owned: Annotated[int | None, "1 if its owner prints it of this very file, 0 if a paper prints it of the network."]
+    names: Annotated[str, "What tables call it beside its model, separated by `; `."]
+    source: Annotated[str, "Where `printed` is read."]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """One number that somebody else than a paper's authors measured of a trained network, or of a training repeated."""
+
+    id: Annotated[str, "E and a number for an evaluation, R and a number for a training."]
+    networks: Annotated[str, "Ids of the networks that it evaluates or trains again, with spaces between."]
+    kind: Annotated[str, "evaluation (of the very weights) or training (another one of the same network)."]
+    image_size: Annotated[Size, "Side of the images; of a detector, of the short side.", "px"]
+    dataset: Annotated[str, "The data set that the number is of."]
+    metric: Annotated[str, "What is measured; miou_ms at several scales."]
+    value: Annotated[Decimal, "The number as it is printed.", "%"]
+    crop: Annotated[str, "Share of the resized image that the crop keeps, where it is told."]
+    interpolation: Annotated[str, "How images are resized, where it is told."]
+    recipe: Annotated[str, "Of a training: same (the authors' code or recipe) or similar."]
+    relation: Annotated[str, "third party, same institution, or author (again)."]
+    reached: Annotated[int, "0 if it is told of as a training that did not reach the number, else 1."]
+    epochs: Annotated[int | None, "Epochs of a training, where they are told."]
+    batch: Annotated[int | None, "Images in a step of a training, where they are told."]
+    runs: Annotated[int | None, "Trainings that the number stands for."]
+    who: Annotated[str, "Who measured it."]
+    date: Annotated[str, "When the source was last changed."]
+    source: Annotated[str, "Key in sources.csv, and the file and line there; or the address of a thread."]
+
+
+@dataclass(frozen=True)
+class WitnessSource:
+    """A public repository, at the state in which its numbers were read."""
+
+    key: Annotated[str, "What `source` of a witness begins with."]
+    address: Annotated[str, "Repository@commit, or the release."]
+    licence: Annotated[str, "The licence of the repository."]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One witness of one published number, as the rule finds it."""
+
+    number: Annotated[str, "Id of the published number."]
+    witness: Annotated[str, "Id of the witness in replication/witnesses/witnesses.csv."]
+    kind: Annotated[str, "same weights, same architecture retrained, or same number quoted."]
+    confidence: Annotated[str, "sure, likely or weak: how sure it is that it is of the same thing."]
+    value: Annotated[Decimal, "The witness's number in the unit of the published one."]
+    difference: Annotated[Decimal, "`value` less the published number, in its unit."]
+    source: Annotated[str, "Where the witness's number is printed: repository@commit:path:line, or a thread."]
+
+
+VERDICTS = (
+    *("reproduced", "differs", "confirmed elsewhere", "differs elsewhere"),
+    *("not comparable", "needs data", "not attempted"),
+)
 
 
 STATUSES = ("supported", "contradicted", "inconclusive", "not testable here", "needs data")
@@ -507,6 +592,7 @@ FILES: Mapping[str, type] = {
     "measured.csv": Measured,
     "verdicts.csv": Verdict,
     "claims.csv": ClaimResult,
+    "witnesses.csv": Evidence,
     "departures.csv": Departure,
     "tables/summary.csv": Summary,
     "complexity/**/counts.csv": Count,

@@ -50,10 +50,15 @@ def on_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
         f"Of {len(verdicts):,} printed numbers, {len(checked):,} are checked by a measurement of ours: {held:,} hold, "
         f"{len(checked) - held:,} differ."
     )
+    confirmed, differing = (
+        sum(v.verdict == name for v in verdicts) for name in ("confirmed elsewhere", "differs elsewhere")
+    )
     rest = (
         f"They are {len(different):,} different quantities of a model at an image size, for papers quote each other. "
         f"Another {len(built):,} are hyper-parameters, which build our models and so check the transcript alone: "
-        f"{equal:,} are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here. "
+        f"{equal:,} are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here; "
+        f"of these, what others found of the same weights or of a training repeated confirms {confirmed:,} and differs "
+        f"from {differing:,}. "
         f"{elsewhere:,} printed numbers, {of_checked:,} of those checked among them, were {ELSEWHERE} (†)."
     )
     return headline, rest

@@ -17,6 +17,8 @@ _LATEX = str.maketrans(
         "†": r"\dag{}",
         "✓": r"$\checkmark$",
         "≠": r"$\neq$",
+        "⊕": r"$\oplus$",
+        "⊖": r"$\ominus$",
         "·": r"$\cdot$",
         "×": r"$\times$",
         "→": r"$\rightarrow$",

@@ -23,6 +23,9 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
 
+- An accuracy that we have not measured, but others have, is `confirmed elsewhere` or `differs elsewhere`
+  (`elsewhere`). What they found stands beside ours where both exist.
+
 Those on claims are in `claims`.
 """
 
@@ -39,11 +42,22 @@ from replication import papers
 from replication.records.card import Card, Variant
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Run, Stability, Verdict
+from replication.records.rows import (
+    ClaimResult,
+    Evidence,
+    Measured,
+    Order,
+    Published,
+    Relative,
+    Run,
+    Stability,
+    Verdict,
+)
 from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, sides
 from replication.report.claims import judge_claims
 from replication.report.commands import count_command
+from replication.report.elsewhere import CONFIRMED, DIFFERS, elsewhere
 from replication.report.speeds import (
     SpeedRun,
     canonical,
@@ -54,12 +68,15 @@ from replication.report.speeds import (
     stability,
     timing_command,
 )
+from replication.report.witnesses import witnessed
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
     "an architecture value equals the hyper-parameter that builds our model; the accuracy of released weights, or of "
     "a training of ours at the scale full, is within 0.1 points",
     "differs": "ours is further off; the reason says by how much",
+    "confirmed elsewhere": CONFIRMED,
+    "differs elsewhere": DIFFERS,
     "not comparable": "ours and the paper's are in units or on hardware that cannot be converted; for a speed the "
     "reason compares multiples of the table's reference row, by this machine's run of inference that comes first: on a "
     "GPU before a CPU, fp32 before other precisions, unfused attention before fused, eager before compiled, then the "
@@ -99,11 +116,13 @@ def judge(results: Path) -> None:
     printed = {cell.paper for cell in cells}
     timed, variants = read_runs(results), papers.variants()
     ratios = relative(cells, timed, variants)
-    verdicts = judge_cells(cells, measured, cards, canonical(timed), ratios)
+    found = witnessed(cells, cards)
+    verdicts = elsewhere(judge_cells(cells, measured, cards, canonical(timed), ratios), found)
     claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs, timed)
     written: dict[str, tuple[list[Any], type]] = {
         "verdicts": (verdicts, Verdict),
         "claims": (claims, ClaimResult),
+        "witnesses": (found, Evidence),
         "speed/relative": (ratios, Relative),
         "speed/orders": (orders(cells, timed, variants), Order),
         "speed/stability": (stability(timed), Stability),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from replication.records.words import UserError, nearest
 from replication.report.durations import durations, estimate
 from replication.report.formats import declared, number
 from replication.report.judge import EVALUATED, evaluated_size
+from replication.report.witnesses import witnessed
+from replication.witnesses import licence, witnesses
 
 READ = {
     "yes": "read where the paper prints it",
@@ -102,6 +104,7 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         ("source", f"{printed.source}; {READ[printed.verified]}"),
         *(("note", note) for note in table.notes),
     ]
+    lines += [("witness", witness) for witness in _witnesses(card, table, printed)]
     causes = card.causes_of(printed.name)
     if judged is None or printed.id not in judged.verdicts:
         return [*lines, *_causes(causes), ("results", _nothing(judged, "number"))]
@@ -117,6 +120,28 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         *(("interval", interval) for interval in _intervals(printed, verdict, judged.folder)),
         *_outcome(verdict.verdict, verdict.reason, causes, verdict.command, judged.folder),
     ]
+
+
+def _witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
+    """What others found of the same network, each with how close it is, how it was found, its source and licence."""
+    known = {witness.id: witness for witness in witnesses()}
+    for one in witnessed(table.published, {card.key: card}):
+        if one.number == printed.id:
+            witness = known[one.witness]
+            how = [
+                f"crop {witness.crop}" if witness.crop else "",
+                witness.interpolation,
+                f"{witness.recipe} recipe" if witness.recipe else "",
+                f"{witness.epochs} epochs" if witness.epochs else "",
+                "" if witness.reached else "told of as not reached",
+            ]
+            yield "; ".join(
+                [
+                    f"{one.value} {printed.unit} ({one.difference:+}), {one.kind}, {one.confidence}",
+                    ", ".join(filter(None, [witness.who, witness.date, *how])),
+                    " ".join(filter(None, [witness.source, f"({licence(witness)})" if licence(witness) else ""])),
+                ]
+            )
 
 
 def _ours(printed: Published, verdict: Verdict) -> str:

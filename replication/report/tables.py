@@ -1,8 +1,9 @@
 """Every published table again, with our number and the verdict beside each number of the paper.
 
-CSV has three columns for each numeric one (as printed, ours in full, the verdict), and before them what the ids of the
-row's numbers begin with (`swin/table1a/swin-t-224`); Markdown and LaTeX have one cell
-`24.5 / 24.49 ✓`, ours shown with one digit more than the paper prints. A list such as `[2, 2, 6, 2]` stays one cell.
+CSV has three columns for each numeric one (as printed, ours in full, the verdict), a fourth where others measured some
+of its numbers, and before them what the ids of the row's numbers begin with (`swin/table1a/swin-t-224`); Markdown and
+LaTeX have one cell `24.5 / 24.49 ✓`, ours shown with one digit more than the paper prints, and what others found in
+brackets: `79.8 (79.86) ⊕`. A list such as `[2, 2, 6, 2]` stays one cell.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from replication.records.store import now, write_csv, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.report.formats import latex, markdown
 
-MARKS = dict(zip(VERDICTS, "✓≠~·–", strict=True))
+MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~·–", strict=True))
 LEGEND = (
-    f"Printed / ours, then the verdict: {', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}. "
+    "Printed / ours, in brackets what others found of the same network, then the verdict: "
+    f"{', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}. "
     "† marks numbers that were not read where the paper prints them."
 )
 BUILT = "hyper-parameters"
@@ -72,6 +74,12 @@ class Cell:
         return _listed(["-" if v.measured is None else repr(v.measured) for v in self.verdicts])
 
     @property
+    def elsewhere(self) -> str:
+        """What others found of a number, one digit longer than printed; empty if nobody has, or the cell is a list."""
+        (one, *others) = self.verdicts or (None,)
+        return "" if one is None or others or one.witness is None else _digits(one, one.witness)
+
+    @property
     def verdict(self) -> str:
         """The verdict, once if all numbers of the cell share it."""
         return ", ".join(_once(v.verdict for v in self.verdicts))
@@ -90,7 +98,8 @@ class Cell:
     @property
     def text(self) -> str:
         """What a reader sees: `24.5 / 24.49 ✓`."""
-        return " ".join(filter(None, [self.printed, f"/ {self.ours}" if self.ours else "", self.marks]))
+        found = f"({self.elsewhere})" if self.elsewhere else ""
+        return " ".join(filter(None, [self.printed, f"/ {self.ours}" if self.ours else "", found, self.marks]))
 
 
 def _once(texts: Iterable[str]) -> list[str]:
@@ -107,8 +116,13 @@ def _shown(verdict: Verdict) -> str:
         return "-"
     if METRICS[verdict.metric].kind == "architecture":
         return f"{verdict.measured:g}"
+    return _digits(verdict, verdict.measured)
+
+
+def _digits(verdict: Verdict, value: float) -> str:
+    """A value with one digit more than the paper prints."""
     decimals = max(0, -int(verdict.published.as_tuple().exponent)) + 1
-    return f"{verdict.measured:.{decimals}f}"
+    return f"{value:.{decimals}f}"
 
 
 @dataclass(frozen=True)
@@ -154,6 +168,9 @@ class Judged:
     def wide(self) -> tuple[list[dict[str, str]], list[str]]:
         """Rows and columns of the CSV: what the ids of the row begin with, then as printed, ours, verdict."""
         numeric = {name for row in self.table.cells for name, cell in zip(self.table.header, row, strict=True) if cell}
+        witnessed = {
+            name for row in self.cells for name, cell in zip(self.table.header, row, strict=True) if cell.elsewhere
+        }
         rows = []
         for row in self.cells:
             wide = {"id": next((v.id.rpartition("/")[0] for cell in row for v in cell.verdicts), "")}
@@ -161,6 +178,8 @@ class Judged:
                 wide[name] = cell.printed
                 if name in numeric:
                     wide |= {f"{name} (ours)": cell.measured, f"{name} (verdict)": cell.verdict}
+                if name in witnessed:
+                    wide[f"{name} (elsewhere)"] = cell.elsewhere
             rows.append(wide)
         return rows, list(rows[0])
 

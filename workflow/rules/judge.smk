@@ -16,6 +16,7 @@ rule judge:
             category="Verdicts",
             labels={"file": "Every claim"},
         ),
+        witnesses=f"{RESULTS}/witnesses.csv",
         speeds=expand(
             f"{RESULTS}/speed/{{name}}.csv", name=["relative", "orders", "stability"]
         ),
@@ -24,6 +25,7 @@ rule judge:
             name=[
                 "verdicts",
                 "claims",
+                "witnesses",
                 "speed/relative",
                 "speed/orders",
                 "speed/stability",

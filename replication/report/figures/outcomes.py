@@ -17,6 +17,8 @@ _STYLES = dict(  # colour and hatch, so that print in grey tells them apart
         [
             (_PALETTE[2], ""),
             (_PALETTE[3], "////"),
+            (_PALETTE[0], "||"),
+            (_PALETTE[1], "\\\\\\"),
             (_PALETTE[4], "...."),
             ("#d0d0d0", ""),
             ("#f2f2f2", "\\\\\\\\"),

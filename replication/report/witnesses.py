@@ -1,0 +1,285 @@
+"""Which published numbers a witness stands for, and what it says of them.
+
+A witness speaks of a trained network (`replication.witnesses`). A published number is of that network if all
+of these agree, as far as each is told of both:
+
+- the model, or a label by which tables call the network; the data set; the image size, which is the model's native one
+  where none is printed;
+- the length of the training and the data of the pre-training, in the words nearest to the number: those of its column,
+  else of its row, of the table's title, of its notes; the zoo, where the row names one;
+- the row's own number (top-1 on ImageNet-1k, AP of boxes), against what is printed of the network: within 0.1 points
+  it is surely that file, below 0.3 likely; where only papers print one, within 0.1 and likely. Of several rows of one
+  model in a column, those that are nearest.
+
+An evaluation of the network is of the `same weights`, with that confidence. Another training of it is the `same
+architecture retrained`: sure if the recipe is the authors' own, likely if it is similar or run by an author, weak if it
+is told of as not reached. A witness that is the record from which the number was taken is the `same number quoted`, and
+confirms the transcription only. Rows of ablations lose one step of confidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from replication import papers
+from replication.records.card import Card, Table, Variant
+from replication.records.rows import Evidence, Network, Published, Witness
+from replication.records.words import Size, sides
+from replication.witnesses import networks, witnesses
+
+SURE, LIKELY = Decimal("0.1"), Decimal("0.3")
+CONFIDENCES = ("sure", "likely", "weak")
+WEIGHTS, RETRAINED, QUOTED = "same weights", "same architecture retrained", "same number quoted"
+
+_ZOOS = ("timm", "torchvision", "pycls", "mmpretrain", "mmdetection", "paddleclas", "detrex", "detectron2")
+_ABLATION = re.compile(r"\b(ablation|effect of|different|strategies|combinations|function of)\b")
+_SCALE = {"top1_error": "top1"}
+_HEADLINES = {"imagenet-1k": "top1", "imagenet-real": "top1", "imagenet-v2": "top1", "coco": "ap_box"}
+_EPOCHS = {"12": "1x", "36": "3x", "37": "3x"}
+
+
+def witnessed(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evidence]:
+    """Every witness of every published number, in the order of the numbers."""
+    of_network: dict[str, list[Witness]] = {}
+    for witness in witnesses():
+        for network in witness.networks.split():
+            of_network.setdefault(network, []).append(witness)
+    data = {network: {one.dataset for one in of} for network, of in of_network.items()}
+    tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
+    found = []
+    for cell, network, match in _matches(list(cells), tables, data):
+        said = [_evidence(cell, network, match, witness) for witness in of_network[network.id]]
+        found += sorted(filter(None, said), key=lambda one: (one.kind, one.witness))
+    return found
+
+
+# --- the network that a number is of ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Match:
+    """How a published number is of a network: how sure that it is this file, if at all, how far off, in what words."""
+
+    confidence: str
+    difference: Decimal
+    zoos: frozenset[str]
+    ablation: bool
+    multi_scale: bool
+
+
+def _matches(
+    cells: Sequence[Published], tables: Mapping[tuple[str, str], Table], data: Mapping[str, set[str]]
+) -> Iterator[tuple[Published, Network, _Match]]:
+    """The network that each number is of, where there is one."""
+    variants = papers.variants()
+    called = _called()
+    rows: dict[tuple[str, str, str], list[Published]] = {}
+    for cell in cells:
+        rows.setdefault((cell.paper, cell.table, cell.row), []).append(cell)
+    found: list[tuple[Published, Network, _Match]] = []
+    for cell in cells:
+        row, table = rows[cell.paper, cell.table, cell.row], tables[cell.paper, cell.table]
+        places = _Places(cell, table, variants.get(cell.model))
+        asked = (network for name in (cell.model, places.label, places.place) for network in called.get(name, ()))
+        candidates = [network for network in asked if cell.dataset in data[network.id]]
+        matches = ((network, _match(places, row, network, len(candidates) == 1)) for network in candidates)
+        likely = [(cell, network, match) for network, match in matches if match]
+        found += sorted(likely, key=lambda one: (one[2].difference, one[1].pretraining))[:1]
+    nearest: dict[tuple[str, ...], Decimal] = {}
+    for cell, network, match in found:
+        if not match.zoos:
+            key = _rivals(cell, network)
+            nearest[key] = min(match.difference, nearest.get(key, match.difference))
+    return (
+        (cell, network, match)
+        for cell, network, match in found
+        if match.zoos or match.difference == nearest[_rivals(cell, network)]
+    )
+
+
+def _rivals(cell: Published, network: Network) -> tuple[str, ...]:
+    """What the numbers share of which only the nearest are of the network; a paper's own number is the looser mark."""
+    return (cell.paper, cell.table, network.id, cell.metric, cell.dataset, cell.column if network.owned != 0 else "")
+
+
+def _called() -> dict[str, list[Network]]:
+    """The networks by model and by every other name that a table may give them."""
+    called: dict[str, list[Network]] = {}
+    for network in networks():
+        for name in (network.model, *filter(None, network.names.split("; "))):
+            called.setdefault(name, []).append(network)
+    return called
+
+
+class _Places:
+    """The words about a published number, from the nearest to the farthest, and what they tell."""
+
+    def __init__(self, cell: Published, table: Table, variant: Variant | None) -> None:
+        self.cell, self.variant = cell, variant
+        self.label, self.place = cell.row, f"{cell.row}, {cell.column}"
+        self.column, self.row = _plain(cell.column), _plain(cell.row)
+        self.title, self.notes = _plain(table.title), _plain("; ".join(table.notes))
+        self.name = f"{_plain(cell.table)} {self.row} {self.column}"
+
+    @property
+    def schedules(self) -> set[str]:
+        """The lengths of training that the nearest words tell: 1x, 160k, 500 epochs."""
+        for text in (self.column, self.row, f"{self.title} {self.notes}"):
+            found = set(re.findall(r"(?<![\dx.])(?:1|3|9|18)x\b(?!\d)|\b(?:40|80|160|320)k\b", text))
+            for epochs in re.findall(r"(\d+)[- ]?ep(?:ochs?)?\b", text):
+                found.add(_EPOCHS.get(epochs, f"{epochs} epochs"))
+            if found:
+                return found
+        return set()
+
+    @property
+    def pretrainings(self) -> set[str]:
+        """The data of the pre-training that the nearest words tell."""
+        for text in (f"{self.column} {self.row}", self.title):
+            found = {"imagenet-21k"} if re.search(r"2[12]k", text) else set()
+            found |= {"jft-300m"} if "jft" in text else set()
+            if found:
+                return found
+        return {"imagenet-1k"} if self.row.startswith("imagenet, ") else set()
+
+    @property
+    def size(self) -> Size | None:
+        """The image size: printed, or in the title, or the model's native one; of a detector only a printed one."""
+        if self.cell.image_size or (self.variant and self.variant.task != "classification"):
+            return min(sides(self.cell.image_size)) if self.cell.image_size else None
+        squares = re.search(r"\b(\d{3})x\1\b", self.title)
+        if squares:
+            return int(squares[1])
+        return self.variant.image_size if self.variant else None
+
+    @property
+    def zoos(self) -> frozenset[str]:
+        """The collections of weights that the row or the name of its table speaks of."""
+        return frozenset(zoo for zoo in _ZOOS if zoo in self.name)
+
+    @property
+    def multi_scale(self) -> bool:
+        """Whether the number is of a test at several scales."""
+        return "ms" in self.column.split() or f"{self.column}: multi-scale" in self.notes
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("_", " ")
+
+
+def _match(places: _Places, row: Sequence[Published], network: Network, alone: bool) -> _Match | None:
+    """How the number is of this network; None if something that is told of both differs."""
+    cell, size = places.cell, places.size
+    told, schedules = places.pretrainings, places.schedules
+    labelled = network.model != cell.model
+    if size is not None and network.image_size is not None and size != network.image_size and not labelled:
+        return None
+    if told and (network.pretraining or "imagenet-1k") not in told:
+        return None
+    if re.search(r"(?<!no )\bdistillation\b", f"{places.column} {places.row}") and "distilled" not in network.model:
+        return None
+    if network.schedule and schedules and network.schedule not in schedules:
+        return None
+    named = any(_plain(name) in places.name for name in network.names.split("; ") if name)
+    if places.zoos and not named:
+        return None
+    told_by_length = network.schedule in schedules
+    difference, confidence = Decimal(0), "sure"
+    if network.printed is not None and not (places.zoos and named):
+        number = _headline(cell, row, network.metric)
+        if number is None:
+            confidence = "weak"
+        else:
+            difference = abs(number - network.printed)
+            confidence = _confidence(difference, bool(network.owned))
+        if (number is None and network.pretraining not in told) or not (confidence or told_by_length):
+            return None
+    elif not (network.schedule or named or (alone and network.pretraining in told)):
+        return None
+    multi_scale = places.multi_scale or (network.metric == "miou_ms" and cell.metric == "miou" and bool(confidence))
+    return _Match(confidence, difference, places.zoos, bool(_ABLATION.search(places.title)), multi_scale)
+
+
+def _confidence(difference: Decimal, owned: bool) -> str:
+    """How sure it is that a number is of a file of which another is printed; empty if it is not."""
+    if not owned:
+        return "likely" if difference <= SURE else ""
+    return "sure" if difference <= SURE else "likely" if difference < LIKELY else ""
+
+
+def _headline(cell: Published, row: Sequence[Published], metric: str) -> Decimal | None:
+    """The number of the row by which its network is told, in percent: its own, or that beside it."""
+    if metric == "miou_ms":
+        return _percent(cell) if cell.metric == "miou" else None
+    if _of(cell) == metric and cell.dataset in ("imagenet-1k", "coco"):
+        return _percent(cell)
+    beside = [
+        one
+        for one in row
+        if _of(one) == metric and one.dataset in ("imagenet-1k", "coco") and one.image_size == cell.image_size
+    ]
+    same = [
+        one
+        for one in beside
+        if one.column == re.sub(r"top5|ap_mask|real_|v2_|ap\d\d_box|ap\d\d_mask", _twin, cell.column)
+    ]
+    chosen = same or beside
+    return _percent(chosen[0]) if chosen else None
+
+
+def _twin(found: re.Match[str]) -> str:
+    return {"top5": "top1", "real_": "", "v2_": ""}.get(found[0], "ap_box")
+
+
+def _of(cell: Published) -> str:
+    return _SCALE.get(cell.metric, cell.metric)
+
+
+def _percent(cell: Published) -> Decimal:
+    value = cell.value * 100 if cell.unit == "fraction" else cell.value
+    return 100 - value if cell.metric == "top1_error" else value
+
+
+# --- what a witness says of it ----------------------------------------------------------------------
+
+
+def _evidence(cell: Published, network: Network, match: _Match, witness: Witness) -> Evidence | None:
+    """What a witness of the network says of the number; None if it measured something else."""
+    metric = "miou_ms" if match.multi_scale else _of(cell)
+    if (_SCALE.get(witness.metric, witness.metric), witness.dataset) != (metric, cell.dataset):
+        return None
+    if network.image_size is not None and witness.image_size != network.image_size:
+        return None
+    percent = 100 - witness.value if witness.metric == "top1_error" else witness.value
+    value = _as_printed(percent, cell)
+    kind, confidence = _kind(cell, network, match, witness, value)
+    if not confidence:
+        return None
+    if match.ablation:
+        confidence = CONFIDENCES[min(CONFIDENCES.index(confidence) + 1, len(CONFIDENCES) - 1)]
+    return Evidence(cell.id, witness.id, kind, confidence, value, value - cell.value, witness.source)
+
+
+def _as_printed(percent: Decimal, cell: Published) -> Decimal:
+    value = 100 - percent if cell.metric == "top1_error" else percent
+    return value / 100 if cell.unit == "fraction" else value
+
+
+def _kind(cell: Published, network: Network, match: _Match, witness: Witness, value: Decimal) -> tuple[str, str]:
+    """Evaluation, training, or the very number that is quoted, with the confidence; none if it is neither."""
+    digit = Decimal(1).scaleb(int(cell.value.as_tuple().exponent))
+    alike = abs(value - cell.value) < digit
+    if witness.kind == "evaluation":
+        quoted = alike and any(zoo in witness.who.lower() for zoo in match.zoos)
+        return (QUOTED, "sure") if quoted else (WEIGHTS, match.confidence)
+    if witness.who == network.owner and alike:
+        return QUOTED, "sure" if network.owned else "likely"
+    if match.zoos:  # the number is somebody's evaluation of one file
+        return RETRAINED, ""
+    if not witness.reached:
+        return RETRAINED, "weak"
+    own = witness.recipe == "same" and witness.relation == "third party"
+    return RETRAINED, "sure" if own else "likely"

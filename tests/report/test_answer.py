@@ -36,11 +36,13 @@ def test_quotations_count_once_and_hyper_parameters_hold_nothing() -> None:
     other, wrong = replace(COUNT, image_size=384), replace(COUNT, metric="params", verdict="differs")
     depth = replace(COUNT, metric="depth", measured=2.0)
     accuracy = replace(COUNT, metric="top1", verdict="needs data", measured=None, verified="no")
-    headline, rest = on_numbers([COUNT, quoted, other, wrong, depth, accuracy])
-    assert headline == "Of 6 printed numbers, 4 are checked by a measurement of ours: 3 hold, 1 differ."
+    confirmed = replace(accuracy, verdict="confirmed elsewhere", verified="yes")
+    headline, rest = on_numbers([COUNT, quoted, other, wrong, depth, accuracy, confirmed])
+    assert headline == "Of 7 printed numbers, 4 are checked by a measurement of ours: 3 hold, 1 differ."
     assert "They are 3 different quantities" in rest
     assert "Another 1 are hyper-parameters" in rest
-    assert "1 are equal, 0 are not. 1 are not checked here. 2 printed numbers, 1 of those checked" in rest
+    assert "1 are equal, 0 are not. 2 are not checked here; of these," in rest
+    assert "confirms 1 and differs from 0. 2 printed numbers, 1 of those checked" in rest
 
 
 def test_contradicted_claims_say_why_and_orders_stand_beside_counts() -> None:

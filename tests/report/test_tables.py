@@ -70,8 +70,8 @@ def test_latex_escape_of_every_special_character() -> None:
 def test_summary_counts_every_verdict_once(tables: Path, results_verdicts: list[Verdict]) -> None:
     toy, everything = summary(results_verdicts)
     counts = {
-        "paper": "toy", "reproduced": 2, "differs": 1, "not comparable": 0, "needs data": 2, "not attempted": 4,
-        "hyper-parameters": 2, "numbers": 11,
+        "paper": "toy", "reproduced": 2, "differs": 1, "confirmed elsewhere": 0, "differs elsewhere": 0,
+        "not comparable": 0, "needs data": 2, "not attempted": 4, "hyper-parameters": 2, "numbers": 11,
     }  # fmt: skip
     assert cells(toy) == counts
     assert list(counts) == ["paper", *KINDS, "numbers"]

@@ -45,9 +45,9 @@ def witnessed(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evi
     """Every witness of every published number, in the order of the numbers."""
     of_network: dict[str, list[Witness]] = {}
     for witness in witnesses():
-        for network in witness.networks.split():
-            of_network.setdefault(network, []).append(witness)
-    data = {network: {one.dataset for one in of} for network, of in of_network.items()}
+        for name in witness.networks.split():
+            of_network.setdefault(name, []).append(witness)
+    data = {name: {one.dataset for one in of} for name, of in of_network.items()}
     tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
     found = []
     for cell, network, match in _matches(list(cells), tables, data):

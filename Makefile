@@ -44,6 +44,9 @@ lock:  ## resolve the pins again (needs uv), then copy the direct ones into the 
 docs/data.md: replication/records/rows.py replication/records/description.py
 	python -m replication describe --page $@
 
+config/README.md: workflow/schemas/config.schema.yaml tests/plan/keys.py
+	python tests/plan/keys.py --write
+
 snapshot: reproduce  ## publish the present results as results/reference
 	python -m replication snapshot
 

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from replication.plan.plan import Run
 from replication.records.words import UserError
 from replication.schema import read_schema, with_defaults
 from replication.speed.published import published_cells
+from tests.plan.keys import README, leaves, readme
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = with_defaults({})
@@ -39,13 +39,8 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
     check(yaml.safe_load(path.read_text()))
 
 
-def leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every key of the schema that has a value of its own, by its path."""
-    for key, part in section["properties"].items():
-        if "properties" in part:
-            yield from leaves(part, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", part
+def test_the_readme_has_every_key_with_its_default() -> None:
+    assert README.read_text(encoding="utf-8") == readme(), "run: make config/README.md"
 
 
 def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() -> None:

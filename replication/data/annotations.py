@@ -118,6 +118,38 @@ def _crowd(value: Any) -> int:
     return int(value or 0)
 
 
+def _mask(value: Any) -> list[list[float]] | Entry:
+    """Polygons [[x, y, x, y, ...], ...] in pixels, or run lengths of the columns, as numbers or compressed to text."""
+    if isinstance(value, dict):
+        height, width = (SIDE[1](side) for side in _pair(value.get("size")))
+        counts = value.get("counts")
+        if isinstance(counts, list):
+            runs = [_integer(0, 2**31 - 1)(count) for count in counts]
+            if sum(runs) != height * width:
+                raise ValueError
+        elif not isinstance(counts, str) or not counts.isascii():
+            raise ValueError
+        return {"size": [height, width], "counts": counts}
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    polygons = [[_finite(number) for number in _list(polygon)] for polygon in value]
+    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        raise ValueError
+    return polygons
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError
+    return value
+
+
+def _pair(value: Any) -> list[Any]:
+    if len(_list(value)) != 2:
+        raise ValueError
+    return _list(value)
+
+
 ID: Field = ("an integer of at most 64 bits", _integer(-(2**63), 2**63 - 1))
 SIDE: Field = ("an integer from 1 to 2,147,483,647 [px]", _integer(1, 2**31 - 1))
 FINITE_BOX: Field = ("four finite numbers [x, y, width, height], no side negative", _finite_box)
@@ -142,6 +174,10 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
     },
 }
 """Of an entry of each list; `area` and `iscrowd` may be absent."""
+MASK: Mapping[str, Field] = {
+    "segmentation": ("a list of polygons, each of three points or more, or run lengths with size and counts", _mask),
+}
+"""What an annotation has beside these where masks count."""
 TRUTH: Mapping[str, Mapping[str, Field]] = {
     "images": {"id": ID},
     "categories": {"id": ID},
@@ -159,8 +195,8 @@ RESULT: Mapping[str, Field] = {
 # --- files ------------------------------------------------------------------------------------------
 
 
-def read_annotations(file: Path, corrupt: str = "strict") -> Instances:
-    """A file in COCO's format of instances, of images that are to be read.
+def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -> Instances:
+    """A file in COCO's format of instances, of images that are to be read; with `masks`, also `segmentation`.
 
     UserError names the first value that is not what it should be. Images without a size and boxes without an area
     inside their image can be left out (`corrupt` "skip"), and it is said how many.
@@ -168,7 +204,9 @@ def read_annotations(file: Path, corrupt: str = "strict") -> Instances:
     content = _json(file)
     images, sizeless = _entries(file, "images", content, FIELDS, ("width", "height") if corrupt == "skip" else ())
     categories, _ = _entries(file, "categories", content, FIELDS)
-    annotations, _ = _entries(file, "annotations", content, FIELDS)
+    annotations, _ = _entries(
+        file, "annotations", content, {"annotations": {**FIELDS["annotations"], **MASK}} if masks else FIELDS
+    )
     _check_references(file, annotations, {entry["id"] for entry in images} | sizeless, categories)
     if not images:
         raise UserError(f"{file}: none of {len(sizeless)} images has a size")

@@ -131,7 +131,7 @@ class Scenes:
 
     @property
     def ground_truth(self) -> dict[str, Any]:
-        """The split in COCO's format, without masks: boxes in pixels of the original images, crowds included."""
+        """The split in COCO's format, masks if loaded with them: pixels of the original images, crowds included."""
         return {
             "images": [one.entry for one in self.images],
             "annotations": [annotation for one in self.images for annotation in one.annotations],
@@ -248,18 +248,24 @@ def _collated(
 
 
 def load_split(
-    folder: Path, part: str, image_size: int, learning: Transform | None = None, corrupt: str = "strict"
+    folder: Path,
+    part: str,
+    image_size: int,
+    learning: Transform | None = None,
+    corrupt: str = "strict",
+    masks: bool = False,
 ) -> Scenes:
     """One split of the data set in `folder`, such as "train", "val", or "crowd" of the digit scenes.
 
     It is normalised as `info` of the annotations says, or by ImageNet's mean and deviation; by one number each, it is
-    grey. Images that need no change, and fit, are read at once and lie in memory.
+    grey. Images that need no change, and fit, are read at once and lie in memory. With `masks`, the annotations keep
+    theirs.
     UserError: what is not there or not in COCO's format; and, with `corrupt` "strict", boxes without an area inside
     their image, and files that are missing; one that cannot be read, when it is. With "skip" every file is read
     beforehand, what cannot be used is left out, and it is said what.
     """
     file, image_folder = files_of(folder, part)
-    content = read_annotations(file, corrupt)
+    content = read_annotations(file, corrupt, masks)
     mean, std = content.mean or MEAN, content.std or STD
     images = _annotated(content, image_folder)
     channels = len(mean)

@@ -34,7 +34,9 @@ STATS = (
     *("ar_box_1", "ar_box_10", "ar_box_100", "ar_box_small", "ar_box_medium", "ar_box_large"),
 )
 """The numbers of `COCOeval.summarize`, in its order."""
-EVERY_AREA = {"areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}
+MASK_STATS = ("ap_mask", "ap_mask_50", "ap_mask_75", "ap_mask_small", "ap_mask_medium", "ap_mask_large")
+"""The first of them, of masks."""
+EVERY_AREA: dict[str, Any] = {"areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}
 NMS_IOU = 0.7
 """The overlap above which DETR's Figure 4 suppresses, as its legend says."""
 
@@ -93,12 +95,16 @@ class AveragePrecision:
         self.index = _index({**ground_truth, "annotations": annotations})
         self.image_ids = sorted(self.index.imgs if image_ids is None else image_ids)
 
-    def __call__(self, results: Results) -> dict[str, float | None]:
-        """The twelve numbers of COCO, by their names in `records.METRICS`."""
-        evaluation = self._accumulated(results)
+    def __call__(self, results: Results, masks: bool = False) -> dict[str, float | None]:
+        """The twelve numbers of COCO, by their names in `records.METRICS`; of `masks` the six precisions.
+
+        With `masks`, results and annotations have a `segmentation`, and the size of a result is its mask's area.
+        """
+        evaluation = self._accumulated(results, masks)
         with _silent():
             evaluation.summarize()
-        return {name: _percent(value) for name, value in zip(STATS, evaluation.stats, strict=True)}
+        names = MASK_STATS if masks else STATS
+        return {name: _percent(value) for name, value in zip(names, evaluation.stats, strict=False)}
 
     def at(self, results: Results, iou: float, classes: bool = True) -> float | None:
         """Average precision at one overlap; without `classes`, any result may find any object."""
@@ -140,23 +146,24 @@ class AveragePrecision:
             found[one["image_id"]] += int((one["gtMatches"][0] > 0)[counts].sum())
         return [CrowdedImage(image_id, objects[image_id], found[image_id]) for image_id in self.image_ids]
 
-    def _accumulated(self, results: Results, **settings: Any) -> Any:
-        evaluation = self._evaluated(results, **settings)
+    def _accumulated(self, results: Results, masks: bool = False, **settings: Any) -> Any:
+        evaluation = self._evaluated(results, masks, **settings)
         with _silent():
             evaluation.accumulate()
         return evaluation
 
-    def _evaluated(self, results: Results, **settings: Any) -> Any:
-        """A `COCOeval` of boxes with these parameters, its results matched."""
+    def _evaluated(self, results: Results, masks: bool = False, **settings: Any) -> Any:
+        """A `COCOeval` of boxes, or `masks`, with these parameters, its results matched."""
+        loaded = self._loaded(results, without=("bbox",) if masks else ("segmentation",))
         with _silent():
-            evaluation = COCOeval(self.index, self._loaded(results), "bbox")
+            evaluation = COCOeval(self.index, loaded, "segm" if masks else "bbox")
             for name, value in {"imgIds": self.image_ids, **settings}.items():
                 setattr(evaluation.params, name, value)
             evaluation.evaluate()
         return evaluation
 
-    def _loaded(self, results: Results) -> Any:
-        """The results with an index, copied, for pycocotools writes into them."""
+    def _loaded(self, results: Results, without: Sequence[str]) -> Any:
+        """The results with an index, copied, for pycocotools writes into them; a box left in would stand for a mask."""
         if not results:  # which `loadRes` cannot read
             return _index({**self.index.dataset, "annotations": []})
         unknown = {result["image_id"] for result in results} - self.index.imgs.keys()
@@ -164,14 +171,16 @@ class AveragePrecision:
             raise UserError(f"results of {len(unknown)} images that the data set does not have, such as {min(unknown)}")
         if not np.isfinite([[*result["bbox"], result["score"]] for result in results]).all():  # would overlap anything
             raise UserError("results with a box or a score that is not finite; has the training diverged?")
-        return self.index.loadRes([dict(result) for result in results])
+        copied = [{key: value for key, value in result.items() if key not in without} for result in results]
+        with _silent():
+            return self.index.loadRes(copied)
 
 
 def average_precision(
-    ground_truth: Mapping[str, Any], results: Results, image_ids: Sequence[int] | None = None
+    ground_truth: Mapping[str, Any], results: Results, image_ids: Sequence[int] | None = None, masks: bool = False
 ) -> dict[str, float | None]:
-    """The twelve numbers of COCO, once; `AveragePrecision` keeps the index for more."""
-    return AveragePrecision(ground_truth, image_ids)(results)
+    """The numbers of COCO, once; `AveragePrecision` keeps the index for more."""
+    return AveragePrecision(ground_truth, image_ids)(results, masks)
 
 
 def write_results(path: Path, results: Results) -> None:

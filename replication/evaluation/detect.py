@@ -1,4 +1,4 @@
-"""Average precision of a released DETR on a data set in COCO's format (Carion et al., Section 4)."""
+"""Average precision of a released detector on a data set in COCO's format."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from tqdm import tqdm
 from replication.data.annotations import files_of
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import average_precision, coco_results, write_results
+from replication.evaluation import mmdetection
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated
 from replication.records.store import sha256
 from replication.records.words import UserError
 
+MASKED = ("mask_r_cnn", "cascade_mask_r_cnn")
 SIZES = {"coco": (80, 5_000)}
 """Categories and validation images of the data sets that published numbers are about; any other is taken as it is."""
 
@@ -33,17 +35,30 @@ def detect(
 ) -> tuple[list[Evaluated], dict[str, Any]]:
     """COCO's measures of `checkpoint` on the validation images in `folder`, and what made them.
 
-    The short side of an image becomes `image_size` [px], the long one at most 5/3 of it; the class index is the
-    category id. Measures are in percent, without those that do not apply and without an interval: average precision is
-    no mean over images. The results that they are of go into predictions.json in `out`, as COCO's server reads them.
+    The short side of an image becomes `image_size` [px], unless the long one would be more than 5/3 of it (DETR), or
+    1333/800 (the detectors of mmdetection). Measures are in percent, without those that do not apply and without an
+    interval: average precision is no mean over images. The results that they are of go into predictions.json in `out`,
+    as COCO's server reads them, with masks of a detector that has some.
     UserError if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is "skip", and
     it is left out), or the checkpoint does not fit.
     """
-    split = validation(folder, image_size, dataset, corrupt)
-    classes = 1 + max(category["id"] for category in split.categories)
-    model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
-    results = predicted(model, split, f"{variant.id} at {image_size} px")
+    if not folder.is_dir():
+        raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
+    what = f"{variant.id} at {image_size} px"
+    if variant.family == "detr":
+        split = load_split(folder, "val", image_size, corrupt=corrupt)
+        dataset = called(dataset, split, folder)
+        classes = 1 + max(category["id"] for category in split.categories)  # the class index is the category id
+        model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
+        results = predicted(model, split, what)
+    else:
+        split = mmdetection.validation_split(variant, folder, image_size, corrupt)
+        dataset = called(dataset, split, folder)
+        model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
+        results = mmdetection.predicted(model, split, what)
     measures = average_precision(split.ground_truth, results)
+    if variant.family in MASKED:
+        measures |= average_precision(split.ground_truth, results, masks=True)
     write_results(out / "predictions.json", results)
     numbers = [
         Evaluated(variant.id, image_size, dataset, name, x, "%", None, None, len(split))
@@ -55,19 +70,21 @@ def detect(
     return numbers, {**facts, "preprocessing": steps}
 
 
-def validation(folder: Path, image_size: int, dataset: str, corrupt: str = "strict") -> Scenes:
-    """The validation images of a folder. UserError as in `load_split`, or if it is not the data set it is called."""
-    if not folder.is_dir():
-        raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
-    split = load_split(folder, "val", image_size, corrupt=corrupt)
+def called(dataset: str, split: Scenes, folder: Path) -> str:
+    """The name of the data set that `split` is: `dataset`, or coco, or coco_part if it is fewer images of its classes.
+
+    UserError if it is not what it is called.
+    """
     found = (len(split.categories), len(split) + split.left_out)
-    categories, images = SIZES.get(dataset, found)
+    categories, images = SIZES.get(dataset or "coco", found)
+    if not dataset and found[0] == categories and found[1] < images:
+        return "coco_part"
     if found != (categories, images):
         raise UserError(
-            f"{folder} is not {dataset}: expected {categories} categories and {images:,} images in val, found "
-            f"{found[0]} and {found[1]:,}"
+            f"{folder} is not {dataset or 'coco'}: expected {categories} categories and {images:,} images in val, "
+            f"found {found[0]} and {found[1]:,}"
         )
-    return split
+    return dataset or "coco"
 
 
 def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:

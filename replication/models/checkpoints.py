@@ -58,6 +58,9 @@ BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     ),
 ]
 
+COMPUTED = r".*\.relative_position_index"
+"""What files hold beside their weights that follows from the shapes of these."""
+
 # How authors resize a table of positions, by its name in our models.
 RESIZED = {
     r"pos_embed\d": "bilinear_half_pixel",  # PVT
@@ -230,7 +233,8 @@ def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         return kept | swin_transformer.checkpoint_filter_fn(state, model)
     if isinstance(model, tnt.TNT) and "outer_pos" in state:
         return tnt.checkpoint_filter_fn(state, model)
-    return state
+    own = model.state_dict()
+    return {key: values for key, values in state.items() if key in own or not re.fullmatch(COMPUTED, key)}
 
 
 # --- positions --------------------------------------------------------------------------------------

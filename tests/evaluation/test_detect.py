@@ -182,12 +182,25 @@ def refused(folder: Path, weights: Path, dataset: str = "animals", model: str = 
     return str(error.value)
 
 
-def test_a_folder_must_be_what_it_is_called(folder: Path, weights: Path) -> None:
+def test_a_folder_must_be_what_it_is_called(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(folder, weights, dataset="") == (  # coco, if nothing else is said
         f"{folder} is not coco: expected 80 categories and 5,000 images in val, found 2 and 3"
     )
+    monkeypatch.setitem(SIZES, "coco", (2, 2))  # more images than there are is another data set too
+    assert "expected 2 categories and 2 images in val, found 2 and 3" in refused(folder, weights, dataset="")
     images = folder / "val2017"
     assert refused(images, weights) == f"{images} has no annotations/instances_val.json"
+
+
+def test_some_of_coco_s_images_are_a_part_of_it(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nothing holds their precision against a printed one."""
+    monkeypatch.setitem(SIZES, "coco", (2, 5000))
+    evaluate("detr_r50", 32, weights, folder, tmp_path / "out")
+    assert {row["dataset"] for row in rows(tmp_path / "out")} == {"coco_part"}
+    with pytest.raises(UserError, match="is not coco: expected 2 categories and 5,000 images"):
+        evaluate("detr_r50", 32, weights, folder, tmp_path / "again", dataset="coco")
 
 
 def test_a_missing_folder_is_named(folder: Path, weights: Path) -> None:
@@ -225,6 +238,6 @@ def test_a_broken_image_can_be_left_out(
 
 
 def test_other_detectors_are_refused(folder: Path, weights: Path) -> None:
-    assert refused(folder, weights, model="retinanet_swin_t") == (
-        "retinanet_swin_t is made for detection; only classifiers and DETR can be evaluated"
+    assert refused(folder, weights, model="atss_swin_t") == (
+        "atss_swin_t is made for detection; of detectors, DETR, RetinaNet and Mask R-CNN can be evaluated"
     )

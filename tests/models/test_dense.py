@@ -24,7 +24,7 @@ from replication.models.attention import set_attention
 from replication.models.build import build_variant
 from replication.models.dense.backbone import Backbone, backbone
 from replication.models.dense.fpn import FeaturePyramid
-from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, pool
+from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, given
 from replication.models.dense.msg import Msg
 from replication.models.dense.pvt import Pvt
 from replication.models.dense.retinanet import RetinaHead
@@ -280,7 +280,7 @@ def test_retinanet_s_head_is_torchvision_s_on_the_same_weights() -> None:
 def test_proposals_are_whole_images() -> None:
     """Squares of a constant map are constant; every image gives as many, in its own colour."""
     levels = [torch.tensor([1.0, 2.0]).reshape(2, 1, 1, 1).expand(2, 256, 8 * 2**i, 8 * 2**i) for i in range(5)]
-    squares = pool(levels, MASKS, side=14)
+    squares = given(levels, MASKS, side=14)
     assert squares.shape == (2 * MASKS, 256, 14, 14)
     assert sorted(squares.mean(dim=(1, 2, 3)).tolist()) == [1.0] * MASKS + [2.0] * MASKS
 

@@ -7,24 +7,19 @@ linear layer ("4conv1f" in the names of the authors' configurations).
 from __future__ import annotations
 
 from torch import nn
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
 
-from replication.models.dense.mask_r_cnn import DIM, BoxPredictor, MaskRCNN, mask_head
-
-PASSES = 3
+from replication.models.dense.mask_r_cnn import BoxHead, MaskHead, MaskRCNN
 
 
 class CascadeMaskRCNN(MaskRCNN):
-    """Mask R-CNN with three heads in a row; here all see the same given proposals, which costs the same."""
+    """Mask R-CNN with three heads in a row; those of `forward` see the same given proposals, which costs the same."""
 
-    def __init__(self, backbone: str, num_classes: int = 80) -> None:
-        """`backbone` is a model of the cards."""
-        super().__init__(backbone, num_classes)
-        self.boxes = nn.ModuleList(
-            BoxPredictor(FastRCNNConvFCHead((DIM, 7, 7), [DIM] * 4, [1024], nn.BatchNorm2d), num_classes)
-            for _ in range(PASSES)
-        )
-        self.masks = nn.ModuleList(mask_head(num_classes) for _ in range(PASSES))
+    deviations = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))  # no exact thirds
+
+    def heads(self, num_classes: int) -> nn.ModuleDict:
+        """Three box heads and three mask heads."""
+        boxes = nn.ModuleList(BoxHead(num_classes, convolutions=4, layers=1) for _ in self.deviations)
+        return nn.ModuleDict({"bbox_head": boxes, "mask_head": nn.ModuleList(MaskHead(num_classes) for _ in boxes)})
 
 
 MODEL = CascadeMaskRCNN

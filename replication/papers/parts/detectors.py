@@ -37,19 +37,27 @@ METHODS = {
 }
 
 
+CAFFE_METHODS, CAFFE_BACKBONES = ("retinanet", "mask_r_cnn"), ("resnet50", "resnet101")
+"""Of which mmdetection released files in Caffe's style."""
+
+
 def dense_variants(backbones: Iterable[Variant], published: Iterable[Published]) -> tuple[Variant, ...]:
-    """The methods on `backbones` of which `published` holds a count, for images of the first size that is printed."""
+    """The methods on `backbones` of which `published` holds a count, for images of the first size that is printed.
+
+    A detector on a ResNet that was released in Caffe's style as well is a second variant; files do not tell the styles
+    apart.
+    """
     printed: dict[str, list[Size]] = {}
     for number in published:
         if METRICS[number.metric].kind == "count":
             printed.setdefault(number.model, []).extend([number.image_size] if number.image_size else [])
     return tuple(
         Variant(
-            id=f"{name}_{backbone.id}",
-            label=f"{method.label} {backbone.label}",
+            id=f"{name}_{backbone.id}{'_caffe' if style else ''}",
+            label=f"{method.label} {backbone.label}{' (Caffe)' if style else ''}",
             family=name,
             factory=f"own/dense.{name}",
-            architecture={"backbone": backbone.id, "num_classes": method.num_classes},
+            architecture={"backbone": backbone.id, "num_classes": method.num_classes, **style},
             task=method.task,
             image_size=next(iter(printed[f"{name}_{backbone.id}"]), method.image_size),
             image_sizes_by=4,  # the patches; coarser grids are rounded or padded
@@ -60,4 +68,5 @@ def dense_variants(backbones: Iterable[Variant], published: Iterable[Published])
         if backbone.pyramid
         for name, method in METHODS.items()
         if f"{name}_{backbone.id}" in printed
+        for style in ({}, {"caffe": True})[: 2 if name in CAFFE_METHODS and backbone.id in CAFFE_BACKBONES else 1]
     )

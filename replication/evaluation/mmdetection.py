@@ -1,0 +1,114 @@
+"""RetinaNet, Mask R-CNN and Cascade Mask R-CNN on photographs, as mmdetection evaluates them.
+
+The detectors of PVT, Swin and Twins, and the ResNets beside them, were evaluated by it. Shapes: C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools import mask as run_lengths
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision import tv_tensors
+from torchvision.ops import box_convert
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from replication.data.detection import Scenes, load_split
+from replication.data.photographs import MEAN, STD
+from replication.data.unfiltered import fitted, resized
+from replication.models.dense.boxes import Detections, pasted
+from replication.records.card import Variant
+
+FAMILIES = ("retinanet", "mask_r_cnn", "cascade_mask_r_cnn")
+LONG_SIDE = 1333 / 800
+"""Of the longest long side to the short side."""
+MULTIPLE = 32
+"""Images are padded to multiples of this [px], with the mean colour."""
+CAFFE_MEAN, CAFFE_STD = (103.53 / 255, 116.28 / 255, 123.675 / 255), (1 / 255,) * 3
+"""Of blue, green and red, from 0 to 1; the values themselves are from 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Resizes an image so that it fits, its ratio kept, by OpenCV's rule; blue comes first if `bgr`."""
+
+    short_side: int
+    long_side: int
+    bgr: bool = False
+
+    def __call__(self, image: tv_tensors.Image, objects: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """An image (3, H, W), uint8, and its objects."""
+        pixels = image.as_subclass(Tensor).permute(1, 2, 0).numpy()
+        height, width = fitted(pixels.shape[0], pixels.shape[1], self.short_side, self.long_side)
+        made = torch.from_numpy(resized(pixels, height, width)).permute(2, 0, 1)
+        boxes = v2.functional.resize(objects["boxes"], [height, width])
+        return made.flip(0) if self.bgr else made, {**objects, "boxes": boxes}
+
+
+def validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
+    """The validation images of a folder with their masks, made as `variant` takes them. UserError as in `load_split`.
+
+    The short side becomes `image_size` [px], unless the long one would be more than 1333/800 of it.
+    """
+    bgr = variant.architecture.get("caffe", False)
+    split = load_split(
+        folder, "val", image_size, Fit(image_size, round(image_size * LONG_SIDE), bgr), corrupt, masks=True
+    )
+    mean, std = (CAFFE_MEAN, CAFFE_STD) if bgr else (MEAN, STD)
+    return dataclasses.replace(split, mean=mean, std=std)
+
+
+def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+    """COCO's results for every image, which comes alone; a class index is a place among the category ids in order."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.to(device)
+    category_ids = sorted(category["id"] for category in split.categories)
+    results: list[dict[str, Any]] = []
+    batches = split.batches(torch.arange(len(split)).split(1), seed=0)
+    with torch.inference_mode():
+        for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
+            found = detections(model, images.to(device), targets.sizes[0])
+            results += coco_results(found, targets.image_ids[0], targets.sizes[0], category_ids)
+    return results
+
+
+def detections(model: Any, image: Tensor, original: Tensor) -> Detections:
+    """What a model finds in a resized and normalised image (1, 3, H, W), whose file has the size `original` [px]."""
+    height, width = image.shape[2:]
+    old_height, old_width = original.tolist()
+    padded = F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
+    found: Detections = model.detect(padded, (height, width), (width / old_width, height / old_height))
+    return found
+
+
+def coco_results(found: Detections, image_id: int, size: Tensor, category_ids: list[int]) -> list[dict[str, Any]]:
+    """The detections of one image of `size` (height, width) [px]; numbers have all digits of a float32."""
+    boxes = box_convert(found.boxes.cpu().double(), "xyxy", "xywh")
+    results: list[dict[str, Any]] = [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[index],
+            "bbox": [float(f"{side:.9g}") for side in box],
+            "score": float(f"{score:.9g}"),
+        }
+        for box, index, score in zip(boxes.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
+    ]
+    if found.masks is not None:
+        masks = pasted(found.masks, found.boxes, (int(size[0]), int(size[1])))
+        for result, mask in zip(results, masks, strict=True):
+            result["segmentation"] = encoded(mask)
+    return results
+
+
+def encoded(mask: Tensor) -> Mapping[str, Any]:
+    """A mask (H, W), bool, as COCO's compressed run lengths, which are of columns."""
+    packed = run_lengths.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
+    return {"size": packed["size"], "counts": packed["counts"].decode("ascii")}

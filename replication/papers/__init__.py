@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from replication.papers.parts.detectors import dense_variants
-from replication.papers.parts.user_models import is_spec, own_variant, spec_of, timm_has
+from replication.papers.parts.user_models import is_spec, own_variant, spec_of, timm_source
 from replication.records.card import Card, Experiment, Lookup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
@@ -85,7 +85,7 @@ def _unknown(model: str) -> UserError:
     if model.lower() in cards():
         ids = [v.id for v in cards()[model.lower()].variants if v.sweep]
         return UserError(f"'{model}' is a paper; name its models: {' '.join(ids)}")
-    if timm_has(model):
+    if timm_source(model):
         return UserError(f"unknown model '{model}'; timm has it: timm/{model}")
     if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+", model):
         module, _, factory = model.rpartition(".")

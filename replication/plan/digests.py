@@ -85,6 +85,24 @@ def experiment_digest(plan: Plan, experiment: str) -> str:
     return digest(dataclasses.asdict(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
 
 
+@functools.cache
+def weights_digest(checkpoint: str) -> str:
+    """Changes when the content of a file of released weights does; "" where there is none."""
+    file = Path(checkpoint)
+    return content_digest(file.parent, [file]) if file.is_file() else ""
+
+
+@functools.cache
+def images_digest(folder: str, of_detector: bool) -> str:
+    """Changes when the annotations or images that weights are evaluated on do, by what they hold; "" without a folder.
+
+    Of COCO, which a detector is evaluated on, the other parts than the validation set do not count.
+    """
+    root, others = Path(folder), ("train", "test", "unlabeled") if of_detector else ()
+    files = (file for file in files_below(root) if not file.relative_to(root).parts[0].startswith(others))
+    return content_digest(root, files) if root.is_dir() else ""
+
+
 def contents_digest(plan: Plan, experiment: str, arm: str) -> str:
     """Changes when what the user brings along for an arm does: annotations and images, by what they hold."""
     folder = Path(plan.data["root"]) / plan.recipe(experiment, arm).dataset

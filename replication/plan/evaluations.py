@@ -29,10 +29,15 @@ def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
 
 def evaluated_images(config: Mapping[str, Any], model: str) -> str:
     """The folder that a model's released weights are evaluated on. UserError if the configuration names none."""
-    key = "coco" if papers.variant(model).task == "detection" else "imagenet"
+    key = "coco" if is_detector(model) else "imagenet"
     if key not in config["evaluation"]:
         raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
     return check_folder(config["evaluation"][key], f"evaluation.{key}")
+
+
+def is_detector(model: str) -> bool:
+    """Whether a model is evaluated by finding objects."""
+    return papers.variant(model).task == "detection"
 
 
 def _checkpoints(config: Mapping[str, Any]) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from replication import papers
 from replication.data_sources import SOURCES
+from replication.papers.parts.keywords import keywords
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
 from replication.records.words import UserError, nearest
@@ -95,6 +96,8 @@ class Plan:
         """UserError for an arm whose recipe, with the changes asked for, is faulty or has no data to learn from."""
         for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):
             recipe, title = self.recipe(experiment, arm), f"{experiment}/{arm}"
+            if "architecture" in self.recipes.get(experiment, {}):
+                _check_keywords(recipe.architecture, keywords(self.experiment(experiment).variant(arm)), title)
             folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
             known = recipe.dataset == "digits" or recipe.dataset in SOURCES
             if not known and not os.path.isdir(folder):
@@ -110,3 +113,10 @@ class Plan:
     def teacher_weights(self, experiment: str, arm: str) -> list[str]:
         """The weights that an arm is distilled from: none, or those of another arm."""
         return self.weights(experiment, papers.experiment(experiment).arm(arm).teacher)
+
+
+def _check_keywords(given: Iterable[str], known: Collection[str], title: str) -> None:
+    """UserError for a keyword that is not among the `known` of a model, if any are."""
+    for key in given:
+        if known and key not in known:
+            raise nearest(key, known, f"keyword of the model of {title}")

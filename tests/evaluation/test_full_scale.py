@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from replication import papers
+from replication.plan.digests import images_digest, weights_digest
 from replication.plan.evaluations import checkpoint
 from replication.plan.make import make_plan
 from replication.records.words import UserError
@@ -172,3 +173,29 @@ def test_a_folder_that_is_not_coco_stops_the_job_of_a_detector(clone: Path) -> N
     done = snakemake(clone, "--", "results/full/evaluation/detr_r50/800/evaluation.csv")
     assert done.returncode != 0
     assert "no data set at data/coco_2017; " in done.stdout + done.stderr
+
+
+def test_weights_and_images_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    """An edit that leaves size and name, and an older copy, change what the evaluation is of; other parts do not."""
+    weights, val, train = tmp_path / "w/deit_s_224.pth", tmp_path / "data/val/a.png", tmp_path / "data/train/b.png"
+    for file in (weights, val, train):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"one")
+
+    def known(of_detector: bool = True) -> tuple[str, str]:
+        weights_digest.cache_clear()
+        images_digest.cache_clear()
+        return weights_digest(str(weights)), images_digest(str(tmp_path / "data"), of_detector)
+
+    before, whole = known(), known(of_detector=False)
+    train.write_bytes(b"two")
+    assert known() == before
+    assert known(of_detector=False) != whole
+    for place, file in enumerate((weights, val)):
+        file.write_bytes(b"two")
+        os.utime(file, (0, 0))
+        changed = known()
+        assert [new != old for new, old in zip(changed, before, strict=True)] == [place == 0, place == 1]
+        file.write_bytes(b"one")
+        assert known() == before
+    assert images_digest(str(tmp_path / "none"), False) == weights_digest(str(tmp_path / "none")) == ""

@@ -123,6 +123,14 @@ def test_every_paper_can_be_asked_for_alone(key: str) -> None:
         ({"recipes": {"detr_scenes": {"epochs": {2}}}}, "config.recipes.detr_scenes.epochs is {2}, no text, number"),
         ({"recipes": {"vit_shape": {"learning_rate": "fast"}}}, "learning_rate is 'fast', not a number"),
         ({"recipes": {"vit_shape": {"architecture": {"depth": "many"}}}}, "architecture.depth is 'many', not a whole"),
+        (
+            {"recipes": {"vit_shape": {"architecture": {"dept": 3}}}},
+            "unknown keyword of the model of vit_shape/pooling 'dept'; did you mean 'depth'?",
+        ),
+        (
+            {"recipes": {"detr_scenes": {"architecture": {"dimm": 32}}}},
+            "unknown keyword of the model of detr_scenes/backbone 'dimm'",
+        ),
         ({"recipes": {"vit_shape": {"image_size": 27}}}, "takes image sizes that are positive multiples of"),
         (
             {"recipes": {"vit_shape": {"dataset": "mist"}}},

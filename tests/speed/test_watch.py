@@ -46,8 +46,9 @@ def seconds_of(process: int) -> float:
 def test_under_a_background_load_no_cell_is_valid(busy_processes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "RAMP", 0.0)
     monkeypatch.setattr(clock, "LONGEST_WARM_UP", 0.2)
-    # So long that a disturbed warm-up leaves them samples enough to see the load in.
-    timings = time_blocks([lambda: sum(range(200_000)), lambda: sum(range(100_000))], CPU, 5, 0.1, 0)
+    # Blocks so long that a step which seems ten times as long, for its warm-up was disturbed, still has samples for
+    # several times SHORTEST_WATCH.
+    timings = time_blocks([lambda: sum(range(200_000)), lambda: sum(range(100_000))], CPU, 5, 0.5, 0)
     for timing in timings:
         assert isinstance(timing, Timing)
         assert any(reason.startswith("other processes used") for reason in timing.invalid), timing.invalid

@@ -1,4 +1,4 @@
-from replication.plan.evaluations import checkpoint, evaluated_images
+from replication.plan.evaluations import checkpoint, evaluated_images, is_detector
 
 
 rule evaluate:
@@ -18,6 +18,15 @@ rule evaluate:
     params:
         sources=digests.command_digest("evaluate", cards=False),
         images=lambda wildcards: evaluated_images(config, wildcards.model),
+        contents=lambda wildcards: [
+            digests.weights_digest(
+                checkpoint(config, wildcards.model, wildcards.size)
+            ),
+            digests.images_digest(
+                evaluated_images(config, wildcards.model),
+                is_detector(wildcards.model),
+            ),
+        ],
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
         digest=lambda wildcards: digests.variant_digest(wildcards.model),  # evaluated again when the architecture changes

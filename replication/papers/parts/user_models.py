@@ -77,12 +77,12 @@ def sources(variant: Variant) -> list[str]:
     return sorted(str(path) for path in found) or ([str(module)] if os.path.isfile(module) else [])
 
 
-def timm_has(name: str) -> bool:
-    """Whether timm has a model of this name, as its source says; to import it takes seconds, and torch."""
+def timm_source(name: str) -> Path | None:
+    """The file of timm that has a model of this name, None if none has; to import timm takes seconds, and torch."""
     found = importlib.util.find_spec("timm")
     folder = Path(found.origin).parent / "models" if found and found.origin else Path("no timm")
     defined = f"\n@register_model\ndef {name.partition('.')[0]}("
-    return any(defined in path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    return next((path for path in folder.glob("*.py") if defined in path.read_text(encoding="utf-8")), None)
 
 
 def _default_name(factory: str) -> str:

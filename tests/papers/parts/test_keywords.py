@@ -1,0 +1,24 @@
+"""Keywords of models are read from their sources, without torch; here they are held against the classes themselves."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from replication import papers
+from replication.models import build
+from replication.papers.parts.keywords import keywords
+
+
+@pytest.mark.parametrize("model", ["deit_ti", "pvt_tiny", "swin_t", "twins_svt_s", "msg_t", "shuffle_t", "detr_r50"])
+def test_every_keyword_of_the_class_is_known(model: str) -> None:
+    known = keywords(papers.variant(model))
+    taken = inspect.signature(type(build(model)).__init__).parameters.values()
+    named = {one.name for one in taken if one.kind is one.POSITIONAL_OR_KEYWORD} - {"self"}
+    assert named <= known
+    assert "hiden_dim" not in known
+
+
+def test_nothing_is_known_of_what_hands_its_keywords_on() -> None:
+    assert keywords(papers.variant("tnt_s")) == frozenset()

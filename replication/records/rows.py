@@ -211,6 +211,28 @@ class Evidence:
     source: Annotated[str, "Where the witness's number is printed: repository@commit:path:line, or a thread."]
 
 
+@dataclass(frozen=True)
+class Quotation:
+    """One printing of a quantity that is printed with several values."""
+
+    quantity: Annotated[str, "Metric, model, image size, data set and condition."]
+    number: Annotated[str, "Id of the published number."]
+    value: Annotated[Decimal, "The number with its printed digits, in `unit`."]
+    unit: Annotated[str, "Unit of the number; empty for ones."]
+    own: Annotated[int, "1 if the network's own paper prints it, else 0."]
+    kind: Annotated[str, "What the difference probably is: measured again, earlier release, slip, ...; or unexplained."]
+    comment: Annotated[str, "What tells that."]
+
+
+@dataclass(frozen=True)
+class ProbableCause:
+    """Why a quantity is probably printed with several values."""
+
+    quantity: Annotated[str, "Metric, model, image size, data set and condition, as in quotations.csv."]
+    kind: Annotated[str, "What the difference probably is."]
+    comment: Annotated[str, "What tells that."]
+
+
 VERDICTS = (
     *("reproduced", "differs", "confirmed elsewhere", "differs elsewhere"),
     *("not comparable", "needs data", "not attempted"),
@@ -595,6 +617,7 @@ FILES: Mapping[str, type] = {
     "witnesses.csv": Evidence,
     "departures.csv": Departure,
     "tables/summary.csv": Summary,
+    "tables/quotations.csv": Quotation,
     "complexity/**/counts.csv": Count,
     "complexity/**/memory.csv": PeakMemory,
     "complexity/mechanisms.csv": MechanismCost,

@@ -21,7 +21,7 @@ KEPT = (
     "speed/*.csv",
     "training/*.csv",
     "training/*/*/seed*/epochs.csv",
-    "tables/summary.*",
+    "tables/*.*",
     "figures/*.svg",
     "report/index.html",
 )

@@ -17,10 +17,11 @@ from replication import papers
 from replication.records.card import Card, Table
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
-from replication.records.rows import VERDICTS, Summary, Verdict, cells, fields
+from replication.records.rows import VERDICTS, Published, Quotation, Summary, Verdict, cells, fields
 from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
 from replication.records.words import UserError
 from replication.report.formats import latex, markdown
+from replication.report.quotations import LINES, TITLE, quotation_grid, quotations
 
 MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~·–", strict=True))
 LEGEND = (
@@ -233,16 +234,24 @@ def grid(counts: Sequence[Summary]) -> list[list[str]]:
 
 
 def write_tables(results: Path) -> None:
-    """Write `tables/<paper>/<table>` and `tables/summary`, each as .csv, .md and .tex, from `verdicts.csv`."""
+    """Write `tables/<paper>/<table>`, `tables/summary` and `tables/quotations`, each as .csv, .md and .tex.
+
+    The tables and papers are those of `verdicts.csv`.
+    """
     started = now()
     folder = results / "tables"
     rows = read_records(results / "verdicts.csv", Verdict)
-    stems = [folder / "summary"]
-    for judged_table in judged_tables(papers.cards(), rows):
+    cards, stems = papers.cards(), [folder / "summary", folder / "quotations"]
+    printed: list[Published] = []
+    for judged_table in judged_tables(cards, rows):
+        printed += judged_table.table.published
         table, stem = judged_table.table, folder / judged_table.table.paper / judged_table.table.id
         stems.append(stem)
         write_csv(stem.with_suffix(".csv"), *judged_table.wide())
         _write_text(stem, judged_table.grid, table.title, judged_table.lines, f"{table.paper}-{table.id}")
+    quoted = quotations(printed, cards)
+    write_rows(folder / "quotations.csv", quoted, Quotation)
+    _write_text(folder / "quotations", quotation_grid(quoted), TITLE, LINES, "quotations")
     counts = summary(rows)
     write_rows(folder / "summary.csv", counts, Summary)
     _write_text(folder / "summary", grid(counts), "Verdicts by paper", [], "summary")

@@ -35,7 +35,7 @@ CONFIDENCES = ("sure", "likely", "weak")
 WEIGHTS, RETRAINED, QUOTED = "same weights", "same architecture retrained", "same number quoted"
 
 _ZOOS = ("timm", "torchvision", "pycls", "mmpretrain", "mmdetection", "paddleclas", "detrex", "detectron2")
-_ABLATION = re.compile(r"\b(ablation|effect of|different|strategies|combinations|function of)\b")
+ABLATION = re.compile(r"\b(ablation|effect of|different|strategies|combinations|function of)\b")
 _SCALE = {"top1_error": "top1"}
 _HEADLINES = {"imagenet-1k": "top1", "imagenet-real": "top1", "imagenet-v2": "top1", "coco": "ap_box"}
 _EPOCHS = {"12": "1x", "36": "3x", "37": "3x"}
@@ -82,7 +82,7 @@ def _matches(
     found: list[tuple[Published, Network, _Match]] = []
     for cell in cells:
         row, table = rows[cell.paper, cell.table, cell.row], tables[cell.paper, cell.table]
-        places = _Places(cell, table, variants.get(cell.model))
+        places = Places(cell, table, variants.get(cell.model))
         asked = (network for name in (cell.model, places.label, places.place) for network in called.get(name, ()))
         candidates = [network for network in asked if cell.dataset in data[network.id]]
         matches = ((network, _match(places, row, network, len(candidates) == 1)) for network in candidates)
@@ -114,20 +114,26 @@ def _called() -> dict[str, list[Network]]:
     return called
 
 
-class _Places:
+class Places:
     """The words about a published number, from the nearest to the farthest, and what they tell."""
 
     def __init__(self, cell: Published, table: Table, variant: Variant | None) -> None:
+        """Read the words of a number's column, row and table."""
         self.cell, self.variant = cell, variant
         self.label, self.place = cell.row, f"{cell.row}, {cell.column}"
-        self.column, self.row = _plain(cell.column), _plain(cell.row)
-        self.title, self.notes = _plain(table.title), _plain("; ".join(table.notes))
-        self.name = f"{_plain(cell.table)} {self.row} {self.column}"
+        self.column, self.row = plain(cell.column), plain(cell.row)
+        self.title, self.notes = plain(table.title), plain("; ".join(table.notes))
+        self.name = f"{plain(cell.table)} {self.row} {self.column}"
 
     @property
     def schedules(self) -> set[str]:
         """The lengths of training that the nearest words tell: 1x, 160k, 500 epochs."""
-        for text in (self.column, self.row, f"{self.title} {self.notes}"):
+        return self.told_lengths(self.column, self.row, f"{self.title} {self.notes}")
+
+    @staticmethod
+    def told_lengths(*texts: str) -> set[str]:
+        """The lengths of training that the first of these texts tells that tells one."""
+        for text in texts:
             found = set(re.findall(r"(?<![\dx.])(?:1|3|9|18)x\b(?!\d)|\b(?:40|80|160|320)k\b", text))
             for epochs in re.findall(r"(\d+)[- ]?ep(?:ochs?)?\b", text):
                 found.add(_EPOCHS.get(epochs, f"{epochs} epochs"))
@@ -166,11 +172,12 @@ class _Places:
         return "ms" in self.column.split() or f"{self.column}: multi-scale" in self.notes
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Lower case, words apart."""
     return text.lower().replace("_", " ")
 
 
-def _match(places: _Places, row: Sequence[Published], network: Network, alone: bool) -> _Match | None:
+def _match(places: Places, row: Sequence[Published], network: Network, alone: bool) -> _Match | None:
     """How the number is of this network; None if something that is told of both differs."""
     cell, size = places.cell, places.size
     told, schedules = places.pretrainings, places.schedules
@@ -183,7 +190,7 @@ def _match(places: _Places, row: Sequence[Published], network: Network, alone: b
         return None
     if network.schedule and schedules and network.schedule not in schedules:
         return None
-    named = any(_plain(name) in places.name for name in network.names.split("; ") if name)
+    named = any(plain(name) in places.name for name in network.names.split("; ") if name)
     if places.zoos and not named:
         return None
     told_by_length = network.schedule in schedules
@@ -200,7 +207,7 @@ def _match(places: _Places, row: Sequence[Published], network: Network, alone: b
     elif not (network.schedule or named or (alone and network.pretraining in told)):
         return None
     multi_scale = places.multi_scale or (network.metric == "miou_ms" and cell.metric == "miou" and bool(confidence))
-    return _Match(confidence, difference, places.zoos, bool(_ABLATION.search(places.title)), multi_scale)
+    return _Match(confidence, difference, places.zoos, bool(ABLATION.search(places.title)), multi_scale)
 
 
 def _confidence(difference: Decimal, owned: bool) -> str:
@@ -213,9 +220,9 @@ def _confidence(difference: Decimal, owned: bool) -> str:
 def _headline(cell: Published, row: Sequence[Published], metric: str) -> Decimal | None:
     """The number of the row by which its network is told, in percent: its own, or that beside it."""
     if metric == "miou_ms":
-        return _percent(cell) if cell.metric == "miou" else None
+        return percent(cell) if cell.metric == "miou" else None
     if _of(cell) == metric and cell.dataset in ("imagenet-1k", "coco"):
-        return _percent(cell)
+        return percent(cell)
     beside = [
         one
         for one in row
@@ -227,7 +234,7 @@ def _headline(cell: Published, row: Sequence[Published], metric: str) -> Decimal
         if one.column == re.sub(r"top5|ap_mask|real_|v2_|ap\d\d_box|ap\d\d_mask", _twin, cell.column)
     ]
     chosen = same or beside
-    return _percent(chosen[0]) if chosen else None
+    return percent(chosen[0]) if chosen else None
 
 
 def _twin(found: re.Match[str]) -> str:
@@ -238,7 +245,8 @@ def _of(cell: Published) -> str:
     return _SCALE.get(cell.metric, cell.metric)
 
 
-def _percent(cell: Published) -> Decimal:
+def percent(cell: Published) -> Decimal:
+    """An accuracy in percent; an error is what it leaves."""
     value = cell.value * 100 if cell.unit == "fraction" else cell.value
     return 100 - value if cell.metric == "top1_error" else value
 
@@ -253,8 +261,8 @@ def _evidence(cell: Published, network: Network, match: _Match, witness: Witness
         return None
     if network.image_size is not None and witness.image_size != network.image_size:
         return None
-    percent = 100 - witness.value if witness.metric == "top1_error" else witness.value
-    value = _as_printed(percent, cell)
+    found = 100 - witness.value if witness.metric == "top1_error" else witness.value
+    value = _as_printed(found, cell)
     kind, confidence = _kind(cell, network, match, witness, value)
     if not confidence:
         return None
@@ -263,8 +271,8 @@ def _evidence(cell: Published, network: Network, match: _Match, witness: Witness
     return Evidence(cell.id, witness.id, kind, confidence, value, value - cell.value, witness.source)
 
 
-def _as_printed(percent: Decimal, cell: Published) -> Decimal:
-    value = 100 - percent if cell.metric == "top1_error" else percent
+def _as_printed(found: Decimal, cell: Published) -> Decimal:
+    value = 100 - found if cell.metric == "top1_error" else found
     return value / 100 if cell.unit == "fraction" else value
 
 

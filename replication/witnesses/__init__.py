@@ -2,6 +2,7 @@
 
 `networks.csv` says which trained networks, `witnesses.csv` who found what, `sources.csv` where it is printed and under
 which licence. Which published numbers a witness stands for is decided by rule (`replication.report.witnesses`).
+`quotations.csv` says why one quantity is probably printed with several values.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 from pathlib import Path
 
 from replication.records.reading import read_records
-from replication.records.rows import Network, Witness, WitnessSource
+from replication.records.rows import Network, ProbableCause, Witness, WitnessSource
 
 _HERE = Path(__file__).parent
 
@@ -35,6 +36,12 @@ def witnesses() -> tuple[Witness, ...]:
         dataclasses.replace(witness, source=_address(witness.source))
         for witness in read_records(_HERE / "witnesses.csv", Witness)
     )
+
+
+@functools.cache
+def probable_causes() -> dict[str, ProbableCause]:
+    """Why quantities are probably printed with several values, by quantity."""
+    return {cause.quantity: cause for cause in read_records(_HERE / "quotations.csv", ProbableCause)}
 
 
 def licence(witness: Witness) -> str:

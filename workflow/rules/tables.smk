@@ -11,7 +11,7 @@ rule tables:
         ),
         tables=[
             f"{RESULTS}/tables/{stem}.{suffix}"
-            for stem in ["summary", *PLAN.tables]
+            for stem in ["summary", "quotations", *PLAN.tables]
             for suffix in ["csv", "md", "tex"]
             if (stem, suffix) != ("summary", "csv")
         ],

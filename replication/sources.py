@@ -57,12 +57,12 @@ def files_digest(files: Iterable[Path]) -> str:
 
 
 def _beside(file: Path) -> Iterator[Path]:
-    """What a module reads as data: the tables of a card, records, the templates of the page, captions of figures."""
+    """What a module reads as data: the tables of a card, records, what pages are made from, captions of figures."""
     tables = file.with_suffix(".md")
     if tables.exists():
         yield tables
     if "jinja2" in imported(file):
-        yield from sorted(file.parent.glob("templates/*"))
+        yield from sorted(path for name in ("templates", "browser") for path in (file.parent / name).rglob("*.*"))
     if file.name == "__init__.py":
         yield from sorted(file.parent.glob("captions/*/*.rst"))
         yield from sorted(file.parent.glob("*.csv"))

@@ -21,13 +21,13 @@ def test_floors_hold() -> None:
 def test_planted_violations_fail(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "replication", tmp_path / "replication")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    card, page = tmp_path / "replication/papers/vit.py", tmp_path / "replication/report/page.py"
+    card, page = tmp_path / "replication/papers/vit.py", tmp_path / "replication/report/page/index.py"
     card.write_text(card.read_text() + "\nimport torch\n")
     page.write_text(page.read_text() + "\nimport replication.training\n")
     done = lint(tmp_path)
     assert done.returncode != 0
     assert "replication.papers.vit -> torch" in done.stdout
-    assert "replication.report.page -> replication.training" in done.stdout
+    assert "replication.report.page.index -> replication.training" in done.stdout
 
 
 def test_cards_load_without_torch() -> None:

@@ -32,7 +32,7 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: S
         parts += [
             "Do our speeds keep the order of the printed ones? Kendall's τ (1: the same order, 0: none, −1: the "
             "reverse) over the tables of three rows or more, beside that of the order which multiply-adds alone give:",
-            markdown_table([("condition", "orders", "by our clock", "by multiply-adds alone"), *_by_condition(orders)]),
+            markdown_table([("condition", "orders", "by our clock", "by multiply-adds alone"), *by_condition(orders)]),
         ]
     return "\n\n".join(parts)
 
@@ -93,7 +93,7 @@ def _claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
     return claim.paper, f"{claim.statement} ({claim.where})", ours, source, claim.reason
 
 
-def _by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
+def by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
     """For every run: how many orders there are, and the median and the range of tau by the clock and by counts."""
     runs = dict.fromkeys((order.condition, order.machine) for order in orders)
     lines = []

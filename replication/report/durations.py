@@ -34,6 +34,13 @@ def durations(results: Path) -> dict[str, Any]:
     return found | ({"training": training} if training else {})
 
 
+def past(folder: Path) -> Mapping[str, Any]:
+    """What is known of how long things took: of a run by its manifests, of a published one by its own."""
+    manifest = folder / "manifest.json"
+    known: Mapping[str, Any] = read_manifest(manifest).get("durations", {}) if manifest.exists() else durations(folder)
+    return known
+
+
 def _add(to: dict[str, Any], kind: str, path: Path, number: int) -> None:
     """Add the time between the start and the end that a manifest names, if it names them, to its kind."""
     manifest = read_manifest(path)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from replication import papers
 from replication.records.card import Card, Claim, Table
 from replication.records.metrics import METRICS
-from replication.records.reading import read_manifest, read_records
+from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, claim_id
 from replication.records.words import UserError, nearest
-from replication.report.durations import durations, estimate
+from replication.report.durations import estimate, past
 from replication.report.formats import declared, number
 from replication.report.judge import EVALUATED, evaluated_size
 from replication.report.witnesses import witnessed
@@ -238,16 +237,9 @@ def _outcome(verdict: str, reason: str, causes: Iterable[str], command: str, fol
         ("why", reason),
         *_causes(causes),
         ("command", command or "none"),
-        ("takes", estimate(command, _past(folder)) if command else ""),
+        ("takes", estimate(command, past(folder)) if command else ""),
         ("results", str(folder)),
     ]
-
-
-def _past(folder: Path) -> Mapping[str, Any]:
-    """What is known of how long things took: of a run by its manifests, of a published one by its own."""
-    manifest = folder / "manifest.json"
-    past: Mapping[str, Any] = read_manifest(manifest).get("durations", {}) if manifest.exists() else durations(folder)
-    return past
 
 
 def _nothing(judged: _Results | None, what: str) -> str:

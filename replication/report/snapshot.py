@@ -23,7 +23,9 @@ KEPT = (
     "training/*/*/seed*/epochs.csv",
     "tables/*.*",
     "figures/*.svg",
+    "report/report.json",
     "report/index.html",
+    "report/papers/*.html",
 )
 TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
 BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
@@ -33,8 +35,9 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
     What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
-    Figures are published as SVG; `datapackage.json` describes the CSVs. The manifest lists the digest of every file,
-    the manifest of the run's verdicts (what made them, and where), and how long counts, timings and trainings took.
+    Figures are published as SVG, and no archive is: those are for a release. `datapackage.json` describes the CSVs. The
+    manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where), and how
+    long counts, timings and trainings took.
     Killed at any moment, it loses nothing that was published: the next one goes on from what is there.
     UserError if the run is not complete or the README has no such block.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from replication import papers
 from replication.records.card import Card, Table
-from replication.records.metrics import METRICS, UNIT_SCALE
+from replication.records.metrics import METRICS
 from replication.records.reading import read_records
 from replication.records.rows import VERDICTS, Published, Quotation, Summary, Verdict, cells, fields
 from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
@@ -34,25 +34,6 @@ KINDS = (*VERDICTS, BUILT)
 """What a summary counts: hyper-parameters build our models, so a verdict on them is no measurement."""
 ELSEWHERE = "not read where the paper prints them, but quoted in another text, taken from a plot, or remembered"
 UNITS_NOTE = "FLOPs of a model are multiply-adds, as these papers count them, and so are ours."
-
-
-_ASKED = {
-    "macs": "flops macs multiply-adds",
-    "params": "params parameters",
-    "top1": "top-1 accuracy",
-    "top1_error": "top-1 error",
-    "throughput": "throughput speed",
-    "latency": "latency speed time",
-}
-"""Words for a metric, beside its own name."""
-
-
-def quantity(metric: str, unit: str) -> str:
-    """The words by which a reader may ask for a number: metric, synonyms, unit, and both as one (`GFLOPs`)."""
-    words = [*metric.split("_"), *_ASKED.get(metric, "").split(), unit]
-    return " ".join(
-        dict.fromkeys([metric, *words, *(unit + word for word in words[:-1] if unit in UNIT_SCALE)])
-    ).lower()
 
 
 @dataclass(frozen=True)
@@ -90,11 +71,6 @@ class Cell:
         """The verdict as a mark, once if all numbers of the cell share it, and whether they were read elsewhere."""
         elsewhere = "†" if any(v.verified != "yes" for v in self.verdicts) else ""
         return "".join(MARKS[verdict] for verdict in _once(v.verdict for v in self.verdicts)) + elsewhere
-
-    @property
-    def reason(self) -> str:
-        """Why, once if all numbers of the cell share it."""
-        return " | ".join(_once(v.reason for v in self.verdicts))
 
     @property
     def text(self) -> str:
@@ -150,21 +126,10 @@ class Judged:
         ]
 
     @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Every column with the words by which a reader may ask for its numbers (none for a column of labels)."""
-        found: dict[str, dict[str, None]] = {name: {} for name in self.table.header}
-        for row in self.table.cells:
-            for name, numbers in zip(self.table.header, row, strict=True):
-                found[name] |= dict.fromkeys(quantity(number.metric, number.unit) for number in numbers)
-        return [(name, " ".join(found[name])) for name in self.table.header]
-
-    @property
-    def reasons(self) -> dict[str, list[str]]:
-        """Every reason, with the places of the numbers that it is given for: `Swin-T: FLOPs`."""
-        found: dict[str, dict[str, None]] = {}
-        for verdict in (verdict for row in self.cells for cell in row for verdict in cell.verdicts):
-            found.setdefault(verdict.reason, {})[f"{verdict.row}: {verdict.column}"] = None
-        return {reason: list(places) for reason, places in found.items()}
+    def reasons(self) -> list[str]:
+        """Every reason that a number of the table has, once."""
+        verdicts = (verdict for row in self.cells for cell in row for verdict in cell.verdicts)
+        return list(dict.fromkeys(verdict.reason for verdict in verdicts))
 
     def wide(self) -> tuple[list[dict[str, str]], list[str]]:
         """Rows and columns of the CSV: what the ids of the row begin with, then as printed, ours, verdict."""

@@ -114,7 +114,7 @@ def test_it_is_counted_judged_and_on_the_page(toy: str, tmp_path: Path) -> None:
     for name in FIGURES:
         (results / "figures" / f"{name}.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     report.write_page(results)
-    assert "toy/claims/cheap" in (results / "report" / "index.html").read_text()
+    assert "toy/claims/cheap" in (results / "report" / "papers" / "toy.html").read_text()
 
 
 @pytest.mark.usefixtures("toy")

@@ -73,9 +73,10 @@ def test_a_training_goes_on_though_its_command_was_edited() -> None:
     }
 
 
-def test_cards_come_with_their_tables_and_the_page_with_its_templates() -> None:
+def test_cards_come_with_their_tables_and_the_page_with_its_templates_and_scripts() -> None:
     files = {file.name for file in command_files("report")}
-    assert files >= {"vit.py", "vit.md", "small_models.py", "report.html.j2", "speed.html.j2", "effects.rst"}
+    assert files >= {"vit.py", "vit.md", "small_models.py", "index.html.j2", "effects.rst"}
+    assert files >= {"paper.html.j2", "page.css", "search.js", "uPlot.iife.min.js"}
 
 
 def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:

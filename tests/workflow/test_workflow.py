@@ -71,6 +71,9 @@ def test_run_is_complete(clone: Path) -> None:
         "verdicts.csv",
         "claims.csv",
         "report/index.html",
+        "report/report.json",
+        "report/papers/vit.html",
+        "report/tables.zip",
         "tables/summary.md",
     ):
         assert (results / name).stat().st_size > 0, name

@@ -1,5 +1,5 @@
 rule report:
-    """One page with all of it, readable offline."""
+    """What people look at: the data, the page made from them, a page a paper, the tables as an archive."""
     input:
         rules.judge.output,
         rules.tables.output,
@@ -13,6 +13,12 @@ rule report:
             category="Page",
             labels={"file": "All of it, on one page"},
         ),
+        data=f"{RESULTS}/report/report.json",
+        papers=expand(
+            f"{RESULTS}/report/papers/{{paper}}.html",
+            paper=sorted({table.split("/")[0] for table in PLAN.tables}),
+        ),
+        tables=f"{RESULTS}/report/tables.zip",
         manifest=f"{RESULTS}/report/index.json",
     log:
         f"{RESULTS}/logs/report.log",

@@ -26,7 +26,7 @@ from replication.records.store import write_rows
 from replication.records.words import UserError
 from replication.report.figures.complexity import models_macs
 from replication.report.figures.families import growth
-from replication.report.page import _own_models
+from replication.report.page.index import own_models
 
 MODULE = """
 import torch
@@ -360,7 +360,7 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
         own = [lines["net"], lines["second"]]
         assert {line.get_color() for line in own} == {"black"}
         assert len({line.get_linestyle() for line in own}) == 2
-    (first, second) = _own_models(complexity)
+    (first, second) = own_models(complexity)
     assert (first["model"], first["spec"], first["image_size"]) == ("net", "net=toys.nets:Patches", 64)
     assert second["spec"] == "second=toys.nets:Patches(width=4)"
     assert set(json.loads((complexity / "own" / "counts.json").read_text())["own"]) == {"net", "second"}

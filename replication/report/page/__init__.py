@@ -1,0 +1,35 @@
+"""What people look at: `report.json`, the page made from it, a page a paper, and the downloads beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from replication import papers
+from replication.records.reading import read_records
+from replication.records.rows import Verdict
+from replication.records.store import now, write_bytes, write_manifest, write_text
+from replication.report.page.data import data_text, report_data
+from replication.report.page.downloads import tables_zip
+from replication.report.page.index import index
+from replication.report.page.paper import paper_page
+from replication.report.tables import judged_tables
+
+__all__ = ["write_page"]
+
+
+def write_page(results: Path) -> None:
+    """Write `report/`: the data, the page, a page a paper, and the tables as an archive, with one manifest for all.
+
+    They are made from `verdicts.csv`, `claims.csv`, `figures/`, `tables/` and the manifests of the instruments.
+    """
+    started, folder = now(), results / "report"
+    data = report_data(results)
+    text = data_text(data)
+    tables = list(judged_tables(papers.cards(), read_records(results / "verdicts.csv", Verdict)))
+    pages = {f"papers/{key}.html": paper_page(key, data, tables, results) for key in data["papers"]}
+    written = {"report.json": text, "index.html": index(results, data, text), **pages}
+    for name, content in written.items():
+        write_text(folder / name, content)
+    write_bytes(folder / "tables.zip", tables_zip(results))
+    files = [folder / name for name in (*written, "tables.zip")]
+    write_manifest(folder / "index.json", started, files, digest_of_results=data["run"]["digest"])

@@ -1,0 +1,239 @@
+"""`report.json`: a run as one file of data, from which everything that a person looks at is made.
+
+A table is a column a list, as the classes of rows describe it; a column of text in which few values stand again and
+again is `{"values": [...], "index": [...]}` instead, the value of every row by its place.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import replication
+from replication import papers
+from replication.records.card import Card
+from replication.records.metrics import METRICS
+from replication.records.reading import read_manifest, read_records
+from replication.records.rows import (
+    STATUSES,
+    ClaimResult,
+    Column,
+    Count,
+    Measured,
+    Order,
+    Published,
+    Relative,
+    SpeedCell,
+    Stability,
+    Verdict,
+    cells,
+    columns,
+)
+from replication.records.store import digest, sha256
+from replication.report.claims import CLAIM_RULES
+from replication.report.durations import estimate, past
+from replication.report.judge import RULES
+from replication.report.page.linked import AUTHOR, TITLE
+from replication.report.show import READ
+from replication.report.speeds import SpeedRun, read_runs
+from replication.report.tables import BUILT, KINDS
+
+MADE_FROM = (
+    *("published.csv", "measured.csv", "verdicts.csv", "claims.csv", "departures.csv"),
+    *("complexity/counts.csv", "complexity/crossings.csv"),
+    *("speed/relative.csv", "speed/orders.csv", "speed/stability.csv"),
+)
+"""The files whose digest names the run."""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind a verdict: where the number is printed, and what ours is."""
+
+    source: Annotated[str, "Where the paper prints it."]
+    hardware: Annotated[str, "What the paper says that it was measured on."]
+    note: Annotated[str, "What the transcript says of it."]
+    evidence: Annotated[str, "What ours is: counted, timed, evaluated, trained, a hyper-parameter, or none."]
+    cause: Annotated[str, "Why ours differs, as the card records it."]
+    takes: Annotated[str, "How long the command takes, by how long it took before."]
+
+
+_TIMED = {
+    **{name: columns(Relative)[name] for name in ("condition", "machine")},
+    **{
+        name: columns(SpeedCell)[name]
+        for name in ("subject", "image_size", "images_per_second", "ci_low", "ci_high", "valid", "invalid")
+    },
+}
+_COUNTED = {
+    name: column for name, column in columns(Count).items() if name not in ("flops", "stages", "macs_attention")
+}
+
+
+def report_data(results: Path) -> dict[str, Any]:
+    """All that the page shows of a folder of results, as plain data. UserError if a file is not what was written."""
+    cards = papers.cards()
+    runs, known = read_runs(results), past(results)
+    verdicts = read_records(results / "verdicts.csv", Verdict)
+    tested = read_records(results / "claims.csv", ClaimResult)
+    published = {number.id: number for number in read_records(results / "published.csv", Published)}
+    counts = read_records(results / "complexity" / "counts.csv", Count)
+    trained: list[Any] = [row for row in read_records(results / "measured.csv", Measured) if "/" in row.model]
+    trained += _rates(results / "insight")
+    numbers = [{**cells(v), **cells(_behind(v, published[v.id], cards, known))} for v in verdicts]
+    shown = {verdict.paper for verdict in verdicts}
+    speed = results / "speed"
+    tables: dict[str, Any] = {
+        "numbers": table(numbers, {**columns(Verdict), **columns(Behind)}),
+        "claims": table(
+            [{**cells(claim), "takes": _takes(claim.command, known)} for claim in tested],
+            {**columns(ClaimResult), "takes": columns(Behind)["takes"]},
+        ),
+        "counts": table(counts, _COUNTED),
+        "timings": table(_timings(runs), _TIMED),
+        "speeds": table(read_records(speed / "relative.csv", Relative), columns(Relative)),
+        "orders": table(read_records(speed / "orders.csv", Order), columns(Order)),
+        "stability": table(read_records(speed / "stability.csv", Stability), columns(Stability)),
+        "trained": table(trained, columns(Measured)),
+    }
+    named = {verdict.model for verdict in verdicts} | {count.model for count in counts}
+    return {
+        "run": run_facts(results),
+        "papers": {key: _paper(card) for key, card in cards.items() if key in shown},
+        "models": {
+            variant.id: {"label": variant.label, "image_size": variant.image_size}
+            for variant in papers.variants().values()
+            if variant.id in named
+        },
+        "metrics": {
+            name: {"kind": METRICS[name].kind, "description": METRICS[name].description}
+            for name in dict.fromkeys(verdict.metric for verdict in verdicts)
+        },
+        "order": {"numbers": KINDS, "claims": STATUSES},
+        "rules": {"numbers": RULES, "claims": CLAIM_RULES, "read": READ},
+        "tables": tables,
+    }
+
+
+def data_text(data: Mapping[str, Any]) -> str:
+    """The data as JSON, a column a line."""
+
+    def listed(value: Any, depth: int) -> str:
+        if depth == 0 or not isinstance(value, Mapping):
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        entries = (f"{json.dumps(key, ensure_ascii=False)}: {listed(entry, depth - 1)}" for key, entry in value.items())
+        return "{\n" + ",\n".join(entries) + "\n}"
+
+    return (
+        "{\n"
+        + ",\n".join(f'"{key}": {listed(value, 2 if key == "tables" else 1)}' for key, value in data.items())
+        + "\n}\n"
+    )
+
+
+def run_facts(results: Path) -> dict[str, Any]:
+    """What names a run: its date, the version and the commit that judged it, and the digest of its results."""
+    alone, published = results / "verdicts.json", results / "manifest.json"
+    facts: dict[str, type] = {"commit": str, "ended": str}
+    judged = read_manifest(alone, **facts) if alone.exists() else read_manifest(published, run=dict)["run"]
+    files = [name for name in MADE_FROM if (results / name).exists()]
+    return {
+        "title": TITLE,
+        "author": AUTHOR,
+        "version": replication.__version__,
+        "date": judged["ended"][:10],
+        "commit": judged["commit"],
+        "edited": judged.get("dirty"),
+        "digest": digest({name: sha256(results / name) for name in files}),
+        "files": files,
+    }
+
+
+def table(rows: Iterable[Any], described: Mapping[str, Column]) -> dict[str, Any]:
+    """Rows, instances of a class or mappings, as columns."""
+    listed = [row if isinstance(row, Mapping) else cells(row) for row in rows]
+    return {name: _column([_plain(row[name]) for row in listed]) for name in described}
+
+
+def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a table of `report.json`, as mappings: the inverse of `table`."""
+    lists = {
+        name: [column["values"][place] for place in column["index"]] if isinstance(column, Mapping) else column
+        for name, column in columns.items()
+    }
+    return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)  # with its printed digits
+    return None if isinstance(value, float) and value in (float("inf"), -float("inf")) else value
+
+
+def _column(values: list[Any]) -> Any:
+    distinct = list(dict.fromkeys(values))
+    if all(isinstance(value, str) for value in distinct) and 2 * len(distinct) < len(values):
+        place = {value: index for index, value in enumerate(distinct)}
+        return {"values": distinct, "index": [place[value] for value in values]}
+    return values
+
+
+def _behind(verdict: Verdict, printed: Published, cards: Mapping[str, Card], known: Mapping[str, Any]) -> Behind:
+    (cause,) = cards[verdict.paper].causes_of(printed.name) or [""]
+    return Behind(
+        source=printed.source,
+        hardware=printed.hardware,
+        note=printed.note,
+        evidence=_evidence(verdict),
+        cause=cause if cause in verdict.reason else "",
+        takes=_takes(verdict.command, known),
+    )
+
+
+def _evidence(verdict: Verdict) -> str:
+    if verdict.measured is None:
+        return "none"
+    kinds = {"count": "counted", "speed": "timed", "architecture": BUILT, "accuracy": "evaluated or trained"}
+    return kinds.get(METRICS[verdict.metric].kind, "none")
+
+
+def _takes(command: str, known: Mapping[str, Any]) -> str:
+    return estimate(command, known) if command else ""
+
+
+def _timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
+    """The models that were timed, by run."""
+    return [
+        {**cells(cell), "condition": run.condition, "machine": run.machine}
+        for run in runs
+        for cell in run.cells
+        if cell.images_per_second is not None and cell.kind == "model"
+    ]
+
+
+def _rates(insight: Path) -> list[dict[str, Any]]:
+    """Images per second of every detector when its test images were run, once, on one core: the median over seeds."""
+    found: dict[str, list[float]] = {}
+    for path in sorted(insight.glob("*/*/seed*/manifest.json")):
+        manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
+        found.setdefault(f"{manifest['experiment']}/{manifest['arm']}", []).append(manifest["images_per_second"])
+    nothing = dict.fromkeys(columns(Measured))
+    return [
+        {**nothing, "model": model, "metric": "images_per_second", "value": statistics.median(rates), "n": len(rates)}
+        for model, rates in found.items()
+    ]
+
+
+def _paper(card: Card) -> dict[str, Any]:
+    return {
+        **{name: getattr(card, name) for name in ("title", "authors", "venue", "year", "arxiv", "code")},
+        "tables": {
+            table.id: {"title": table.title, "source": table.source, "verified": table.verified, "notes": table.notes}
+            for table in card.tables
+        },
+    }

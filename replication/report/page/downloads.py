@@ -1,0 +1,30 @@
+"""Archives to download: the same files give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from replication.records.reading import read_bytes
+
+THEN = (1980, 1, 1, 0, 0, 0)  # the first time that the format knows
+
+
+def tables_zip(results: Path) -> bytes:
+    """Every table of `tables/`, as Markdown, LaTeX and CSV."""
+    folder = results / "tables"
+    found = (path for path in folder.rglob("*") if path.suffix in (".csv", ".md", ".tex"))
+    return archive({path.relative_to(results).as_posix(): read_bytes(path) for path in found})
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Files by name as a zip archive, in alphabetical order."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, THEN)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            packed.writestr(entry, content)
+    return buffer.getvalue()

@@ -1,0 +1,132 @@
+"""`index.html`: the run in one self-contained file, which works from a file path and asks for nothing else."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from replication import papers
+from replication.records.card import Experiment
+from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.rows import STATUSES, ClaimResult, Count, Departure, Measured, Order, Verdict, cells
+from replication.report.answer import by_condition, on_claims, on_numbers
+from replication.report.claims import CLAIM_RULES
+from replication.report.figures import FIGURES, Figure
+from replication.report.formats import number
+from replication.report.judge import RULES
+from replication.report.page.library import LIBRARY, library, style
+from replication.report.speed_section import speed_section
+from replication.report.tables import KINDS, UNITS_NOTE, summary
+
+SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "main")
+"""The files of `browser/` in their order."""
+SHOWN_OTHERWISE = {"verdicts", "claims", "growth", "models_macs", "complexity_memory", "speed_memory", "loss_curves"}
+"""Figures in whose place the page has bars, intervals beside the claims, or the explorer of curves."""
+BROWSER = Path(__file__).parent / "browser"
+
+
+def index(results: Path, data: Mapping[str, Any], text: str) -> str:
+    """The page of a run, with its data as `text` in it."""
+    judged = read_records(results / "verdicts.csv", Verdict)
+    tested = read_records(results / "claims.csv", ClaimResult)
+    (headline, rest), found = on_numbers(judged), Counter(claim.status for claim in tested)
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            run=data["run"],
+            headline=headline,
+            rest=rest,
+            on_claims=on_claims(tested),
+            summary=[cells(row) for row in summary(judged)],
+            kinds=KINDS,
+            statuses={status: found[status] for status in STATUSES},
+            units_note=UNITS_NOTE,
+            speed=speed_section(results),
+            by_condition=by_condition(read_records(results / "speed" / "orders.csv", Order)),
+            figures=list(_figures(results / "figures")),
+            experiments=_experiments(read_records(results / "measured.csv", Measured)),
+            own=own_models(results / "complexity"),
+            rules=RULES,
+            claim_rules=CLAIM_RULES,
+            departures=read_records(results / "departures.csv", Departure),
+            provenance=provenance(results),
+            style=markupsafe.Markup(style()),
+            uplot=LIBRARY.version,
+            library=markupsafe.Markup(library()),
+            data=packed(text.encode()),
+            script=markupsafe.Markup(
+                "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+            ),
+        )
+    )
+
+
+def environment() -> jinja2.Environment:
+    """Where the templates of the pages lie, and how they write text and numbers."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("replication.report.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"number": number, "code": code}
+    return found
+
+
+def code(text: str) -> markupsafe.Markup:
+    """Text for the page, with what stands between backticks as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one without its pair
+        return markupsafe.escape(text)
+    marked = (markupsafe.Markup("<code>{}</code>") if i % 2 else markupsafe.Markup("{}") for i in range(len(parts)))
+    return markupsafe.Markup().join(mark.format(part) for mark, part in zip(marked, parts, strict=True))
+
+
+def _figures(folder: Path) -> Iterator[tuple[str, Figure, str]]:
+    """Every figure of the page with its SVG, compressed: it is unpacked where somebody opens it."""
+    for name, figure in FIGURES.items():
+        if name not in SHOWN_OTHERWISE:
+            yield name, figure, packed(read_bytes(folder / f"{name}.svg"))
+
+
+def packed(content: bytes) -> str:
+    """What is large, compressed, as text: a fifth of its size or less. The page unpacks it."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _experiments(measured: list[Measured]) -> list[Experiment]:
+    """The experiments that were run."""
+    run = {row.model.split("/")[0] for row in measured if "/" in row.model}
+    return [experiment for _, experiment in papers.experiments().values() if experiment.id in run]
+
+
+def own_models(complexity: Path) -> list[dict[str, Any]]:
+    """The counts of the user's own models at their native sizes, with the spec that names each."""
+    manifest = complexity / "own" / "counts.json"
+    own = read_manifest(manifest, own=dict)["own"] if manifest.exists() else {}
+    native = {(model, facts["image_size"]): facts["spec"] for model, facts in own.items()}
+    rows = read_records(complexity / "counts.csv", Count)
+    return [{**vars(row), "spec": native[key]} for row in rows if (key := (row.model, row.image_size)) in native]
+
+
+def provenance(results: Path) -> list[Mapping[str, Any]]:
+    """What made the counts and trainings: each different code, machine and libraries, with what they made."""
+    made: dict[str, dict[str, Any]] = {}
+    counts = (path.with_suffix(".json") for path in sorted(results.glob("complexity/**/*.csv")))
+    for path in (*filter(Path.exists, counts), *sorted(results.glob("training/*/*/seed*/manifest.json"))):
+        manifest = read_manifest(path, commit=str, machine=dict, python=str, libraries=dict)
+        facts = {key: manifest.get(key) for key in ("commit", "dirty", "machine", "python", "libraries")}
+        entry = made.setdefault(json.dumps(facts, sort_keys=True), {**facts, "results": []})
+        result = path.parent if path.stem == "manifest" else path.with_suffix("")
+        entry["results"].append(result.relative_to(results).as_posix())
+    return list(made.values())

@@ -24,6 +24,7 @@ from replication.records.rows import (
     ClaimResult,
     Column,
     Count,
+    Evidence,
     Measured,
     Order,
     Published,
@@ -31,6 +32,7 @@ from replication.records.rows import (
     SpeedCell,
     Stability,
     Verdict,
+    Witness,
     cells,
     columns,
 )
@@ -42,9 +44,10 @@ from replication.report.page.linked import AUTHOR, TITLE
 from replication.report.show import READ
 from replication.report.speeds import SpeedRun, read_runs
 from replication.report.tables import BUILT, KINDS
+from replication.witnesses import witnesses
 
 MADE_FROM = (
-    *("published.csv", "measured.csv", "verdicts.csv", "claims.csv", "departures.csv"),
+    *("published.csv", "measured.csv", "verdicts.csv", "claims.csv", "witnesses.csv", "departures.csv"),
     *("complexity/counts.csv", "complexity/crossings.csv"),
     *("speed/relative.csv", "speed/orders.csv", "speed/stability.csv"),
 )
@@ -58,7 +61,9 @@ class Behind:
     source: Annotated[str, "Where the paper prints it."]
     hardware: Annotated[str, "What the paper says that it was measured on."]
     note: Annotated[str, "What the transcript says of it."]
-    evidence: Annotated[str, "What ours is: counted, timed, evaluated, trained, a hyper-parameter, or none."]
+    evidence: Annotated[
+        str, "What ours is: counted, timed, evaluated or trained, a hyper-parameter, of others, or none."
+    ]
     cause: Annotated[str, "Why ours differs, as the card records it."]
     takes: Annotated[str, "How long the command takes, by how long it took before."]
 
@@ -70,6 +75,7 @@ _TIMED = {
         for name in ("subject", "image_size", "images_per_second", "ci_low", "ci_high", "valid", "invalid")
     },
 }
+_WITNESSED = {name: columns(Witness)[name] for name in ("who", "date", "crop", "interpolation", "recipe", "epochs")}
 _COUNTED = {
     name: column for name, column in columns(Count).items() if name not in ("flops", "stages", "macs_attention")
 }
@@ -96,6 +102,7 @@ def report_data(results: Path) -> dict[str, Any]:
         ),
         "counts": table(counts, _COUNTED),
         "timings": table(_timings(runs), _TIMED),
+        "witnesses": table(_witnesses(results / "witnesses.csv"), {**columns(Evidence), **_WITNESSED}),
         "speeds": table(read_records(speed / "relative.csv", Relative), columns(Relative)),
         "orders": table(read_records(speed / "orders.csv", Order), columns(Order)),
         "stability": table(read_records(speed / "stability.csv", Stability), columns(Stability)),
@@ -197,7 +204,7 @@ def _behind(verdict: Verdict, printed: Published, cards: Mapping[str, Card], kno
 
 def _evidence(verdict: Verdict) -> str:
     if verdict.measured is None:
-        return "none"
+        return "none" if verdict.witness is None else "of others"
     kinds = {"count": "counted", "speed": "timed", "architecture": BUILT, "accuracy": "evaluated or trained"}
     return kinds.get(METRICS[verdict.metric].kind, "none")
 
@@ -213,6 +220,15 @@ def _timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
         for run in runs
         for cell in run.cells
         if cell.images_per_second is not None and cell.kind == "model"
+    ]
+
+
+def _witnesses(path: Path) -> list[dict[str, Any]]:
+    """What others found of single numbers, with who it was and how."""
+    known = {witness.id: witness for witness in witnesses()}
+    return [
+        {**cells(one), **{name: getattr(known[one.witness], name) for name in _WITNESSED}}
+        for one in read_records(path, Evidence)
     ]
 
 

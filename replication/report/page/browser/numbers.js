@@ -6,7 +6,7 @@ const COLUMNS = [
   ["number", (row) => row.row.toLowerCase(), (row) => h("a", { href: `#${row.id}` }, row.row)],
   ["quantity", (row) => row.metric, (row) => [row.column, h("small", {}, quantity(row))]],
   ["printed", (row) => Number(row.published), (row) => `${withUnit(row.published, row.unit)}${row.verified === "yes" ? "" : " †"}`],
-  ["ours", (row) => row.measured, (row) => withUnit(shown(row.measured), row.unit)],
+  ["ours", (row) => row.measured, (row) => [withUnit(shown(row.measured), row.unit), row.witness === null ? "" : h("small", {}, `others ${shown(row.witness)}`)]],
   ["off by", (row) => (row.ratio === null ? null : Math.abs(row.ratio - 1)), (row) => offBy(row)],
   ["verdict", (row) => DATA.order.numbers.indexOf(row.kind), (row) => [badge(row.kind), h("small", { class: "why" }, row.reason)]],
   ["where", (row) => row.paper, (row) => [h("a", { href: `papers/${row.paper}.html#${row.paper}-${row.table}` }, row.paper), h("small", {}, tableName(row.table))]],

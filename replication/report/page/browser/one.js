@@ -34,6 +34,7 @@ function factsOfNumber(row) {
     ["printed", `${withUnit(row.published, row.unit)}: ${quantity(row)}${hardware}`],
     ["ours", ...oursOf(row)],
     ...speedsOf(row),
+    ["others", ...witnessesOf(row)],
     ["why", row.reason.replace(`; ${row.cause}`, "")],
     ["cause", row.cause],
     ["model", label ? `${label} (${row.model})` : `${row.model}, which the suite does not build`],
@@ -67,6 +68,18 @@ function speedsOf(row) {
     `${shown(speed.ratio)} ${interval(speed.ci_low, speed.ci_high)} times as fast as ${speed.reference}, printed ${shown(speed.published_ratio)} times; `
     + `${speed.condition} on ${speed.machine}${speed.valid ? "" : `; not valid: ${speed.invalid}`}`,
   ]);
+}
+
+// What others found of the same network, each with who, how and where; long lists are folded.
+function witnessesOf(row) {
+  const found = WITNESSES.filter((one) => one.number === row.id);
+  if (!found.length) return [];
+  const items = found.map((one) => {
+    const how = [one.who, one.date, one.crop && `crop ${one.crop}`, one.interpolation, one.recipe && `${one.recipe} recipe`, one.epochs && `${one.epochs} epochs`].filter(Boolean);
+    return h("li", {}, h("b", {}, withUnit(one.value, row.unit)), ` (${Number(one.difference) > 0 ? "+" : ""}${one.difference}), ${one.kind}, ${one.confidence}`, h("small", {}, `${how.join(", ")}; ${one.source}`));
+  });
+  const summary = row.witness === null ? "" : `${withUnit(shown(row.witness), row.unit)} ${interval(row.witness_low, row.witness_high)}, ${row.witness_kind}`;
+  return [summary, h("details", { open: found.length < 4 }, h("summary", {}, found.length === 1 ? "1 witness" : `${found.length} witnesses`), h("ul", {}, items))];
 }
 
 // The same quantity of the same model at the same size, in other tables.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 from replication import papers
 from replication.commands import by_words
@@ -15,6 +16,7 @@ from replication.contents import content_digest, files_below
 from replication.papers.parts import user_models
 from replication.papers.parts.user_models import OWN
 from replication.plan.plan import Plan
+from replication.records.card import Experiment
 from replication.records.metrics import METRICS
 from replication.records.store import digest, sha256
 from replication.sources import files_digest, imported, source_files
@@ -62,6 +64,16 @@ def own_sources(plan: Plan, paper: str) -> list[str]:
     return sorted({path for spec in specs for path in user_models.sources(papers.variant(spec))})
 
 
+def published_digest() -> str:
+    """Changes when a printed number does, or what a transcript says of it."""
+    return digest([vars(number) for card in papers.cards().values() for t in card.tables for number in t.published])
+
+
+def models_digest() -> str:
+    """Changes when an architecture or an experiment of any card does."""
+    return digest([architectures_digest(), [_settings(one) for _, one in papers.experiments().values()]])
+
+
 def architectures_digest() -> str:
     """Changes when an architecture of any card does, or which models stand for its paper."""
     return digest([[dataclasses.asdict(variant) for variant in papers.variants().values()], papers.compared()])
@@ -82,7 +94,7 @@ def speeds_digest() -> str:
 def experiment_digest(plan: Plan, experiment: str) -> str:
     """Changes when an experiment's model, arms or recipe at this scale do."""
     asked = plan.experiment(experiment)
-    return digest(dataclasses.asdict(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
+    return digest(_settings(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
 
 
 @functools.cache
@@ -109,3 +121,8 @@ def contents_digest(plan: Plan, experiment: str, arm: str) -> str:
     if plan.fetched(experiment, arm) or not folder.is_dir():
         return ""
     return content_digest(folder, files_below(folder))
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """All of an experiment but what it asks in words."""
+    return dataclasses.asdict(dataclasses.replace(experiment, question=""))

@@ -127,12 +127,26 @@ def test_plotting_edit_redraws_and_never_retrains(clone: Path) -> None:
     source.write_text(text)
 
 
-def test_claim_edit_judges_again_and_never_recounts(clone: Path) -> None:
+def test_another_sentence_of_a_card_is_judged_and_shown_alone(clone: Path) -> None:
     source = clone / "replication/papers/pvt.py"
     text = source.read_text()
-    source.write_text(text + "\n# an edit\n")
-    assert planned(clone) == {"published", "collect", "judge", "tables", "figures", "report", "default"}
+    sentence = "The cost of spatial-reduction attention"
+    assert sentence in text
+    source.write_text(text.replace(sentence, "The price of spatial-reduction attention"))
+    assert planned(clone) == {"judge", "tables", "figures", "report", "default"}
     source.write_text(text)
+
+
+def test_a_new_row_of_a_table_of_speeds_is_timed(clone: Path) -> None:
+    tables = clone / "replication/papers/deit.md"
+    text = tables.read_text()
+    row = "| DeiT-B  | ViT-B          | 768 | 12    | 12     | 86     | 224              | 292        |\n"
+    assert row in text
+    tables.write_text(text.replace(row, row + row.replace("DeiT-B", "Swin-T").replace("ViT-B", "-    ")))
+    again = planned(clone)
+    assert {"published", "speed"} <= again
+    assert not again & {"training", "training_of_detectors", "insight", "complexity_count", "departures"}
+    tables.write_text(text)
 
 
 def test_edit_of_an_own_model_counts_it_again(clone: Path) -> None:

@@ -29,7 +29,8 @@ rule collect:
     resources:
         **RESOURCES["collect"],
     params:
-        sources=digests.command_digest("collect"),
+        sources=digests.command_digest("collect", cards=False),
+        digest=digests.models_digest(),
         results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,

@@ -10,7 +10,8 @@ rule published:
     resources:
         **RESOURCES["published"],
     params:
-        sources=digests.command_digest("published"),
+        sources=digests.command_digest("published", cards=False),
+        digest=digests.published_digest(),
         papers=options.paper_options(PLAN),
     shell:
         "python -m replication published {params.papers} --out {output.csv:q} 2> {log:q}"

@@ -7,6 +7,7 @@ Shapes: B batch, N tokens, D width, H W grid, h heads.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -199,22 +200,8 @@ def _without_decay(model: Any, names: list[str]) -> None:
 
 
 ABLATIONS: dict[str, Callable[[Any], None]] = {
-    function.__name__: function
-    for function in (
-        factorised_positions,
-        relative_positions,
-        no_shift,
-        padded_windows,
-        no_position_bias,
-        absolute_positions,
-        absolute_instead_of_bias,
-        sliding_windows,
-        performer,
-        local_attention_only,
-        no_sentence_positions,
-        no_word_positions,
-        peg_without_border,
-        frozen_peg,
-    )
+    name: found
+    for name, found in list(globals().items())
+    if inspect.isfunction(found) and found.__module__ == __name__ and not name.startswith("_")
 }
-"""By name."""
+"""Every public function of this file, by name."""

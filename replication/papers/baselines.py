@@ -14,7 +14,7 @@ def _resnet(depth: int, layers: tuple[int, ...], family: str = "resnet", sweep: 
         architecture={"layers": layers},
         sized=False,
         sweep=sweep,
-        pyramid=True,
+        pyramid="resnet",
     )
 
 
@@ -30,7 +30,7 @@ def _convolutional(model_id: str, label: str, name: str, image_size: int = 224) 
         image_sizes_by=4,  # as all sizes that the papers print
         sized=False,
         sweep=False,
-        pyramid=True,
+        pyramid="resnet",
     )
 
 

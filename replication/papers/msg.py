@@ -27,7 +27,7 @@ def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params:
         },
         image_sizes_by=224,
         exponent=1,
-        pyramid=True,
+        pyramid="msg",
         sized=False,
         released_params=params,
     )

@@ -26,7 +26,7 @@ def _pvt(name: str, depths: tuple[int, ...], released_params: int) -> Variant:
             "sr_ratios": (8, 4, 2, 1),
         },
         exponent=2,
-        pyramid=True,
+        pyramid="pvt",
         released_params=released_params,
     )
 

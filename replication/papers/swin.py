@@ -52,7 +52,7 @@ def _swin(
         },
         at_size=at_size or {},
         exponent=1,
-        pyramid=True,
+        pyramid="swin",
         preprocessing_at=_SQUEEZED_AT_384,
         released_params=released_params,
     )
@@ -75,7 +75,7 @@ def _with(method: str, swin: Variant) -> Variant:
         ablation=_METHODS[method],
         at_size={},
         sweep=False,
-        pyramid=False,
+        pyramid="",
         released_params=None,
     )
 
@@ -107,7 +107,7 @@ VARIANTS = (
         image_size=256,
         sweep=False,
         exponent=1,
-        pyramid=True,
+        pyramid="swin",
         preprocessing_at=_SQUEEZED_AT_384,
     ),
 )

@@ -24,7 +24,7 @@ def _pcpvt(size: str, name: str, depths: tuple[int, ...], params: int) -> Varian
             "sr_ratios": (8, 4, 2, 1),
         },
         released_params=params,
-        pyramid=True,
+        pyramid="twins",
     )
 
 
@@ -44,7 +44,7 @@ def _svt(size: str, name: str, width: int, depths: tuple[int, ...], heads: int, 
             "wss": (7, 7, 7, 7),
         },
         released_params=params,
-        pyramid=True,
+        pyramid="twins",
     )
 
 

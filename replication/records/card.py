@@ -45,7 +45,7 @@ class Variant:
     sweep: bool = True  # counted over the configured range of image sizes; if not, only where a paper prints a count
     at_size: Mapping[Size, Mapping[str, Any]] = field(default_factory=dict)  # what the authors change at a size
     exponent: int | None = None  # of its attention products in the number of tokens, by theory; none for a sum of two
-    pyramid: bool = False  # has feature maps at four scales, so that detectors and segmenters stand on it
+    pyramid: str = ""  # the file of models/dense that takes its feature maps at four scales, which detectors stand on
     preprocessing: Preprocessing = Preprocessing()
     preprocessing_at: Mapping[Size, Preprocessing] = field(default_factory=dict)  # where it is another at a size
     ablation: str = ""  # what is changed in the model once built: a function of models/ablations.py

@@ -5,16 +5,22 @@ Shapes: B batch, C_i channels of stage i, H_i W_i its grid: /4, /8, /16 and /32 
 
 from __future__ import annotations
 
+import importlib
+import inspect
+
+from torch import nn
+
 from replication import papers
-from replication.models.dense.msg import Msg
-from replication.models.dense.pvt import Pvt
-from replication.models.dense.resnet import ResNet
-from replication.models.dense.swin import Swin
-from replication.models.dense.twins import Twins
 from replication.records.words import UserError
 
-Backbone = ResNet | Pvt | Swin | Twins | Msg
-"""Images (B, 3, height, width) to four maps (B, C_i, H_i, W_i), finest first; its `channels` are the C_i."""
+
+class Backbone(nn.Module):
+    """Images (B, 3, height, width) to four maps (B, C_i, H_i, W_i), finest first.
+
+    The file that a card names as its `pyramid` calls it `MAPS`, made from a variant.
+    """
+
+    channels: tuple[int, ...]  # the C_i
 
 
 def backbone(model_id: str, segmenter: bool = False, caffe: bool = False) -> Backbone:
@@ -29,12 +35,8 @@ def backbone(model_id: str, segmenter: bool = False, caffe: bool = False) -> Bac
         raise UserError(
             f"{model_id} has no feature maps at four scales; models of these families have: {', '.join(have)}"
         )
-    if variant.family in ("resnet", "cnn"):
-        return ResNet(variant, deep_stem=segmenter, caffe=caffe)
-    if variant.family == "twins":
-        return Twins(variant, masked=segmenter)
-    return PYRAMIDS[variant.family](variant)
-
-
-PYRAMIDS: dict[str, type[Pvt | Swin | Msg]] = {"pvt": Pvt, "swin": Swin, "msg": Msg}
-"""How the maps of a family are taken, where nothing but the variant is said of it."""
+    maps = importlib.import_module(f"replication.models.dense.{variant.pyramid}").MAPS
+    options = {"deep_stem": segmenter, "masked": segmenter, "caffe": caffe}
+    taken = inspect.signature(maps).parameters
+    made: Backbone = maps(variant, **{name: value for name, value in options.items() if name in taken})
+    return made

@@ -9,11 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from replication.models.build import build_variant
+from replication.models.dense.backbone import Backbone
 from replication.models.msg import Block, shuffle, unwindowed, windows
 from replication.records.card import Variant
 
 
-class Msg(nn.Module):
+class Msg(Backbone):
     """MSG-Transformer with a norm on every map; attention, not the MLP, on a grid padded to whole windows, as in Swin.
 
     The authors' code of their detectors is not public; so padded, the models have their counts. Messengers of windows
@@ -61,3 +62,6 @@ def _exchange(
 def _pad(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """(B, H, W, D) with zeros at the right and bottom, so that both sides are multiples."""
     return F.pad(x, (0, 0, 0, -x.shape[2] % multiple, 0, -x.shape[1] % multiple))
+
+
+MAPS = Msg

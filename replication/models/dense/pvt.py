@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from replication.models.build import build_variant
+from replication.models.dense.backbone import Backbone
 from replication.models.positions import Grid, resize_positions
 from replication.records.card import Variant
 
 
-class Pvt(nn.Module):
+class Pvt(Backbone):
     """Images (B, 3, height, width) to the outputs of the four stages (B, D, H, W), no norm on them.
 
     There is neither class token nor last norm nor head; the class token's position stays, unused, as in the authors'
@@ -41,3 +41,6 @@ class Pvt(nn.Module):
             x = x.transpose(1, 2).unflatten(2, grid)
             maps.append(x)
         return maps
+
+
+MAPS = Pvt

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from replication.models.build import build_variant
+from replication.models.dense.backbone import Backbone
 from replication.records.card import Variant
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Images (B, 3, height, width) to the outputs of the four stages (B, C_i, H_i, W_i).
 
     Batch norms and first stage are trained here (detectors freeze them).
@@ -50,3 +51,6 @@ class ResNet(nn.Module):
             x = stage(x)
             maps.append(x)
         return maps
+
+
+MAPS = ResNet

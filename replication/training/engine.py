@@ -109,7 +109,7 @@ def run_arm(
     called_for(title, "starts from", arm.start_from, start_from)
     called_for(title, "learns from", arm.teacher, teacher)
     variant, learning = experiment.variant(arm_id), learning_transform(recipe)
-    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt)
+    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt, seed)
     if learning and isinstance(dataset.train, Split):
         raise UserError(f"{title}: random_resized_crop, rand_augment, color_jitter and short_sides are for image files")
     if (recipe.task == "set_prediction") != isinstance(dataset.train, Scenes):

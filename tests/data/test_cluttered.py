@@ -1,0 +1,102 @@
+"""Cluttered scenes: what they show is decided without pixels, and rendered at any size."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from replication import data
+from replication.data import cluttered, digits
+from replication.data.cluttered import PARTS, SITES, draw, render, split_sources
+from replication.records.words import UserError
+
+SITE = SITES["cluttered_digits"]
+PIXELS, LABELS = digits.raw()
+SOURCES = split_sources(LABELS.numpy(), SITE, seed=0)
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr(cluttered, "NOISE", 0.0)
+
+
+def test_no_source_is_in_two_parts_and_another_seed_splits_otherwise():
+    flat = np.concatenate([SOURCES[part].ravel() for part in PARTS])
+    assert len(set(flat.tolist())) == len(flat) == 10 * sum(SITE.sources)
+    for part in PARTS:
+        assert (LABELS.numpy()[SOURCES[part]] == np.arange(10)).all()
+        assert set(draw(part, SOURCES[part], 300, seed=0).source.ravel()) <= set(SOURCES[part].ravel())
+    assert (split_sources(LABELS.numpy(), SITE, seed=1)["test"] != SOURCES["test"]).any()
+
+
+def test_every_source_is_as_often_the_object_as_any_other():
+    objects = draw("train", SOURCES["train"], 3 * SOURCES["train"].size, seed=0).source[:, 0]
+    assert set(np.bincount(objects)[SOURCES["train"].ravel()]) == {3}
+
+
+def test_a_scene_of_more_pixels_is_the_same_scene(silent):
+    geometry = draw("test", SOURCES["test"], 20, seed=0)
+    small, large = (render(geometry, PIXELS, SITE, size, 0).float() for size in (64, 128))
+    assert (F.avg_pool2d(large, 2) - small).abs().mean() < 2  # of 255; sampling is all that differs
+    assert (small - small.roll(1, 0)).abs().mean() > 10
+
+
+def test_more_pixels_show_more_of_the_source(silent):
+    geometry = draw("test", SOURCES["test"], 100, seed=0)
+    small, large = (render(geometry, PIXELS, SITE, size, 0).float() for size in (32, 64))
+    enlarged = F.interpolate(small, scale_factor=2, mode="bilinear")
+    energy = (large - large.mean()).square().mean()
+    assert (large - enlarged).square().mean() > 0.05 * energy
+
+
+def test_the_object_is_where_the_geometry_says(silent):
+    geometry = draw("val", SOURCES["val"], 60, seed=0)
+    alone = dataclasses.replace(geometry, brightness=geometry.brightness * [1.0, 0.0, 0.0])
+    scenes = render(alone, PIXELS, SITE, 64, 0).float()[:, 0]
+    axis = (torch.arange(64) + 0.5) / 32 - 1
+    found = torch.stack([(scenes.sum(dim) @ axis) / scenes.sum((1, 2)) for dim in (1, 2)], 1).numpy()
+    assert np.abs(found - geometry.centre[:, 0]).max() < 0.1  # MNIST centres its digits by their mass
+    edge = torch.cat([scenes[:, 0], scenes[:, -1], scenes[:, :, 0], scenes[:, :, -1]], 1)
+    assert (edge.mean() / 255) < 0.02
+
+
+def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent):
+    whole = cluttered.Geometry(
+        source=np.array([[7, 0, 0]]),
+        centre=np.zeros((1, 3, 2)),
+        size=np.full((1, 3), 20 / 32),
+        turn=np.zeros((1, 3)),
+        brightness=np.array([[1.0, 0.0, 0.0]]),
+        corner=np.zeros((1, 3, 2)),
+    )
+    expected = F.interpolate(F.pad(PIXELS[7:8], (2, 2, 2, 2)).float(), scale_factor=2, mode="bilinear")
+    assert (render(whole, PIXELS, SITE, 64, 0).float() - expected).abs().max() <= 1
+    quarter = dataclasses.replace(whole, turn=np.full((1, 3), math.pi / 2))
+    turned = render(quarter, PIXELS, SITE, 64, 0).float()
+    assert min((turned.rot90(k, (2, 3)) - expected).abs().max() for k in (1, 3)) <= 2
+
+
+def test_scenes_repeat_and_fewer_are_the_first(tmp_path):
+    cluttered.load.cache_clear()
+    few, fewer = (cluttered.load("cluttered_digits", tmp_path, 32, images, seed=3) for images in (600, 300))
+    assert few.sha256 == fewer.sha256
+    assert torch.equal(few.val.labels[: len(fewer.val)], fewer.val.labels)
+    assert [len(split) for split in (few.train, few.val, few.test)] == [540, 20, 40]
+    assert (few.train.labels.bincount() == 54).all()
+    again = cluttered.load.__wrapped__("cluttered_digits", tmp_path, 32, 600, seed=3)
+    assert torch.equal(again.train.images, few.train.images)
+    other = cluttered.load("cluttered_digits", tmp_path, 32, 600, seed=4)
+    assert other.sha256 != few.sha256
+
+
+def test_images_that_keep_no_proportion_are_refused(tmp_path):
+    with pytest.raises(UserError, match="multiple of 300 up to 30000, not 301"):
+        cluttered.load("cluttered_digits", tmp_path, 32, 301, seed=0)
+
+
+def test_a_site_whose_sources_are_not_fetched_says_what_to_fetch(tmp_path):
+    with pytest.raises(UserError, match="fetch --dataset fashion_mnist"):
+        data.load("cluttered_fashion", 32, root=tmp_path)

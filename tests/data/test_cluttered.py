@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,11 +20,11 @@ SOURCES = split_sources(LABELS.numpy(), SITE, seed=0)
 
 
 @pytest.fixture
-def silent(monkeypatch):
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluttered, "NOISE", 0.0)
 
 
-def test_no_source_is_in_two_parts_and_another_seed_splits_otherwise():
+def test_no_source_is_in_two_parts_and_another_seed_splits_otherwise() -> None:
     flat = np.concatenate([SOURCES[part].ravel() for part in PARTS])
     assert len(set(flat.tolist())) == len(flat) == 10 * sum(SITE.sources)
     for part in PARTS:
@@ -32,19 +33,19 @@ def test_no_source_is_in_two_parts_and_another_seed_splits_otherwise():
     assert (split_sources(LABELS.numpy(), SITE, seed=1)["test"] != SOURCES["test"]).any()
 
 
-def test_every_source_is_as_often_the_object_as_any_other():
+def test_every_source_is_as_often_the_object_as_any_other() -> None:
     objects = draw("train", SOURCES["train"], 3 * SOURCES["train"].size, seed=0).source[:, 0]
     assert set(np.bincount(objects)[SOURCES["train"].ravel()]) == {3}
 
 
-def test_a_scene_of_more_pixels_is_the_same_scene(silent):
+def test_a_scene_of_more_pixels_is_the_same_scene(silent: None) -> None:
     geometry = draw("test", SOURCES["test"], 20, seed=0)
     small, large = (render(geometry, PIXELS, SITE, size, 0).float() for size in (64, 128))
     assert (F.avg_pool2d(large, 2) - small).abs().mean() < 2  # of 255; sampling is all that differs
     assert (small - small.roll(1, 0)).abs().mean() > 10
 
 
-def test_more_pixels_show_more_of_the_source(silent):
+def test_more_pixels_show_more_of_the_source(silent: None) -> None:
     geometry = draw("test", SOURCES["test"], 100, seed=0)
     small, large = (render(geometry, PIXELS, SITE, size, 0).float() for size in (32, 64))
     enlarged = F.interpolate(small, scale_factor=2, mode="bilinear")
@@ -52,7 +53,7 @@ def test_more_pixels_show_more_of_the_source(silent):
     assert (large - enlarged).square().mean() > 0.05 * energy
 
 
-def test_the_object_is_where_the_geometry_says(silent):
+def test_the_object_is_where_the_geometry_says(silent: None) -> None:
     geometry = draw("val", SOURCES["val"], 60, seed=0)
     alone = dataclasses.replace(geometry, brightness=geometry.brightness * [1.0, 0.0, 0.0])
     scenes = render(alone, PIXELS, SITE, 64, 0).float()[:, 0]
@@ -63,7 +64,7 @@ def test_the_object_is_where_the_geometry_says(silent):
     assert (edge.mean() / 255) < 0.02
 
 
-def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent):
+def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent: None) -> None:
     whole = cluttered.Geometry(
         source=np.array([[7, 0, 0]]),
         centre=np.zeros((1, 3, 2)),
@@ -79,7 +80,7 @@ def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent):
     assert min((turned.rot90(k, (2, 3)) - expected).abs().max() for k in (1, 3)) <= 2
 
 
-def test_scenes_repeat_and_fewer_are_the_first(tmp_path):
+def test_scenes_repeat_and_fewer_are_the_first(tmp_path: Path) -> None:
     cluttered.load.cache_clear()
     few, fewer = (cluttered.load("cluttered_digits", tmp_path, 32, images, seed=3) for images in (600, 300))
     assert few.sha256 == fewer.sha256
@@ -92,11 +93,11 @@ def test_scenes_repeat_and_fewer_are_the_first(tmp_path):
     assert other.sha256 != few.sha256
 
 
-def test_images_that_keep_no_proportion_are_refused(tmp_path):
+def test_images_that_keep_no_proportion_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="multiple of 300 up to 30000, not 301"):
         cluttered.load("cluttered_digits", tmp_path, 32, 301, seed=0)
 
 
-def test_a_site_whose_sources_are_not_fetched_says_what_to_fetch(tmp_path):
+def test_a_site_whose_sources_are_not_fetched_says_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fetch --dataset fashion_mnist"):
         data.load("cluttered_fashion", 32, root=tmp_path)

@@ -129,7 +129,7 @@ def test_every_paper_can_be_asked_for_alone(key: str) -> None:
         ),
         (
             {"recipes": {"detr_scenes": {"architecture": {"dimm": 32}}}},
-            "unknown keyword of the model of detr_scenes/backbone 'dimm'",
+            "unknown keyword of the model of detr_scenes/baseline 'dimm'",
         ),
         ({"recipes": {"vit_shape": {"image_size": 27}}}, "takes image sizes that are positive multiples of"),
         (

@@ -13,13 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from replication import papers
-from replication.complexity.memory import MODES
 from replication.frames import read_frame
-from replication.models.attention import POLICIES
+from replication.records.metrics import COSTS
 from replication.records.rows import CostCrossing, Count
 from replication.records.store import now, write_manifest, write_rows
-
-METRICS = ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES))
 
 
 def write_crossings(counts_csv: Path, out: Path) -> None:
@@ -39,7 +36,7 @@ def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCross
     """
     rows = counts[counts["model"].isin(models) & ~counts["image_size"].str.contains("x")]
     rows = rows.astype({"image_size": int}).sort_values("image_size")
-    for metric in METRICS:
+    for metric in COSTS:
         curves = rows.pivot(index="image_size", columns="model", values=metric)
         present = [model for model in models if model in curves]
         for first, second in itertools.combinations(present, 2):

@@ -17,12 +17,12 @@ from scipy import optimize
 from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
 from replication.complexity.mechanisms import MECHANISMS
-from replication.complexity.memory import MODES
 from replication.frames import read_frame
 from replication.intervals import slope_interval
 from replication.models.attention import POLICIES
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
+from replication.records.metrics import COSTS
 from replication.records.rows import Count, MechanismCost, ScalingFit
 from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import read_size
@@ -114,7 +114,7 @@ def model_fits(counts: pd.DataFrame) -> Iterator[ScalingFit]:
         tokens = rows["tokens"]
         if variant.exponent is not None:
             yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], variant.exponent)
-        for metric in ("macs", *(f"peak_memory_{mode}_{attention}" for mode in MODES for attention in POLICIES)):
+        for metric in COSTS:
             yield _row(variant.id, metric, "whole", tokens, rows[metric])
 
 

@@ -23,19 +23,15 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from replication.data.annotations import read_results, read_truth
+from replication.records.metrics import COCO_BOXES
 from replication.records.rows import ClassPrecision, CrowdedImage
 from replication.records.store import write_text
 from replication.records.words import UserError
 
 Results = Sequence[Mapping[str, Any]]
 
-STATS = (
-    *("ap_box", "ap_box_50", "ap_box_75", "ap_box_small", "ap_box_medium", "ap_box_large"),
-    *("ar_box_1", "ar_box_10", "ar_box_100", "ar_box_small", "ar_box_medium", "ar_box_large"),
-)
-"""The numbers of `COCOeval.summarize`, in its order."""
 MASK_STATS = ("ap_mask", "ap_mask_50", "ap_mask_75", "ap_mask_small", "ap_mask_medium", "ap_mask_large")
-"""The first of them, of masks."""
+"""The first of `COCO_BOXES`, of masks."""
 EVERY_AREA: dict[str, Any] = {"areaRng": [[0, 1e10]], "areaRngLbl": ["all"]}
 NMS_IOU = 0.7
 """The overlap above which DETR's Figure 4 suppresses, as its legend says."""
@@ -103,7 +99,7 @@ class AveragePrecision:
         evaluation = self._accumulated(results, masks)
         with _silent():
             evaluation.summarize()
-        names = MASK_STATS if masks else STATS
+        names = MASK_STATS if masks else COCO_BOXES
         return {name: _percent(value) for name, value in zip(names, evaluation.stats, strict=False)}
 
     def at(self, results: Results, iou: float, classes: bool = True) -> float | None:

@@ -114,7 +114,7 @@ def _part(keys: Iterable[str]) -> _Part:
             if claim.speedup:
                 models += [model for pair in claim.speedup.pairs for model, _ in pair]
             if claim.contrast:
-                experiments += [arm.split("/")[0] for arm in claim.contrast.arms]
+                experiments += claim.contrast.experiments
     return _Part(frozenset(models), frozenset(experiments))
 
 

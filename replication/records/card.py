@@ -137,6 +137,11 @@ class Contrast:
         """Every arm it needs."""
         return self.plus + self.minus
 
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The experiments of these arms, each once."""
+        return tuple(dict.fromkeys(arm.partition("/")[0] for arm in self.arms))
+
 
 Timed = tuple[str, Size | None]
 """A model and its image size; without one, the native size, or of a module the only one that was timed."""

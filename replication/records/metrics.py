@@ -12,10 +12,11 @@ class Metric:
     name: str
     kind: str  # count | architecture | setting | accuracy | speed | cost
     description: str
+    task: str = ""  # of an accuracy: what its model is trained for, classification | detection | segmentation
 
 
-def _metrics(kind: str, **described: str) -> dict[str, Metric]:
-    return {name: Metric(name, kind, text) for name, text in described.items()}
+def _metrics(kind: str, task: str = "", **described: str) -> dict[str, Metric]:
+    return {name: Metric(name, kind, text, task) for name, text in described.items()}
 
 
 METRICS: dict[str, Metric] = {
@@ -44,6 +45,7 @@ METRICS: dict[str, Metric] = {
     **_metrics("setting", setting="a choice of the recipe or a property of a data set: an input, not a result"),
     **_metrics(
         "accuracy",
+        "classification",
         top1="top-1 accuracy",
         top1_zero_shot="top-1 accuracy at a new image size before any training there",
         top1_std="standard deviation of top-1 over fine-tuning runs",
@@ -53,7 +55,11 @@ METRICS: dict[str, Metric] = {
         few_shot="linear few-shot accuracy",
         mean_accuracy="accuracy averaged over tasks",
         disagreement="fraction of samples that two classifiers label differently",
-        loss="cross-entropy loss",
+    ),
+    **_metrics("accuracy", loss="cross-entropy loss"),
+    **_metrics(
+        "accuracy",
+        "detection",
         ap_box="box average precision",
         ap_box_50="box average precision at an overlap of 0.5",
         ap_box_75="box average precision at an overlap of 0.75",
@@ -93,6 +99,10 @@ METRICS: dict[str, Metric] = {
             for short, name in (("pq", "panoptic"), ("sq", "segmentation"), ("rq", "recognition"))
             for part, what in (("th", "things"), ("st", "stuff"))
         },
+    ),
+    **_metrics(
+        "accuracy",
+        "segmentation",
         miou="mean intersection over union",
         ade20k_score="score of the ADE20K test server",
     ),
@@ -109,6 +119,32 @@ METRICS: dict[str, Metric] = {
         file_size="size of the released checkpoint",
     ),
 }
+
+
+COCO_BOXES = (
+    *("ap_box", "ap_box_50", "ap_box_75", "ap_box_small", "ap_box_medium", "ap_box_large"),
+    *("ar_box_1", "ar_box_10", "ar_box_100", "ar_box_small", "ar_box_medium", "ar_box_large"),
+)
+"""The twelve numbers by which COCO measures boxes, in the order of its evaluation."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an image costs: multiply-adds, or the peak memory of a mode under a policy of attention."""
+
+    quantity: str
+    mode: str = ""
+    attention: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its column in `counts.csv`: `peak_memory_infer_math`."""
+        return "_".join(filter(None, (self.quantity, self.mode, self.attention)))
+
+
+PEAKS = tuple(Cost("peak_memory", mode, attention) for mode in ("infer", "train") for attention in ("math", "fused"))
+COSTS = {cost.name: cost for cost in (Cost("macs"), *PEAKS)}
+"""What curves are fitted to and compared by, by name."""
 
 
 UNIT_SCALE = {"k": 1e3, "M": 1e6, "G": 1e9}

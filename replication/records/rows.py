@@ -27,6 +27,11 @@ def claim_id(paper: str, claim: str) -> str:
     return f"{paper}/claims/{claim}"
 
 
+def mechanism_subject(mechanism: str) -> str:
+    """What an attention mechanism is called among models: `global` is `global_attention`."""
+    return f"{mechanism}_attention"
+
+
 @dataclass(frozen=True)
 class _OfNumber:
     """A row about one number that a paper prints; `id` is made from the other four and never changes."""
@@ -73,7 +78,9 @@ class Measured:
         Size | None, "Side of square images, or HEIGHTxWIDTH; of a mechanism the side of its token grid.", "px"
     ]
     dataset: Annotated[str, "The data set that the number is of."]
-    metric: Annotated[str, "What is measured."]
+    metric: Annotated[str, "Made from `quantity` to `condition`; it names what is measured, and under what."] = field(
+        init=False
+    )
     value: Annotated[float, "The number, in `unit`."]
     unit: Annotated[str, "Unit of the number; empty for ones."]
     ci_low: Annotated[float | None, "Lower end of the 95 % interval."]
@@ -83,6 +90,20 @@ class Measured:
     machine: Annotated[str, "The processor, or the GPU where that did the work."]
     seed_set: Annotated[str, "The seeds, with spaces between."]
     source_file: Annotated[str, "The CSV that it was taken from."]
+    quantity: Annotated[str, "What is measured, alone: params, macs, peak_memory, throughput, slope, top1."]
+    cost: Annotated[str, "Of a slope or a crossover: the cost that grows, macs or peak_memory."] = ""
+    mode: Annotated[str, "infer or train; empty where it makes no difference, and of a mechanism, which infers."] = ""
+    attention: Annotated[str, "Policy: math (keeps the matrix of weights) or fused; empty if it changes nothing."] = ""
+    part: Annotated[str, "Of multiply-adds: attention (its products), linear (the rest), or whole, of a curve."] = ""
+    batch_size: Annotated[int | None, "Images in a step; empty for what is counted of one image."] = None
+    condition: Annotated[str, "Of a speed: the name of the condition that it was timed under."] = ""
+    experiment: Annotated[str, "Of a training: id of the experiment."] = ""
+    arm: Annotated[str, "Of a training: id of the experiment's arm."] = ""
+
+    def __post_init__(self) -> None:
+        batch = f"batch{self.batch_size}" if self.batch_size not in (None, 1) else ""
+        under = [self.condition] if self.condition else [self.cost, self.mode, self.attention, self.part, batch]
+        object.__setattr__(self, "metric", "_".join(filter(None, [self.quantity, *under])))
 
 
 @dataclass(frozen=True)
@@ -345,7 +366,9 @@ class Relative(_OfNumber):
     ]
     unit: Annotated[str, "Unit of the number; empty for ones."]
     published: Annotated[Decimal, "The number with its printed digits, in `unit`."]
-    reference: Annotated[str, "The row that ratios are to, as model@size."]
+    reference: Annotated[str, "Made from the last two columns: the row that ratios are to, as model@size."] = field(
+        init=False
+    )
     published_ratio: Annotated[float, "The printed speed over that of the reference row."]
     ours: Annotated[float, "Our speed, in `unit`."]
     ratio: Annotated[float, "Our speed over that of the reference row."]
@@ -355,6 +378,12 @@ class Relative(_OfNumber):
     invalid: Annotated[str, "Why the timing cannot be trusted."]
     condition: Annotated[str, "Name of the condition, as cpu_fp32_math_infer_b1."]
     machine: Annotated[str, "The processor, or the GPU where that did the work."]
+    reference_model: Annotated[str, "The subject that ratios are to."]
+    reference_size: Annotated[Size | None, "Its image size.", "px"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "reference", f"{self.reference_model}@{self.reference_size}")
 
 
 @dataclass(frozen=True)
@@ -478,6 +507,11 @@ class MechanismCost:
     macs_attention: Annotated[int, "Multiply-adds of the products QK^T and AV, part of `macs`."]
     peak_memory_math: Annotated[int, "Largest sum of live tensors, unfused.", "bytes"]
     peak_memory_fused: Annotated[int, "Largest sum of live tensors, fused.", "bytes"]
+
+    @property
+    def subject(self) -> str:
+        """What the mechanism is called among models, as where it is timed."""
+        return mechanism_subject(self.mechanism)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def _claim(
         if claim.speedup is not None:
             return _timed(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
-        command = _trained(claim.contrast.arms) if claim.contrast else _CLAIMED
+        command = _trained(claim.contrast.experiments) if claim.contrast else _CLAIMED
         return dataclasses.replace(result, reason=str(missing), command=command)
     return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
 
@@ -116,7 +116,7 @@ def _estimated(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) 
         reason=reason,
         command=count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
         if counted
-        else _trained(m.model for m in used),
+        else _trained(m.experiment for m in used),
     )
 
 
@@ -138,14 +138,14 @@ def _contrasted(
         scale=_scales(used),
         status=status,
         reason=reason,
-        command=_trained(contrast.arms),
+        command=_trained(contrast.experiments),
     )
 
 
-def _trained(models: Iterable[str]) -> str:
-    """The command that runs the experiments of `models` (`experiment/arm`; any other is of none) and judges."""
-    experiments = dict.fromkeys(model.split("/")[0] for model in models if "/" in model)
-    return f"{_CLAIMED} --config 'experiments=[{','.join(experiments)}]'" if experiments else _CLAIMED
+def _trained(experiments: Iterable[str]) -> str:
+    """The command that runs these experiments and judges."""
+    named = [experiment for experiment in dict.fromkeys(experiments) if experiment]
+    return f"{_CLAIMED} --config 'experiments=[{','.join(named)}]'" if named else _CLAIMED
 
 
 def _timed(
@@ -162,7 +162,11 @@ def _timed(
     if not all(cell.valid for cell in used):
         status, reason = "inconclusive", f"invalid: {invalid(used)}"
     cells = {(cell.subject, cell.image_size) for cell in used}
-    numbers = [m for m in measured if m.metric == f"throughput_{run.condition}" and (m.model, m.image_size) in cells]
+    numbers = [
+        m
+        for m in measured
+        if (m.quantity, m.condition) == ("throughput", run.condition) and (m.model, m.image_size) in cells
+    ]
     return dataclasses.replace(
         result,
         source="speed",

@@ -1,31 +1,32 @@
 """Join what the instruments wrote into `runs.csv` (every test result) and `measured.csv` (one tidy row per number).
 
-Conventions of `measured.csv`:
+In `measured.csv` the id of a model, its image size, the data set and the columns from `quantity` on say what a number
+is of; `metric` is the name that these columns make:
 
-- counts: the model's id, its image size [px], metrics `params`, `macs`, `macs_attention`, `macs_linear` and
-  `peak_memory_<mode>_<attention>`;
-- memory: the same at batch sizes above one, metric `peak_memory_<mode>_<attention>_batch<n>`;
-- mechanisms: model `<mechanism>_attention`, image_size = the side of the token grid;
-- scaling: `slope_<metric>_<part>` with its interval and `crossover_<metric>_whole` [tokens], without an image size;
-- evaluations: a variant's released weights, metrics `top1` and `top5` on their data set, or those of COCO; a detector's
-  image_size is that of the short side;
-- speed: metric `throughput_<condition>` [images/s] of every valid cell but the kernels, from runs that finished; the
-  median with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their
-  machine is the processor, or the GPU where that did the work;
-- trainings: model `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds with
-  its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
+- counts: `params`, `macs`, its parts `macs_attention` and `macs_linear`, and `peak_memory_<mode>_<attention>`, with
+  `_batch<n>` at batch sizes above one;
+- mechanisms: the model is `<mechanism>_attention`, the image size the side of the token grid;
+- scaling: `slope_<cost>_<part>` with its interval and `crossover_<cost>_whole` [tokens], without an image size;
+- evaluations: a variant's released weights, `top1` and `top5` on their data set, or what COCO measures; a detector's
+  image size is that of the short side;
+- speed: `throughput_<condition>` [images/s] of every valid cell but the kernels, from runs that finished; the median
+  with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their machine
+  is the processor, or the GPU where that did the work;
+- trainings: the model is `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds
+  with its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from replication import papers
 from replication.intervals import student_interval
-from replication.records.reading import read_manifest, read_records, read_rows
+from replication.records.metrics import COSTS, PEAKS
+from replication.records.reading import read_manifest, read_records
 from replication.records.rows import (
     Count,
     Evaluated,
@@ -35,12 +36,13 @@ from replication.records.rows import (
     PeakMemory,
     Run,
     ScalingFit,
-    kinds,
+    mechanism_subject,
 )
 from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size, UserError
 from replication.report.speeds import SpeedRun, read_runs
 
+R = TypeVar("R")
 _PRINTED = {"coco_2017": "coco"}
 """What the papers call a data set, where it is not our name with hyphens."""
 
@@ -99,71 +101,84 @@ def _complete(folder: Path, scale: str, seeds: int, arms: Sequence[str] | None =
             )
 
 
-def _read(path: Path, row: type) -> list[dict[str, Any]]:
-    return read_rows(path, kinds(row), exactly=True) if path.exists() else []
+def _read(path: Path, row: type[R]) -> list[R]:
+    return read_records(path, row) if path.exists() else []
 
 
 def _exact(
     path: Path,
     model: str,
     size: Size | None,
-    metric: str,
-    value: float,
+    quantity: str,
+    value: float | None,
     interval: tuple[float | None, float | None] = (None, None),
-) -> Measured:
-    """A number that is the same on every machine."""
-    unit = "bytes" if metric.startswith("peak_memory") else "tokens" if metric.startswith("crossover") else ""
+    **under: Any,
+) -> Iterator[Measured]:
+    """A number that is the same on every machine, if there is one; `under` is what it was counted under."""
+    unit = {"peak_memory": "bytes", "crossover": "tokens"}.get(quantity, "")
     low, high = interval
-    return Measured(
-        model=model,
-        image_size=size,
-        dataset="",
-        metric=metric,
-        value=float(value),
-        unit=unit,
-        ci_low=low,
-        ci_high=high,
-        n=None,
-        scale="exact",
-        machine="any",
-        seed_set="",
-        source_file=path.as_posix(),
-    )
-
-
-def _numbers(path: Path, row: Mapping[str, Any], model: str, size: Size) -> Iterator[Measured]:
-    for metric, value in row.items():
-        if value is not None and (metric in ("params", "macs", "macs_attention") or metric.startswith("peak_memory_")):
-            yield _exact(path, model, size, metric, value)
-    if row["macs"] is not None and row["macs_attention"] is not None:
-        yield _exact(path, model, size, "macs_linear", row["macs"] - row["macs_attention"])
+    if value is not None:
+        yield Measured(
+            model=model,
+            image_size=size,
+            dataset="",
+            value=float(value),
+            unit=unit,
+            ci_low=low,
+            ci_high=high,
+            n=None,
+            scale="exact",
+            machine="any",
+            seed_set="",
+            source_file=path.as_posix(),
+            quantity=quantity,
+            **under,
+        )
 
 
 def _counts(path: Path) -> Iterator[Measured]:
     for row in _read(path, Count):
-        yield from _numbers(path, row, row["model"], row["image_size"])
+        cell = path, row.model, row.image_size
+        yield from _exact(*cell, "params", row.params)
+        yield from _exact(*cell, "macs", row.macs)
+        for peak in PEAKS:
+            under: dict[str, Any] = {"mode": peak.mode, "attention": peak.attention, "batch_size": 1}
+            yield from _exact(*cell, "peak_memory", getattr(row, peak.name), **under)
+        yield from _parts(*cell, row.macs, row.macs_attention)
+
+
+def _parts(path: Path, model: str, size: Size, macs: int | None, attention: int | None) -> Iterator[Measured]:
+    """Multiply-adds with the products of attention, and without them."""
+    linear = None if macs is None or attention is None else macs - attention
+    yield from _exact(path, model, size, "macs", attention, part="attention")
+    yield from _exact(path, model, size, "macs", linear, part="linear")
 
 
 def _memory(path: Path) -> Iterator[Measured]:
     for row in _read(path, PeakMemory):
-        if row["batch_size"] != 1 and row["peak_memory"] is not None:  # batch 1 is in the counts
-            metric = f"peak_memory_{row['mode']}_{row['attention']}_batch{row['batch_size']}"
-            yield _exact(path, row["model"], row["image_size"], metric, row["peak_memory"])
+        if row.batch_size != 1:  # batch 1 is in the counts
+            under: dict[str, Any] = {"mode": row.mode, "attention": row.attention, "batch_size": row.batch_size}
+            yield from _exact(path, row.model, row.image_size, "peak_memory", row.peak_memory, **under)
 
 
 def _mechanisms(path: Path) -> Iterator[Measured]:
     for row in _read(path, MechanismCost):
-        yield from _numbers(path, row, f"{row['mechanism']}_attention", row["grid"])
+        cell = path, row.subject, row.grid
+        yield from _exact(*cell, "macs", row.macs)
+        yield from _exact(*cell, "macs", row.macs_attention, part="attention")
+        yield from _exact(*cell, "peak_memory", row.peak_memory_math, attention="math", batch_size=1)
+        yield from _exact(*cell, "peak_memory", row.peak_memory_fused, attention="fused", batch_size=1)
+        yield from _exact(*cell, "macs", row.macs - row.macs_attention, part="linear")
 
 
 def _scaling(path: Path) -> Iterator[Measured]:
     for row in _read(path, ScalingFit):
-        model = f"{row['model']}_attention" if row["model"] in MECHANISMS else row["model"]
-        key = f"{row['metric']}_{row['part']}"
-        if row["slope"] is not None:
-            yield _exact(path, model, None, f"slope_{key}", row["slope"], (row["ci_low"], row["ci_high"]))
-        if row["crossover_tokens"] is not None and row["part"] == "whole":  # attention has no linear part to overtake
-            yield _exact(path, model, None, f"crossover_{key}", row["crossover_tokens"])
+        model = mechanism_subject(row.model) if row.model in MECHANISMS else row.model
+        of = COSTS[row.metric]
+        under: dict[str, Any] = {"cost": of.quantity, "mode": of.mode, "attention": of.attention, "part": row.part}
+        yield from _exact(path, model, None, "slope", row.slope, (row.ci_low, row.ci_high), **under)
+        if row.part == "whole":  # attention has no linear part to overtake
+            yield from _exact(path, model, None, "crossover", row.crossover_tokens, **under)
 
 
 def _evaluations(folder: Path) -> Iterator[Measured]:
@@ -172,19 +187,19 @@ def _evaluations(folder: Path) -> Iterator[Measured]:
         machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
         for row in _read(path, Evaluated):
             yield Measured(
-                model=row["model"],
-                image_size=row["image_size"],
-                dataset=row["dataset"],
-                metric=row["metric"],
-                value=row["value"],
-                unit=row["unit"],
-                ci_low=row["ci_low"],
-                ci_high=row["ci_high"],
-                n=row["n"],
+                model=row.model,
+                image_size=row.image_size,
+                dataset=row.dataset,
+                value=row.value,
+                unit=row.unit,
+                ci_low=row.ci_low,
+                ci_high=row.ci_high,
+                n=row.n,
                 scale="full",
                 machine=machine,
                 seed_set="",
                 source_file=path.as_posix(),
+                quantity=row.metric,
             )
 
 
@@ -196,7 +211,6 @@ def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
                 model=cell.subject,
                 image_size=cell.image_size,
                 dataset="",
-                metric=f"throughput_{run.condition}",
                 value=cell.images_per_second,
                 unit="images/s",
                 ci_low=cell.ci_low,
@@ -206,6 +220,11 @@ def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
                 machine=run.machine,
                 seed_set="",
                 source_file=(run.folder / "cells.csv").as_posix(),
+                quantity="throughput",
+                mode=cell.mode,
+                attention=cell.attention,
+                batch_size=cell.batch_size,
+                condition=run.condition,
             )
     memory = run.folder / "memory.csv"
     for row in read_records(memory, MemoryCell) if memory.exists() else ():
@@ -214,7 +233,6 @@ def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
                 model=row.subject,
                 image_size=row.image_size,
                 dataset="",
-                metric=f"measured_memory_{row.mode}_{row.attention}_batch{row.batch_size}",
                 value=row.measured,
                 unit="bytes",
                 ci_low=None,
@@ -224,6 +242,10 @@ def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
                 machine=run.machine,
                 seed_set="",
                 source_file=memory.as_posix(),
+                quantity="measured_memory",
+                mode=row.mode,
+                attention=row.attention,
+                batch_size=row.batch_size,
             )
 
 
@@ -236,19 +258,18 @@ def _trained(run: Run) -> str:
 
 def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
     """Test results averaged over the seeds of an arm."""
-    groups: dict[tuple[str, Size | None, str, str, str], list[Run]] = {}
+    groups: dict[tuple[str, Size | None, str, str, str, str, str], list[Run]] = {}
     for run in runs:
         dataset = _PRINTED.get(run.dataset, run.dataset.replace("_", "-"))
-        key = (_trained(run), run.image_size, dataset, run.metric, run.unit)
+        key = (_trained(run), run.image_size, dataset, run.metric, run.unit, run.experiment, run.arm)
         groups.setdefault(key, []).append(run)
-    for (model, image_size, dataset, metric, unit), group in groups.items():
+    for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():
         values = [run.value for run in group]
         low, high = student_interval(values) or (None, None)
         yield Measured(
             model=model,
             image_size=image_size,
             dataset=dataset,
-            metric=metric,
             value=statistics.fmean(values),
             unit=unit,
             ci_low=low,
@@ -258,4 +279,7 @@ def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> 
             machine=machine,
             seed_set=" ".join(str(run.seed) for run in group),
             source_file=source.as_posix(),
+            quantity=metric,
+            experiment=experiment,
+            arm=arm,
         )

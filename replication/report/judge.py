@@ -40,7 +40,7 @@ from typing import Any
 
 from replication import papers
 from replication.records.card import Card, Variant
-from replication.records.metrics import METRICS, UNIT_SCALE
+from replication.records.metrics import COCO_BOXES, METRICS, UNIT_SCALE
 from replication.records.reading import read_records
 from replication.records.rows import (
     ClaimResult,
@@ -92,7 +92,7 @@ PERCENT = {"%": Decimal(1), "fraction": Decimal(100)}
 """The printed units of an accuracy that released weights fill, in percent."""
 EVALUATED = {
     **{"top1": "top1", "top1_error": "top1", "top5": "top5"},
-    **{name: name for name in METRICS if name.startswith(("ap_box", "ar_box")) and name != "ap_box_change"},
+    **{name: name for name in COCO_BOXES},
 }
 """The printed accuracies that released weights fill, and what is measured of them."""
 DATA = {"imagenet-1k": "the validation images of ImageNet-1k", "coco": "the validation images of COCO 2017"}
@@ -261,20 +261,19 @@ def _speed(
         unmeasured = run.cells[row]
         reason = f"{unmeasured.status} on {run.words}: {unmeasured.reason}"
         return _verdict(cell, None, None, "not attempted", reason, "")
-    if ours.reference == f"{cell.model}@{ours.image_size}":
+    reference = (ours.reference_model, ours.reference_size)
+    if reference == (cell.model, ours.image_size):
         reason = f"on {run.words}: the table's reference row"
     else:
         interval = f"{ours.ratio:.3g} [{ours.ci_low:.3g}, {ours.ci_high:.3g}]"
-        model, _, reference_size = ours.reference.partition("@")
+        model, reference_size = reference
         label = f"{variants[model].label} at {reference_size} px" if model in variants else model
         reason = f"on {run.words}: {interval} times as fast as {label}, printed {ours.published_ratio:.3g} times"
     if not ours.valid:
         reason += f"; invalid: {ours.invalid}"
     if cell.model in variants:
         reason = "; ".join([reason, *card.causes_of(cell.name)])
-    cells = [
-        c for c in run.cells if f"{c.subject}@{c.image_size}" in (f"{cell.model}@{ours.image_size}", ours.reference)
-    ]
+    cells = [c for c in run.cells if (c.subject, c.image_size) in ((cell.model, ours.image_size), reference)]
     command = timing_command(run, cells, f"{cell.paper}/{cell.table}")
     return _verdict(cell, ours.ours, None, "not comparable", reason, command)
 
@@ -365,9 +364,9 @@ def _needed(cell: Published, variant: Variant | None) -> str:
     """What an accuracy takes that neither released weights nor a training of ours stand for."""
     if variant and variant.family == "detr":
         instrument = "a checkpoint or the recipe of a training that stands for this number"
-    elif cell.metric.startswith(("ap_", "ar_", "pq", "sq", "rq")):
+    elif METRICS[cell.metric].task == "detection":
         instrument = "a trainer of such detectors"
-    elif cell.metric in ("miou", "ade20k_score"):
+    elif METRICS[cell.metric].task == "segmentation":
         instrument = "a trainer of segmenters"
     elif cell.dataset in ("imagenet-1k", "imagenet-21k", ""):
         instrument = "a checkpoint or the recipe of a training that stands for this number"

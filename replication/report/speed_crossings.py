@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from replication.records.rows import mechanism_subject
 from replication.report.figures.complexity import MECHANISMS
 
 Curve = Mapping[int, tuple[float, float, float]]
@@ -78,9 +79,9 @@ def pairs(cells: pd.DataFrame, padded: Collection[tuple[str, int]]) -> Iterator[
         yield Pair(*words, compared(words, *times), compared(words, *macs))
 
 
-def label(mechanism: str) -> str:
+def label(subject: str) -> str:
     """A mechanism's name for a reader, from its subject."""
-    return MECHANISMS[mechanism.removesuffix("_attention")][0]
+    return {mechanism_subject(name): style[0] for name, style in MECHANISMS.items()}[subject]
 
 
 def _differences(first: Curve, second: Curve) -> list[tuple[int, float]]:

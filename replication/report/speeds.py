@@ -195,7 +195,6 @@ def relative(
                         image_size=timed.ours.image_size,
                         unit=timed.cell.unit,
                         published=timed.cell.value,
-                        reference=reference.name,
                         published_ratio=timed.speed / reference.speed,
                         ours=images if timed.cell.metric == "throughput" else 1 / images / unit,
                         ratio=ratio,
@@ -205,6 +204,8 @@ def relative(
                         invalid=invalid(of),
                         condition=run.condition,
                         machine=run.machine,
+                        reference_model=reference.ours.subject,
+                        reference_size=reference.ours.image_size,
                     )
                 )
     return found

@@ -9,9 +9,9 @@ from replication import papers
 from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
 from replication.models import with_native_size
 from replication.records.metrics import METRICS
-from replication.records.rows import Published
+from replication.records.rows import Published, mechanism_subject
 from replication.records.words import Size, nearest
-from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, MECHANISM, Cell
+from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, Cell
 from replication.speed.swin_table5 import MODULES
 
 REFERENCE = "deit_s", 224
@@ -81,7 +81,7 @@ def others() -> Iterator[Cell]:
     """Every mechanism on every grid that leaves it a key, and the kernels."""
     for name in MECHANISMS:
         sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
-        yield from (Cell(name + MECHANISM, "mechanism", side) for side in sides)
+        yield from (Cell(mechanism_subject(name), "mechanism", side) for side in sides)
     yield Cell("matmul", "kernel", MATMUL)
     yield Cell("convolution", "kernel", CONVOLUTION)
     yield Cell("copy", "kernel", COPY)

@@ -30,6 +30,7 @@ from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
+from replication.records.rows import mechanism_subject
 from replication.records.words import Size, UserError, sides
 from replication.speed.condition import Condition
 from replication.speed.swin_table5 import MODULES
@@ -39,8 +40,8 @@ SCALE = 0.02
 """Standard deviation of the random weights: that of the papers' own initial ones."""
 LINE = 64
 """Numbers between which matrices start: allocators align to cache lines, and so do we."""
-MECHANISM = "_attention"
-"""What follows the name of a mechanism in its subject."""
+ATTENTIONS = {mechanism_subject(name): make for name, (_, make) in MECHANISMS.items()}
+"""How the module of an attention mechanism is made, by its subject."""
 MATMUL = 2048
 """Rows and columns of the matrices that the kernel `matmul` multiplies; its image size."""
 CONVOLUTION, CHANNELS = 56, 256
@@ -108,7 +109,7 @@ def build(cell: Cell, device: str = "cpu") -> nn.Module:
             return materialise(build_variant(cell.variant, cell.image_size), cell.image_size)
         if cell.kind == "module":
             return MODULES[cell.subject].build()
-        return MECHANISMS[cell.subject.removesuffix(MECHANISM)][1]()
+        return ATTENTIONS[cell.subject]()
 
 
 def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from replication.complexity.crossings import METRICS, crossings, sign_changes
+from replication.complexity.crossings import crossings, sign_changes
+from replication.records.metrics import COSTS
 
 MODELS = ("deit_s", "swin_t", "tnt_s")
 SIZES = (128, 256, 512, 1024)
@@ -12,7 +13,7 @@ SIZES = (128, 256, 512, 1024)
 def counted(**curves: list[float]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"model": model, "image_size": str(size), **dict.fromkeys(METRICS, value)}
+            {"model": model, "image_size": str(size), **dict.fromkeys(COSTS, value)}
             for model, values in curves.items()
             for size, value in zip(SIZES, values, strict=True)
         ]
@@ -22,7 +23,7 @@ def counted(**curves: list[float]) -> pd.DataFrame:
 def test_power_laws_cross_where_algebra_says() -> None:
     """s^4 / 300^2 and s^2 cross at s = 300."""
     found = list(crossings(counted(deit_s=[s**4 / 300**2 for s in SIZES], swin_t=[s**2 for s in SIZES]), MODELS))
-    assert {row.metric for row in found} == set(METRICS)
+    assert {row.metric for row in found} == set(COSTS)
     for row in found:
         assert (row.cheaper_below, row.cheaper_above) == ("deit_s", "swin_t")
         assert (row.from_size, row.to_size, row.image_size) == (256, 512, 300)
@@ -40,5 +41,5 @@ def test_a_tie_between_different_signs_is_one_crossing() -> None:
 
 def test_models_outside_the_comparison_and_rectangles_are_left_out() -> None:
     rows = counted(deit_s=[1.0, 2.0, 3.0, 4.0], vit_b16=[4.0, 3.0, 2.0, 1.0])
-    rows.loc[len(rows)] = {"model": "swin_t", "image_size": "800x1280", **dict.fromkeys(METRICS, 1.0)}
+    rows.loc[len(rows)] = {"model": "swin_t", "image_size": "800x1280", **dict.fromkeys(COSTS, 1.0)}
     assert list(crossings(rows, MODELS)) == []

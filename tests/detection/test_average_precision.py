@@ -18,7 +18,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from replication.detection.average_precision import (
-    STATS,
     AveragePrecision,
     average_precision,
     coco_results,
@@ -26,7 +25,7 @@ from replication.detection.average_precision import (
     suppressed,
     write_results,
 )
-from replication.records.metrics import METRICS
+from replication.records.metrics import COCO_BOXES, METRICS
 from replication.records.rows import CrowdedImage
 from replication.records.words import UserError
 
@@ -96,7 +95,7 @@ def by_hand(folder: Path, ground_truth: dict[str, Any], results: list[dict[str, 
 
 
 def test_names_are_those_of_the_records() -> None:
-    assert {METRICS[name].kind for name in STATS} == {"accuracy"}
+    assert {METRICS[name].kind for name in COCO_BOXES} == {"accuracy"}
 
 
 @pytest.mark.parametrize("images", [None, [0, 3, 4, 7]])

@@ -45,11 +45,11 @@ def test_one_sided_ranges() -> None:
     assert verdict_on((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
 
 
-NUMBER = Measured("toy_s", 224, "", "macs", 0.0, "", None, None, None, "exact", "any", "", "")
+NUMBER = Measured("toy_s", 224, "", 0.0, "", None, None, None, "exact", "any", "", "", quantity="macs")
 
 
 def measured(metric: str, value: float, **changes: Any) -> Measured:
-    return replace(NUMBER, metric=metric, value=value, **changes)
+    return replace(NUMBER, quantity=metric, value=value, **changes)
 
 
 def run(arm: str, seed: int, value: float, metric: str = "top1", experiment: str = "exp") -> Run:
@@ -214,7 +214,7 @@ def timed_claim(card: Card, folder: Path, speedup: Speedup = FASTER, **changes: 
     }
     write_timings(folder / "speed" / "x", seconds, changes=changes)
     claim = Claim("c", "", "", speedup=speedup, low=2, table="t")
-    number = replace(NUMBER, model="a", metric="throughput_x", scale="laptop")
+    number = replace(NUMBER, model="a", quantity="throughput", condition="x", scale="laptop")
     return judge_claims([replace(card, claims=(claim,))], [number], [], read_runs(folder))[0]
 
 

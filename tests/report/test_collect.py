@@ -92,5 +92,16 @@ def test_speeds_are_collected_where_they_are_valid_and_their_run_finished(result
     speed, memory = rows
     assert (speed.model, speed.metric, speed.unit, speed.n) == ("toy_s", "throughput_cpu_x", "images/s", 4)
     assert (speed.value, speed.ci_low, speed.ci_high) == pytest.approx((4, 3.6, 4.4))
+    assert (speed.quantity, speed.condition, speed.mode, speed.batch_size) == ("throughput", "cpu_x", "infer", 1)
     assert (memory.metric, memory.value, memory.unit) == ("measured_memory_train_math_batch8", 100, "bytes")
     assert {r.scale for r in rows} == {"laptop"}
+
+
+def test_a_metric_is_the_name_that_its_columns_make(measured: list[Measured]) -> None:
+    peak = only(measured, "toy_s", "peak_memory_train_math_batch8", 224)
+    assert (peak.quantity, peak.mode, peak.attention, peak.batch_size) == ("peak_memory", "train", "math", 8)
+    slope = only(measured, "global_attention", "slope_macs_attention")
+    assert (slope.quantity, slope.cost, slope.part, slope.mode) == ("slope", "macs", "attention", "")
+    assert only(measured, "toy_s", "macs_linear", 224).part == "linear"
+    row = only(measured, "exp/a", "top1", 28)
+    assert (row.quantity, row.experiment, row.arm) == ("top1", "exp", "a")

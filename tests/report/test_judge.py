@@ -57,7 +57,7 @@ def measured(
         "dataset": "", "unit": "", "ci_low": None, "ci_high": None, "n": None, "scale": "exact", "machine": "any",
         "seed_set": "", "source_file": "",
     }  # fmt: skip
-    return Measured(model=model, image_size=image_size, metric=metric, value=value, **{**fields, **changes})  # type: ignore[arg-type]
+    return Measured(model=model, image_size=image_size, quantity=metric, value=value, **{**fields, **changes})  # type: ignore[arg-type]
 
 
 def cells(card: Card, table: int, column: str) -> list[Published]:

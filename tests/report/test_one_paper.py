@@ -18,7 +18,6 @@ def counted(model: str, number: int) -> list[Measured]:
             model=model,
             image_size=size,
             dataset="",
-            metric=metric,
             value=float(1_000_003 * number + place),
             unit="",
             ci_low=None,
@@ -28,6 +27,7 @@ def counted(model: str, number: int) -> list[Measured]:
             machine="any",
             seed_set="",
             source_file="counts.csv",
+            quantity=metric,
         )
         for place, size in enumerate(papers.printed_sizes(model))
         for metric in ("params", "macs", "macs_attention", "macs_linear")

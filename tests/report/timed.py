@@ -78,4 +78,5 @@ def relative_table(
         **{"condition": "cpu_fp32_math_infer_b1", "machine": MACHINE},
     }
     columns |= {"row": "", "column": "speed", "reference": f"m{first}@{image_size}", "ours": 2 * numbers, "invalid": ""}
+    columns |= {"reference_model": f"m{first}", "reference_size": image_size}
     return pd.DataFrame(columns)[list(Relative.__dataclass_fields__)]

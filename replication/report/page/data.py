@@ -89,7 +89,7 @@ def report_data(results: Path) -> dict[str, Any]:
     tested = read_records(results / "claims.csv", ClaimResult)
     published = {number.id: number for number in read_records(results / "published.csv", Published)}
     counts = read_records(results / "complexity" / "counts.csv", Count)
-    trained: list[Any] = [row for row in read_records(results / "measured.csv", Measured) if "/" in row.model]
+    trained: list[Any] = [row for row in read_records(results / "measured.csv", Measured) if row.experiment]
     trained += _rates(results / "insight")
     numbers = [{**cells(v), **cells(_behind(v, published[v.id], cards, known))} for v in verdicts]
     shown = {verdict.paper for verdict in verdicts}

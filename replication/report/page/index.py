@@ -106,7 +106,7 @@ def packed(content: bytes) -> str:
 
 def _experiments(measured: list[Measured]) -> list[Experiment]:
     """The experiments that were run."""
-    run = {row.model.split("/")[0] for row in measured if "/" in row.model}
+    run = {row.experiment for row in measured if row.experiment}
     return [experiment for _, experiment in papers.experiments().values() if experiment.id in run]
 
 

@@ -16,6 +16,7 @@ NEEDS = {
     "tables": (2000, 10),
     "figures": (2000, 15),
     "report": (2000, 10),
+    "describe": (1000, 5),  # 30 MB, a second
     # A step of training keeps all activations; the default takes eight minutes.
     "speed": (16000, 180),
     "evaluate": (16000, 720),  # 50,000 images through the largest models, on a CPU

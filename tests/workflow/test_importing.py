@@ -104,7 +104,7 @@ def test_all_of_it_is_planned(outer: Path) -> None:
 def test_the_small_run_is_planned_in_its_own_folder(tmp_path: Path) -> None:
     shutil.copytree(ROOT / ".test" / "config", tmp_path / "config")
     rules = planned(tmp_path, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path))
-    assert {"complexity_count", "tables", "figures", "report"} <= rules
+    assert {"complexity_count", "tables", "figures", "report", "describe"} <= rules
     assert not {"speed", "training"} & rules
 
 

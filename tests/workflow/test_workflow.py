@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import frictionless
 import pytest
 
 pytestmark = pytest.mark.slow  # all of them use the smoke run
@@ -77,6 +78,7 @@ def test_run_is_complete(clone: Path) -> None:
         "tables/summary.md",
     ):
         assert (results / name).stat().st_size > 0, name
+    assert frictionless.Package(str(results / "datapackage.json")).validate().valid
     assert not list(results.rglob("*.tmp"))
     assert not list((results / "checkpoints").glob("*"))
 
@@ -133,7 +135,7 @@ def test_another_sentence_of_a_card_is_judged_and_shown_alone(clone: Path) -> No
     sentence = "The cost of spatial-reduction attention"
     assert sentence in text
     source.write_text(text.replace(sentence, "The price of spatial-reduction attention"))
-    assert planned(clone) == {"judge", "tables", "figures", "report", "default"}
+    assert planned(clone) == {"judge", "tables", "figures", "report", "describe", "default"}
     source.write_text(text)
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from replication.records.store import processor
@@ -27,7 +28,7 @@ def facts(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "governor": GOVERNOR.read_text().strip() if GOVERNOR.exists() else "unknown",
-        "memory": _memory(),
+        "memory": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "torch": torch.__version__,
         "not_watched": watch.blind_spots(device),
@@ -56,11 +57,3 @@ def name(device: torch.device) -> str:
 def slug(device: torch.device) -> str:
     """The name of the machine in lower case, for a folder: `amd-epyc-2-cores`."""
     return re.sub(r"[^a-z0-9]+", "-", name(device).lower()).strip("-")
-
-
-def _memory() -> int | None:
-    """Main memory [bytes]; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return None

@@ -29,6 +29,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -126,7 +127,7 @@ def memory_row(variant: Variant, cell: Cell) -> MemoryCell:
     if not tells_peaks(cell.device):
         reason = "peak memory on a CPU is read from /proc/self, which this system lacks: measure on Linux"
         return replace(row, status="not supported", reason=reason)
-    if cell.device == "cpu" and (free := available()) is not None and predicted + held > free:
+    if cell.device == "cpu" and predicted + held > (free := available()):
         reason = f"needs {predicted + held} bytes with its weights, {free} are available"
         return replace(row, status="too large", reason=reason)
     row = replace(row, **_in_fresh_process(cell))
@@ -242,18 +243,14 @@ def measure(cell: Cell) -> dict[str, int]:
 
 
 def _resident(field: str) -> int | None:
-    """A field of /proc/self/status [bytes], if it has it."""
-    return _kibibytes(PROC / "self/status", field)
-
-
-def available() -> int | None:
-    """Memory that the system can give without swapping [bytes]; None if it does not tell, as without /proc."""
-    return _kibibytes(PROC / "meminfo", "MemAvailable")
-
-
-def _kibibytes(path: Path, field: str) -> int | None:
+    """A field of /proc/self/status [bytes], if it has it. psutil does not know the high-water mark that is reset."""
     try:
-        lines = path.read_text().splitlines()
+        lines = (PROC / "self/status").read_text().splitlines()
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
+
+
+def available() -> int:
+    """Memory that the system can give without swapping [bytes]."""
+    return psutil.virtual_memory().available

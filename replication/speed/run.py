@@ -140,7 +140,7 @@ def _time(
             gmacs, peak = result.need.image_macs / 1e9, result.need.peak_memory
             if largest is not None and gmacs > largest and result.cell.kind != "kernel":
                 result.ends("too large", f"{gmacs:.3g} GMACs an image are more than {largest:g}")
-            elif condition.device == "cpu" and (free := available()) is not None and peak > free:
+            elif condition.device == "cpu" and peak > (free := available()):
                 result.ends("out of memory", f"it takes {peak / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free")
     pool = Pool(condition, max((r.matrices for r in _left(results)), default=0))
     for result in tqdm(_left(results), desc="preparing", unit="cell"):

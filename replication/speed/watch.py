@@ -1,8 +1,9 @@
 """What else the machine did while a cell was timed: the reasons for which its timings cannot be trusted.
 
 Processor time of other processes, and time that a hypervisor withheld, are what /proc/stat counts beyond this process
-with all its threads, on the processors that this process may use. A GPU is asked through `nvidia-smi`. What cannot be
-watched on a system is named by `blind_spots`, never taken for quiet.
+with all its threads, on the processors that this process may use. It is read here, for psutil gives the processors in
+a row without their numbers, which are other ones where some are offline. A GPU is asked through `nvidia-smi`. What
+cannot be watched on a system is named by `blind_spots`, never taken for quiet.
 """
 
 from __future__ import annotations

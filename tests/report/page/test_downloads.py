@@ -25,7 +25,7 @@ def test_the_tables_are_in_it_three_times_each(results: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(packed)) as files:
         names = files.namelist()
         assert files.read("tables/toy/table1.md") == (results / "tables/toy/table1.md").read_bytes()
-    stems = ("summary", "toy/table1", "toy/table2")
+    stems = ("quotations", "summary", "toy/table1", "toy/table2")
     assert names == sorted(f"tables/{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex"))
     for path in (results / "tables").rglob("*"):
         os.utime(path, (10**9, 10**9))

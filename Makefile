@@ -7,7 +7,7 @@ export PYTHONPATH := $(CURDIR)
 # A module stays in one process, as its fixtures do; tests/conftest.py says which module begins.
 PARALLEL := python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: help reproduce smoke test test-quick check check-snapshot lock snapshot clean
+.PHONY: help reproduce smoke test test-quick check check-snapshot lock snapshot verify publish clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,18 @@ docs/data.md: replication/records/rows.py replication/records/description.py
 
 config/README.md: workflow/schemas/config.schema.yaml tests/plan/keys.py
 	python tests/plan/keys.py --write
+
+# What is the same on every machine, to the byte.
+EXACT := counts memory mechanisms
+VERIFIED := results/verified
+
+verify: $(VENV)/ready  ## count again what results/reference publishes of counts, and say whether it holds
+	snakemake --cores $(CORES) --config results=$(VERIFIED) -- $(EXACT:%=$(VERIFIED)/complexity/%.csv)
+	@for name in $(EXACT); do diff --brief results/reference/complexity/$$name.csv $(VERIFIED)/complexity/$$name.csv || exit 1; done
+	@echo "results/reference holds: its $(EXACT) are what this machine counts, to the byte"
+
+publish: $(VENV)/ready  ## write the results as a folder for an archive such as Zenodo, with checksums
+	python -m replication publish --out dist/vision-transformer-replication
 
 snapshot: reproduce  ## publish the present results as results/reference
 	python -m replication snapshot

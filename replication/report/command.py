@@ -87,6 +87,17 @@ def _snapshot(args: argparse.Namespace) -> None:
     write_snapshot(results, results / "reference", args.readme)
 
 
+def _declare_publish(parser: argparse.ArgumentParser) -> None:
+    add_results(parser)
+    parser.add_argument("--out", type=path, required=True, metavar="FOLDER", help="one that is not there yet")
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from replication.report.publication import write_publication
+
+    write_publication(results_folder(args.results), args.out, Path.cwd())
+
+
 def _declare_describe(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--page", type=path, help="write the page to this Markdown file instead")
@@ -147,6 +158,14 @@ COMMANDS = (
         _declare_snapshot,
         _snapshot,
         "snapshot",
+        Stage.KEEP,
+    ),
+    Command(
+        "publish",
+        "write the results as a folder for an archive such as Zenodo: described, with checksums",
+        _declare_publish,
+        _publish,
+        "publish --out dist/vision-transformer-replication",
         Stage.KEEP,
     ),
     Command(

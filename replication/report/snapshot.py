@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from replication.records.description import PACKAGE, package_text
@@ -31,6 +32,22 @@ TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
 BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 
 
+def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
+    """Copy what is published of a run into a folder, and the files of the patterns `besides`.
+
+    UserError if a file is not what was written.
+    """
+    patterns = (*KEPT, *besides)
+    kept = {path.relative_to(results): path for pattern in patterns for path in results.glob(pattern)}
+    for run in read_runs(results):
+        files = (path for name in TIMED if (path := run.folder / name).exists())
+        kept |= {Path(run.slug, "speed", run.condition, path.name): path for path in files}
+    for name, path in kept.items():
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(read_bytes(path))
+
+
 def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
@@ -52,14 +69,7 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         before.rename(out)
     for left in (fresh, before):
         shutil.rmtree(left, ignore_errors=True)
-    kept = {path.relative_to(results): path for pattern in KEPT for path in results.glob(pattern)}
-    for run in read_runs(results):
-        files = (path for name in TIMED if (path := run.folder / name).exists())
-        kept |= {Path(run.slug, "speed", run.condition, path.name): path for path in files}
-    for name, path in kept.items():
-        target = fresh / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(read_bytes(path))
+    copy_kept(results, fresh)
     write_text(fresh / PACKAGE, package_text(fresh))
     facts = {"run": read_manifest(results / "verdicts.json"), "durations": durations(results)}
     published = sorted(path for path in fresh.rglob("*") if path.is_file())

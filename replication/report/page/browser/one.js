@@ -41,7 +41,7 @@ function factsOfNumber(row) {
     ["paper", ...paperFacts(row)],
     ["table", `${tableName(row.table)}: ${table.title}`],
     ["source", `${row.source}; ${RULES.read[row.verified] ?? row.verified}`],
-    ["notes", [row.note, ...table.notes].filter(Boolean).join(" ")],
+    ["notes", [...new Set([...row.note.split("; "), ...table.notes])].filter(Boolean).join(". ")],
     ["also printed", ...alsoPrinted(row)],
     ...commandFacts(row),
   ];

@@ -233,6 +233,86 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """A public benchmark: machine, software and setting of a file of speeds."""
+
+    id: Annotated[str, "Name of the stack."]
+    mode: Annotated[str, "inference or training."]
+    device: Annotated[str, "The GPU or processor."]
+    precision: Annotated[str, "Number formats."]
+    channels_last: Annotated[int, "1 if images are stored channels last, else 0."]
+    compiled: Annotated[int, "1 if torch.compile was used, else 0."]
+    software: Annotated[str, "The framework and its version."]
+    date: Annotated[str, "When the file was published."]
+    who: Annotated[str, "Who timed it."]
+    source: Annotated[str, "Repository@commit, and the path where all speeds are in one file."]
+    licence: Annotated[str, "The licence of the repository."]
+
+
+@dataclass(frozen=True)
+class StackSpeed:
+    """One speed of a public benchmark, of a model at a size whose speed a paper prints."""
+
+    stack: Annotated[str, "Id of the stack."]
+    model: Annotated[str, "Id of our model, or its label in the papers where the suite builds none."]
+    image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
+    images_per_second: Annotated[float, "Images a second.", "1/s"]
+    place: Annotated[str, "The line, or the file and line, below the stack's source."]
+
+
+@dataclass(frozen=True)
+class StackOrder:
+    """Kendall's tau between the printed speeds of a column and those of a public benchmark, over the models in both."""
+
+    paper: Annotated[str, "Key of the paper's card."]
+    table: Annotated[str, "Table of the paper, as the card names it."]
+    column: Annotated[str, "Column of the table, as printed."]
+    stack: Annotated[str, "Id of the stack in replication/witnesses/stacks.csv."]
+    mode: Annotated[str, "inference or training."]
+    device: Annotated[str, "The GPU or processor."]
+    software: Annotated[str, "The framework and its version."]
+    date: Annotated[str, "When the speeds were published."]
+    n: Annotated[int, "Models at image sizes compared."]
+    tau: Annotated[float, "Kendall's tau: 1 for the same order, -1 for the opposite one."]
+    inverted: Annotated[int, "Pairs whose order turns round."]
+    widest: Annotated[str, "The inverted pair that is printed farthest apart, with both ratios."]
+    source: Annotated[str, "Where the speeds are printed."]
+
+
+@dataclass(frozen=True)
+class StackFlip:
+    """Two models of one printed column that change places between two public benchmarks of one device and setting."""
+
+    paper: Annotated[str, "Key of the paper's card."]
+    table: Annotated[str, "Table of the paper, as the card names it."]
+    column: Annotated[str, "Column of the table, as printed."]
+    device: Annotated[str, "The GPU or processor."]
+    faster_before: Annotated[str, "The model@size that the paper and the older software have as the faster."]
+    faster_now: Annotated[str, "The model@size that the newer software has as the faster."]
+    printed: Annotated[float, "Printed speed of the former over that of the latter."]
+    older: Annotated[float, "The same with the older software."]
+    newer: Annotated[float, "The same with the newer software."]
+    older_stack: Annotated[str, "Id of the stack with the oldest software."]
+    newer_stack: Annotated[str, "Id of the stack with the newest."]
+
+
+@dataclass(frozen=True)
+class TurnedOrder:
+    """Two accuracies of one printed column whose order turns round where one evaluator measured both networks."""
+
+    paper: Annotated[str, "Key of the paper's card."]
+    table: Annotated[str, "Table of the paper, as the card names it."]
+    column: Annotated[str, "Column of the table, as printed."]
+    who: Annotated[str, "Who evaluated both."]
+    better: Annotated[str, "Id of the number that is printed as the better."]
+    worse: Annotated[str, "Id of the number that is printed as the worse."]
+    printed_gap: Annotated[Decimal, "How much the former is printed ahead, in the printed unit."]
+    measured_gap: Annotated[Decimal, "How much it was found ahead: below 0."]
+    better_witness: Annotated[str, "Id of the witness of the former."]
+    worse_witness: Annotated[str, "Id of the witness of the latter."]
+
+
+@dataclass(frozen=True)
 class Quotation:
     """One printing of a quantity that is printed with several values."""
 
@@ -672,6 +752,9 @@ FILES: Mapping[str, type] = {
     "speed/relative.csv": Relative,
     "speed/orders.csv": Order,
     "speed/stability.csv": Stability,
+    "speed/stack_orders.csv": StackOrder,
+    "speed/stack_flips.csv": StackFlip,
+    "turned_orders.csv": TurnedOrder,
 }
 """The files of a folder of results, and what a row of each is; an `Epoch` may have the columns of a subclass."""
 

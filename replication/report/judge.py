@@ -51,6 +51,9 @@ from replication.records.rows import (
     Relative,
     Run,
     Stability,
+    StackFlip,
+    StackOrder,
+    TurnedOrder,
     Verdict,
 )
 from replication.records.store import now, write_manifest, write_rows
@@ -68,7 +71,8 @@ from replication.report.speeds import (
     stability,
     timing_command,
 )
-from replication.report.witnesses import witnessed
+from replication.report.stacks import stack_flips, stack_orders
+from replication.report.witnesses import turned_orders, witnessed
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
@@ -126,6 +130,9 @@ def judge(results: Path) -> None:
         "speed/relative": (ratios, Relative),
         "speed/orders": (orders(cells, timed, variants), Order),
         "speed/stability": (stability(timed), Stability),
+        "speed/stack_orders": (stack_orders(cells, variants), StackOrder),
+        "speed/stack_flips": (stack_flips(cells, variants), StackFlip),
+        "turned_orders": (turned_orders(cells, found), TurnedOrder),
     }
     for name, (rows, kind) in written.items():
         write_rows(results / f"{name}.csv", rows, kind)

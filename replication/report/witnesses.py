@@ -19,6 +19,7 @@ confirms the transcription only. Rows of ablations lose one step of confidence.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from decimal import Decimal
 
 from replication import papers
 from replication.records.card import Card, Table, Variant
-from replication.records.rows import Evidence, Network, Published, Witness
+from replication.records.rows import Evidence, Network, Published, TurnedOrder, Witness
 from replication.records.words import Size, sides
 from replication.witnesses import networks, witnesses
 
@@ -53,6 +54,27 @@ def witnessed(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evi
     for cell, network, match in _matches(list(cells), tables, data):
         said = [_evidence(cell, network, match, witness) for witness in of_network[network.id]]
         found += sorted(filter(None, said), key=lambda one: (one.kind, one.witness))
+    return found
+
+
+def turned_orders(cells: Iterable[Published], evidence: Iterable[Evidence]) -> list[TurnedOrder]:
+    """Every pair of accuracies of one column whose order turns round where one evaluator measured both networks."""
+    numbers, who = {cell.id: cell for cell in cells}, {witness.id: witness.who for witness in witnesses()}
+    of_one: dict[tuple[str, str, str, str, str, str], dict[str, Evidence]] = {}
+    for one in evidence:
+        cell = numbers[one.number]
+        if one.kind == WEIGHTS and one.confidence != "weak":
+            key = (cell.paper, cell.table, cell.column, who[one.witness], cell.dataset, cell.metric)
+            of_one.setdefault(key, {}).setdefault(one.number, one)
+    found = []
+    for (paper, table, column, evaluator, _, metric), of in of_one.items():
+        sign = -1 if metric == "top1_error" else 1
+        for a, b in itertools.permutations(of.values(), 2):
+            printed = sign * (numbers[a.number].value - numbers[b.number].value)
+            measured = sign * (a.value - b.value)
+            if printed > 0 > measured:
+                pair = (a.number, b.number, printed, measured, a.witness, b.witness)
+                found.append(TurnedOrder(paper, table, column, evaluator, *pair))
     return found
 
 

@@ -2,7 +2,8 @@
 
 `networks.csv` says which trained networks, `witnesses.csv` who found what, `sources.csv` where it is printed and under
 which licence. Which published numbers a witness stands for is decided by rule (`replication.report.witnesses`).
-`quotations.csv` says why one quantity is probably printed with several values.
+`quotations.csv` says why one quantity is probably printed with several values. `stacks.csv` and `speeds.csv` are public
+benchmarks: machines and software, and how fast they run the models whose speeds the papers print.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 from pathlib import Path
 
 from replication.records.reading import read_records
-from replication.records.rows import Network, ProbableCause, Witness, WitnessSource
+from replication.records.rows import Network, ProbableCause, Stack, StackSpeed, Witness, WitnessSource
 
 _HERE = Path(__file__).parent
 
@@ -42,6 +43,21 @@ def witnesses() -> tuple[Witness, ...]:
 def probable_causes() -> dict[str, ProbableCause]:
     """Why quantities are probably printed with several values, by quantity."""
     return {cause.quantity: cause for cause in read_records(_HERE / "quotations.csv", ProbableCause)}
+
+
+@functools.cache
+def stacks() -> dict[str, Stack]:
+    """The public benchmarks, by id."""
+    return {stack.id: stack for stack in read_records(_HERE / "stacks.csv", Stack)}
+
+
+@functools.cache
+def stack_speeds() -> dict[str, list[StackSpeed]]:
+    """The speeds of every public benchmark."""
+    found: dict[str, list[StackSpeed]] = {stack: [] for stack in stacks()}
+    for speed in read_records(_HERE / "speeds.csv", StackSpeed):
+        found[speed.stack].append(speed)
+    return found
 
 
 def licence(witness: Witness) -> str:

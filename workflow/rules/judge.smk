@@ -16,9 +16,10 @@ rule judge:
             category="Verdicts",
             labels={"file": "Every claim"},
         ),
-        witnesses=f"{RESULTS}/witnesses.csv",
+        witnesses=expand(f"{RESULTS}/{{name}}.csv", name=["witnesses", "turned_orders"]),
         speeds=expand(
-            f"{RESULTS}/speed/{{name}}.csv", name=["relative", "orders", "stability"]
+            f"{RESULTS}/speed/{{name}}.csv",
+            name=["relative", "orders", "stability", "stack_orders", "stack_flips"],
         ),
         manifests=expand(
             f"{RESULTS}/{{name}}.json",
@@ -26,9 +27,12 @@ rule judge:
                 "verdicts",
                 "claims",
                 "witnesses",
+                "turned_orders",
                 "speed/relative",
                 "speed/orders",
                 "speed/stability",
+                "speed/stack_orders",
+                "speed/stack_flips",
             ],
         ),
     log:

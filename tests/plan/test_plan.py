@@ -128,8 +128,8 @@ def test_every_paper_can_be_asked_for_alone(key: str) -> None:
             "unknown keyword of the model of vit_shape/pooling 'dept'; did you mean 'depth'?",
         ),
         (
-            {"recipes": {"detr_scenes": {"architecture": {"dimm": 32}}}},
-            "unknown keyword of the model of detr_scenes/baseline 'dimm'",
+            {"recipes": {"detr_scenes": {"architecture": {"num_querys": 32}}}},
+            "unknown keyword of the model of detr_scenes/baseline 'num_querys'; did you mean 'num_queries'?",
         ),
         ({"recipes": {"vit_shape": {"image_size": 27}}}, "takes image sizes that are positive multiples of"),
         (

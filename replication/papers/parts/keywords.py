@@ -13,24 +13,24 @@ _MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 def keywords(variant: Variant) -> frozenset[str]:
-    """Those that any class of the model's source file takes, so rather more than too few; none where it is not known.
-
-    A class of ours that hands others on to timm's takes what that file does not say.
-    """
+    """Those that the class takes; of timm's, those of any class in its file. None where they stand in another file."""
     kind, _, name = variant.factory.partition("/")
     file = _MODELS / f"{name}.py" if kind == "own" else timm_source(name)
     if file is None or not file.is_file():
         return frozenset()
-    named, others = _constructors(file)
-    return (
-        frozenset() if others and kind == "own" else named | variant.architecture.keys() | {"num_classes", "in_chans"}
-    )
+    named = _constructors(file, ours=kind == "own")
+    return named | variant.architecture.keys() if "num_classes" in named else frozenset()
 
 
 @functools.cache
-def _constructors(file: Path) -> tuple[frozenset[str], bool]:
-    """The keywords of all constructors in a file, and whether one of them takes others besides."""
+def _constructors(file: Path, ours: bool) -> frozenset[str]:
+    """The keywords of the constructors in a file, or of the one that we build, unless that takes any."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    found = [node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
-    named = {one.arg for arguments in found for one in (*arguments.args, *arguments.kwonlyargs)}
-    return frozenset(named - {"self"}), any(arguments.kwarg for arguments in found)
+    chosen = {
+        ast.unparse(n.value) for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "MODEL"
+    }
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and (not ours or node.name in chosen)]
+    found = [n.args for one in classes for n in one.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    if ours and any(arguments.kwarg for arguments in found):
+        return frozenset()
+    return frozenset(one.arg for arguments in found for one in (*arguments.args, *arguments.kwonlyargs)) - {"self"}

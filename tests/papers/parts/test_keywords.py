@@ -11,7 +11,7 @@ from replication.models import build
 from replication.papers.parts.keywords import keywords
 
 
-@pytest.mark.parametrize("model", ["deit_ti", "pvt_tiny", "swin_t", "twins_svt_s", "msg_t", "shuffle_t", "detr_r50"])
+@pytest.mark.parametrize("model", ["vit_ti16", "pvt_tiny", "swin_t", "twins_svt_s", "msg_t", "shuffle_t", "detr_r50"])
 def test_every_keyword_of_the_class_is_known(model: str) -> None:
     known = keywords(papers.variant(model))
     taken = inspect.signature(type(build(model)).__init__).parameters.values()
@@ -21,4 +21,4 @@ def test_every_keyword_of_the_class_is_known(model: str) -> None:
 
 
 def test_nothing_is_known_of_what_hands_its_keywords_on() -> None:
-    assert keywords(papers.variant("tnt_s")) == frozenset()
+    assert keywords(papers.variant("tnt_s")) == keywords(papers.variant("deit_ti")) == frozenset()

@@ -20,9 +20,14 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
         help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
     )
     parser.add_argument(
-        "--images", type=path, required=True, help="one folder a class, as ImageNet's validation set; for DETR, COCO's"
+        "--images",
+        type=path,
+        required=True,
+        help="one folder a class, as ImageNet's validation set; for a detector, COCO's",
     )
-    parser.add_argument("--dataset", default="", help="what the images are (default: imagenet-1k; for DETR, coco)")
+    parser.add_argument(
+        "--dataset", default="", help="what the images are (default: imagenet-1k; for a detector, coco)"
+    )
     add_corrupt(parser)
     parser.add_argument("--out", type=path, required=True, help="folder for evaluation.csv")
 
@@ -46,7 +51,7 @@ def _departures(args: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         "evaluate",
-        "accuracy of released weights on a folder of images, or average precision of DETR's",
+        "accuracy of released weights on a folder of images, or average precision of a detector's",
         _declare_evaluate,
         _evaluate,
         "evaluate --model deit_s --image-size 224 \\\n"

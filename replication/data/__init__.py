@@ -14,7 +14,7 @@ from replication.records.words import UserError, nearest
 __all__ = ["Dataset", "Images", "Split", "load"]
 
 SMALL = ("mnist", "fashion_mnist", "cifar_10", "cifar_100")
-DETECTION = ("digit_scenes", "digit_scenes_128", "coco_2017")
+DETECTION = tuple(name for name, source in SOURCES.items() if source.boxes)
 
 
 def load(

@@ -15,9 +15,6 @@ from replication.records.card import Experiment
 from replication.records.words import UserError, nearest
 from replication.released import Evaluation
 
-BOXES = {name for name, source in SOURCES.items() if source.drawn} | {"coco_2017"}
-"""The known data sets to detect objects."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -103,7 +100,7 @@ class Plan:
             known = recipe.dataset in MADE_HERE or recipe.dataset in SOURCES
             if not known and not os.path.isdir(folder):
                 raise nearest(recipe.dataset, [*MADE_HERE, *SOURCES], f"data set of {title} (there is no {folder})")
-            has_boxes = not known or recipe.dataset in BOXES
+            has_boxes = not known or (recipe.dataset in SOURCES and SOURCES[recipe.dataset].boxes)
             if has_boxes != (recipe.task == "set_prediction"):
                 raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
 

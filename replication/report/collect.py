@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from replication import papers
+from replication.data_sources import usual_name
 from replication.intervals import student_interval
 from replication.records.metrics import COSTS, PEAKS
 from replication.records.reading import read_manifest, read_records
@@ -43,9 +44,6 @@ from replication.records.words import Size, UserError
 from replication.report.speeds import SpeedRun, read_runs
 
 R = TypeVar("R")
-_PRINTED = {"coco_2017": "coco"}
-"""What the papers call a data set, where it is not our name with hyphens."""
-
 MECHANISMS = ("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger")
 
 
@@ -260,7 +258,7 @@ def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> 
     """Test results averaged over the seeds of an arm."""
     groups: dict[tuple[str, Size | None, str, str, str, str, str], list[Run]] = {}
     for run in runs:
-        dataset = _PRINTED.get(run.dataset, run.dataset.replace("_", "-"))
+        dataset = usual_name(run.dataset)
         key = (_trained(run), run.image_size, dataset, run.metric, run.unit, run.experiment, run.arm)
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from replication.data_sources import USUAL_NAMES
 from replication.records.card import Table
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
@@ -35,13 +36,6 @@ from replication.records.words import UserError, nearest, read_size
 
 _CONDITIONS = ("dataset", "image_size", "model", "method", "hardware")
 _VERIFIED = ("yes", "partly", "secondary", "parser", "no")
-_DATASETS = {  # names in print whose slug is not the data set's usual name
-    "imagenet": "imagenet-1k",
-    "imagenet2012": "imagenet-1k",
-    "cifar10": "cifar-10",
-    "cifar100": "cifar-100",
-    "oxford-flowers-102": "flowers-102",
-}
 _NUMBER = r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?"
 _COLUMN = re.compile(r"column (?P<name>.+?): (?P<metric>\w+) \[(?P<unit>.*?)\](?P<conditions>.*)")
 
@@ -91,7 +85,7 @@ def slug(label: str) -> str:
 def dataset_id(label: str) -> str:
     """A data set in lower case with hyphens, under its usual name: `ImageNet ReaL` -> `imagenet-real`."""
     name = slug(label).replace("_", "-")
-    return _DATASETS.get(name, name)
+    return USUAL_NAMES.get(name, name)
 
 
 def parse_tables(paper: str, text: str, models: Mapping[str, str]) -> tuple[Table, ...]:

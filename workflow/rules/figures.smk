@@ -1,6 +1,5 @@
-import replication
+from replication.commands import PACKAGE
 
-PACKAGE = Path(replication.__file__).resolve().parent
 # The names of the figures are those of their captions: nothing that draws is imported to plan.
 CAPTIONS = sorted((PACKAGE / "report" / "figures" / "captions").glob("*/*.rst"))
 

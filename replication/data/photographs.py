@@ -183,6 +183,8 @@ def imagenet(folder: Path) -> Layout:
     return _held_out(train, test, len(names), HELD_OUT["imagenet_1k"]), names
 
 
+# torchvision's Flowers102 and OxfordIIITPet read the same lists, but lie in folders that its own downloads unpack, and
+# these unpack an archive without a limit of its size.
 def flowers(folder: Path) -> Layout:
     """Labels and split as Matlab files, images by number."""
     labels = loadmat(folder / "imagelabels.mat")["labels"].ravel() - 1

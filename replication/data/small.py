@@ -2,6 +2,8 @@
 
 None has a validation set: the last tenth of each class's training images is held out, in an order drawn by hashing.
 Images are normalised by the mean and deviation of the training images' channels.
+torchvision's readers would weaken what is held here: its CIFAR is the pickled version, which runs code as it is read,
+and its MNIST reads files that were unpacked whole, without a limit of their size.
 Shapes: B batch, C channels, H W pixels.
 """
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from replication import papers, report
 from replication.records.metrics import METRICS
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Count, Verdict
+from replication.records.rows import ClaimResult, Count, Evidence, Verdict
 from replication.report.figures import FIGURES
 from replication.report.page.library import Package, fetch
 
@@ -253,6 +253,11 @@ def test_the_view_says_all_that_is_known(page: Page, results: Path) -> None:
     visit(page, results, "#cpvt/table5_v2/resnet-101-224/throughput")
     facts = page.inner_text("#one-facts")
     assert re.search(r"0\.9187 \[0\.9041, 0\.9734\] times as fast as deit_s@224, printed 0\.8014 times", facts)
+    visit(page, results, "#swin/table1a/deit-s-224/top1")
+    found = [one for one in read_records(results / "witnesses.csv", Evidence) if one.number in page.url]
+    listed = page.locator("#one-facts details li").all_text_contents()
+    assert len(listed) == len(found) > 1
+    assert all(one.source in text for one, text in zip(found, listed, strict=True))
     visit(page, results, f"#{SWIN_T}")
     facts = page.inner_text("#one-facts")
     for part in ("4.5 G", "4.49057 G", "closed form 4,490,566,656", "read where the paper prints it", "Table 1a"):

@@ -42,10 +42,11 @@ function printedOf(model, cost) {
     .filter((point) => typeof point.side === "number");
 }
 
-// Where two curves cross, interpolated on logarithmic axes between the two sizes around it.
+// Where two curves cross, interpolated on logarithmic axes between the two sizes around it; null for no two sizes.
 function crossingsOf(a, b) {
   const other = new Map(b.points.map((point) => [point.side, point.value]));
   const shared = a.points.filter((point) => other.has(point.side)).map((point) => ({ side: point.side, gap: Math.log(point.value / other.get(point.side)) }));
+  if (shared.length < 2) return null;
   const found = [];
   for (let i = 1; i < shared.length; i += 1) {
     const [left, right] = [shared[i - 1], shared[i]];
@@ -79,8 +80,8 @@ function renderCurves() {
   for (const name of ["cost", "over", "from", "to", "scale"]) $(`#curves-${name}`).value = state[name];
   $("#curves-models").replaceChildren(...lines.map((line) => h("li", {}, h("span", { class: "hue", style: `background:${line.hue}` }), line.label,
     h("button", { type: "button", "aria-label": `remove ${line.label}`, onclick: () => ask({ models: chosenModels().filter((model) => model !== line.model).join(" ") }) }, "×"))));
-  const crossings = lines.flatMap((a, place) => lines.slice(place + 1).flatMap((b) => crossingsOf(a, b)));
-  $("#curves-crossings").textContent = crossings.length ? `${crossings.join(". ")}.` : lines.length > 1 ? "The curves do not cross between the sizes shown." : "";
+  const pairs = lines.flatMap((a, place) => lines.slice(place + 1).map((b) => crossingsOf(a, b))).filter((found) => found !== null);
+  $("#curves-crossings").textContent = pairs.flat().length ? `${pairs.flat().join(". ")}.` : pairs.length ? "The curves do not cross between the sizes shown." : "";
   renderValues(cost, lines);
   drawPlot(cost, lines);
 }
@@ -115,7 +116,7 @@ function drawPlot(cost, lines) {
   const at = (line) => new Map(line.points.filter((point) => x(point) !== null).map((point) => [x(point), point.value]));
   const tokensAt = (line, printed) => line.points.find((point) => point.side === printed.side)?.tokens ?? null;
   const dots = (line) => new Map(line.printed.map((point) => [state.over === "tokens" ? tokensAt(line, point) : point.side, point.value]));
-  const values = drawn.flatMap((line) => [at(line), dots(line)]);
+  const values = drawn.flatMap((line) => (dots(line).size ? [at(line), dots(line)] : [at(line)]));
   const xs = [...new Set(values.flatMap((of) => [...of.keys()]))].filter((one) => one !== null).sort((a, b) => a - b);
   const style = getComputedStyle(document.documentElement);
   const [ink, grid] = [style.getPropertyValue("--ink"), style.getPropertyValue("--line")];
@@ -125,7 +126,8 @@ function drawPlot(cost, lines) {
   // On logarithmic axes a little room on both sides, and ticks that do not stand on each other.
   const scale = log ? { distr: 3, range: (_, least, most) => [least / 1.15, most * 1.15] } : {};
   const all = (_, ticks) => ticks;
-  const apart = (ticks) => ticks.reduce((kept, tick) => (kept.length && tick < 1.22 * kept.at(-1) ? kept : [...kept, tick]), []);
+  const room = innerWidth < 600 ? 1.5 : 1.22;
+  const apart = (ticks) => ticks.reduce((kept, tick) => (kept.length && tick < room * kept.at(-1) ? kept : [...kept, tick]), []);
   const round = (_, __, least, most) => [...Array(16).keys()].flatMap((power) => [1, 2, 5].map((lead) => lead * 10 ** (power - 3))).filter((tick) => tick >= least && tick <= most);
   plot = new uPlot({
     width: Math.max(280, Math.min(960, $("#curves-plot").clientWidth)), height: 380, title: cost.label,
@@ -138,7 +140,7 @@ function drawPlot(cost, lines) {
       { label: state.over === "tokens" ? "tokens" : "px", value: read },
       ...drawn.flatMap((line) => [
         { label: line.label, stroke: line.hue, width: 2, spanGaps: true, points: { show: true, size: 6, fill: line.hue }, value: read },
-        { label: `${line.label}, printed`, stroke: line.hue, paths: () => null, points: { show: true, size: 13, width: 2, fill: "transparent" }, value: read },
+        ...(dots(line).size ? [{ label: `${line.label}, printed`, stroke: line.hue, paths: () => null, points: { show: true, size: 13, width: 2, fill: "transparent" }, value: read }] : []),
       ]),
     ],
   }, [xs, ...values.map((of) => xs.map((one) => of.get(one) ?? null))], $("#curves-plot"));

@@ -51,6 +51,15 @@ def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> 
         assert len(cards()[row["paper"]].causes_of((row["table"], row["row"], row["column"]))) == 1, row
 
 
+def test_numbers_that_others_found_have_their_sources() -> None:
+    found = [row for row in _rows("verdicts.csv") if row["witness"]]
+    assert len(found) >= 300
+    assert all("@" in row["witness_source"] or row["witness_source"].startswith("https://") for row in found)
+    decided = [row for row in found if row["verdict"].endswith(" elsewhere")]
+    assert all(row["witness_kind"] in ("same weights", "same architecture retrained") for row in decided)
+    assert {row["number"] for row in _rows("witnesses.csv")} >= {row["id"] for row in found}
+
+
 def test_every_claim_that_counts_contradict_has_a_cause() -> None:
     contradicted = [r for r in _rows("claims.csv") if (r["source"], r["status"]) == ("counts", "contradicted")]
     assert contradicted

@@ -205,6 +205,7 @@ class Witness:
     epochs: Annotated[int | None, "Epochs of a training, where they are told."]
     batch: Annotated[int | None, "Images in a step of a training, where they are told."]
     runs: Annotated[int | None, "Trainings that the number stands for."]
+    same_as: Annotated[str, "Id of another witness of the very same training, which counts in its stead."]
     who: Annotated[str, "Who measured it."]
     date: Annotated[str, "When the source was last changed."]
     source: Annotated[str, "Key in sources.csv, and the file and line there; or the address of a thread."]

@@ -12,8 +12,9 @@ The tolerances, declared before any verdict was looked at:
   deviation of one training, and half of the last printed digit. s is 0.25 points of accuracy, 0.5 of AP and of mIoU,
   as independent trainings with the authors' own recipes scatter.
 
-Evaluations come before trainings, and both after a measurement of ours. Only sure and likely witnesses count. One
-whose number is the very one that is quoted confirms nothing: it is shown as such.
+Evaluations come before trainings, and both after a measurement of ours. Only sure and likely witnesses count, and one
+training that two have published counts once. One whose number is the very one that is quoted confirms nothing: it is
+shown as such.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from replication.intervals import random_effects
 from replication.records.metrics import METRICS
 from replication.records.rows import Evidence, Verdict
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS
+from replication.witnesses import witnesses
 
 EVALUATED_WITHIN = {"imagenet-v2": Decimal("1.3")}
 EVALUATED_WITHIN_ELSE = Decimal("0.3")
@@ -44,9 +46,10 @@ DIFFERS = "an accuracy that we have not measured, and others find another one; t
 
 def elsewhere(verdicts: Iterable[Verdict], found: Iterable[Evidence]) -> list[Verdict]:
     """The verdicts with what others found beside them, and decided by that where we measured nothing."""
+    again = {witness.id for witness in witnesses() if witness.same_as}
     of_number: dict[str, list[Evidence]] = {}
     for one in found:
-        if one.confidence != "weak":
+        if one.confidence != "weak" and one.witness not in again:
             of_number.setdefault(one.number, []).append(one)
     return [_decided(verdict, of_number[verdict.id]) if verdict.id in of_number else verdict for verdict in verdicts]
 

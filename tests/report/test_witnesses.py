@@ -150,6 +150,14 @@ def test_what_decides_nothing() -> None:
     assert (both.verdict, both.witness_kind, both.witnesses) == ("confirmed elsewhere", WEIGHTS, 1)
 
 
+def test_one_training_that_two_have_published_counts_once(found: dict[str, list[Evidence]]) -> None:
+    number = "detr/gist_r50_150ep/detr-r50-150ep/ap"
+    (cell,) = [n for table in papers.cards()["detr"].tables for n in table.published if n.id == number]
+    (verdict,) = elsewhere(judge_cells([cell], [], papers.cards()), found[number])
+    assert (len(found[number]), verdict.witnesses) == (3, 2)
+    assert {w.same_as for w in witnesses()} - {""} <= {w.id for w in witnesses()}
+
+
 def test_our_own_measurement_comes_first() -> None:
     counted = Verdict(
         *("swin", "table1a", "Swin-T, 224", "top1", "swin_t", 224, "imagenet-1k", "top1", Decimal("81.3"), "%", "yes"),

@@ -147,6 +147,21 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=default("training.device"), help=text)
 
 
+def add_pass(parser: argparse.ArgumentParser) -> None:
+    """How a data set is passed through a model."""
+    text = "auto: a GPU if there is one (default: %(default)s)"
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help=text)
+    text = "number formats, by autocast; fp32 alone is judged (default: %(default)s)"
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help=text)
+
+
+def add_source(parser: argparse.ArgumentParser, file: str) -> None:
+    """Where files are fetched from."""
+    text = f"a folder or an address to ask first, for <mirror>/{file}"
+    parser.add_argument("--mirror", default=default("data.mirror"), help=text)
+    parser.add_argument("--offline", action="store_true", default=default("data.offline"), help="ask the mirror only")
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     """The folder of results that a command reads, and writes into."""
     folder = Path(default("results"))

@@ -1,38 +1,58 @@
-"""The folder of released weights: which of its files are evaluated, and why the others are not. Torch-free."""
+"""The published weights by the names of their files, of models and of numbers: which lie in a folder. Torch-free."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
+from replication.evaluable import DATASET, IMAGES, measures, unable
+from replication.papers.parts.weights import weights
+from replication.records.card import Way
+from replication.records.reading import read_texts
+from replication.records.rows import Published, Weight
 from replication.records.store import sha256
 from replication.records.words import UserError, nearest
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
 EXPECTED = (
-    "<model id>_<image size>.pth, as deit_s_224.pth, or, with the short side of a detector's images, detr_r50_800.pth "
-    f"(also {', '.join(suffix for suffix in SUFFIXES if suffix != '.pth')}), or as its authors call it"
+    "<model id>_<image size>.pth, as deit_s_224.pth, or, with the short side of a detector's images, detr_r50_800.pth, "
+    "by the id of its record (`replication weights`), or as its authors call it "
+    f"(also {', '.join(suffix for suffix in SUFFIXES if suffix != '.pth')})"
 )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A released checkpoint to evaluate; of a detector, `image_size` [px] is that of the short side."""
+    """Weights to evaluate on `images`; of a detector, `image_size` [px] is that of the short side."""
 
+    weights: str
     model: str
+    images: str
     image_size: int
     checkpoint: str
 
+    @property
+    def dataset(self) -> str:
+        """What the images are, as printed numbers call them."""
+        return next(dataset for dataset, one in IMAGES.items() if one.key == self.images)
 
-def find(folder: Path, detectors: bool) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
-    """The checkpoints in `folder`, and a line for everything that is not evaluated: a file, or the whole folder.
+    @property
+    def name(self) -> str:
+        """What the folder of its results is called, below that of all evaluations."""
+        return f"{self.weights}/{self.images}/{self.image_size}"
 
-    A file is called `<model id>_<image size>` and a suffix, or as its authors call it (`Card.released_as`), in capitals
-    or not; hidden ones are none. Detectors are left out unless there are images for them (`detectors`).
-    UserError for two of one model at one size, or if the folder cannot be read.
+
+def find(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+    """What the files in `folder` are evaluated on, and a line for everything that is not: a file, or the whole folder.
+
+    A file is called by the id of its record, `<model id>_<image size>`, or as its authors call it, and a suffix, in
+    capitals or not; hidden ones are none. Each is evaluated where printed numbers ask for it, at least at its own size,
+    unless there are no `images` for that. UserError if the folder cannot be read.
     """
     if not os.path.isdir(folder):  # false for a name that is too long, too
         return (), (f"no released weights are evaluated: evaluation.checkpoints, {folder}, is no folder",)
@@ -40,48 +60,163 @@ def find(folder: Path, detectors: bool) -> tuple[tuple[Evaluation, ...], tuple[s
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
         raise UserError(f"evaluation.checkpoints: {folder} cannot be read: {error.strerror}") from error
-    known = {name.lower(): key for card in papers.cards().values() for name, key in card.released_as.items()}
-    found: dict[tuple[str, int], Evaluation] = {}
+    found: dict[str, Evaluation] = {}
     notes = []
     for name in names:
         try:
-            one = _evaluation(folder / name, known, detectors)
+            for one in _evaluations(folder / name, images):
+                other = found.setdefault(one.name, one)
+                if other.checkpoint != one.checkpoint:
+                    raise UserError(f"{other.checkpoint} is the same weights")
         except UserError as error:
             notes.append(f"{folder / name} is not evaluated: {error}")
-            continue
-        other = found.setdefault((one.model, one.image_size), one)
-        if other is not one:
-            raise UserError(f"{one.checkpoint} and {other.checkpoint} are of one model at one size; leave one there")
     if not found:
         notes.append(f"no released weights are evaluated: {folder} holds none")
     return tuple(found.values()), tuple(notes)
 
 
-def check(path: Path) -> None:
-    """UserError for a file that is called as its authors' is, but has not the digest that this name carries."""
-    known = {name for card in papers.cards().values() for name in card.released_as}
-    said = re.search(r"-([0-9a-f]{8})\.", path.name)
-    if path.name in known and said and path.is_file() and not (found := sha256(path)).startswith(said[1]):
+def lying(folder: Path) -> dict[str, Path]:
+    """The file of every record that lies in a folder, by id."""
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {one.id: path for path in reversed(names) if path.is_file() for one in recognise(path.name)}
+
+
+NOTED = "digests.json"
+"""Beside the files that were fetched: the SHA-256 of each as it came."""
+
+
+def noted(folder: Path) -> dict[str, str]:
+    """The digest of each file that was fetched into a folder, by its name."""
+    path = folder / NOTED
+    return read_texts(path) if path.is_file() else {}
+
+
+def recognise(name: str) -> tuple[Weight, ...]:
+    """The records that a file of this name is of: several where only the preprocessing differs."""
+    return _by_name().get(name.lower(), ()) or _by_name().get(_stem(name.lower()), ())
+
+
+def check(path: Path, record: Weight | None = None) -> None:
+    """UserError for a file that is called as its authors' is, or is fetched, but has not the digest of that.
+
+    A file called `<model id>_<image size>` may be anybody's weights.
+    """
+    names = {name.lower() for name in record.called.split()} if record else set()
+    published = record.sha256 if record and path.name.lower() in names else ""
+    said = noted(path.parent).get(path.name, published)
+    if said and path.is_file() and not (found := sha256(path)).startswith(said):
         raise UserError(
-            f"{path} is not the file of its authors: its SHA-256 begins with {found[:8]}, not with {said[1]}; download "
-            "it again, or call it otherwise"
+            f"{path} is not the file of its authors: its SHA-256 begins with {found[:8]}, not with {said[:8]}; "
+            "download it again, or call it otherwise"
         )
 
 
-def _evaluation(path: Path, known: dict[str, str], detectors: bool) -> Evaluation:
-    """What a file is by its name. UserError says why it cannot be evaluated."""
+@functools.cache
+def _by_name() -> Mapping[str, tuple[Weight, ...]]:
+    """Records by the names of their file: its id, the id of another record of the same file, its authors' names."""
+    by_file: dict[str, list[Weight]] = {}
+    for one in weights().values():
+        by_file.setdefault(one.urls or one.id, []).append(one)
+    found: dict[str, tuple[Weight, ...]] = {}
+    for same in by_file.values():
+        for name in {name.lower() for one in same for name in (one.id, *one.called.split())}:
+            if name not in found or "pretrained" in found[name][0].id:  # what is fine-tuned from is not evaluated
+                found[name] = tuple(same)
+    return found
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ""))
+
+
+def chosen(names: Iterable[str]) -> list[Weight]:
+    """The records of these names, each once: an id, a model, or those of a paper's, a table's or a number's accuracies.
+
+    UserError for a name that is none, or for which no published weights are known.
+    """
+    found: dict[str, Weight] = {}
+    for name in names:
+        if name in weights():
+            some = [weights()[name]]
+        elif not (some := [one for one in weights().values() if one.model == name]):
+            some = [weights()[way.weights] for _, way in evaluated(name)]
+            if not some:
+                raise UserError(f"no published weights stand for the numbers of {name}")
+        found |= {one.id: one for one in some}
+    return list(found.values())
+
+
+def evaluated(name: str) -> list[tuple[Published, Way]]:
+    """The printed accuracies below an id, as `pvt` or `pvt/table2`, that published weights stand for.
+
+    UserError names the nearest id.
+    """
+    below = [
+        (cell, table.ways.get(cell.name))
+        for card in papers.cards().values()
+        for table in card.tables
+        for cell in table.published
+        if f"{cell.id}/".startswith(f"{name.rstrip('/')}/")
+    ]
+    if not below:
+        tables = [f"{card.key}/{table.id}" for card in papers.cards().values() for table in card.tables]
+        known = [*weights(), *papers.variants(), *papers.cards(), *tables]
+        raise nearest(name, known, "weights, model, paper or table")
+    return [(cell, way) for cell, way in below if way and way.kind == "evaluate"]
+
+
+def _evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluation]:
+    """What a file is evaluated on. UserError says why it cannot be."""
+    if not path.is_file() or not (records := recognise(path.name)):
+        yield _unrecorded(path, images)
+        return
+    variants = papers.variants()
+    for one in records:
+        dataset = DATASET[one.task]
+        if fault := unable(one, variants.get(one.model), dataset):
+            raise UserError(fault)
+        asked = {(IMAGES[dataset].key, one.image_size), *demanded().get(one.id, ())}
+        there = sorted((key, size) for key, size in asked if key in images)
+        if not there:
+            raise UserError(_no_images(one.model, dataset))
+        for key, size in there:
+            yield Evaluation(one.id, one.model, key, size, str(path))
+
+
+def _unrecorded(path: Path, images: Collection[str]) -> Evaluation:
+    """A file of weights that no record has, by its name."""
     name = path.name.lower()
-    suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
-    model, _, size = known.get(name, name.removesuffix(suffix)).rpartition("_")
-    if not path.is_file() or not suffix or not re.fullmatch("[1-9][0-9]*", size):
+    model, _, size = _stem(name).rpartition("_")
+    if not path.is_file() or _stem(name) == name or not re.fullmatch("[1-9][0-9]*", size):
         raise UserError(f"a checkpoint is a file called {EXPECTED}")
     if model not in papers.variants():
         raise UserError(f"{nearest(model, papers.variants(), 'model')}; a checkpoint is called {EXPECTED}")
     variant = papers.variant(model)
+    dataset = DATASET[variant.task]
+    if not measures(variant, dataset):
+        raise UserError(f"{model} cannot be evaluated on {dataset}")
     if variant.task == "classification":
         variant.at(int(size))  # for its error
-    elif variant.family != "detr":
-        raise UserError(f"{model} is made for {variant.task}; only classifiers and DETR can be evaluated")
-    elif not detectors:
-        raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
-    return Evaluation(model, int(size), str(path))
+    if IMAGES[dataset].key not in images:
+        raise UserError(_no_images(model, dataset))
+    return Evaluation(f"{model}_{size}", model, IMAGES[dataset].key, int(size), str(path))
+
+
+def _no_images(model: str, dataset: str) -> str:
+    one = IMAGES[dataset]
+    return f"{model} needs the {one.words}; set `evaluation.{one.key}` to the folder that has them"
+
+
+@functools.cache
+def demanded() -> Mapping[str, frozenset[tuple[str, int]]]:
+    """The images and their sizes at which printed numbers ask for the weights of each id."""
+    found: dict[str, set[tuple[str, int]]] = {}
+    for card in papers.cards().values():
+        for table in card.tables:
+            for cell in table.published:
+                way = table.ways.get(cell.name)
+                if way and way.kind == "evaluate" and way.image_size and cell.dataset in IMAGES:
+                    one = weights()[way.weights]
+                    if not unable(one, papers.variants().get(one.model), cell.dataset, way.metric):
+                        found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
+    return {name: frozenset(asked) for name, asked in found.items()}

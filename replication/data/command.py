@@ -1,31 +1,41 @@
-"""The command that downloads a data set."""
+"""The command that downloads a data set or published weights."""
 
 from __future__ import annotations
 
 import argparse
 
-from replication.commands import Command, Stage, add_data
-from replication.schema import default
+from replication.commands import Command, Stage, add_data, add_source, path, say
 
 
 def _declare_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, metavar="NAME")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", metavar="NAME", help="a data set")
+    text = "published weights: their ids, or models, papers, tables, numbers"
+    what.add_argument("--weights", nargs="+", metavar="NAME", help=text)
     add_data(parser, "--root")
-    text = "a folder or an address to ask first, for <mirror>/<name>/<file>"
-    parser.add_argument("--mirror", default=default("data.mirror"), help=text)
-    parser.add_argument("--offline", action="store_true", default=default("data.offline"), help="ask the mirror only")
+    text = "folder of the weights (default: checkpoints in that of all data sets)"
+    parser.add_argument("--checkpoints", type=path, metavar="FOLDER", help=text)
+    add_source(parser, "<data set>/<file> or weights/<file>")
 
 
-def _fetch(args: argparse.Namespace) -> str:
-    from replication.data.fetch import fetch
+def _fetch(args: argparse.Namespace) -> str | None:
+    if args.dataset:
+        from replication.data.fetch import fetch
 
-    return str(fetch(args.dataset, args.root, args.mirror, args.offline))
+        return str(fetch(args.dataset, args.root, args.mirror, args.offline))
+    from replication.data.fetch_weights import fetch_weights
+    from replication.released import chosen
+
+    folder = args.checkpoints or args.root / "checkpoints"
+    for line in fetch_weights(chosen(args.weights), folder, args.mirror, args.offline):
+        say(line)
+    return None
 
 
 COMMANDS = (
     Command(
         "fetch",
-        "download a data set, check it and unpack it (`list` shows them)",
+        "download a data set (`list` shows them) or published weights (`weights`), and check it",
         _declare_fetch,
         _fetch,
         "fetch --dataset fashion_mnist",

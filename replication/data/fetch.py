@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pooch
 
@@ -48,7 +48,7 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder) as temporary:
+    with alone(folder) as temporary:
         (folder / "manifest.json").unlink(missing_ok=True)
         for file in wanted.files:
             _bring(file, wanted, folder, near, offline, temporary)
@@ -62,7 +62,7 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
+def alone(folder: Path) -> Iterator[Path]:
     """A temporary folder in `folder`, into which no other process fetches meanwhile. The lock dies with its process."""
     with (folder.parent / f".{folder.name}.lock").open("a") as lock:
         try:
@@ -115,7 +115,7 @@ def _download(address: str, file: File, path: Path, most: int) -> str:
     for attempt in range(RETRIES + 1):
         time.sleep(attempt)
         try:
-            _receive(address, path, most)
+            receive(address, path, most)
         except UserError as error:
             return str(error)
         except (OSError, ValueError) as error:  # connections, and headers that say nonsense
@@ -130,8 +130,8 @@ def _download(address: str, file: File, path: Path, most: int) -> str:
 class _Limited:
     """A file to write to, up to `most` bytes. UserError for more."""
 
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        self.file, self.most, self.received = file, most, 0
+    def __init__(self, file: IO[bytes], most: int, received: int = 0) -> None:
+        self.file, self.most, self.received = file, most, received
 
     def write(self, part: bytes) -> None:
         self.received += len(part)
@@ -143,19 +143,31 @@ class _Limited:
         self.file.flush()
 
 
-def _receive(address: str, path: Path, most: int) -> None:
-    """Download into `path`. UserError for more than `most` bytes, and for a server that sends too slowly.
+def receive(address: str, path: Path, most: int, resume: bool = False) -> None:
+    """Download into `path`. UserError for more than `most` bytes, a page of HTML, and a server that sends too slowly.
 
+    To `resume`, what is there is kept and the rest is asked for; all comes anew from a server that has only wholes.
     Another thread reads, for a server can keep it waiting anywhere; left alone, it ends at the closed file.
     """
     ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     started = time.monotonic()
-    with path.open("wb") as file:
-        body = _Limited(file, most)
+    there = path.stat().st_size if resume and path.exists() else 0
+    with path.open("ab" if there else "wb") as file:
+        body = _Limited(file, most, there)
+
+        def begin(response: Any, **_: object) -> None:
+            if response.headers.get("Content-Type", "").startswith("text/html") and not response.is_redirect:
+                raise UserError("a page of HTML came instead of the file; open the address in a browser")
+            if there and response.status_code != 206:
+                file.truncate(0)
 
         def read() -> None:
             try:
-                pooch.HTTPDownloader(progressbar=True, timeout=60, chunk_size=1 << 16)(address, body, None)
+                headers = {"Range": f"bytes={there}-"} if there else {}
+                load = pooch.HTTPDownloader(
+                    progressbar=True, timeout=60, chunk_size=1 << 16, headers=headers, hooks={"response": begin}
+                )
+                load(address, body, None)
             except Exception as error:
                 ended.put(error)  # raised below
             else:
@@ -167,7 +179,7 @@ def _receive(address: str, path: Path, most: int) -> None:
                 fault = ended.get(timeout=0.5)
                 break
             except queue.Empty:
-                if time.monotonic() - started > PATIENCE + body.received / SLOWEST:
+                if time.monotonic() - started > PATIENCE + (body.received - there) / SLOWEST:
                     raise UserError(f"it came at less than {SLOWEST / 1000:g} kB a second") from None
     if fault:
         raise fault

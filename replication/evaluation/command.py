@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import SEVERAL, SIZES, Command, add_corrupt, path, whole
+from replication.commands import SEVERAL, SIZES, Command, add_corrupt, add_pass, path, whole
 from replication.records.words import LARGEST_SIDE
 
 
@@ -28,14 +28,22 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", default="", help="what the images are (default: imagenet-1k; for a detector, coco)"
     )
+    text = "id of the record that the file is of (default: the one that its name says)"
+    parser.add_argument("--weights", default="", metavar="ID", help=text)
+    text = "of classifiers, N of the images, spread evenly"
+    parser.add_argument("--some", type=whole(1, 10**9), metavar="N", help=text)
+    add_pass(parser)
     add_corrupt(parser)
     parser.add_argument("--out", type=path, required=True, help="folder for evaluation.csv")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from replication.evaluation.classify import Pass
     from replication.evaluation.evaluate import evaluate
 
-    evaluate(args.model, args.image_size, args.checkpoint, args.images, args.out, args.dataset, args.corrupt)
+    folders = args.checkpoint, args.images, args.out
+    how = Pass(args.device, args.precision, args.some)
+    evaluate(args.model, args.image_size, *folders, args.dataset, args.corrupt, args.weights, how)
 
 
 def _declare_departures(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,17 @@
-"""A released checkpoint on the data that its paper's numbers are about: what is measured, written down."""
+"""Published weights on the data that printed numbers are about: what is measured, written down."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from replication import papers, released
-from replication.evaluation.classify import classify
+from replication.evaluation.classify import WHOLE, Pass, classify
 from replication.evaluation.detect import detect
 from replication.evaluation.mmdetection import FAMILIES
-from replication.records.rows import Evaluated
+from replication.papers.parts.weights import weight, weights
+from replication.records.card import Variant
+from replication.records.rows import Evaluated, Weight
 from replication.records.store import now, sha256, write_manifest, write_rows
 from replication.records.words import UserError
 
@@ -21,28 +24,47 @@ def evaluate(
     out: Path,
     dataset: str = "",
     corrupt: str = "strict",
+    name: str = "",
+    how: Pass = WHOLE,
 ) -> None:
     """Evaluate `checkpoint` of a classifier or a detector on the folder `images`; evaluation.csv into `out`.
 
     The size [px] is the side of a classifier's square, or what a detector's short sides are resized to. `dataset` is
     what the images are, unless they are those of the papers: imagenet-1k, or coco (some of its images: coco_part) for a
-    detector. One that cannot be read is an error, or is left out (`corrupt` "strict" or "skip").
-    Its manifest is written last, and predictions.json of a detector before both.
-    UserError if the model cannot be evaluated, if the checkpoint's name holds another digest, or as in `classify` and
-    `detect`.
+    detector. An image that cannot be read is an error, or is left out (`corrupt` "strict" or "skip"). `name` is the id
+    of the record that the file is of, unless the file is called so; images are prepared as it says.
+    The manifest is written last; answers.npz of a classifier and predictions.json of a detector before.
+    UserError if the model cannot be evaluated, if the record is of another model, if the file has not the digest that
+    is published of it, or as in `classify` and `detect`.
     """
     started = now()
-    released.check(checkpoint)
     variant = papers.variant(model_id)
+    record = _record(variant, checkpoint, name)
+    released.check(checkpoint, record)
     if variant.task == "classification":
         dataset = dataset or "imagenet-1k"
-        numbers, facts = classify(variant, image_size, checkpoint, images, dataset, corrupt)
+        numbers, facts = classify(variant, image_size, checkpoint, images, dataset, out, corrupt, record, how)
+        kept = out / "answers.npz"
     elif variant.family in ("detr", *FAMILIES):
         numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt)
+        kept = out / "predictions.json"
     else:
         raise UserError(
             f"{model_id} is made for {variant.task}; of detectors, DETR, RetinaNet and Mask R-CNN can be evaluated"
         )
-    files = [out / "evaluation.csv", *([out / "predictions.json"] if variant.task == "detection" else [])]
+    of = record.id if record else name or f"{model_id}_{image_size}"
+    numbers = [replace(number, weights=of, precision=how.precision) for number in numbers]
+    files = [out / "evaluation.csv", kept]
     write_rows(files[0], numbers, Evaluated)
     write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)
+
+
+def _record(variant: Variant, checkpoint: Path, name: str) -> Weight | None:
+    """The record of a file: the one that is named, or the first of this model that its name says."""
+    if name in weights():
+        if (record := weight(name)).model != variant.id:
+            raise UserError(f"the weights {name} are of {record.model}, not of {variant.id}")
+        return record
+    if name:
+        return None
+    return next((one for one in released.recognise(checkpoint.name) if one.model == variant.id), None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from replication import papers, released
+from replication import released
 from replication.plan.check import check_folder
 from replication.records.words import UserError
 from replication.released import Evaluation
@@ -16,28 +16,24 @@ def find_evaluations(config: Mapping[str, Any]) -> tuple[tuple[Evaluation, ...],
     """The released weights that are evaluated, and a line for what is not."""
     if "evaluation" not in config:
         return (), ()
-    return released.find(_checkpoints(config), detectors="coco" in config["evaluation"])
+    return released.find(_checkpoints(config), config["evaluation"])
 
 
-def checkpoint(config: Mapping[str, Any], model: str, image_size: str) -> str:
-    """Where the released weights of a model at an image size [px] are, or would be. UserError if none are asked for."""
+def evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
+    """The evaluation whose results are in the folder `name`. UserError if no weights there are asked for it."""
     if "evaluation" not in config:
         raise UserError("released weights are evaluated with `--configfile config/full.yaml`")
-    there = {(one.model, str(one.image_size)): one.checkpoint for one in find_evaluations(config)[0]}
-    return there.get((model, image_size), str(_checkpoints(config) / f"{model}_{image_size}.pth"))
+    there = {one.name: one for one in find_evaluations(config)[0]}
+    if name not in there:
+        weights = name.split("/")[0]
+        raise UserError(f"no weights {weights} lie in {_checkpoints(config)}; `replication fetch --weights {weights}`")
+    return there[name]
 
 
-def evaluated_images(config: Mapping[str, Any], model: str) -> str:
-    """The folder that a model's released weights are evaluated on. UserError if the configuration names none."""
-    key = "coco" if is_detector(model) else "imagenet"
-    if key not in config["evaluation"]:
-        raise UserError(f"{model} is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
+def evaluated_images(config: Mapping[str, Any], name: str) -> str:
+    """The folder of images that an evaluation passes."""
+    key = evaluation(config, name).images
     return check_folder(config["evaluation"][key], f"evaluation.{key}")
-
-
-def is_detector(model: str) -> bool:
-    """Whether a model is evaluated by finding objects."""
-    return papers.variant(model).task == "detection"
 
 
 def _checkpoints(config: Mapping[str, Any]) -> Path:

@@ -21,7 +21,8 @@ class Preprocessing:
     """
 
     ratio: float | None = 0.875  # of the image size to the short side; None: the whole photograph is squeezed
-    antialiased: bool = True  # bicubic, as pictures are resized; if not, bilinear between floats, as TensorFlow does
+    antialiased: bool = True  # as pictures are resized; if not, bilinear between floats, as TensorFlow does
+    interpolation: str = "bicubic"  # or bilinear
     half: bool = False  # to -1..1, instead of ImageNet's mean and deviation
 
 
@@ -85,11 +86,32 @@ class Variant:
         return ""
 
 
+WAYS = ("evaluate", "fine-tune", "train", "not public")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a printed accuracy can be had: one of `WAYS`.
+
+    What is evaluated, or fine-tuned, is `weights`, the id of a record; an evaluation is at `image_size` [px], of a
+    detector or segmenter the short side, and gives the number as `metric`. Where `here`, an experiment of the suite
+    trains the very model by its paper's recipe at the scale `full`. What is not public has a reason.
+    """
+
+    kind: str
+    weights: str = ""
+    image_size: int | None = None
+    metric: str = ""
+    here: bool = False
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table as printed: header and rows of text, and each number in it as a `Published`.
 
-    `cells[i][j]` are the numbers of row i, column j: none for a label or an empty cell, several for a list.
+    `cells[i][j]` are the numbers of row i, column j: none for a label or an empty cell, several for a list. `ways` has
+    every accuracy among them.
     """
 
     paper: str
@@ -101,6 +123,7 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     cells: tuple[tuple[tuple[Published, ...], ...], ...]
+    ways: Mapping[CellName, Way]
 
     @property
     def published(self) -> list[Published]:

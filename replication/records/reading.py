@@ -45,6 +45,14 @@ def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
     return manifest
 
 
+def read_texts(path: Path) -> dict[str, str]:
+    """A JSON object of texts. UserError if it is none."""
+    found = _object(path, _text(path, path.read_bytes()))
+    if not all(isinstance(value, str) for value in found.values()):
+        raise UserError(f"{path}: expected texts only; {MEND}")
+    return found
+
+
 def written_digests(manifest: Mapping[str, Any]) -> Mapping[str, str]:
     """The digest of every file that a manifest stands for, by its path from there."""
     files = manifest.get("files")

@@ -70,6 +70,32 @@ class Published(_OfNumber):
 
 
 @dataclass(frozen=True)
+class Weight:
+    """Weights that somebody has published: a file, and how its publishers prepare images for it.
+
+    Two of one file with other preprocessing are two. Files that are fetched are called by the id.
+    """
+
+    id: Annotated[str, "Made from the model that it stands for, the image size, and what tells it from others of them."]
+    model: Annotated[str, "Id of the model that takes it; the suite need not build it."]
+    image_size: Annotated[int, "Side of a classifier's square; of a detector or segmenter, of the short side.", "px"]
+    task: Annotated[str, "classification, detection or segmentation."]
+    urls: Annotated[str, "Addresses with spaces between, the first first; `hf-hub:` stands for a model of that hub."]
+    called: Annotated[str, "What its publishers call the file, with spaces between several names."]
+    sha256: Annotated[str, "First digits of the file's SHA-256 as published; empty where none is."]
+    megabytes: Annotated[float | None, "Size of the file, where the source states one.", "MB"]
+    crop: Annotated[
+        float | None, "Image size over the short side; empty if the model's card says how images are prepared."
+    ]
+    interpolation: Annotated[str, "bicubic or bilinear; empty if the card says."]
+    mean: Annotated[str, "imagenet or half (values to -1..1); empty if the card says."]
+    printed: Annotated[str, "What the source prints of its accuracy, metric=value in percent, with spaces between."]
+    licence: Annotated[str, "Licence of the weights or of the repository with them; `none stated` if there is none."]
+    source: Annotated[str, "Where the address is printed: repository, commit and file."]
+    obstacle: Annotated[str, "Why the suite cannot evaluate it; empty if nothing but the model may be missing."]
+
+
+@dataclass(frozen=True)
 class Measured:
     """One number of ours, in base units (ones, bytes, seconds, percent), with its interval where it has one."""
 
@@ -99,6 +125,8 @@ class Measured:
     condition: Annotated[str, "Of a speed: the name of the condition that it was timed under."] = ""
     experiment: Annotated[str, "Of a training: id of the experiment."] = ""
     arm: Annotated[str, "Of a training: id of the experiment's arm."] = ""
+    weights: Annotated[str, "Of an evaluation, the id of the weights."] = ""
+    precision: Annotated[str, "Of an evaluation, the number formats: fp32, bf16 or fp16."] = ""
 
     def __post_init__(self) -> None:
         batch = f"batch{self.batch_size}" if self.batch_size not in (None, 1) else ""
@@ -123,7 +151,8 @@ class Verdict(_OfNumber):
     ratio: Annotated[float | None, "`measured` over `published`."]
     verdict: Annotated[
         str,
-        "reproduced, differs, confirmed elsewhere, differs elsewhere, not comparable, needs data, or not attempted.",
+        "reproduced, differs, confirmed elsewhere, differs elsewhere, not comparable, evaluate, fine-tune, train, "
+        "not public, or not attempted.",
     ]
     reason: Annotated[str, "Why."]
     command: Annotated[str, "The command that gives our number."]
@@ -135,6 +164,7 @@ class Verdict(_OfNumber):
     witness_kind: Annotated[str, "same weights, same architecture retrained, or same number quoted."] = ""
     witnesses: Annotated[int | None, "How many witnesses that is, those that are sure or likely."] = None
     witness_source: Annotated[str, "Where the median is printed, or each of the trainings, with ` ; ` between."] = ""
+    weights: Annotated[str, "Of an accuracy, the id of the weights that stand for it, or that it starts from."] = ""
 
 
 @dataclass(frozen=True)
@@ -157,9 +187,10 @@ class Summary:
     not_comparable: Annotated[int, "Numbers in units or on hardware that cannot be converted."] = field(
         metadata={"column": "not comparable"}
     )
-    needs_data: Annotated[int, "Accuracies that need images, weights or a trainer."] = field(
-        metadata={"column": "needs data"}
-    )
+    evaluate: Annotated[int, "Accuracies of published weights that nobody has evaluated here."]
+    fine_tune: Annotated[int, "Accuracies of published weights to fine-tune."] = field(metadata={"column": "fine-tune"})
+    train: Annotated[int, "Accuracies of trainings whose weights nobody published."]
+    not_public: Annotated[int, "Accuracies of what was never published."] = field(metadata={"column": "not public"})
     not_attempted: Annotated[int, "Numbers that nothing here measures."] = field(metadata={"column": "not attempted"})
     hyper_parameters: Annotated[int, "Hyper-parameters that build our models."] = field(
         metadata={"column": "hyper-parameters"}
@@ -337,7 +368,9 @@ class ProbableCause:
 
 VERDICTS = (
     *("reproduced", "differs", "confirmed elsewhere", "differs elsewhere"),
-    *("not comparable", "needs data", "not attempted"),
+    "not comparable",
+    *("evaluate", "fine-tune", "train", "not public"),  # the ways to an accuracy that nobody measured yet
+    "not attempted",
 )
 
 
@@ -652,6 +685,8 @@ class Evaluated:
     ci_low: Annotated[float | None, "Lower end of the 95 % interval."]
     ci_high: Annotated[float | None, "Upper end of the 95 % interval."]
     n: Annotated[int, "Images evaluated."]
+    weights: Annotated[str, "Id of the weights; <model>_<image size> of those that no record has."] = ""
+    precision: Annotated[str, "Number formats: fp32, or by autocast bf16 or fp16."] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -738,7 +773,7 @@ FILES: Mapping[str, type] = {
     "complexity/mechanisms.csv": MechanismCost,
     "complexity/scaling.csv": ScalingFit,
     "complexity/crossings.csv": CostCrossing,
-    "evaluation/*/*/evaluation.csv": Evaluated,
+    "evaluation/*/*/*/evaluation.csv": Evaluated,
     "training/runs.csv": Run,
     "training/*/*/seed*/test.csv": Run,
     "training/*/*/seed*/epochs.csv": Epoch,

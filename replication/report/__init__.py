@@ -6,10 +6,22 @@
 
 from replication.report.collect import collect
 from replication.report.figures import write_figures
+from replication.report.filled import filled_tables
 from replication.report.judge import judge
 from replication.report.page import write_page
 from replication.report.show import show
 from replication.report.snapshot import write_snapshot
 from replication.report.tables import write_tables
+from replication.report.weights_list import list_weights
 
-__all__ = ["collect", "judge", "show", "write_figures", "write_page", "write_snapshot", "write_tables"]
+__all__ = [
+    "collect",
+    "filled_tables",
+    "judge",
+    "list_weights",
+    "show",
+    "write_figures",
+    "write_page",
+    "write_snapshot",
+    "write_tables",
+]

@@ -7,8 +7,8 @@ is of; `metric` is the name that these columns make:
   `_batch<n>` at batch sizes above one;
 - mechanisms: the model is `<mechanism>_attention`, the image size the side of the token grid;
 - scaling: `slope_<cost>_<part>` with its interval and `crossover_<cost>_whole` [tokens], without an image size;
-- evaluations: a variant's released weights, `top1` and `top5` on their data set, or what COCO measures; a detector's
-  image size is that of the short side;
+- evaluations: published weights by their id, with the metrics of their data set; a detector's image size is that of the
+  short side;
 - speed: `throughput_<condition>` [images/s] of every valid cell but the kernels, from runs that finished; the median
   with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their machine
   is the processor, or the GPU where that did the work;
@@ -69,7 +69,7 @@ def collect(
         *_memory(complexity / "memory.csv"),
         *_mechanisms(complexity / "mechanisms.csv"),
         *_scaling(complexity / "scaling.csv"),
-        *_evaluations(results / "evaluation"),
+        *evaluations(results / "evaluation"),
         *(row for run in read_runs(results) if run.own for row in _clocked(run, scale)),
         *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
@@ -179,13 +179,15 @@ def _scaling(path: Path) -> Iterator[Measured]:
             yield from _exact(path, model, None, "crossover", row.crossover_tokens, **under)
 
 
-def _evaluations(folder: Path) -> Iterator[Measured]:
+def evaluations(folder: Path) -> Iterator[Measured]:
     """What released weights reach, which is of the papers' own scale."""
-    for path in sorted(folder.glob("*/*/evaluation.csv")):
+    for path in sorted(folder.glob("*/*/*/evaluation.csv")):
         machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
         for row in _read(path, Evaluated):
             yield Measured(
                 model=row.model,
+                weights=row.weights,
+                precision=row.precision,
                 image_size=row.image_size,
                 dataset=row.dataset,
                 value=row.value,

@@ -13,3 +13,16 @@ def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
         f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
         f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
     )
+
+
+def fill_command(number: str) -> str:
+    """The command that evaluates the published weights which stand for a number, by its id."""
+    return f"python -m replication fill {number}"
+
+
+def train_command(experiment: str) -> str:
+    """The command that runs an experiment at the scale `full` and judges."""
+    return (
+        f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{experiment}]'"
+        " -- results/full/verdicts.csv"
+    )

@@ -7,15 +7,15 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   digits are not the printed ones, the reason ends with the cause that the card records for it (`Cause`). The image
   size is the cell's, or the model's native one where the paper prints none.
 - An architecture value is `reproduced` if it equals the hyper-parameter that builds our model; else it `differs`.
-- An accuracy `needs data`, unless a released checkpoint that stands for it was evaluated, or its model was trained by
-  its paper's recipe, both at the scale `full`: then it is `reproduced` within 0.1 points, which is what another decoder
-  or resize moves it by, else it `differs`. Weights come before a training of ours. A classifier's checkpoint stands
-  for the one number on ImageNet-1k that its own paper's main table prints of the model at that image size, and for
-  quotations of it in other papers' main tables. ViT prints several pre-trainings of a model and DeiT two lengths of
-  distillation, of which weights can be but one, so those are not judged. DETR's checkpoints stand for Table 1, the
-  authors' zoo and their record of the evaluation (`Card.detected`), not for the shorter trainings of the other tables,
-  whose weights were never released. A training stands for the same numbers, and it alone for those that the card names
-  because no weights of them are public (`Card.trained`).
+- An accuracy is held against published weights that stand for it, or against a training of ours, as the `way` lines of
+  the transcript say cell by cell (`papers.parts.ways`): it is `reproduced` within 0.1 points, which is what another
+  decoder or resize moves it by, else it `differs`; a loss within 0.01. Weights come before a training, which is of the
+  model's own recipe at the scale `full`, and stands also for what plain weights of that model at that size stand for.
+  An evaluation of some of the images decides only where its whole 95 % interval does, one in another precision than
+  fp32 nothing.
+- An accuracy that nothing was measured for gets the way to it as its verdict: `evaluate` (weights are public),
+  `fine-tune` (from public weights), `train`, or `not public`: nobody can, and the reason says why. The command is given
+  where the suite has one, with the minutes and gigabytes that it takes.
 - A speed is `not comparable`, for it was printed of other hardware: the reason holds how many times as fast the row is
   as its table's reference row against what is printed of the two, on the canonical run (`speeds`). Our absolute value
   is given in the printed unit, but no ratio of absolute values. What no run measured is `not attempted`.
@@ -33,14 +33,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
 from replication import papers
 from replication.records.card import Card, Variant
-from replication.records.metrics import COCO_BOXES, METRICS, UNIT_SCALE
+from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
 from replication.records.rows import (
     ClaimResult,
@@ -57,7 +56,8 @@ from replication.records.rows import (
     Verdict,
 )
 from replication.records.store import now, write_manifest, write_rows
-from replication.records.words import Size, sides
+from replication.records.words import Size
+from replication.report.accuracies import Accuracies
 from replication.report.claims import judge_claims
 from replication.report.commands import count_command
 from replication.report.elsewhere import CONFIRMED, DIFFERS, elsewhere
@@ -85,22 +85,16 @@ RULES = {
     "reason compares multiples of the table's reference row, by this machine's run of inference that comes first: on a "
     "GPU before a CPU, fp32 before other precisions, unfused attention before fused, eager before compiled, then the "
     "largest batch",
-    "needs data": "an accuracy: the command is given where released weights fill it; elsewhere the reason names the "
-    "instrument that the suite does not have",
+    "evaluate": "an accuracy not measured yet, for which published weights stand: the command evaluates them, or the "
+    "reason says what the suite lacks",
+    "fine-tune": "an accuracy not measured yet, of published weights fine-tuned on other data",
+    "train": "an accuracy not measured yet, of a training whose weights nobody published; the command trains, where an "
+    "experiment of the suite has the recipe",
+    "not public": "an accuracy that nobody else can measure: the reason says what was not published",
     "not attempted": "speeds that no run measured, training cost, settings of a recipe, and models that the suite does "
     "not build",
 }
 TOLERANCE = Decimal("0.01")
-POINTS = Decimal("0.1")
-PERCENT = {"%": Decimal(1), "fraction": Decimal(100)}
-"""The printed units of an accuracy that released weights fill, in percent."""
-EVALUATED = {
-    **{"top1": "top1", "top1_error": "top1", "top5": "top5"},
-    **{name: name for name in COCO_BOXES},
-}
-"""The printed accuracies that released weights fill, and what is measured of them."""
-DATA = {"imagenet-1k": "the validation images of ImageNet-1k", "coco": "the validation images of COCO 2017"}
-"""What it takes besides the weights."""
 EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
 
 _JUDGED = "snakemake --cores all results/verdicts.csv"
@@ -155,82 +149,37 @@ def judge_cells(
     """The verdict on every published number, in their order; speeds by the canonical `run` and its `ratios`."""
     cells = list(cells)
     ours = {r.id: r for r in ratios if run and _of(r, run)}
-    numbers = {(m.model, m.image_size, m.metric, m.dataset, bool(m.seed_set)): m for m in measured}
+    best_last = sorted(measured, key=lambda m: (m.precision in ("", "fp32"), m.n or 0))  # of weights evaluated twice
+    numbers = {(m.weights or m.model, m.image_size, m.metric, m.dataset, bool(m.seed_set)): m for m in best_last}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
-    sources = _sources(cells, cards)
+    accuracies = Accuracies(numbers, cards)
     return [
         _speed(cell, run, ours.get(cell.id), variants, cards[cell.paper])
         if METRICS[cell.metric].kind == "speed"
-        else _cell(cell, numbers, variants.get(cell.model), sources.get(cell), cards[cell.paper])
+        else _verdict(cell, *accuracies.verdict(cell))
+        if METRICS[cell.metric].kind == "accuracy"
+        else _cell(cell, numbers, variants.get(cell.model), cards[cell.paper])
         for cell in cells
     ]
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What stands for an accuracy: released weights, a training by the paper's recipe, or either."""
-
-    weights: bool
-    experiment: str  # that trains the model at the scale `full`; empty if none does
-
-
-def _sources(cells: Iterable[Published], cards: Mapping[str, Card]) -> dict[Published, _Source]:
-    """What stands for each accuracy, own or quoted, of which something does."""
-    variants = {variant.id: variant for card in cards.values() for variant in card.variants}
-    experiments = {
-        (experiment.variant(arm.id).id, experiment.recipe_of(arm.id, "full")["image_size"]): experiment.id
-        for card in cards.values()
-        for experiment in card.experiments
-        if "full" in experiment.scales
-        for arm in experiment.arms
-    }
-    trained = {cell for cell in cells if cell.name in cards[cell.paper].trained}
-    released = _released(cells, cards) - trained
-    return {
-        cell: _Source(cell in released, experiments.get((cell.model, evaluated_size(cell, variants[cell.model])), ""))
-        for cell in released | trained
-    }
-
-
-def _released(cells: Iterable[Published], cards: Mapping[str, Card]) -> set[Published]:
-    """The accuracies, own and quoted, that a released checkpoint stands for."""
-    own = {v.id: (card, v) for card in cards.values() for v in card.variants if v.id not in card.unreleased}
-    printed: dict[tuple[str, str, Size, str], list[Published]] = {}
-    for cell in cells:
-        headline = cell.table == cards[cell.paper].headline and cell.dataset == "imagenet-1k"
-        if headline and cell.model in own and cell.metric in EVALUATED:
-            size = _size(cell, own[cell.model][1])
-            printed.setdefault((cell.paper, cell.model, size, EVALUATED[cell.metric]), []).append(cell)
-    once = {key: same[0] for key, same in printed.items() if len(same) == 1}
-    classified = {cell for (_, model, *key), cell in once.items() if (own[model][0].key, model, *key) in once}
-    found = {cell for cell in cells if cell.model in own and cell.metric in EVALUATED and cell.dataset == "coco"}
-    of_card = {cell: own[cell.model][0] for cell in found}
-    return classified | {c for c, card in of_card.items() if c.paper == card.key and c.table in card.detected}
-
-
-def _cell(
-    cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, source: _Source | None, card: Card
-) -> Verdict:
-    if source and variant:
-        ours, verdict, reason, command = _accuracy(cell, numbers, variant, source)
-    else:
-        ours, verdict, reason = _outcome(cell, numbers, variant)
-        command = ""
-    if variant and ours is not None and not source:
+def _cell(cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, card: Card) -> Verdict:
+    ours, verdict, reason = _outcome(cell, numbers, variant)
+    command = ""
+    if variant and ours is not None:
         counted = METRICS[cell.metric].kind == "count"
         command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-    explained = verdict == "differs" if source else command or verdict == "not comparable"
-    if variant and explained and not reason.startswith(EQUAL):
+    if variant and (command or verdict == "not comparable") and not reason.startswith(EQUAL):
         reason = "; ".join([reason, *card.causes_of(cell.name)])
-    ratio = None if ours is None or not cell.value else float(ours / cell.value)
-    return _verdict(cell, None if ours is None else float(ours), ratio, verdict, reason, command)
+    return _verdict(cell, ours, verdict, reason, command)
 
 
 def _verdict(
-    cell: Published, measured: float | None, ratio: float | None, verdict: str, reason: str, command: str
+    cell: Published, ours: Decimal | float | None, verdict: str, reason: str, command: str, weights: str = ""
 ) -> Verdict:
+    """A speed of ours is no `Decimal`, and gets no ratio of absolute values."""
     return Verdict(
         paper=cell.paper,
         table=cell.table,
@@ -243,8 +192,9 @@ def _verdict(
         published=cell.value,
         unit=cell.unit,
         verified=cell.verified,
-        measured=measured,
-        ratio=ratio,
+        measured=None if ours is None else float(ours),
+        ratio=float(ours / cell.value) if isinstance(ours, Decimal) and cell.value else None,
+        weights=weights,
         verdict=verdict,
         reason=reason,
         command=command,
@@ -263,11 +213,11 @@ def _speed(
     row = run.find(cell.model, size) if run else None
     if run is None or row is None:
         hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
-        return _verdict(cell, None, None, "not attempted", f"no run measured its speed; {hardware}", "")
+        return _verdict(cell, None, "not attempted", f"no run measured its speed; {hardware}", "")
     if ours is None:
         unmeasured = run.cells[row]
         reason = f"{unmeasured.status} on {run.words}: {unmeasured.reason}"
-        return _verdict(cell, None, None, "not attempted", reason, "")
+        return _verdict(cell, None, "not attempted", reason, "")
     reference = (ours.reference_model, ours.reference_size)
     if reference == (cell.model, ours.image_size):
         reason = f"on {run.words}: the table's reference row"
@@ -282,68 +232,18 @@ def _speed(
         reason = "; ".join([reason, *card.causes_of(cell.name)])
     cells = [c for c in run.cells if (c.subject, c.image_size) in ((cell.model, ours.image_size), reference)]
     command = timing_command(run, cells, f"{cell.paper}/{cell.table}")
-    return _verdict(cell, ours.ours, None, "not comparable", reason, command)
+    return _verdict(cell, ours.ours, "not comparable", reason, command)
 
 
 def _size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
-def evaluated_size(cell: Published, variant: Variant) -> Size:
-    """The image size at which weights are evaluated: a detector's is its short side, for its images differ in shape."""
-    size = _size(cell, variant)
-    return min(sides(size)) if variant.task == "detection" else size
-
-
-def _evaluated(cell: Published, variant: Variant) -> str:
-    """Names the evaluation too, so that a checkpoint that is not there stops the run instead of leaving it out."""
-    evaluation = f"results/full/evaluation/{variant.id}/{evaluated_size(cell, variant)}/evaluation.csv"
-    return f"snakemake --cores all --configfile config/full.yaml -- {evaluation} results/full/verdicts.csv"
-
-
-def _accuracy(
-    cell: Published, numbers: Mapping[Any, Measured], variant: Variant, source: _Source
-) -> tuple[Decimal | None, str, str, str]:
-    """Our accuracy in the printed unit, the verdict, its reason and the command, where something stands for it."""
-    size = evaluated_size(cell, variant)
-    key = (variant.id, size, EVALUATED[cell.metric], cell.dataset)
-    weights = numbers.get((*key, False)) if source.weights else None
-    training = numbers.get((*key, True)) if source.experiment else None
-    ours = weights or (training if training and training.scale == "full" else None)
-    if ours is None and source.weights:
-        where = f"data/checkpoints/{variant.id}_{size}"
-        reason = f"needs {DATA[cell.dataset]} and the released weights as {where}"
-        return None, "needs data", reason, _evaluated(cell, variant)
-    if ours is None:
-        reason = (
-            f"no weights that stand for it are public; needs {DATA[cell.dataset]}, those to train on, and a run of "
-        )
-        return None, "needs data", f"{reason}{source.experiment} at the scale full", ""
-    percent = Decimal(str(ours.value))  # the digits that were written: 0.1 points off is still within
-    if cell.metric == "top1_error":
-        percent = 100 - percent
-    whose, command = ("the released weights give", _evaluated(cell, variant))
-    if ours is training:
-        whose, command = ("a training gives", _run(source.experiment))
-    unit = PERCENT[cell.unit]
-    return percent / unit, *compare_accuracy(cell.value * unit, percent, whose), command
-
-
-def _run(experiment: str) -> str:
-    """The command that runs an experiment at the scale `full` and judges."""
-    return (
-        f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{experiment}]'"
-        " -- results/full/verdicts.csv"
-    )
-
-
 def _outcome(
     cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None
 ) -> tuple[Decimal | None, str, str]:
-    """Our value in the printed unit, the verdict and its reason, of a cell that neither weights nor a training fill."""
+    """Our value in the printed unit, the verdict and its reason, of a cell that is no accuracy and no speed."""
     kind = METRICS[cell.metric].kind
-    if kind == "accuracy":
-        return None, "needs data", _needed(cell, variant)
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
     if kind == "cost":
@@ -367,23 +267,6 @@ def _outcome(
     return ours, *compare_count(cell.value, ours)
 
 
-def _needed(cell: Published, variant: Variant | None) -> str:
-    """What an accuracy takes that neither released weights nor a training of ours stand for."""
-    if variant and variant.family == "detr":
-        instrument = "a checkpoint or the recipe of a training that stands for this number"
-    elif METRICS[cell.metric].task == "detection":
-        instrument = "a trainer of such detectors"
-    elif METRICS[cell.metric].task == "segmentation":
-        instrument = "a trainer of segmenters"
-    elif cell.dataset in ("imagenet-1k", "imagenet-21k", ""):
-        instrument = "a checkpoint or the recipe of a training that stands for this number"
-    elif cell.dataset in ("imagenet-real", "imagenet-v2", "objectnet"):
-        instrument = "an evaluation on its images and labels"
-    else:
-        instrument = "a recipe of fine-tuning there"
-    return f"needs {cell.dataset or 'the data of the table'} and what the suite does not have: {instrument}"
-
-
 def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     """Verdict and reason for a count, both in the printed unit; `printed` has as many digits as the paper prints."""
     last_digit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
@@ -399,12 +282,6 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
     if abs(off) <= TOLERANCE:
         return "reproduced", f"within 1 %: ours is {size} {direction}"
     return "differs", f"ours is {size} {direction}"
-
-
-def compare_accuracy(printed: Decimal, ours: Decimal, whose: str = "the released weights give") -> tuple[str, str]:
-    """Verdict and reason for an accuracy [%]: the same within 0.1 points, or not."""
-    verdict = "reproduced" if abs(ours - printed) <= POINTS else "differs"
-    return verdict, f"{whose} {ours:.2f}, {ours - printed:+.2f} points"
 
 
 def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:

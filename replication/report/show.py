@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.records.card import Card, Claim, Table
+from replication.papers.parts.weights import weight
+from replication.records.card import Card, Claim, Table, Way
 from replication.records.metrics import METRICS
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, claim_id
 from replication.records.words import UserError, nearest
 from replication.report.durations import estimate, past
 from replication.report.formats import declared, number
-from replication.report.judge import EVALUATED, evaluated_size
 from replication.report.witnesses import witnessed
 from replication.witnesses import licence, witnesses
 
@@ -90,7 +90,7 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         f"on {printed.dataset}" * bool(printed.dataset),
     ]
     where += [f"by a {printed.hardware}" if printed.hardware else ""]
-    variant = papers.variants().get(printed.model)
+    variant, way = papers.variants().get(printed.model), table.ways.get(printed.name)
     lines = [
         ("id", printed.id),
         ("printed", " ".join(filter(None, [str(printed.value), printed.unit, *where]))),
@@ -102,6 +102,7 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         ("model", f"{printed.model}, {variant.label}" if variant else f"{printed.model} (not built by the suite)"),
         ("source", f"{printed.source}; {READ[printed.verified]}"),
         *(("note", note) for note in table.notes),
+        *([("weights", _weights(way.weights))] if way and way.weights else []),
     ]
     lines += [("witness", witness) for witness in _witnesses(card, table, printed)]
     causes = card.causes_of(printed.name)
@@ -116,7 +117,7 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
     return [
         *lines,
         ("ours", _ours(printed, verdict)),
-        *(("interval", interval) for interval in _intervals(printed, verdict, judged.folder)),
+        *(("interval", interval) for interval in _intervals(printed, verdict, way, judged.folder)),
         *_outcome(verdict.verdict, verdict.reason, causes, verdict.command, judged.folder),
     ]
 
@@ -143,6 +144,11 @@ def _witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
             )
 
 
+def _weights(name: str) -> str:
+    one = weight(name)
+    return f"{name}, {one.printed or 'no accuracy printed'} ({one.source}); {one.licence}"
+
+
 def _ours(printed: Published, verdict: Verdict) -> str:
     if verdict.measured is None:
         return "none"
@@ -152,7 +158,7 @@ def _ours(printed: Published, verdict: Verdict) -> str:
     return ours + ratio + exact.get(METRICS[printed.metric].kind, "")
 
 
-def _intervals(printed: Published, verdict: Verdict, folder: Path) -> list[str]:
+def _intervals(printed: Published, verdict: Verdict, way: Way | None, folder: Path) -> list[str]:
     """Of a speed, its multiple of the reference row in every run; of an accuracy, what was measured."""
     kind = METRICS[printed.metric].kind
     if kind == "speed":
@@ -162,10 +168,15 @@ def _intervals(printed: Published, verdict: Verdict, folder: Path) -> list[str]:
             f" {row.published_ratio:.3g}; {row.condition} on {row.machine}{'' if row.valid else ', not valid'}"
             for row in rows
         ]
-    if kind == "accuracy" and verdict.measured is not None:
-        key = printed.model, evaluated_size(printed, papers.variant(printed.model)), EVALUATED.get(printed.metric)
-        rows_of = read_records(folder / "measured.csv", Measured)
-        found = [m for m in rows_of if (m.model, m.image_size, m.metric, m.dataset) == (*key, printed.dataset)]
+    if way and verdict.measured is not None:
+        size, model = (way.image_size, "") if verdict.weights else (None, printed.model)
+        found = [
+            m
+            for m in read_records(folder / "measured.csv", Measured)
+            if (m.weights, m.metric, m.dataset) == (verdict.weights, way.metric, printed.dataset)
+            and size in (None, m.image_size)
+            and model in ("", m.model)
+        ]
         return [f"{m.metric} {number(m.value)} {_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}" for m in found]
     return []
 

@@ -23,7 +23,7 @@ from replication.records.words import UserError
 from replication.report.formats import latex, markdown
 from replication.report.quotations import LINES, TITLE, quotation_grid, quotations
 
-MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~·–", strict=True))
+MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~○◇△×–", strict=True))
 LEGEND = (
     "Printed / ours, in brackets what others found of the same network, then the verdict: "
     f"{', '.join(f'{mark} {verdict}' for verdict, mark in MARKS.items())}. "

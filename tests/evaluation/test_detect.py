@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from replication import papers, report
 from replication.data.detection import load_split
 from replication.data.photographs import MEAN, STD
+from replication.evaluable import IMAGES
 from replication.evaluation import evaluate
 from replication.evaluation.detect import SIZES, predicted
 from replication.models import build_variant
@@ -152,7 +154,8 @@ def test_images_come_one_by_one_resized_and_normalised(folder: Path) -> None:
 def test_from_weights_to_verdicts(folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The measures, 25.2 % and 25 %, fill what the authors print of their DETR with ResNet-50, in its unit."""
     monkeypatch.setitem(SIZES, "coco", (2, 3))
-    evaluate("detr_r50", 800, weights, folder, tmp_path / "evaluation" / "detr_r50" / "800")
+    monkeypatch.setitem(IMAGES, "coco", replace(IMAGES["coco"], count=3))
+    evaluate("detr_r50", 800, weights, folder, tmp_path / "evaluation" / "detr_r50_800" / "coco" / "800")
     report.collect(tmp_path, "full", 3)
     measured = read_records(tmp_path / "measured.csv", Measured)
     assert {(m.model, m.image_size, m.dataset, m.ci_low, m.n, m.scale) for m in measured} == {
@@ -160,12 +163,14 @@ def test_from_weights_to_verdicts(folder: Path, weights: Path, tmp_path: Path, m
     }
     printed = [number for table in papers.card("detr").tables for number in table.published]
     filled = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
-    assert {v.model for v in filled} == {"detr_r50"}
+    assert {v.weights for v in filled} == {"detr_r50_800"}
     ap = {(v.table, str(v.published), v.verdict): v.measured for v in filled if v.metric == "ap_box"}
     assert ap == {
         ("table1", "42.0", "differs"): pytest.approx(100 * 51 / 101 / 2),
         ("readme_zoo", "42.0", "differs"): pytest.approx(100 * 51 / 101 / 2),
         ("gist_r50_500ep", "0.42", "differs"): pytest.approx(51 / 101 / 2),
+        ("text_ablations", "42.0", "differs"): pytest.approx(100 * 51 / 101 / 2),
+        ("third_party", "42.0", "differs"): pytest.approx(100 * 51 / 101 / 2),
     }
     (recall,) = (v for v in filled if v.metric == "ar_box_1")
     assert (recall.measured, recall.reason) == (0.25, "the released weights give 25.00, -8.30 points")

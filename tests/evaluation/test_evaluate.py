@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,7 +17,16 @@ from torchvision import transforms
 
 from replication import papers, report
 from replication.evaluation import evaluate
-from replication.evaluation.classify import SIZES, count_right, photographs
+from replication.evaluation.classify import (
+    SIZES,
+    Answers,
+    Pass,
+    accuracies,
+    answer,
+    photographs,
+    real_accuracy,
+    real_labels,
+)
 from replication.evaluation.preprocessing import preprocessing
 from replication.models import build
 from replication.records.reading import read_records
@@ -58,7 +69,81 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
     (tmp_path / "class0" / "0.png").rename(tmp_path / "class0" / "0.gif")  # a file counts whatever it is called
     (tmp_path / "class0" / "._0.png").write_text("left by macOS")
     data = photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
-    assert count_right(Ranked(), data, "greys", batch_size=5) == ({"top1": 2, "top5": 10}, 14)
+    found = answer(Ranked(), data, "greys", batch_size=5)
+    measured = {one.metric: one.value for one in accuracies(found)}
+    assert {one.n for one in accuracies(found)} == {14}
+    assert measured["top1"] == pytest.approx(100 * 2 / 14)
+    assert measured["top5"] == pytest.approx(100 * 10 / 14)
+    # The label's logit is 6 - c, of 0 to 6: the mean of c, and the logarithm of the sum of exponentials, less 6.
+    expected = 3 + math.log(sum(math.exp(-k) for k in range(7)))
+    assert measured["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_some_images_are_spread_evenly_over_the_classes(images: Path) -> None:
+    data = photographs(images, "colours", transforms.Compose([transforms.ToTensor()]), 6)
+    assert [label for _, label in data.samples] == [0, 0, 1, 1, 2, 2]
+
+
+def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
+    """ImageNet-V2's folders are 0 to 999: as words, 10 comes before 2."""
+    for name in ("0", "2", "10"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "a.png")
+    data = photographs(tmp_path, "mine", transforms.Compose([transforms.ToTensor()]))
+    assert data.classes == ["0", "2", "10"]
+    assert {Path(path).parent.name: label for path, label in data.samples} == {"0": 0, "2": 1, "10": 2}
+
+
+class TwoHeads(nn.Module):
+    """The class token names class 0, the distillation token class 1; together they name class 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.head_dist = nn.Linear(1, 3), nn.Linear(1, 3)
+        with torch.no_grad():
+            for head, logits in ((self.head, [5.0, 0.0, 4.0]), (self.head_dist, [0.0, 5.0, 4.0])):
+                head.weight.zero_()
+                head.bias.copy_(torch.tensor(logits))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3)."""
+        token = x.new_ones(len(x), 1)
+        return (self.head(token) + self.head_dist(token)) / 2
+
+
+def test_each_head_of_a_distilled_model_is_measured(images: Path) -> None:
+    small = transforms.Compose([transforms.Resize((8, 8)), transforms.ToTensor()])
+    found = answer(TwoHeads(), photographs(images, "colours", small), "colours")
+    assert {name: set(said.tolist()) for name, said in found.heads.items()} == {
+        "class_head": {0},
+        "distillation_head": {1},
+    }
+    assert set(found.best[:, 0].tolist()) == {2}
+    shares = {one.metric: one.value for one in accuracies(found)}
+    assert shares["top1_class_head"] == shares["top1_distillation_head"] == pytest.approx(100 / 3)
+
+
+def test_several_labels_an_image_and_none() -> None:
+    """ReaL: right with any of the labels, and an image without one counts for nothing."""
+    best = np.array([[1, 0], [2, 0], [3, 0]])
+    found = Answers(np.array([0, 0, 0]), best, np.zeros(3, np.float32), {}, ("a", "b", "c"))
+    (top1,) = real_accuracy(found, {"a": frozenset({4, 1}), "b": frozenset({5}), "c": frozenset()})
+    assert (top1.value, top1.n) == (50.0, 2)
+    assert real_accuracy(found, {}) == []
+
+
+def test_the_labels_of_real_are_46837_of_50000() -> None:
+    labels = real_labels()  # Beyer et al., Section 3: 46,837 images are left
+    assert len(labels) == 50_000
+    assert sum(bool(classes) for classes in labels.values()) == 46_837
+    assert max(max(classes, default=0) for classes in labels.values()) == 999
+
+
+def test_a_gpu_that_is_not_there_is_one_line() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match="PyTorch sees no GPU here; --device cpu takes the processor"):
+        _ = Pass("cuda").place
 
 
 def save_weights(path: Path, images: Path, right: bool) -> None:
@@ -90,7 +175,12 @@ def rows(out: Path) -> list[dict[str, str]]:
 def test_rows_intervals_and_manifest(images: Path, tmp_path: Path) -> None:
     save_weights(tmp_path / "deit_ti_224.pth", images, right=False)
     evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "out", dataset="colours")
-    top1, top5 = rows(tmp_path / "out")
+    top1, top5, loss = rows(tmp_path / "out")
+    assert (loss["metric"], loss["unit"], loss["ci_low"]) == ("loss", "", "")
+    assert (top1["weights"], top1["precision"]) == ("deit_ti_224", "fp32")
+    kept = np.load(tmp_path / "out" / "answers.npz")
+    assert kept["labels"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert set(kept["best"][:, 0].tolist()) == {2}
     assert (top1["metric"], top1["n"]) == ("top1", "12")
     assert float(top1["value"]) == pytest.approx(100 / 3)
     # Wilson, 4 of 12 at z = 1.96: centre (4 + z^2/2) / (12 + z^2), half-width z sqrt(12 p q + z^2/4) / (12 + z^2)
@@ -110,23 +200,29 @@ def test_from_weights_to_verdicts(images: Path, tmp_path: Path, monkeypatch: pyt
     """Weights without fault give 100 %, which is not what the papers print of DeiT-Ti."""
     monkeypatch.setitem(SIZES, "imagenet-1k", (3, 12))
     save_weights(tmp_path / "deit_ti_224.pth", images, right=True)
-    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "evaluation" / "deit_ti" / "224")
-    assert [row["value"] for row in rows(tmp_path / "evaluation" / "deit_ti" / "224")] == ["100.0", "100.0"]
+    out = tmp_path / "evaluation" / "deit_ti_224" / "imagenet" / "224"
+    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, out)
+    assert [row["value"] for row in rows(out)][:2] == ["100.0", "100.0"]
 
     report.collect(tmp_path, "full", 3)
     measured = read_records(tmp_path / "measured.csv", Measured)
-    assert [(m.model, m.image_size, m.metric, m.value, m.n, m.scale) for m in measured] == [
-        ("deit_ti", 224, "top1", 100.0, 12, "full"),
-        ("deit_ti", 224, "top5", 100.0, 12, "full"),
+    assert [(m.model, m.weights, m.image_size, m.metric, m.value, m.n, m.scale) for m in measured][:2] == [
+        ("deit_ti", "deit_ti_224", 224, "top1", 100.0, 12, "full"),
+        ("deit_ti", "deit_ti_224", 224, "top5", 100.0, 12, "full"),
     ]
     printed = [number for card in papers.cards().values() for table in card.tables for number in table.published]
-    accuracies = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
-    assert {(v.paper, str(v.published), v.measured, v.verdict) for v in accuracies} == {
-        ("deit", "72.2", 100.0, "differs"),
-        ("cpvt", "72.2", 100.0, "differs"),
-        ("tnt", "72.2", 100.0, "differs"),
-        ("pvt", "27.8", 0.0, "differs"),  # an error
+    judged = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
+    of_tables = {
+        (v.paper, v.table): (str(v.published), v.measured) for v in judged if v.metric in ("top1", "top1_error")
     }
+    assert {table: of_tables[table] for table in (("deit", "table5"), ("tnt", "table4"), ("pvt", "table2"))} == {
+        ("deit", "table5"): ("72.2", 100.0),
+        ("tnt", "table4"): ("72.2", 100.0),
+        ("pvt", "table2"): ("27.8", 0.0),  # an error
+    }
+    assert {v.weights for v in judged} == {"deit_ti_224"}
+    assert {v.verdict for v in judged if v.metric == "top1"} == {"differs"}  # of 12 images: 75.8 % to 100 %
+    assert {v.verdict for v in judged if v.metric == "top5"} == {"evaluate"}  # which has what is printed, 91.1 %, in it
 
 
 # --- what cannot be evaluated -----------------------------------------------------------------------
@@ -182,7 +278,7 @@ def test_broken_images_are_counted_and_the_first_is_named_or_left_out(
     assert message.endswith("leave it out with `--corrupt skip` (in a configuration, `data.corrupt: skip`)")
 
     evaluate("deit_ti", 224, tmp_path / "whole.pth", images, tmp_path / "out", "colours", "skip")
-    top1, _ = rows(tmp_path / "out")
+    top1, *_ = rows(tmp_path / "out")
     assert top1["n"] == "10"
     assert float(top1["value"]) == pytest.approx(100 * 3 / 10)  # all are called blue
     manifest = json.loads((tmp_path / "out" / "evaluation.json").read_text())

@@ -12,11 +12,12 @@ import yaml
 from PIL import Image
 
 from replication import papers
+from replication.papers.parts.weights import weights
 from replication.plan.digests import images_digest, weights_digest
-from replication.plan.evaluations import checkpoint
+from replication.plan.evaluations import evaluation
 from replication.plan.make import make_plan
-from replication.records.words import UserError
-from replication.released import SUFFIXES, Evaluation
+from replication.records.rows import Weight
+from replication.released import SUFFIXES, Evaluation, find
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,9 +34,9 @@ def test_one_evaluation_for_each_checkpoint(tmp_path: Path) -> None:
     for name in ("vit_small_16_224.npz", "swin_b_384.pth", "detr_r50_800.pth", "README.md"):
         (tmp_path / name).touch()
     assert make_plan(full(tmp_path)).evaluations == (
-        Evaluation("detr_r50", 800, f"{tmp_path}/detr_r50_800.pth"),
-        Evaluation("swin_b", 384, f"{tmp_path}/swin_b_384.pth"),
-        Evaluation("vit_small_16", 224, f"{tmp_path}/vit_small_16_224.npz"),
+        Evaluation("detr_r50_800", "detr_r50", "coco", 800, f"{tmp_path}/detr_r50_800.pth"),
+        Evaluation("swin_b_384", "swin_b", "imagenet", 384, f"{tmp_path}/swin_b_384.pth"),
+        Evaluation("vit_small_16_224", "vit_small_16", "imagenet", 224, f"{tmp_path}/vit_small_16_224.npz"),
     )
     assert make_plan(full(tmp_path)).runs == ()  # trains nothing
 
@@ -45,22 +46,46 @@ def test_every_suffix_of_weights_is_taken(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"swin_b_384{suffix}"
     path.touch()
     asked = make_plan(full(tmp_path))
-    assert asked.evaluations == (Evaluation("swin_b", 384, str(path)),)
+    assert asked.evaluations == (Evaluation("swin_b_384", "swin_b", "imagenet", 384, str(path)),)
     assert asked.notes == ()
-    assert checkpoint(full(tmp_path), "swin_b", "384") == str(path)
+    assert evaluation(full(tmp_path), "swin_b_384/imagenet/384").checkpoint == str(path)
 
 
-def test_the_authors_names_are_known(tmp_path: Path) -> None:
-    """Each is of a model of its card whose weights are published, at a size that it takes."""
-    for key, card in papers.cards().items():
-        for name, meant in card.released_as.items():
-            folder = tmp_path / key / name
-            folder.mkdir(parents=True)
-            (folder / name).touch()
-            (one,) = make_plan(full(folder)).evaluations
-            assert f"{one.model}_{one.image_size}" == meant
-            assert one.checkpoint == str(folder / name)
-            assert one.model in {variant.id for variant in card.variants} - set(card.unreleased)
+AUTHORS = [
+    (name, one)
+    for one in weights().values()
+    for name in one.called.split()
+    if one.task == "classification"
+    if not one.obstacle and one.model in papers.variants() and "pretrained" not in one.id
+]
+
+
+@pytest.mark.parametrize(("name", "one"), AUTHORS, ids=[f"{one.id}-{name}" for name, one in AUTHORS])
+def test_the_authors_names_are_known(tmp_path: Path, name: str, one: Weight) -> None:
+    """Each is of the model of its record, at least at its own size, and beside others of the same file."""
+    (tmp_path / name).touch()
+    asked, notes = find(tmp_path, ("imagenet",))
+    assert notes == ()
+    assert (one.id, one.model, one.image_size) in {(e.weights, e.model, e.image_size) for e in asked}
+    assert {e.checkpoint for e in asked} == {str(tmp_path / name)}
+
+
+def test_two_weights_of_one_model_at_one_size_live_side_by_side(tmp_path: Path) -> None:
+    for name in ("swin_base_patch4_window7_224.pth", "swin_base_patch4_window7_224_22kto1k.pth"):
+        (tmp_path / name).touch()
+    assert [(e.weights, e.model, e.image_size) for e in make_plan(full(tmp_path)).evaluations] == [
+        ("swin_b_224", "swin_b", 224),
+        ("swin_b_224_in22k", "swin_b", 224),
+    ]
+
+
+def test_weights_are_evaluated_where_printed_numbers_ask_for_them(tmp_path: Path) -> None:
+    """CPVT's Table 2 prints DeiT-Ti at sizes that it was not trained at; timm prints it with another preprocessing."""
+    (tmp_path / "deit_tiny_patch16_224-a1311bcf.pth").touch()
+    assert {(e.weights, e.images, e.image_size) for e in make_plan(full(tmp_path)).evaluations} == {
+        *(("deit_ti_224", "imagenet", size) for size in (224, 384, 448, 512)),
+        ("deit_ti_224_timm", "imagenet", 224),
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,32 +98,35 @@ def test_the_authors_names_are_known(tmp_path: Path) -> None:
         ("swim_b_224.pth", "unknown model 'swim_b'; did you mean 'swin_b'?; a checkpoint is called <model id>"),
         ("os:system_224.pth", "unknown model 'os:system'"),
         ("swin_b_225.pth", "swin_b takes image sizes that are"),
-        ("mask_r_cnn_swin_t_800.pth", "only classifiers and DETR can be evaluated"),
-        ("swin_base_patch4_window7_224_22kto1k.pth", "a checkpoint is a file called"),
+        ("atss_swin_t_800.pth", "atss_swin_t cannot be evaluated on coco"),
+        ("swin_mlp_base_patch4_window7_224.pth", "the suite does not build swin_mlp_b"),
+        ("efficientnet_b3_rwightman-b3899882.pth", "it has torchvision's names of parameters, the suite builds timm's"),
     ],
 )
 def test_another_file_is_named_and_stops_nothing(tmp_path: Path, name: str, reason: str) -> None:
     for one in (name, "deit_s_224.pth", "._deit_s_224.pth", ".DS_Store"):
         (tmp_path / one).touch()
     asked = make_plan(full(tmp_path))
-    assert asked.evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
+    assert {e.checkpoint for e in asked.evaluations} == {f"{tmp_path}/deit_s_224.pth"}
     (note,) = asked.notes
     assert note.startswith(f"{tmp_path}/{name} is not evaluated: ")
     assert reason in note
 
 
-def test_two_of_one_model_at_one_size_are_refused(tmp_path: Path) -> None:
+def test_two_files_of_the_same_weights_are_evaluated_once(tmp_path: Path) -> None:
     for name in ("deit_s_224.safetensors", "deit_small_patch16_224-cd65a155.pth"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="are of one model at one size; leave one there"):
-        make_plan(full(tmp_path))
+    asked = make_plan(full(tmp_path))
+    assert {e.checkpoint for e in asked.evaluations} == {f"{tmp_path}/deit_s_224.safetensors"}
+    (note,) = asked.notes
+    assert note.endswith(f"is not evaluated: {tmp_path}/deit_s_224.safetensors is the same weights")
 
 
 def test_a_folder_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert make_plan(full(tmp_path)).notes == (f"no released weights are evaluated: {tmp_path} holds none",)
     (tmp_path / "deit_s_224.pth").touch()
-    assert make_plan(full(Path("~"))).evaluations == (Evaluation("deit_s", 224, f"{tmp_path}/deit_s_224.pth"),)
+    assert {e.checkpoint for e in make_plan(full(Path("~"))).evaluations} == {f"{tmp_path}/deit_s_224.pth"}
     for name in ("nowhere", "deit_s_224.pth"):
         asked = make_plan(full(Path("~") / name))
         assert asked.evaluations == ()
@@ -113,7 +141,9 @@ def test_a_detector_needs_coco(tmp_path: Path) -> None:
     asked = make_plan(config)
     assert [one.model for one in asked.evaluations] == ["swin_b"]
     (note,) = asked.notes
-    assert note.endswith("detr_r50 is evaluated on COCO; set `evaluation.coco` to the folder of COCO 2017")
+    assert note.endswith(
+        "detr_r50 needs the validation images of COCO 2017; set `evaluation.coco` to the folder that has them"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +179,21 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     assert planned.count("README is not evaluated: a checkpoint is a file called <model id>_<image size>.pth") == 1
     (collect,) = (line for line in planned.splitlines() if "output: results/full/measured.csv" in line)
     inputs = planned.splitlines()[planned.splitlines().index(collect) - 1]
-    assert "results/full/evaluation/deit_ti/224/evaluation.csv" in inputs
-    assert "results/full/evaluation/detr_r50/800/evaluation.csv" in inputs
+    assert "results/full/evaluation/deit_ti_224/imagenet/224/evaluation.csv" in inputs
+    assert "results/full/evaluation/detr_r50_800/coco/800/evaluation.csv" in inputs
 
 
 def test_a_missing_checkpoint_is_named(clone: Path) -> None:
-    done = snakemake(clone, "--dry-run", "--", "results/full/evaluation/swin_t/224/evaluation.csv")
+    done = snakemake(clone, "--dry-run", "--", "results/full/evaluation/swin_t_224/imagenet/224/evaluation.csv")
     assert done.returncode != 0
-    assert "my weights/swin_t_224.pth" in done.stdout + done.stderr
+    assert (
+        "no weights swin_t_224 lie in my weights; `replication fetch --weights swin_t_224`" in done.stdout + done.stderr
+    )
 
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_imagenet_stops_the_job(clone: Path) -> None:
-    done = snakemake(clone, "--", "results/full/evaluation/deit_ti/224/evaluation.csv")
+    done = snakemake(clone, "--", "results/full/evaluation/deit_ti_224/imagenet/224/evaluation.csv")
     assert done.returncode != 0
     assert "my images is not imagenet-1k: expected 1000 class folders with 50,000 images in all, found 1 with 1" in (
         done.stdout + done.stderr
@@ -170,7 +202,7 @@ def test_a_folder_that_is_not_imagenet_stops_the_job(clone: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_that_is_not_coco_stops_the_job_of_a_detector(clone: Path) -> None:
-    done = snakemake(clone, "--", "results/full/evaluation/detr_r50/800/evaluation.csv")
+    done = snakemake(clone, "--", "results/full/evaluation/detr_r50_800/coco/800/evaluation.csv")
     assert done.returncode != 0
     assert "no data set at data/coco_2017; " in done.stdout + done.stderr
 

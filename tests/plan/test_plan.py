@@ -45,7 +45,8 @@ def test_the_readme_has_every_key_with_its_default() -> None:
 
 def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() -> None:
     without = {path for path, part in leaves(read_schema()) if "default" not in part}
-    assert without == {"evaluation.imagenet", "evaluation.coco", "evaluation.checkpoints"}
+    images = ("imagenet", "imagenet_v2", "coco", "ade20k")
+    assert without == {"evaluation.checkpoints", *(f"evaluation.{key}" for key in images)}
     check(CONFIG)
     assert "evaluation" not in CONFIG
 

@@ -14,8 +14,8 @@ from replication.records.words import UserError
 from replication.verify import faults
 
 GOOD = "model,image_size,dataset,metric,value,unit,ci_low,ci_high,n,scale,machine,seed_set,source_file,"
-GOOD += "quantity,cost,mode,attention,part,batch_size,condition,experiment,arm\n"
-ROW = "a,224,,macs,1.5,,,,,exact,any,,x.csv,macs,,,,,,,,\n"
+GOOD += "quantity,cost,mode,attention,part,batch_size,condition,experiment,arm,weights,precision\n"
+ROW = "a,224,,macs,1.5,,,,,exact,any,,x.csv,macs,,,,,,,,,,\n"
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ ROW = "a,224,,macs,1.5,,,,,exact,any,,x.csv,macs,,,,,,,,\n"
         (b"", "line 1: expected the columns model, "),
         (GOOD.replace("model", "modle").encode(), "line 1: expected the columns model, "),
         (b"\xef\xbb\xbf" + GOOD.encode(), "line 1: expected the columns model, "),
-        ((GOOD + ROW + ROW.replace("any", "any,more")).encode(), "line 3: 23 cells under 22 columns"),
-        ((GOOD + "a,224\n").encode(), "line 2: 2 cells under 22 columns"),
+        ((GOOD + ROW + ROW.replace("any", "any,more")).encode(), "line 3: 25 cells under 24 columns"),
+        ((GOOD + "a,224\n").encode(), "line 2: 2 cells under 24 columns"),
         ((GOOD + ROW.replace("1.5", "1.5x")).encode(), "line 2: value cannot be '1.5x'"),
         ((GOOD + ROW.replace("1.5", "nan")).encode(), "line 2: value cannot be 'nan'"),
         ((GOOD + ROW.replace("224", "22x")).encode(), "line 2: image_size cannot be '22x'"),

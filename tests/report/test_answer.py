@@ -35,7 +35,7 @@ def test_quotations_count_once_and_hyper_parameters_hold_nothing() -> None:
     quoted = replace(COUNT, paper="twins", image_size=224, verified="secondary")  # Swin-T's native size
     other, wrong = replace(COUNT, image_size=384), replace(COUNT, metric="params", verdict="differs")
     depth = replace(COUNT, metric="depth", measured=2.0)
-    accuracy = replace(COUNT, metric="top1", verdict="needs data", measured=None, verified="no")
+    accuracy = replace(COUNT, metric="top1", verdict="train", measured=None, verified="no")
     confirmed = replace(accuracy, verdict="confirmed elsewhere", verified="yes")
     headline, rest = on_numbers([COUNT, quoted, other, wrong, depth, accuracy, confirmed])
     assert headline == "Of 7 printed numbers, 4 are checked by a measurement of ours: 3 hold, 1 differ."

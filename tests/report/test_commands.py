@@ -43,6 +43,7 @@ def test_they_are_of_every_kind() -> None:
         "python -m replication complexity count ",
         "python -m replication speed --models ",
         "python -m replication speed --published ",
+        "python -m replication fill ",
         "snakemake --cores all results/claims.csv",
         "snakemake --cores all --configfile config/full.yaml ",
     ):
@@ -63,7 +64,7 @@ def test_every_command_of_the_suite_parses(capsys: pytest.CaptureFixture[str]) -
 def test_every_count_and_timing_has_an_estimate_once_one_was_measured() -> None:
     known = {kind: {"seconds": 30.0, "number": 10} for kind in ("count", "speed")}
     for command in printed():
-        if command.startswith("python -m replication "):
+        if command.startswith(("python -m replication complexity", "python -m replication speed")):
             assert estimate(command, known) != NOT_MEASURED, command
             assert estimate(command, {}) == NOT_MEASURED
 

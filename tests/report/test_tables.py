@@ -32,13 +32,13 @@ def test_csv_keeps_every_cell_and_adds_ours(tables: Path, card: Card) -> None:
     first = next(csv.DictReader((tables / "toy" / "table1.csv").open()))
     assert (first["params (ours)"], first["params (verdict)"]) == ("24.486", "reproduced")
     assert (first["depths (ours)"], first["depths (verdict)"]) == ("[3.0, 4.0]", "reproduced, differs")
-    assert (first["top1 (ours)"], first["top1 (verdict)"]) == ("", "needs data")
+    assert (first["top1 (ours)"], first["top1 (verdict)"]) == ("", "train")
     assert next(iter(first.items())) == ("id", "toy/table1/toy-s-a-b")
 
 
 def test_markdown_shows_printed_ours_and_the_mark(tables: Path, card: Card) -> None:
     text = (tables / "toy" / "table1.md").read_text()
-    assert "| Toy_S | a & b | 24.5 / 24.49 ✓ | 3.8 / 3.82 ✓ | [3, 3] / [3, 4] ✓≠ | 79.8 · | 100 – |" in text
+    assert "| Toy_S | a & b | 24.5 / 24.49 ✓ | 3.8 / 3.82 ✓ | [3, 3] / [3, 4] ✓≠ | 79.8 △ | 100 – |" in text
     assert text.startswith("# Cost & accuracy at 50 % of the price\n\nSource: arXiv v1, Table 1.\n\nFLOPs of a model")
     second = (tables / "toy" / "table2.md").read_text()
     assert "(transcript checked: secondary)" in second
@@ -55,7 +55,7 @@ def test_latex_escapes_and_keeps_its_columns(tables: Path) -> None:
     row = next(line for line in lines if line.startswith("Toy"))
     assert row == (
         r"Toy\_S & a \& b & 24.5 / 24.49 $\checkmark$ & 3.8 / 3.82 $\checkmark$ & [3, 3] / [3, 4] $\checkmark$$\neq$"
-        r" & 79.8 $\cdot$ & 100 -- \\"
+        r" & 79.8 $\triangle$ & 100 -- \\"
     )
     assert r"\begin{tabular}{lllllll}" in lines
     assert r"\caption{Cost \& accuracy at 50 \% of the price. " in "\n".join(lines)
@@ -71,7 +71,8 @@ def test_summary_counts_every_verdict_once(tables: Path, results_verdicts: list[
     toy, everything = summary(results_verdicts)
     counts = {
         "paper": "toy", "reproduced": 2, "differs": 1, "confirmed elsewhere": 0, "differs elsewhere": 0,
-        "not comparable": 0, "needs data": 2, "not attempted": 4, "hyper-parameters": 2, "numbers": 11,
+        "not comparable": 0, "evaluate": 0, "fine-tune": 0, "train": 2, "not public": 0,
+        "not attempted": 4, "hyper-parameters": 2, "numbers": 11,
     }  # fmt: skip
     assert cells(toy) == counts
     assert list(counts) == ["paper", *KINDS, "numbers"]

@@ -145,7 +145,7 @@ def test_what_decides_nothing() -> None:
     """A weak witness is not counted; one that is quoted is shown; evaluations come before trainings."""
     assert decided("81.3", witness("10.0", confidence="weak")).witnesses is None
     quoted = decided("81.3", witness("81.3", QUOTED))
-    assert (quoted.verdict, quoted.witness, quoted.witness_kind) == ("needs data", 81.3, QUOTED)
+    assert (quoted.verdict, quoted.witness, quoted.witness_kind) == ("evaluate", 81.3, QUOTED)
     both = decided("81.3", witness("81.2"), witness("10.0", RETRAINED), witness("81.3", QUOTED))
     assert (both.verdict, both.witness_kind, both.witnesses) == ("confirmed elsewhere", WEIGHTS, 1)
 

@@ -4,8 +4,8 @@ rule collect:
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
         [
-            f"{RESULTS}/evaluation/{e.model}/{e.image_size}/evaluation.csv"
-            for e in PLAN.evaluations
+            f"{RESULTS}/evaluation/{one.name}/evaluation.csv"
+            for one in PLAN.evaluations
         ],
         [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
         [

@@ -1,15 +1,19 @@
-from replication.plan.evaluations import checkpoint, evaluated_images, is_detector
+from replication.plan.evaluations import evaluated_images, evaluation
+
+
+def asked(wildcards):
+    return evaluation(config, f"{wildcards.weights}/{wildcards.images}/{wildcards.size}")
 
 
 rule evaluate:
-    """Accuracy or average precision of released weights, at the scale `full`."""
+    """Accuracy or average precision of published weights, at the scale `full`."""
     input:
-        checkpoint=lambda wildcards: checkpoint(config, wildcards.model, wildcards.size),
+        checkpoint=lambda wildcards: asked(wildcards).checkpoint,
     output:
-        f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.csv",
-        f"{RESULTS}/evaluation/{{model}}/{{size}}/evaluation.json",
+        f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.csv",
+        f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.json",
     log:
-        f"{RESULTS}/logs/evaluate/{{model}}_{{size}}.log",
+        f"{RESULTS}/logs/evaluate/{{weights}}_{{images}}_{{size}}.log",
     conda:
         "../envs/replication.yaml"
     threads: workflow.cores
@@ -17,20 +21,20 @@ rule evaluate:
         **RESOURCES["evaluate"],
     params:
         sources=digests.command_digest("evaluate", cards=False),
-        images=lambda wildcards: evaluated_images(config, wildcards.model),
+        model=lambda wildcards: asked(wildcards).model,
+        images=lambda wildcards: evaluated_images(config, asked(wildcards).name),
         contents=lambda wildcards: [
-            digests.weights_digest(
-                checkpoint(config, wildcards.model, wildcards.size)
-            ),
+            digests.weights_digest(asked(wildcards).checkpoint),
             digests.images_digest(
-                evaluated_images(config, wildcards.model),
-                is_detector(wildcards.model),
+                evaluated_images(config, asked(wildcards).name),
+                wildcards.images == "coco",
             ),
         ],
+        dataset=lambda wildcards: asked(wildcards).dataset,
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
-        digest=lambda wildcards: digests.variant_digest(wildcards.model),  # evaluated again when the architecture changes
+        digest=lambda wildcards: digests.variant_digest(asked(wildcards).model),  # evaluated again when the architecture changes
     shell:
-        "python -m replication evaluate --model {wildcards.model} --image-size {wildcards.size}"
-        " --checkpoint {input.checkpoint:q} --images {params.images:q} --corrupt {params.corrupt} --out {params.out:q}"
-        " 2> {log:q}"
+        "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
+        " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"
+        " --images {params.images:q} --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"

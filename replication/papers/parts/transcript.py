@@ -19,6 +19,7 @@ A `column` line makes the column a number: its metric (`records.METRICS`), its u
 one are labels: together they name the row, and those called `model` or `backbone`, `input` and `dataset` say which
 model, image size and data set the row is about; `method` names the detector or segmenter around the backbone. A
 condition goes before a label. An empty cell or `-` is not a number; `[2, 2, 6, 2]` is four.
+How an accuracy can be had is said by `way` lines (`ways`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from replication.data_sources import USUAL_NAMES
+from replication.papers.parts.ways import read_lines, way_of
 from replication.records.card import Table
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
@@ -103,6 +105,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
     where = f"{paper} {table_id}"
     facts: dict[str, str] = {}
     notes: list[str] = []
+    ways: list[str] = []
     columns: dict[str, _Column] = {}
     grid: list[tuple[str, ...]] = []
     for line in lines:
@@ -111,12 +114,14 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         elif line.startswith("- column "):
             name, column = _column(line[2:], where)
             columns[name] = column
+        elif line.startswith("- way "):
+            ways.append(line[2:])
         elif line.startswith("- note: "):
             notes.append(line[8:])
         elif line.startswith("- "):
             key, _, value = line[2:].partition(": ")
             if key not in ("source", "verified"):
-                raise nearest(key, ("source", "verified", "note", "column"), f"line in {where}")
+                raise nearest(key, ("source", "verified", "note", "column", "way"), f"line in {where}")
             facts[key] = value
     if len(grid) < 3 or "source" not in facts or "verified" not in facts:
         raise UserError(f"{where}: a table needs '- source:', '- verified:', a header and at least one row")
@@ -166,6 +171,9 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
     for row in rows:
         if len(row) != len(header):
             raise UserError(f"{where}: the row '{' | '.join(row)}' has {len(row)} cells, the header {len(header)}")
+    cells = tuple(tuple(numbers_of(row, n, c) for n, c in zip(header, row, strict=True)) for row in rows)
+    lines_of_ways = read_lines(ways, where)
+    every = [number for row in cells for cell in row for number in cell]
     return Table(
         paper=paper,
         id=table_id,
@@ -175,5 +183,6 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         notes=tuple(notes),
         header=header,
         rows=tuple(rows),
-        cells=tuple(tuple(numbers_of(row, n, c) for n, c in zip(header, row, strict=True)) for row in rows),
+        cells=cells,
+        ways={number.name: way for number in every if (way := way_of(number, lines_of_ways))},
     )

@@ -1,0 +1,150 @@
+"""What evaluations of published weights give: on which images, which metrics, and what they take. Torch-free."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from replication import papers
+from replication.records.card import Variant
+from replication.records.metrics import COCO_BOXES, UNIT_SCALE
+from replication.records.rows import Weight
+from replication.records.words import sides
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that an accuracy is printed of: in words, how many, what configurations call them, their size [GB]."""
+
+    words: str
+    count: int
+    key: str
+    gigabytes: float
+
+
+IMAGES = {
+    "imagenet-1k": Images("validation images of ImageNet-1k", 50_000, "imagenet", 6.7),
+    "imagenet-real": Images("validation images of ImageNet-1k", 46_837, "imagenet", 6.7),
+    "imagenet-v2": Images("images of ImageNet-V2, matched frequency", 10_000, "imagenet_v2", 1.3),
+    "coco": Images("validation images of COCO 2017", 5_000, "coco", 1.0),
+    "ade20k": Images("validation images of ADE20K", 2_000, "ade20k", 0.9),
+}
+"""Of ImageNet-ReaL, the images that have a label there. Gigabytes are those of the publishers' archives."""
+
+FOLDERS = {
+    "imagenet": "imagenet_1k/val",
+    "imagenet_v2": "imagenet_v2",
+    "coco": "coco_2017",
+    "ade20k": "ade20k",
+}
+"""Where the images are in the folder of all data sets."""
+
+MASKS = {"ap_mask", "ap_mask_50", "ap_mask_75"}
+MEASURES: Mapping[str, Mapping[str, Collection[str]]] = {
+    "classification": {
+        "imagenet-1k": {"top1", "top5", "loss", "top1_class_head", "top1_distillation_head"},
+        "imagenet-real": {"top1"},
+        "imagenet-v2": {"top1", "top5", "loss"},
+    },
+    "detr": {"coco": COCO_BOXES},
+    "retinanet": {"coco": COCO_BOXES},
+    "mask_r_cnn": {"coco": {*COCO_BOXES, *MASKS}},
+    "cascade_mask_r_cnn": {"coco": {*COCO_BOXES, *MASKS}},
+}
+"""What an evaluation measures on which data, of classifiers and of the families of other models."""
+
+MACS_A_SECOND = {"a V100": 940.4 * 4.6e9, "two cores": 15.1 * 4.6e9}
+"""Images/s of DeiT-S in single precision times its multiply-adds: as Swin's Table 1a prints it, as published here."""
+DECODING = 0.00815
+"""Seconds in which one core decodes and resizes a photograph of ImageNet (measured); a V100 is fed by eight."""
+
+DATASET = {"classification": "imagenet-1k", "detection": "coco", "segmentation": "ade20k"}
+"""What a model is evaluated on, by its task."""
+
+
+def measures(variant: Variant, dataset: str) -> Collection[str]:
+    """What an evaluation of a model on a data set measures."""
+    kind = variant.task if variant.task == "classification" else variant.family
+    return MEASURES.get(kind, {}).get(dataset, ())
+
+
+def unable(one: Weight, variant: Variant | None, dataset: str, metric: str = "") -> str:
+    """Why the suite cannot measure this of weights; nothing if it can."""
+    if one.obstacle:
+        return one.obstacle
+    if variant is None:
+        return f"the suite does not build {one.model}"
+    if not measures(variant, dataset):
+        return f"the suite has no evaluation of {one.model} on {dataset}"
+    if metric and metric not in measures(variant, dataset):
+        return f"an evaluation does not give {metric}"
+    return ""
+
+
+def gigabytes(one: Weight) -> float | None:
+    """The size of a file [GB]: as its source states it, else four bytes for every parameter that is printed of it."""
+    if one.megabytes:
+        return one.megabytes / 1000
+    params = _printed(one.model, "params")
+    return None if params is None else 4 * params / 1e9
+
+
+def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> str:
+    """What evaluations take, in words: weights with the data set and the image size [px] that each is evaluated at.
+
+    Time is by printed multiply-adds and `MACS_A_SECOND`, of `images` of them, or all.
+    """
+    jobs = list(jobs)
+    files = {one.urls or one.id: gigabytes(one) for one, _, _ in jobs}
+    folders = {IMAGES[dataset].key: IMAGES[dataset] for _, dataset, _ in jobs}
+    counts = [min(images or IMAGES[dataset].count, IMAGES[dataset].count) for _, dataset, _ in jobs]
+    costs = [_macs(one, size) for one, _, size in jobs]
+    times = []
+    for what, rate in MACS_A_SECOND.items():
+        decoding = DECODING / (8 if what == "a V100" else 2)
+        each = [count * max(decoding, cost / rate) for count, cost in zip(counts, costs, strict=True) if cost]
+        times.append(f"{_time(sum(each))} on {what}" if len(each) == len(costs) else "")
+    data = sum(one.gigabytes for one in folders.values())
+    size = f"{sum(filter(None, files.values())):.2g}" if all(files.values()) else "an unknown number of"
+    return "about " + ", ".join(
+        [
+            *(filter(None, times) if all(times) else ["an unknown time"]),
+            f"{size} GB of weights",
+            f"{data:.2g} GB of images",
+        ]
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{max(seconds / 60, 1):.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
+
+
+@functools.cache
+def _printed_counts() -> Mapping[tuple[str, str], Mapping[int | None, float]]:
+    """The first printed count of each model at each short side [px], by model and metric."""
+    found: dict[tuple[str, str], dict[int | None, float]] = {}
+    for card in papers.cards().values():
+        for table in card.tables:
+            for n in table.published:
+                if n.metric in ("params", "macs") and n.unit in UNIT_SCALE:
+                    side = min(sides(n.image_size)) if n.image_size else None
+                    found.setdefault((n.model, n.metric), {}).setdefault(side, float(n.value) * UNIT_SCALE[n.unit])
+    return found
+
+
+def _printed(model: str, metric: str, image_size: int | None = None) -> float | None:
+    counts = _printed_counts().get((model.removesuffix("_caffe"), metric), {})
+    return counts.get(image_size) or next(iter(counts.values()), None)
+
+
+def _macs(one: Weight, image_size: int) -> float | None:
+    """Multiply-adds of an image: as printed at that size, else in proportion to the pixels of one that is printed."""
+    counts = _printed_counts().get((one.model.removesuffix("_caffe"), "macs"), {})
+    if image_size in counts:
+        return counts[image_size]
+    variant = papers.variants().get(one.model)
+    native = min(sides(variant.image_size)) if variant else one.image_size
+    for side, macs in counts.items():
+        return macs * (image_size / (side or native)) ** 2
+    return None

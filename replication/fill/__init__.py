@@ -1,0 +1,1 @@
+"""From printed accuracies to filled cells by published weights."""

@@ -1,0 +1,158 @@
+"""From printed accuracies to filled cells: plan, fetch what is missing, evaluate, judge, show the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from replication import papers
+from replication.data.fetch_weights import fetch_weights
+from replication.evaluable import DATASET, FOLDERS, IMAGES, expected, unable
+from replication.evaluation import WHOLE, Pass, evaluate
+from replication.papers.parts.weights import weight
+from replication.records.card import Way
+from replication.records.reading import read_manifest
+from replication.records.rows import Published, Weight
+from replication.records.store import sha256
+from replication.records.words import UserError
+from replication.released import evaluated, lying
+from replication.report import filled_tables
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record to evaluate on images at one size [px]; `images` are called as configurations do."""
+
+    record: Weight
+    dataset: str
+    image_size: int
+
+    @property
+    def images(self) -> str:
+        """What configurations call the images."""
+        return IMAGES[self.dataset].key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the printed accuracies of some names take: the jobs, and why other numbers cannot be had."""
+
+    numbers: Sequence[Published]
+    jobs: Sequence[Job]
+    left: Mapping[str, Sequence[str]] = field(default_factory=dict)  # reason -> ids of the numbers
+
+
+def make_plan(names: Sequence[str]) -> Plan:
+    """What papers, tables or numbers take, by their ids. UserError if no published weights stand for any of it."""
+    numbers, jobs, left = [], dict[tuple[str, str, int], Job](), dict[str, list[str]]()
+    for cell, way in (found for name in names for found in evaluated(name)):
+        record = weight(way.weights)
+        if fault := _fault(cell, way, record):
+            left.setdefault(fault, []).append(cell.id)
+            continue
+        numbers.append(cell)
+        dataset = cell.dataset if cell.dataset != "imagenet-real" else DATASET["classification"]  # in the same pass
+        job = Job(record, dataset, way.image_size or record.image_size)
+        jobs.setdefault((record.id, job.images, job.image_size), job)
+    if not numbers:
+        reasons = "; ".join(f"{reason} ({len(ids)})" for reason, ids in left.items())
+        raise UserError(f"published weights fill no number of {' '.join(names)}: {reasons or 'none stand for one'}")
+    return Plan(numbers, list(jobs.values()), left)
+
+
+def _fault(cell: Published, way: Way, record: Weight) -> str:
+    return unable(record, papers.variants().get(record.model), cell.dataset, way.metric)
+
+
+def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
+    """The plan in words, a line a file and a line a reason."""
+    there = lying(checkpoints)
+    lines = []
+    for job in plan.jobs:
+        one = job.record
+        where = f"lies there as {there[one.id].name}" if one.id in there else "to fetch"
+        lines.append(f"{one.id} at {job.image_size} px on {job.dataset}: {where}; {one.licence}")
+    lines += [
+        f"not filled, {reason}: {' '.join(ids[:3])}{f' and {len(ids) - 3} more' if len(ids) > 3 else ''}"
+        for reason, ids in plan.left.items()
+    ]
+    takes = expected([(job.record, job.dataset, job.image_size) for job in plan.jobs], how.images)
+    numbers, jobs = len(plan.numbers), len(plan.jobs)
+    in_all = f"{numbers} number{'s' * (numbers > 1)} by {jobs} evaluation{'s' * (jobs > 1)}: {takes}"
+    return "\n".join([*lines, in_all])
+
+
+def fill(
+    names: Sequence[str],
+    checkpoints: Path,
+    images: Mapping[str, Path],
+    results: Path,
+    say: Callable[[str], None],
+    mirror: str = "",
+    offline: bool = False,
+    corrupt: str = "strict",
+    how: Pass = WHOLE,
+    plan_only: bool = False,
+) -> None:
+    """Fill the printed accuracies of papers, tables or numbers, as far as published weights do, and show the tables.
+
+    `images` are the folders by the words of configurations. An evaluation that is there of the same file stays, so a
+    killed command goes on with the next one. UserError before anything is fetched if no folder of images is there,
+    and for a device that is none; then as `fetch_weights` and `evaluate` say.
+    """
+    plan = make_plan(names)
+    say(show_plan(plan, checkpoints, how))
+    if plan_only:
+        return
+    _ = how.place  # for its error
+    jobs = [job for job in plan.jobs if images[job.images].is_dir()]
+    for folder in {images[job.images] for job in plan.jobs if job not in jobs}:
+        missing = f"there is no folder {folder} with the images; name it: --images-folder, or --data"
+        if not jobs:
+            raise UserError(missing)
+        say(f"not all is filled: {missing}")
+    for line in fetch_weights({job.record.id: job.record for job in jobs}.values(), checkpoints, mirror, offline):
+        say(line)
+    there = lying(checkpoints)
+    for job in jobs:
+        out = results / "evaluation" / job.record.id / job.images / _size(job, how)
+        if _is_done(out, there[job.record.id]):
+            say(f"{out} is there")
+            continue
+        evaluate(
+            job.record.model,
+            job.image_size,
+            there[job.record.id],
+            images[job.images],
+            out,
+            job.dataset,
+            corrupt,
+            job.record.id,
+            how,
+        )
+    tables = {(cell.paper, cell.table) for cell in plan.numbers}
+    for text in filled_tables(results / "evaluation", tables):
+        say(text)
+
+
+def _size(job: Job, how: Pass) -> str:
+    """What the folder of one evaluation is called: the image size, and what makes it other than whole and exact."""
+    parts = [
+        str(job.image_size),
+        how.precision if how.precision != "fp32" else "",
+        f"{how.images}" if how.images else "",
+    ]
+    return "_".join(filter(None, parts))
+
+
+def _is_done(out: Path, checkpoint: Path) -> bool:
+    manifest = out / "evaluation.json"
+    if not manifest.is_file() or not (out / "evaluation.csv").is_file():
+        return False
+    return read_manifest(manifest, checkpoint=str)["checkpoint"] == sha256(checkpoint)
+
+
+def default_images(data: Path) -> dict[str, Path]:
+    """Where the images are in the folder of all data sets."""
+    return {key: data / folder for key, folder in FOLDERS.items()}

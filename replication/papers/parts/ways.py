@@ -1,0 +1,78 @@
+"""How each printed accuracy can be had, as the `way` lines of a transcript say.
+
+    - way *: evaluate released
+    - way deit-tiny/*: evaluate deit_ti_224
+    - way class-embedding-only-*: evaluate released as top1_class_head
+    - way 320: fine-tune deit_b_224
+    - way tnt-ti: train here
+    - way *-jft-300m: not public, JFT-300M was never published
+
+The pattern is held against row and column as ids have them, with a slash between; without one, against the row. A later
+line overrides an earlier one. `released` are the weights called <model>_<image size> of the cell's own model and size,
+if there are any, else the line says nothing of that cell; `released_1x` those called <model>_<image size>_1x. They are
+evaluated at their own size, or at `at 384`; a zero-shot accuracy at the size it is printed for. `train here`: an arm at
+the scale `full` trains the cell's own model by its paper's recipe, at the printed size or `at 384`.
+What no line names is fine-tuning where the data set is one of transfer, and training elsewhere.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+
+from replication.papers.parts.weights import released, weight
+from replication.records.card import Way
+from replication.records.metrics import METRICS
+from replication.records.rows import Published, slug
+from replication.records.words import UserError, sides
+
+LINE = re.compile(
+    r"way (?P<pattern>\S+): (?:"
+    r"(?P<kind>evaluate|fine-tune) (?P<weights>\w+)(?: at (?P<size>\d+))?(?: as (?P<metric>\w+))?"
+    r"|(?P<train>train)(?P<here> here)?(?: at (?P<at>\d+))?|not public, (?P<reason>.+))"
+)
+TRANSFER = re.compile("cifar-.*|flowers-102|oxford-iiit-pets|stanford-cars|inaturalist-.*|vtab-1k.*")
+
+
+def read_lines(lines: Iterable[str], where: str) -> list[re.Match[str]]:
+    """The `way` lines of a table. UserError for one that cannot be read."""
+    found = []
+    for line in lines:
+        if not (match := LINE.fullmatch(line)):
+            raise UserError(f"{where}: cannot read '- {line}'; expected '- way PATTERN: evaluate released', ...")
+        found.append(match)
+    return found
+
+
+def way_of(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
+    """How a number can be had; nothing for what is no accuracy. UserError for weights that no record has."""
+    if METRICS[cell.metric].kind != "accuracy":
+        return None
+    row, column = slug(cell.row), slug(cell.column)
+    way = Way("fine-tune" if TRANSFER.fullmatch(cell.dataset) else "train", metric=measured_as(cell))
+    for line in lines:
+        if fnmatch.fnmatchcase(f"{row}/{column}" if "/" in line["pattern"] else row, line["pattern"]):
+            way = _read(cell, line) or way
+    return way
+
+
+def _read(cell: Published, line: re.Match[str]) -> Way | None:
+    if line["train"]:
+        return Way("train", "", int(line["at"]) if line["at"] else None, measured_as(cell), bool(line["here"]))
+    if line["reason"]:
+        return Way("not public", reason=line["reason"])
+    printed = min(sides(cell.image_size)) if cell.image_size else None
+    word, _, tag = line["weights"].partition("_")
+    found = released(cell.model, printed, f"_{tag}" if tag else "") if word == "released" else weight(line["weights"])
+    if found is None:
+        return None
+    if line["kind"] == "fine-tune":
+        return Way("fine-tune", found.id)
+    size = int(line["size"]) if line["size"] else printed if cell.metric == "top1_zero_shot" else found.image_size
+    return Way("evaluate", found.id, size, line["metric"] or measured_as(cell))
+
+
+def measured_as(cell: Published) -> str:
+    """The metric that is measured for a printed accuracy."""
+    return "top1" if cell.metric in ("top1_error", "top1_zero_shot") else cell.metric

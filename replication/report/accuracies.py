@@ -1,0 +1,130 @@
+"""The verdict on a printed accuracy: by its published weights, by a training of ours, or the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from replication.evaluable import IMAGES, expected, unable
+from replication.papers.parts.weights import weight
+from replication.records.card import Card, Variant, Way
+from replication.records.rows import Measured, Published
+from replication.records.words import Size, sides
+from replication.report.commands import fill_command, train_command
+
+POINTS, LOSS = Decimal("0.1"), Decimal("0.01")
+PERCENT = {"%": Decimal(1), "fraction": Decimal(100)}
+"""The printed units of an accuracy, in percent; others are compared as they are."""
+Outcome = tuple[Decimal | None, str, str, str, str]
+"""Our number in the printed unit, the verdict, its reason, the command, the ids of the weights."""
+
+
+class Accuracies:
+    """Judges printed accuracies by what was measured."""
+
+    def __init__(self, numbers: Mapping[Any, Measured], cards: Mapping[str, Card]) -> None:
+        """`numbers` are by weights or model, image size, metric, data set, and whether they are of a training."""
+        self.numbers, self.cards = numbers, cards
+        self.variants = {variant.id: variant for card in cards.values() for variant in card.variants}
+        self.arms = {
+            (experiment.variant(arm.id).id, experiment.recipe_of(arm.id, "full")["image_size"]): experiment.id
+            for card in cards.values()
+            for experiment in card.experiments
+            if "full" in experiment.scales
+            for arm in experiment.arms
+        }
+        self.ways = {
+            (key, *name): way
+            for key, card in cards.items()
+            for table in card.tables
+            for name, way in table.ways.items()
+        }
+
+    def verdict(self, cell: Published) -> Outcome:
+        """By the weights that its way names, else by a training of its model, else the way itself."""
+        way = self.ways[cell.paper, *cell.name]
+        size, experiment = self._training(cell, way)
+        evaluated = self.numbers.get((way.weights, way.image_size, way.metric, cell.dataset, False))
+        trained = self.numbers.get((cell.model, size, way.metric, cell.dataset, True)) if experiment else None
+        if evaluated:
+            ours, whose, command = evaluated, "the released weights give", fill_command(cell.id)
+        elif trained and trained.scale == "full":
+            ours, whose, command = trained, "a training gives", train_command(experiment)
+        else:
+            return None, way.kind, *self._missing(cell, way, experiment), way.weights
+        value = Decimal(str(ours.value))  # the digits that were written: 0.1 points off is still within
+        if cell.metric == "top1_error":
+            value = 100 - value
+        unit = PERCENT.get(cell.unit, Decimal(1))
+        verdict, reason = compare_accuracy(cell.value * unit, value, whose, LOSS if cell.metric == "loss" else POINTS)
+        if evaluated and ours.precision != "fp32":
+            verdict, reason = way.kind, f"{reason}, in {ours.precision}; fp32 decides"
+        elif evaluated and _some(ours) and not _decided(cell, ours, cell.value * unit):
+            verdict, reason = way.kind, f"{reason}, of {ours.n:,} images, which is too few to decide"
+        if verdict == "differs":
+            reason = "; ".join([reason, *self.cards[cell.paper].causes_of(cell.name)])
+        return value / unit, verdict, reason, command, way.weights if evaluated else ""
+
+    def _training(self, cell: Published, way: Way) -> tuple[Size | None, str]:
+        """The image size and the experiment of a training that stands for a number; "" if none does.
+
+        It is of the model's own recipe, and so is what plain weights, <model>_<image size>, were made by.
+        """
+        variant = self.variants.get(cell.model)
+        if not variant or not (way.here or way.weights == f"{cell.model}_{way.image_size}"):
+            return None, ""
+        size = way.image_size or trained_size(cell, variant)
+        return size, self.arms.get((cell.model, size), "")
+
+    def _missing(self, cell: Published, way: Way, experiment: str) -> tuple[str, str]:
+        """Why nothing was measured, and the command that would."""
+        data = cell.dataset or "the data of the table"
+        if way.kind == "not public":
+            return way.reason, ""
+        if way.kind == "fine-tune":
+            return f"needs {data} and a fine-tuning there{f' from {way.weights}' if way.weights else ''}", ""
+        if way.kind == "train" and not experiment:
+            return f"no weights that stand for it were released; needs a training on {data}", ""
+        if way.kind == "train":
+            reason = f"no weights that stand for it were released; needs {_images(cell)} and those to train on"
+            run = f"a run of {experiment} at the scale full, days on several GPUs"
+            return f"{reason}, and {run}", train_command(experiment)
+        found = weight(way.weights)
+        if fault := unable(found, self.variants.get(found.model), cell.dataset, way.metric):
+            return f"the weights {found.id} are public, but {fault}", ""
+        takes = expected([(found, cell.dataset, way.image_size or found.image_size)])
+        return f"needs {_images(cell)} and the weights {found.id}: {takes}", fill_command(cell.id)
+
+
+def trained_size(cell: Published, variant: Variant) -> Size:
+    """The image size at which a model is trained for a number; a detector's is its short side, for images differ."""
+    size = cell.image_size or variant.image_size
+    return min(sides(size)) if variant.task == "detection" else size
+
+
+def compare_accuracy(
+    printed: Decimal, ours: Decimal, whose: str = "the released weights give", within: Decimal = POINTS
+) -> tuple[str, str]:
+    """Verdict and reason for an accuracy [%], the same within 0.1 points, or for a loss, within 0.01."""
+    verdict = "reproduced" if abs(ours - printed) <= within else "differs"
+    digits, unit = (2, " points") if within == POINTS else (3, "")
+    return verdict, f"{whose} {ours:.{digits}f}, {ours - printed:+.{digits}f}{unit}"
+
+
+def _some(ours: Measured) -> bool:
+    """Whether only some images of the data set were evaluated."""
+    return (ours.n or 0) < IMAGES[ours.dataset].count
+
+
+def _decided(cell: Published, ours: Measured, printed: Decimal) -> bool:
+    """Whether the interval of a number lies wholly within 0.1 points of the printed one, or wholly outside."""
+    if ours.ci_low is None or ours.ci_high is None:
+        return False
+    ends = sorted(100 - x if cell.metric == "top1_error" else x for x in (ours.ci_low, ours.ci_high))
+    low, high = float(printed - POINTS), float(printed + POINTS)
+    return ends[1] < low or ends[0] > high or (low <= ends[0] and ends[1] <= high)
+
+
+def _images(cell: Published) -> str:
+    return f"the {IMAGES[cell.dataset].words}" if cell.dataset in IMAGES else cell.dataset

@@ -1,0 +1,40 @@
+"""The published weights as a list: what each file is, takes and fills, and whether it lies here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from replication import papers
+from replication.evaluable import DATASET, gigabytes, unable
+from replication.papers.parts.weights import weights
+from replication.released import chosen, lying
+
+
+def list_weights(names: Sequence[str], checkpoints: Path) -> str:
+    """The records of some names, as `released.chosen` has them, or all: a line each, and the sum of their files."""
+    found = chosen(names) if names else list(weights().values())
+    there, variants = lying(checkpoints), papers.variants()
+    cells = Counter(
+        way.weights
+        for card in papers.cards().values()
+        for table in card.tables
+        for way in table.ways.values()
+        if way.kind == "evaluate"
+    )
+    rows = [("id", "MB", "cells", "licence", "here")]
+    for one in found:
+        size = gigabytes(one)
+        fault = unable(one, variants.get(one.model), DATASET[one.task])
+        stated = f"{1000 * size:,.0f}" if size else "?"
+        here = there[one.id].name if one.id in there else f"no; {fault}" if fault else "no"
+        rows.append((one.id, stated if one.megabytes else f"~{stated}", str(cells[one.id]), one.licence, here))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    files = {one.urls or one.id: gigabytes(one) or 0.0 for one in found}
+    missing = {one.urls or one.id for one in found if one.id not in there}
+    total, fetched = sum(files.values()), sum(size for name, size in files.items() if name in missing)
+    return "\n".join(
+        [*lines, f"{len(files)} files of {total:.1f} GB, {len(missing)} of them with {fetched:.1f} GB are not here"]
+    )

@@ -234,14 +234,22 @@ def _witnesses(path: Path) -> list[dict[str, Any]]:
 
 def _rates(insight: Path) -> list[dict[str, Any]]:
     """Images per second of every detector when its test images were run, once, on one core: the median over seeds."""
-    found: dict[str, list[float]] = {}
+    found: dict[tuple[str, str], list[float]] = {}
     for path in sorted(insight.glob("*/*/seed*/manifest.json")):
         manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
-        found.setdefault(f"{manifest['experiment']}/{manifest['arm']}", []).append(manifest["images_per_second"])
+        found.setdefault((manifest["experiment"], manifest["arm"]), []).append(manifest["images_per_second"])
     nothing = dict.fromkeys(columns(Measured))
     return [
-        {**nothing, "model": model, "metric": "images_per_second", "value": statistics.median(rates), "n": len(rates)}
-        for model, rates in found.items()
+        {
+            **nothing,
+            "model": f"{experiment}/{arm}",
+            "metric": "images_per_second",
+            "value": statistics.median(rates),
+            "n": len(rates),
+            "experiment": experiment,
+            "arm": arm,
+        }
+        for (experiment, arm), rates in found.items()
     ]
 
 

@@ -30,9 +30,9 @@ async function showFigure(part) {
 
 // The trainings of an experiment, an arm and measure a row, made when it is opened.
 function trainedTable(experiment) {
-  const rows = TRAINED.filter((row) => row.model.split("/")[0] === experiment);
+  const rows = TRAINED.filter((row) => row.experiment === experiment);
   return h("table", {}, h("thead", {}, h("tr", {}, ["arm", "measure", "image side [px]", "mean", "95 % interval", "seeds"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.model.split("/")[1]),
+    h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.arm),
       [row.metric, row.image_size ?? "", withUnit(shown(row.value), row.unit), interval(row.ci_low, row.ci_high), row.n ?? ""].map((value) => h("td", {}, String(value)))))));
 }
 

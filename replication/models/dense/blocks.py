@@ -18,5 +18,5 @@ def convolution(
     if norm:
         parts["bn"] = nn.BatchNorm2d(dim)
     if relu:
-        parts["activate"] = nn.ReLU()
+        parts["activate"] = nn.ReLU(inplace=True)
     return nn.Sequential(parts)

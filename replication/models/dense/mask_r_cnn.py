@@ -42,7 +42,7 @@ class ProposalHead(nn.Module):
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """A level (B, 256, H, W) to logits (B, 3, H, W) and deltas (B, 12, H, W), the anchor slowest."""
-        x = F.relu(self.rpn_conv(level))
+        x = F.relu(self.rpn_conv(level), inplace=True)
         return self.rpn_cls(x), self.rpn_reg(x)
 
 
@@ -78,7 +78,7 @@ class MaskHead(nn.Module):
 
     def forward(self, squares: Tensor) -> Tensor:
         """Squares (n, 256, 14, 14) to logits (n, K, 28, 28)."""
-        return self.conv_logits(F.relu(self.upsample(self.convs(squares))))
+        return self.conv_logits(F.relu(self.upsample(self.convs(squares)), inplace=True))
 
 
 class MaskRCNN(nn.Module):

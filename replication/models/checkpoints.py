@@ -27,7 +27,10 @@ from torch import Tensor, nn
 from replication.models.positions import resize_positions
 from replication.records.words import UserError
 
-WRAPPERS = ("model", "state_dict", "model_state_dict", "model_ema", "state_dict_ema")
+WRAPPERS = (
+    *("model", "state_dict", "model_state_dict", "module", "net", "network", "params", "weights"),
+    *("model_ema", "state_dict_ema", "ema", "params_ema"),  # last: weights come before their moving average
+)
 DEPTH = 3  # a file is a dictionary with one of these, which may have one again
 SHOWN = 5
 PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}

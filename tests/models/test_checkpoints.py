@@ -297,6 +297,9 @@ def under(prefix: str, **beside: Tensor) -> dict[str, Tensor]:
         {"model": {"name": "deit"}, "state_dict": small()},
         {"state_dict": {"model": small()}},
         {"model": small(), "state_dict_ema": {key: value + 1 for key, value in small().items()}},
+        {"net": small(), "epoch": 3},
+        {"module": small(), "optimizer": None},  # DeepSpeed
+        {"ema": {"module": small()}},
         under("_orig_mod."),
         under("module._orig_mod."),
         {re.sub(r"^blocks\.0\.", "blocks.0._orig_mod.", key): tensor for key, tensor in small().items()},

@@ -1,10 +1,15 @@
 """Where cost curves cross, on curves whose crossing is known."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
 from replication.complexity.crossings import crossings, sign_changes
-from replication.records.metrics import COSTS
+from replication.complexity.memory import MODES
+from replication.models.attention import POLICIES
+from replication.records.metrics import COSTS, PEAKS
+from replication.records.rows import Count, columns
 
 MODELS = ("deit_s", "swin_t", "tnt_s")
 SIZES = (128, 256, 512, 1024)
@@ -18,6 +23,11 @@ def counted(**curves: list[float]) -> pd.DataFrame:
             for size, value in zip(SIZES, values, strict=True)
         ]
     )
+
+
+def test_a_peak_memory_has_a_name_for_every_mode_and_policy() -> None:
+    assert [(peak.mode, peak.attention) for peak in PEAKS] == list(itertools.product(MODES, POLICIES))
+    assert set(COSTS) <= set(columns(Count))
 
 
 def test_power_laws_cross_where_algebra_says() -> None:

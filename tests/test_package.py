@@ -39,16 +39,19 @@ def run(installed: Path, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_file_of_the_package_is_in_the_wheel(installed: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", "replication"], cwd=ROOT, capture_output=True, text=True, check=True)
     missing = [name for name in tracked.stdout.split() if not (installed / name).exists()]
     assert missing == []
 
 
+@pytest.mark.slow
 def test_the_command_lists_the_papers_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     assert "pvt_small" in run(installed, tmp_path, "list")
 
 
+@pytest.mark.slow
 def test_the_command_shows_what_the_cards_say_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     text = run(installed, tmp_path, "show", "swin/table1a/swin-t-224/flops")
     assert "4.5 G at 224 px" in text

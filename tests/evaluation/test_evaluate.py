@@ -266,6 +266,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) ->
     assert "does not fit" in refused(images, weights)  # one block instead of twelve
 
 
+@pytest.mark.slow
 def test_broken_images_are_counted_and_the_first_is_named_or_left_out(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,7 @@ def snakemake(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     done = snakemake(clone, "--dry-run", "--", "results/full/verdicts.csv")
     assert done.returncode == 0, done.stderr
@@ -183,6 +184,7 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     assert "results/full/evaluation/detr_r50_800/coco/800/evaluation.csv" in inputs
 
 
+@pytest.mark.slow
 def test_a_missing_checkpoint_is_named(clone: Path) -> None:
     done = snakemake(clone, "--dry-run", "--", "results/full/evaluation/swin_t_224/imagenet/224/evaluation.csv")
     assert done.returncode != 0

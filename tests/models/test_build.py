@@ -220,6 +220,7 @@ def test_an_unknown_kind_of_factory_is_an_error() -> None:
         models.build_variant(variant)
 
 
+@pytest.mark.slow
 def test_the_size_has_two_names_and_is_never_dropped() -> None:
     with torch.device("meta"):
         for size in (384, "384", (384, 384), [384, 384], "384x384"):

@@ -84,6 +84,7 @@ def test_the_skeleton_passes_every_test_of_cards() -> None:
     assert sum(parameter.numel() for parameter in build("toy_s").parameters()) > 0
 
 
+@pytest.mark.slow
 def test_it_is_counted_judged_and_on_the_page(toy: str, tmp_path: Path) -> None:
     results = tmp_path / "results"
     papers.write_published(results / "published.csv")

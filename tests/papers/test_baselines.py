@@ -61,6 +61,7 @@ def test_parameters_and_multiply_adds_are_torchvision_s(model_id: str, params: i
         assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, abs=0.0005)
 
 
+@pytest.mark.slow
 def test_a_network_has_the_parameters_that_the_papers_print_for_it() -> None:
     """To 2 %, or to the last printed digit (5 for EfficientNet-B0)."""
     numbers = quoted()

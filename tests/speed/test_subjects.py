@@ -174,6 +174,7 @@ def test_only_classifiers_are_trained(one: Cell) -> None:
 # --- counts -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_multiply_adds_of_a_training_step_are_thrice_the_forward_pass_less_the_gradient_of_the_images() -> None:
     B, N, D = 2, (64 // 16) ** 2, 192
     one = cell("deit_ti")
@@ -204,6 +205,7 @@ def test_counts_are_those_of_the_sweep() -> None:
     assert (counted.step.macs, counted.peak_memory) == (macs, peak)
 
 
+@pytest.mark.slow
 def test_the_kernels_read_and_write_what_the_roofline_takes_them_to() -> None:
     matmul, convolution, copy = (need(one, CPU) for one in others() if one.kind == "kernel")
     assert matmul.step == (2048**3, 3 * 4 * 2048**2)

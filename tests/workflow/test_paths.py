@@ -46,6 +46,7 @@ def test_results_lie_where_the_configuration_says_and_nowhere_else(
     assert (tmp_path / "my").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_results_that_would_be_wildcards_are_refused_in_one_line(tmp_path: Path) -> None:
     done = snakemake(tmp_path, "-s", str(ROOT / "Snakefile"), "--config", "results=a{b}")
     assert done.returncode != 0

@@ -338,6 +338,7 @@ def test_timm_models_and_installed_packages_have_no_sources_to_watch() -> None:
     assert sources(own_variant("timm/resnet10t")) == sources(own_variant("torch.nn:Identity")) == []
 
 
+@pytest.mark.slow
 def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: Path) -> None:
     results = tmp_path / "results"
     complexity = results / "complexity"

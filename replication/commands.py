@@ -149,8 +149,7 @@ def add_device(parser: argparse._ActionsContainer) -> None:
 
 def add_pass(parser: argparse.ArgumentParser) -> None:
     """How a data set is passed through a model."""
-    text = "auto: a GPU if there is one (default: %(default)s)"
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help=text)
+    add_device(parser)
     text = "number formats, by autocast; fp32 alone is judged (default: %(default)s)"
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help=text)
 

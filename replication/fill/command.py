@@ -40,7 +40,7 @@ def _declare_fill(parser: argparse.ArgumentParser) -> None:
     add_corrupt(parser)
     add_source(parser, "weights/<file>")
     folder = Path(default("results"), "full")
-    parser.add_argument("--results", type=path, default=folder, help="for evaluation/ (default: %(default)s)")
+    parser.add_argument("--out", type=path, default=folder, help="for evaluation/ (default: %(default)s)")
 
 
 def _fill(args: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def _fill(args: argparse.Namespace) -> None:
     if args.images_folder:
         images = dict.fromkeys(images, args.images_folder)
     how = Pass(args.device, args.precision, args.some)
-    folders = args.checkpoints, images, args.results
+    folders = args.checkpoints, images, args.out
     fill(args.names, *folders, say, args.mirror, args.offline, args.corrupt, how, args.plan)
 
 

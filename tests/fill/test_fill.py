@@ -126,7 +126,7 @@ def release(standing_in: Path) -> Path:
 
 def call(folder: Path, *options: str) -> int:
     given = ["fill", "pvt/readme_classification/pvt-tiny-224", "--data", f"{folder}/data"]
-    places = ["--checkpoints", f"{folder}/weights", "--results", f"{folder}/results"]
+    places = ["--checkpoints", f"{folder}/weights", "--out", f"{folder}/results"]
     return main([*given, *places, "--mirror", f"file://{folder}/release", "--offline", "--device", "cpu", *options])
 
 

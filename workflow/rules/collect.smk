@@ -3,10 +3,7 @@ rule collect:
     input:
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
-        [
-            f"{RESULTS}/evaluation/{one.name}/evaluation.csv"
-            for one in PLAN.evaluations
-        ],
+        [f"{RESULTS}/evaluation/{one.name}/evaluation.csv" for one in PLAN.evaluations],
         [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
         [
             f"{PLAN.folder(run)}/{file}"

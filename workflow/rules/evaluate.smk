@@ -2,7 +2,9 @@ from replication.plan.evaluations import evaluated_images, evaluation
 
 
 def asked(wildcards):
-    return evaluation(config, f"{wildcards.weights}/{wildcards.images}/{wildcards.size}")
+    return evaluation(
+        config, f"{wildcards.weights}/{wildcards.images}/{wildcards.size}"
+    )
 
 
 rule evaluate:
@@ -37,4 +39,4 @@ rule evaluate:
     shell:
         "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"
-        " --images {params.images:q} --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"
+        " --images {params.images:q} --device auto --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"

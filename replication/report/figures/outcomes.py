@@ -93,6 +93,6 @@ def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
         left += shares[verdict]
     ax.invert_yaxis()
     ax.set(xlim=(0, 100), xlabel="share of the paper's numbers [%]; in the bars: how many")
-    figure.legend(frameon=False, loc="outside upper center", ncols=len(KINDS) // 2)
+    figure.legend(frameon=False, loc="outside upper center", ncols=4)
     sns.despine(fig=figure, left=True)
     return figure

@@ -211,6 +211,14 @@ def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -
     if not images:
         raise UserError(f"{file}: none of {len(sizeless)} images has a size")
     sizes = {entry["id"]: (entry["height"], entry["width"]) for entry in images}
+    for number, entry in enumerate(annotations):
+        mask = entry.get("segmentation")
+        size = sizes.get(entry["image_id"])
+        if isinstance(mask, dict) and size is not None and tuple(mask["size"]) != size:
+            raise UserError(
+                f"{file}: annotations[{number}].segmentation.size is {mask['size']}, but image {entry['image_id']} has "
+                f"the height and width {list(size)}"
+            )
     kept, empty = [], 0
     for number, entry in enumerate(annotations):
         image_id = entry["image_id"]

@@ -19,7 +19,6 @@ from replication.records.rows import Evaluated
 from replication.records.store import sha256
 from replication.records.words import UserError
 
-MASKED = ("mask_r_cnn", "cascade_mask_r_cnn")
 SIZES = {"coco": (80, 5_000)}
 """Categories and validation images of the data sets that published numbers are about; any other is taken as it is."""
 
@@ -57,7 +56,7 @@ def detect(
         model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
         results = mmdetection.predicted(model, split, what)
     measures = average_precision(split.ground_truth, results)
-    if variant.family in MASKED:
+    if variant.family in mmdetection.MASKED:
         measures |= average_precision(split.ground_truth, results, masks=True)
     write_results(out / "predictions.json", results)
     numbers = [

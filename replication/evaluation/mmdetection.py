@@ -27,7 +27,8 @@ from replication.data.unfiltered import fitted, resized
 from replication.models.dense.boxes import Detections, pasted
 from replication.records.card import Variant
 
-FAMILIES = ("retinanet", "mask_r_cnn", "cascade_mask_r_cnn")
+MASKED = ("mask_r_cnn", "cascade_mask_r_cnn")
+FAMILIES = ("retinanet", *MASKED)
 LONG_SIDE = 1333 / 800
 """Of the longest long side to the short side."""
 MULTIPLE = 32
@@ -54,14 +55,14 @@ class Fit:
 
 
 def validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
-    """The validation images of a folder with their masks, made as `variant` takes them. UserError as in `load_split`.
+    """The validation images of a folder, made as `variant` takes them, with masks if it finds some.
 
-    The short side becomes `image_size` [px], unless the long one would be more than 1333/800 of it.
+    The short side becomes `image_size` [px], unless the long one would be more than 1333/800 of it. UserError as in
+    `load_split`.
     """
     bgr = variant.architecture.get("caffe", False)
-    split = load_split(
-        folder, "val", image_size, Fit(image_size, round(image_size * LONG_SIDE), bgr), corrupt, masks=True
-    )
+    fit = Fit(image_size, round(image_size * LONG_SIDE), bgr)
+    split = load_split(folder, "val", image_size, fit, corrupt, masks=variant.family in MASKED)
     mean, std = (CAFFE_MEAN, CAFFE_STD) if bgr else (MEAN, STD)
     return dataclasses.replace(split, mean=mean, std=std)
 

@@ -283,3 +283,71 @@ def test_random_damage_gives_numbers_or_one_line(tmp_path: Path) -> None:
                 said.append(str(error))
     assert min(read, len(said)) > 100
     assert {len(message.splitlines()) for message in said} == {1}
+
+
+# --- masks ------------------------------------------------------------------------------------------
+
+POLYGON = [4, 8, 24, 8, 24.5, 38]
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        [POLYGON],
+        [POLYGON, [*POLYGON, 0, 0]],
+        {"size": [60, 40], "counts": [2000, 400]},
+        {"size": [60, 40], "counts": "a"},
+    ],
+)
+def test_masks_are_polygons_or_run_lengths(tmp_path: Path, mask: Any) -> None:
+    """Read where they are asked for, and then by every object."""
+    content = truth()
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = mask
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(content))
+    assert [one["segmentation"] for one in read_annotations(file, masks=True).annotations] == [mask, mask]
+    assert not any("segmentation" in one for one in read_annotations(file).annotations)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        None,
+        [],
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [POLYGON, 3],
+        [[1, 2, 3, 4, 5, "6"]],
+        {"counts": [2400]},
+        {"size": [60], "counts": [2400]},
+        {"size": [60, 40], "counts": [2000, 399]},
+        {"size": [60, 40], "counts": [2401, -1]},
+        {"size": [60, 40], "counts": None},
+    ],
+)
+def test_what_is_no_mask_is_named(tmp_path: Path, mask: Any) -> None:
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(changed(("annotations", 1, "segmentation"), mask, masked())))
+    with pytest.raises(
+        UserError, match=r"annotations\[1\]\.segmentation is .*, not a list of polygons, each of three points"
+    ):
+        read_annotations(file, masks=True)
+
+
+def test_run_lengths_are_of_the_whole_image(tmp_path: Path) -> None:
+    mask = {"size": [40, 60], "counts": [2400]}
+    file = tmp_path / "instances.json"
+    file.write_text(json.dumps(changed(("annotations", 1, "segmentation"), mask, masked())))
+    with pytest.raises(
+        UserError, match=r"annotations\[1\]\.segmentation\.size is \[40, 60\], but image 9 has the height"
+    ):
+        read_annotations(file, masks=True)
+
+
+def masked() -> dict[str, Any]:
+    """The toy with a polygon for each object."""
+    content = truth()
+    for annotation in content["annotations"]:
+        annotation["segmentation"] = [POLYGON]
+    return content

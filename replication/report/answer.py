@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from replication import papers
 from replication.records.metrics import METRICS
-from replication.records.rows import STATUSES, ClaimResult, Order, Verdict
+from replication.records.rows import STATUSES, ClaimResult, Order, StackOrder, Verdict
 from replication.report.formats import declared, markdown_table, number
 from replication.report.tables import ELSEWHERE, grid, summary
 
@@ -102,6 +102,14 @@ def by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
         counted = [order.tau_macs for order in of if order.tau_macs is not None]
         lines.append((f"{condition}, {machine}", str(len(of)), _spread([o.tau for o in of]), _spread(counted)))
     return lines
+
+
+def by_stack(orders: Sequence[StackOrder]) -> list[tuple[str, str, str, str]]:
+    """For every public benchmark: mode and device, software, how many orders there are, the median and range of tau."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for order in orders:
+        groups.setdefault((f"{order.mode}, {order.device}", f"{order.software} ({order.date})"), []).append(order.tau)
+    return [(where, software, str(len(taus)), _spread(taus)) for (where, software), taus in sorted(groups.items())]
 
 
 def _spread(taus: Sequence[float]) -> str:

@@ -31,6 +31,7 @@ from replication.records.rows import (
     Relative,
     SpeedCell,
     Stability,
+    StackOrder,
     Verdict,
     Witness,
     cells,
@@ -49,7 +50,7 @@ from replication.witnesses import witnesses
 MADE_FROM = (
     *("published.csv", "measured.csv", "verdicts.csv", "claims.csv", "witnesses.csv", "departures.csv"),
     *("complexity/counts.csv", "complexity/crossings.csv"),
-    *("speed/relative.csv", "speed/orders.csv", "speed/stability.csv"),
+    *("speed/relative.csv", "speed/orders.csv", "speed/stability.csv", "speed/stack_orders.csv"),
 )
 """The files whose digest names the run."""
 
@@ -105,6 +106,7 @@ def report_data(results: Path) -> dict[str, Any]:
         "witnesses": table(_witnesses(results / "witnesses.csv"), {**columns(Evidence), **_WITNESSED}),
         "speeds": table(read_records(speed / "relative.csv", Relative), columns(Relative)),
         "orders": table(read_records(speed / "orders.csv", Order), columns(Order)),
+        "stacks": table(read_records(speed / "stack_orders.csv", StackOrder), columns(StackOrder)),
         "stability": table(read_records(speed / "stability.csv", Stability), columns(Stability)),
         "trained": table(trained, columns(Measured)),
     }

@@ -16,8 +16,18 @@ import markupsafe
 from replication import papers
 from replication.records.card import Experiment
 from replication.records.reading import read_bytes, read_manifest, read_records
-from replication.records.rows import STATUSES, ClaimResult, Count, Departure, Measured, Order, Verdict, cells
-from replication.report.answer import by_condition, on_claims, on_numbers
+from replication.records.rows import (
+    STATUSES,
+    ClaimResult,
+    Count,
+    Departure,
+    Measured,
+    Order,
+    StackOrder,
+    Verdict,
+    cells,
+)
+from replication.report.answer import by_condition, by_stack, on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
 from replication.report.formats import number
@@ -52,6 +62,7 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
             units_note=UNITS_NOTE,
             speed=speed_section(results),
             by_condition=by_condition(read_records(results / "speed" / "orders.csv", Order)),
+            by_stack=by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
             figures=list(_figures(results / "figures")),
             experiments=_experiments(read_records(results / "measured.csv", Measured)),
             own=own_models(results / "complexity"),

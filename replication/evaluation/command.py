@@ -23,11 +23,12 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=path,
         required=True,
-        help="one folder a class, as ImageNet's validation set; for a detector, COCO's",
+        help="one folder a class, as ImageNet's validation set; COCO's for a detector, ADE20K's for a segmenter",
     )
-    parser.add_argument(
-        "--dataset", default="", help="what the images are (default: imagenet-1k; for a detector, coco)"
-    )
+    text = "what the images are (default: imagenet-1k; coco for a detector, ade20k for a segmenter)"
+    parser.add_argument("--dataset", default="", help=text)
+    text = "of a segmenter: the mean over six scales and their mirror images decides"
+    parser.add_argument("--multi-scale", action="store_true", help=text)
     text = "id of the record that the file is of (default: the one that its name says)"
     parser.add_argument("--weights", default="", metavar="ID", help=text)
     text = "of classifiers, N of the images, spread evenly"
@@ -43,7 +44,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     folders = args.checkpoint, args.images, args.out
     how = Pass(args.device, args.precision, args.some)
-    evaluate(args.model, args.image_size, *folders, args.dataset, args.corrupt, args.weights, how)
+    evaluate(args.model, args.image_size, *folders, args.dataset, args.corrupt, args.weights, how, args.multi_scale)
 
 
 def _declare_departures(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +60,7 @@ def _departures(args: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         "evaluate",
-        "accuracy of released weights on a folder of images, or average precision of a detector's",
+        "accuracy of released weights on a folder of images: of classifiers, detectors or segmenters",
         _declare_evaluate,
         _evaluate,
         "evaluate --model deit_s --image-size 224 \\\n"

@@ -9,6 +9,7 @@ from replication import papers, released
 from replication.evaluation.classify import WHOLE, Pass, classify
 from replication.evaluation.detect import detect
 from replication.evaluation.mmdetection import FAMILIES
+from replication.evaluation.segment import segment
 from replication.papers.parts.weights import weight, weights
 from replication.records.card import Variant
 from replication.records.rows import Evaluated, Weight
@@ -26,35 +27,43 @@ def evaluate(
     corrupt: str = "strict",
     name: str = "",
     how: Pass = WHOLE,
+    multi_scale: bool = False,
 ) -> None:
-    """Evaluate `checkpoint` of a classifier or a detector on the folder `images`; evaluation.csv into `out`.
+    """Evaluate `checkpoint` of a classifier, detector or segmenter on the folder `images`; evaluation.csv into `out`.
 
-    The size [px] is the side of a classifier's square, or what a detector's short sides are resized to. `dataset` is
-    what the images are, unless they are those of the papers: imagenet-1k, or coco (some of its images: coco_part) for a
-    detector. An image that cannot be read is an error, or is left out (`corrupt` "strict" or "skip"). `name` is the id
+    The size [px] is the side of a classifier's square, or what the short sides are resized to. `dataset` is what the
+    images are, unless they are those of the papers: imagenet-1k, coco for a detector, ade20k for a segmenter
+    (coco_part, ade20k_part: some of their images); several scales (`multi_scale`) are for segmenters.
+    An image that cannot be read is an error, or is left out (`corrupt` "strict" or "skip"). `name` is the id
     of the record that the file is of, unless the file is called so; images are prepared as it says.
-    The manifest is written last; answers.npz of a classifier and predictions.json of a detector before.
+    The manifest is written last; before it answers.npz of a classifier, predictions.json of a detector and
+    labels/<image>.png of a segmenter.
     UserError if the model cannot be evaluated, if the record is of another model, if the file has not the digest that
-    is published of it, or as in `classify` and `detect`.
+    is published of it, or as in `classify`, `detect` and
+    `segment`.
     """
     started = now()
     variant = papers.variant(model_id)
     record = _record(variant, checkpoint, name)
     released.check(checkpoint, record)
+    if multi_scale and variant.task != "segmentation":
+        raise UserError(f"--multi-scale is for segmenters, and {model_id} is made for {variant.task}")
     if variant.task == "classification":
         dataset = dataset or "imagenet-1k"
         numbers, facts = classify(variant, image_size, checkpoint, images, dataset, out, corrupt, record, how)
-        kept = out / "answers.npz"
+        kept = [out / "answers.npz"]
     elif variant.family in ("detr", *FAMILIES):
         numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt)
-        kept = out / "predictions.json"
+        kept = [out / "predictions.json"]
+    elif variant.task == "segmentation":
+        numbers, facts, kept = segment(variant, image_size, checkpoint, images, dataset, out, corrupt, multi_scale)
     else:
         raise UserError(
             f"{model_id} is made for {variant.task}; of detectors, DETR, RetinaNet and Mask R-CNN can be evaluated"
         )
     of = record.id if record else name or f"{model_id}_{image_size}"
     numbers = [replace(number, weights=of, precision=how.precision) for number in numbers]
-    files = [out / "evaluation.csv", kept]
+    files = [out / "evaluation.csv", *kept]
     write_rows(files[0], numbers, Evaluated)
     write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)
 

@@ -104,6 +104,7 @@ METRICS: dict[str, Metric] = {
         "accuracy",
         "segmentation",
         miou="mean intersection over union",
+        miou_ms="mean intersection over union, by the mean over six scales and their mirror images",
         ade20k_score="score of the ADE20K test server",
     ),
     **_metrics(

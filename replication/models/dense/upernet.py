@@ -1,15 +1,20 @@
-"""UPerNet (Xiao et al., ECCV 2018) for semantic segmentation. Shapes: B batch, K classes, H_i W_i grid of map i."""
+"""UPerNet (Xiao et al., ECCV 2018) for semantic segmentation, under mmsegmentation's names.
+
+Shapes: B batch, K classes, C_i channels of map i, H_i W_i its grid.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.ops import Conv2dNormActivation
 
 from replication.models.dense.backbone import backbone as build_backbone
+from replication.models.dense.blocks import convolution
 
-DIM = 512
+DIM, AUXILIARY_DIM = 512, 256
 POOL_SIDES = (1, 2, 3, 6)
 
 
@@ -17,53 +22,71 @@ def _resize(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, size=like.shape[2:], mode="bilinear")
 
 
-class PyramidPooling(nn.Module):
-    """The coarsest map beside itself averaged to 1, 2, 3 and 6 squares a side (PSPNet), convolved to 512 channels."""
+class Head(nn.Module):
+    """A pyramid under pyramid pooling: sums from coarse to fine, then all levels joined at /4 of the image.
 
-    def __init__(self, channels: int) -> None:
-        """From a map of `channels`."""
+    The coarsest map stands beside itself averaged to 1, 2, 3 and 6 squares a side (PSPNet). Every convolution but the
+    last has a batch norm and a ReLU.
+    """
+
+    def __init__(self, channels: Sequence[int], num_classes: int) -> None:
+        """From maps of `channels` C_i."""
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(side), Conv2dNormActivation(channels, DIM, kernel_size=1))
+        *finer, coarsest = channels
+        self.psp_modules = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(side), convolution(coarsest, DIM, kernel_size=1, norm=True, relu=True))
             for side in POOL_SIDES
         )
-        self.bottleneck = Conv2dNormActivation(channels + len(POOL_SIDES) * DIM, DIM)
+        self.bottleneck = convolution(coarsest + len(POOL_SIDES) * DIM, DIM, norm=True, relu=True)
+        self.lateral_convs = nn.ModuleList(convolution(c, DIM, kernel_size=1, norm=True, relu=True) for c in finer)
+        self.fpn_convs = nn.ModuleList(convolution(DIM, DIM, norm=True, relu=True) for _ in finer)
+        self.fpn_bottleneck = convolution(len(channels) * DIM, DIM, norm=True, relu=True)
+        self.conv_seg = nn.Conv2d(DIM, num_classes, kernel_size=1)
+
+    def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Maps (B, C_i, H_i, W_i), finest first, to logits (B, K, H_0, W_0)."""
+        *finer, x = maps
+        x = self.bottleneck(torch.cat([x, *(_resize(branch(x), like=x) for branch in self.psp_modules)], dim=1))
+        levels = [x]
+        for one, lateral, smooth in reversed(list(zip(finer, self.lateral_convs, self.fpn_convs, strict=True))):
+            x = lateral(one) + _resize(x, like=one)
+            levels.insert(0, smooth(x))
+        fused = self.fpn_bottleneck(torch.cat([_resize(level, like=levels[0]) for level in levels], dim=1))
+        return self.conv_seg(fused)
+
+
+class AuxiliaryHead(nn.Module):
+    """A small head on the third map, which is scored in training only."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        """From a map of `channels`."""
+        super().__init__()
+        self.convs = nn.Sequential(convolution(channels, AUXILIARY_DIM, norm=True, relu=True))
+        self.conv_seg = nn.Conv2d(AUXILIARY_DIM, num_classes, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) to (B, 512, H, W)."""
-        return self.bottleneck(torch.cat([x, *(_resize(branch(x), like=x) for branch in self.branches)], dim=1))
+        """A map (B, C, H, W) to logits (B, K, H, W)."""
+        return self.conv_seg(self.convs(x))
 
 
 class UPerNet(nn.Module):
-    """A pyramid under pyramid pooling, with batch norms, all levels joined at /4 of the image; mmsegmentation's.
+    """mmsegmentation's: its auxiliary head has parameters, which are counted, and does nothing at inference.
 
-    In training a small head on the third map is scored as well; it has parameters, which are counted, and does nothing
-    at inference. ResNets have the deep stem.
+    ResNets have the deep stem.
     """
 
     def __init__(self, backbone: str, num_classes: int = 150) -> None:
         """`backbone` is a model of the cards."""
         super().__init__()
         self.backbone = build_backbone(backbone, segmenter=True)
-        *finer, third, coarsest = self.backbone.channels
-        self.pooling = PyramidPooling(coarsest)
-        self.laterals = nn.ModuleList(Conv2dNormActivation(c, DIM, kernel_size=1) for c in (*finer, third))
-        self.smoothing = nn.ModuleList(Conv2dNormActivation(DIM, DIM) for _ in self.laterals)
-        self.fusion = Conv2dNormActivation(4 * DIM, DIM)
-        self.classifier = nn.Conv2d(DIM, num_classes, kernel_size=1)
-        self.auxiliary = nn.Sequential(Conv2dNormActivation(third, 256), nn.Conv2d(256, num_classes, kernel_size=1))
+        self.decode_head = Head(self.backbone.channels, num_classes)
+        self.auxiliary_head = AuxiliaryHead(self.backbone.channels[2], num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         """Images (B, 3, height, width) to logits (B, K, height, width); in training also those of the small head."""
         maps = self.backbone(images)
-        x = self.pooling(maps[-1])
-        levels = [x]
-        for finer, lateral, smooth in reversed(list(zip(maps[:-1], self.laterals, self.smoothing, strict=True))):
-            x = lateral(finer) + _resize(x, like=finer)
-            levels.insert(0, smooth(x))
-        fused = self.fusion(torch.cat([_resize(level, like=levels[0]) for level in levels], dim=1))
-        logits = _resize(self.classifier(fused), like=images)
-        return (logits, _resize(self.auxiliary(maps[2]), like=images)) if self.training else logits
+        logits = _resize(self.decode_head(maps), like=images)
+        return (logits, _resize(self.auxiliary_head(maps[2]), like=images)) if self.training else logits
 
 
 MODEL = UPerNet

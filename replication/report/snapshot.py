@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from replication.records.description import PACKAGE, package_text
-from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.reading import read_bytes, read_manifest, read_records, written_digests
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import now, write_manifest, write_text
 from replication.records.words import UserError
@@ -36,10 +36,13 @@ BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
     """Copy what is published of a run into a folder, and the files of the patterns `besides`.
 
-    UserError if a file is not what was written.
+    UserError if a file is not what was written, or if one that was written is missing.
     """
     patterns = (*KEPT, *besides)
     kept = {path.relative_to(results): path for pattern in patterns for path in results.glob(pattern)}
+    for name in _written(results, patterns):
+        if name not in kept:
+            raise UserError(f"{results / name} is missing; run `snakemake --cores all` again")
     for run in read_runs(results):
         files = (path for name in TIMED if (path := run.folder / name).exists())
         kept |= {Path(run.slug, "speed", run.condition, path.name): path for path in files}
@@ -47,6 +50,20 @@ def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read_bytes(path))
+
+
+def _written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """What the manifests of a run say was written, of what is published."""
+    manifests = (
+        path for pattern in ("*.json", "*/*.json", "training/*/*/seed*/*.json") for path in results.glob(pattern)
+    )
+    depths = [(pattern, len(Path(pattern).parts)) for pattern in patterns]
+    for manifest in manifests:
+        if not any(manifest.relative_to(results).match(pattern) for pattern, _ in depths):
+            for written in written_digests(read_manifest(manifest)):
+                name = (manifest.parent / written).relative_to(results)
+                if any(len(name.parts) == depth and name.match(pattern) for pattern, depth in depths):
+                    yield name
 
 
 def write_snapshot(results: Path, out: Path, readme: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from replication import report
 from replication.records.reading import read_records
 from replication.records.rows import Relative
+from replication.records.store import write_manifest
 from replication.records.words import Size, UserError
 from tests.report.timings import MACHINE, write_timings
 
@@ -63,6 +64,16 @@ def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> Non
     readme.write_text("# Toy\n")
     with pytest.raises(UserError, match="has no block"):
         report.write_snapshot(finished, finished / "reference", readme)
+
+
+@pytest.mark.parametrize("lost", ["claims.csv", "speed/orders.csv", "training/exp/a/seed1/epochs.csv"])
+def test_a_file_that_was_written_and_is_lost_is_not_left_out(finished: Path, lost: str) -> None:
+    seed = finished / "training/exp/a/seed1"
+    write_manifest(seed / "manifest.json", "", [seed / "epochs.csv"])
+    (finished / lost).unlink()
+    with pytest.raises(UserError, match=f"{lost} is missing; run `snakemake"):
+        report.write_snapshot(finished, finished / "reference", finished / "README.md")
+    assert (finished / "reference/old.csv").exists()
 
 
 class Killed(BaseException):

@@ -51,6 +51,8 @@ MEASURES: Mapping[str, Mapping[str, Collection[str]]] = {
     "retinanet": {"coco": COCO_BOXES},
     "mask_r_cnn": {"coco": {*COCO_BOXES, *MASKS}},
     "cascade_mask_r_cnn": {"coco": {*COCO_BOXES, *MASKS}},
+    "upernet": {"ade20k": {"miou", "miou_ms"}},
+    "semantic_fpn": {"ade20k": {"miou", "miou_ms"}},
 }
 """What an evaluation measures on which data, of classifiers and of the families of other models."""
 

@@ -27,6 +27,7 @@ class Job:
     record: Weight
     dataset: str
     image_size: int
+    multi_scale: bool = False  # a pass of its own, of segmenters
 
     @property
     def images(self) -> str:
@@ -45,7 +46,7 @@ class Plan:
 
 def make_plan(names: Sequence[str]) -> Plan:
     """What papers, tables or numbers take, by their ids. UserError if no published weights stand for any of it."""
-    numbers, jobs, left = [], dict[tuple[str, str, int], Job](), dict[str, list[str]]()
+    numbers, jobs, left = [], dict[tuple[str, str, int, bool], Job](), dict[str, list[str]]()
     for cell, way in (found for name in names for found in evaluated(name)):
         record = weight(way.weights)
         if fault := _fault(cell, way, record):
@@ -53,8 +54,8 @@ def make_plan(names: Sequence[str]) -> Plan:
             continue
         numbers.append(cell)
         dataset = cell.dataset if cell.dataset != "imagenet-real" else DATASET["classification"]  # in the same pass
-        job = Job(record, dataset, way.image_size or record.image_size)
-        jobs.setdefault((record.id, job.images, job.image_size), job)
+        job = Job(record, dataset, way.image_size or record.image_size, way.metric == "miou_ms")
+        jobs.setdefault((record.id, job.images, job.image_size, job.multi_scale), job)
     if not numbers:
         reasons = "; ".join(f"{reason} ({len(ids)})" for reason, ids in left.items())
         raise UserError(f"published weights fill no number of {' '.join(names)}: {reasons or 'none stand for one'}")
@@ -130,6 +131,7 @@ def fill(
             corrupt,
             job.record.id,
             how,
+            job.multi_scale,
         )
     tables = {(cell.paper, cell.table) for cell in plan.numbers}
     for text in filled_tables(results / "evaluation", tables):
@@ -140,6 +142,7 @@ def _size(job: Job, how: Pass) -> str:
     """What the folder of one evaluation is called: the image size, and what makes it other than whole and exact."""
     parts = [
         str(job.image_size),
+        "ms" if job.multi_scale else "",
         how.precision if how.precision != "fp32" else "",
         f"{how.images}" if how.images else "",
     ]

@@ -15,10 +15,10 @@ from replication.models.detr import Attention, Detr
 
 
 class Watch:
-    """What the attention of the last layers was given for the images that the model saw last."""
+    """Keep what the attention of the last layers received for the images that the model saw last."""
 
     def __init__(self, model: Detr) -> None:
-        """`encoder` is None of a model without one."""
+        """Watch these layers; `encoder` is None for a model without one."""
         encoder, decoder = model.transformer.encoder.layers, model.transformer.decoder.layers
         self.decoder: Attention = decoder[-1].multihead_attn  # type: ignore[assignment]
         self.encoder: Attention | None = encoder[-1].self_attn if len(encoder) else None  # type: ignore[assignment]
@@ -26,22 +26,25 @@ class Watch:
         self.given: dict[nn.Module, tuple[Any, ...]] = {}
 
     def keep_inputs(self, attention: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """A forward pre-hook."""
+        """Keep what a layer receives; this is a forward pre-hook."""
         self.given[attention] = inputs
 
     def keep_grid(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """A forward hook of what makes the feature map."""
+        """Keep the size of the feature map; this is a forward hook of the module that makes it."""
         self.grid = (output.shape[2], output.shape[3])
 
     def maps(self, attention: Attention, chosen: Tensor) -> Tensor:
-        """How much the `chosen` (m,) queries or cells attend to each cell, mean over heads (B, m, h, w); sums are 1."""
+        """Return how much the `chosen` (m,) queries or cells attend to each cell: the mean over heads (B, m, h, w).
+
+        Every map sums to 1.
+        """
         query, key, _, *padding = self.given[attention]
         return attention.weights(query[:, chosen], key, *padding).mean(dim=1).unflatten(2, self.grid)
 
 
 @contextmanager
-def watching(model: Detr) -> Iterator[Watch]:
-    """A watch on `model` until the block ends."""
+def watch_attention(model: Detr) -> Iterator[Watch]:
+    """Watch `model` until the block ends."""
     watch = Watch(model)
     with ExitStack() as hooks:
         for attention in filter(None, (watch.decoder, watch.encoder)):

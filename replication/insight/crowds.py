@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from replication.records.rows import CrowdedImage
 
 
-def crowd_numbers(images: Sequence[CrowdedImage], queries: int) -> dict[str, float]:
-    """Objects found in images of up to half as many as `queries`, and in those of at least as many [%].
+def summarise_crowds(images: Sequence[CrowdedImage], queries: int) -> dict[str, float]:
+    """Return the share of objects found [%] in images of up to half as many as `queries`, and of at least as many.
 
-    The latter are a share of the queries, for no more than these can be found. None where there are no such images.
+    The latter is a share of the queries, since no more objects than these can be found. There is no number where there
+    are no such images.
     """
     few = [one for one in images if 0 < one.objects <= queries / 2]
     many = [one for one in images if one.objects >= queries]

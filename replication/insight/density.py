@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def coverage(boxes_xyxy: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The share of each cell that each box (n, 4) covers (n, h, w)."""
+def cover_cells(boxes_xyxy: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the share of each cell that each box (n, 4) covers: (n, h, w)."""
     left, top, right, bottom = boxes_xyxy.double().unsqueeze(2).unbind(1)  # (n, 1)
 
     def along(low: Tensor, high: Tensor, cells: int) -> Tensor:
@@ -20,25 +20,25 @@ def coverage(boxes_xyxy: Tensor, grid: tuple[int, int]) -> Tensor:
     return along(top, bottom, grid[0]).unsqueeze(2) * along(left, right, grid[1]).unsqueeze(1)
 
 
-def inside(maps: Tensor, boxes_xyxy: Tensor) -> Tensor:
-    """How many times as dense each map (n, h, w) is in its box (n, 4) as in the whole image (n,)."""
-    covered = coverage(boxes_xyxy, (maps.shape[1], maps.shape[2]))
+def measure_density(maps: Tensor, boxes_xyxy: Tensor) -> Tensor:
+    """Return how many times as dense each map (n, h, w) is in its box (n, 4) as in the whole image: (n,)."""
+    covered = cover_cells(boxes_xyxy, (maps.shape[1], maps.shape[2]))
     return (maps * covered).sum((1, 2)) / covered.sum((1, 2)) / maps.double().mean((1, 2))
 
 
-def own_and_others(maps: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """How dense the map of each object (n, h, w) is in its own box, and in those of the n - 1 others: two (n,).
+def compare_densities(maps: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how dense the map of each object is in its own box, and in the boxes of the n - 1 others: two (n,).
 
-    In units of the density in the whole image; n is at least 2.
+    Maps are (n, h, w), densities in units of that in the whole image; n is at least 2.
     """
-    covered = coverage(boxes_xyxy, (maps.shape[1], maps.shape[2]))
-    looked = torch.einsum("ihw,jhw->ij", maps.double(), covered) / maps.double().mean((1, 2)).unsqueeze(1)
-    areas, own = covered.sum((1, 2)), looked.diagonal()
-    return own / areas, (looked.sum(1) - own) / (areas.sum() - areas)
+    covered = cover_cells(boxes_xyxy, (maps.shape[1], maps.shape[2]))
+    densities = torch.einsum("ihw,jhw->ij", maps.double(), covered) / maps.double().mean((1, 2)).unsqueeze(1)
+    areas, own = covered.sum((1, 2)), densities.diagonal()
+    return own / areas, (densities.sum(1) - own) / (areas.sum() - areas)
 
 
-def cells_at(points: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The cells, row after row, in which points (n, 2: x, y) lie: (n,), int64."""
+def locate_cells(points: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return the cells, counted row by row, in which the points (n, 2: x, y) lie: (n,), int64."""
     height, width = grid
     x, y = points.unbind(1)
     return (y * height).long().clamp(max=height - 1) * width + (x * width).long().clamp(max=width - 1)

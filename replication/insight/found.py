@@ -12,11 +12,12 @@ OVERLAP = 0.5
 """The IoU from which it finds an object."""
 
 
-def pairs(scores: Tensor, predicted_xyxy: Tensor, true_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries and the objects of an image they found, ascending by object: two (m,), int64.
+def pair_queries(scores: Tensor, predicted_xyxy: Tensor, true_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the queries and the objects of an image that they found, ascending by object: two (m,), int64.
 
-    From scores (Q,) and boxes (Q, 4) and (n, 4). As `AveragePrecision.found` counts them: the best score chooses first,
-    each the object it overlaps most of those that are left.
+    Scores are (Q,), predicted boxes (Q, 4), true boxes (n, 4). Pairs are formed as `AveragePrecision.found` forms them:
+    the query of the best score chooses first, and each takes the object that it overlaps most among those that are
+    left.
     """
     overlaps = box_iou(predicted_xyxy.double(), true_xyxy.double())
     finder: dict[int, int] = {}

@@ -9,8 +9,8 @@ from replication.detection.average_precision import AveragePrecision, Results, s
 from replication.records.rows import LayerPrecision
 
 
-def by_layer(measure: AveragePrecision, layers: Sequence[Results]) -> list[LayerPrecision]:
-    """A row for the results after each decoder layer, from 1, without and with suppression."""
+def measure_layers(measure: AveragePrecision, layers: Sequence[Results]) -> list[LayerPrecision]:
+    """Return a row for the results after each decoder layer, from 1, without and with suppression."""
     rows = []
     for layer, results in enumerate(layers, start=1):
         for nms, kept in (("no", results), ("yes", suppressed(results))):
@@ -19,10 +19,10 @@ def by_layer(measure: AveragePrecision, layers: Sequence[Results]) -> list[Layer
     return rows
 
 
-def layer_numbers(rows: Sequence[LayerPrecision]) -> dict[str, float]:
-    """What those rows say in short [points]: gains from layer to layer, and those from suppression.
+def summarise_layers(rows: Sequence[LayerPrecision]) -> dict[str, float]:
+    """Summarise those rows [points]: the gains from layer to layer, and the gains from suppression.
 
-    None where there are no objects; and a single layer gains nothing over another.
+    There are no numbers where there are no objects, and a single layer gains nothing over another.
     """
     ap = {(row.layer, row.nms): row.ap_box for row in rows if row.ap_box is not None}
     ap_50 = [row.ap_box_50 for row in rows if row.nms == "no" and row.ap_box_50 is not None]

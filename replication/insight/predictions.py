@@ -17,7 +17,7 @@ from replication.models.detr import Detr
 
 @dataclass(frozen=True)
 class Predictions:
-    """COCO's results after every decoder layer, Q an image in the order of the queries, and the last layer's boxes."""
+    """COCO's results after every decoder layer, Q an image in the order of the queries; boxes of the last layer."""
 
     layers: tuple[list[dict[str, Any]], ...]
     boxes_cxcywh: Tensor  # (images, Q, 4) in 0..1
@@ -25,18 +25,18 @@ class Predictions:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """Those of the last layer, which are the model's."""
+        """The results of the last layer, which are the model's."""
         return self.layers[-1]
 
     @property
     def queries(self) -> int:
-        """Q."""
+        """The number Q of queries."""
         return self.boxes_cxcywh.shape[1]
 
 
 @torch.no_grad()
-def predicted(model: Detr, split: Scenes, batch: int) -> Predictions:
-    """The predictions of `model`, in evaluation mode, for a whole split, so many images at a time."""
+def predict_split(model: Detr, split: Scenes, batch: int) -> Predictions:
+    """Return the predictions of `model`, in evaluation mode, for a whole split, a batch of images at a time."""
     batches, boxes, seconds = [], [], 0.0
     for images, targets in split.batches(torch.arange(len(split)).split(batch), seed=0):
         started = time.perf_counter()

@@ -18,8 +18,8 @@ from replication.detection.average_precision import AveragePrecision, write_resu
 from replication.detection.diagnosis import diagnose
 from replication.insight import crowds, layers, slots
 from replication.insight.found import OVERLAP, SCORE
-from replication.insight.looks import looked
-from replication.insight.predictions import Predictions, predicted
+from replication.insight.looks import find_looks
+from replication.insight.predictions import Predictions, predict_split
 from replication.models.detr import Detr
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Experiment
@@ -52,7 +52,7 @@ def run(
     corrupt: str,
     changes: Mapping[str, Any],
 ) -> None:
-    """Take apart what an arm of an experiment of the cards, its recipe changed so, ended with; see `take_apart`."""
+    """Take apart the models that an arm of the cards' experiment, its recipe changed, ended with; see `take_apart`."""
     experiment = papers.experiment(experiment_id).changed(scale, changes)
     take_apart(experiment, arm_id, seeds, scale, weights, out, root, corrupt)
 
@@ -69,10 +69,12 @@ def take_apart(
 ) -> None:
     """Read `weights/seed<n>/weights.safetensors` of each of `seeds` and write its results into `out/seed<n>`.
 
-    detection.csv (the numbers of `UNITS` that can be told), predictions.json, layers.csv, classes.csv, slots.csv,
-    attention.npz; crowd.csv, if the data set has crowds; and manifest.json, last.
-    Images that cannot be used stop it or are left out, as in its training (`corrupt`).
-    UserError: unknown names, an arm that is no DETR trained for set prediction, weights missing or of another model.
+    The results are detection.csv (the numbers of `UNITS` that can be told), predictions.json, layers.csv, classes.csv,
+    slots.csv and attention.npz; crowd.csv, if the data set has crowds; and manifest.json, last. Images that cannot be
+    used stop the run or are left out, as in the training (`corrupt`).
+
+    Raise `UserError` for unknown names, an arm that is no DETR trained for set prediction, and weights that are missing
+    or of another model.
     """
     torch.set_num_threads(1)
     recipe, title = resolve(experiment, arm_id, scale), f"{experiment.id}/{arm_id}"
@@ -91,13 +93,13 @@ def take_apart(
             raise UserError(f"{title} is a {type(model).__name__}; only a DETR can be taken apart")
         load_weights(model, file)
         (into / "manifest.json").unlink(missing_ok=True)
-        test = predicted(model.eval(), dataset.test, recipe.micro_batch or recipe.batch_size)
+        test = predict_split(model.eval(), dataset.test, recipe.micro_batch or recipe.batch_size)
         numbers = {
-            name: (value, len(dataset.test)) for name, value in _on_test(model, dataset.test, test, into).items()
+            name: (value, len(dataset.test)) for name, value in _write_test(model, dataset.test, test, into).items()
         }
         if crowd is not None:
-            in_crowd = predicted(model, crowd, recipe.micro_batch or recipe.batch_size)
-            numbers |= {name: (value, len(crowd)) for name, value in _in_crowds(crowd, in_crowd, into).items()}
+            in_crowd = predict_split(model, crowd, recipe.micro_batch or recipe.batch_size)
+            numbers |= {name: (value, len(crowd)) for name, value in _write_crowds(crowd, in_crowd, into).items()}
         rows = [
             Run(experiment.id, arm_id, seed, recipe.dataset, recipe.image_size, name, value, UNITS[name], n)
             for name, (value, n) in sorted(numbers.items())
@@ -117,22 +119,22 @@ def take_apart(
         )
 
 
-def _on_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> dict[str, float]:
-    """Write what is to be told of the test split; its numbers."""
+def _write_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> dict[str, float]:
+    """Write what can be told of the test split, and return its numbers."""
     measure = AveragePrecision(split.ground_truth, split.image_ids)
-    of_layers, of_slots = layers.by_layer(measure, test.layers), slots.slot_rows(test.results, test.boxes_cxcywh)
-    looks = looked(model, split)
+    of_layers, of_slots = layers.measure_layers(measure, test.layers), slots.list_slots(test.results, test.boxes_cxcywh)
+    looks = find_looks(model, split)
     write_results(into / "predictions.json", test.results)
     write_rows(into / "layers.csv", of_layers, LayerPrecision)
     write_rows(into / "classes.csv", measure.per_class(test.results), ClassPrecision)
     write_rows(into / "slots.csv", of_slots, SlotPrediction)
     write_bytes(into / "attention.npz", looks.archive)
-    return {**layers.layer_numbers(of_layers), **slots.slot_numbers(of_slots), **looks.numbers}
+    return {**layers.summarise_layers(of_layers), **slots.summarise_slots(of_slots), **looks.numbers}
 
 
-def _in_crowds(split: Scenes, seen: Predictions, into: Path) -> dict[str, float]:
-    """Write what is to be told of the crowds; its numbers."""
+def _write_crowds(split: Scenes, seen: Predictions, into: Path) -> dict[str, float]:
+    """Write what can be told of the crowds, and return its numbers."""
     measure = AveragePrecision(split.ground_truth, split.image_ids)
     found = measure.found(seen.results, SCORE, OVERLAP, classes=False)
     write_rows(into / "crowd.csv", found, CrowdedImage)
-    return crowds.crowd_numbers(found, seen.queries)
+    return crowds.summarise_crowds(found, seen.queries)

@@ -20,8 +20,8 @@ SMALLEST = 1e-9
 """Share of the image that a box has at least when the logarithm of its area is taken."""
 
 
-def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[SlotPrediction]:
-    """A row for every confident result; these are in the order of the boxes (images, Q, 4), which get six decimals."""
+def list_slots(results: Results, boxes_cxcywh: Tensor) -> list[SlotPrediction]:
+    """Return a row for every confident result, in the order of the boxes (images, Q, 4), which get six decimals."""
     rows = []
     for place, result in enumerate(results):
         if result["score"] >= SCORE:
@@ -31,20 +31,20 @@ def slot_rows(results: Results, boxes_cxcywh: Tensor) -> list[SlotPrediction]:
     return rows
 
 
-def slot_numbers(rows: Sequence[SlotPrediction]) -> dict[str, float]:
-    """What the slot says of a prediction [%]: of its place, its size, its class; none of what is always the same."""
+def summarise_slots(rows: Sequence[SlotPrediction]) -> dict[str, float]:
+    """Return how much the slot tells of a prediction's place, size and class [%]; none of what is always the same."""
     table = {name: np.array([getattr(row, name) for row in rows]) for name in columns(SlotPrediction)}
     areas = np.maximum(table["w"] * table["h"], SMALLEST)
     shares = {
-        "slot_place": explained(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),
-        "slot_size": explained(table["query"], np.array([[math.log(area)] for area in areas])),
-        "slot_class": informed(table["query"], table["category_id"]),
+        "slot_place": explain_variance(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),
+        "slot_size": explain_variance(table["query"], np.array([[math.log(area)] for area in areas])),
+        "slot_class": share_information(table["query"], table["category_id"]),
     }
     return {name: 100 * share for name, share in shares.items() if share is not None}
 
 
-def explained(slots: np.ndarray, values: np.ndarray) -> float | None:
-    """The share of the variance of `values` (n, any) that `slots` (n,) explain: between slots, over all of it.
+def explain_variance(slots: np.ndarray, values: np.ndarray) -> float | None:
+    """Return the share of the variance of `values` (n, any) between `slots` (n,), of the whole variance.
 
     Sums are exact, then rounded, so that no machine's order of summation shows in them.
     """
@@ -60,8 +60,8 @@ def explained(slots: np.ndarray, values: np.ndarray) -> float | None:
     return math.fsum(between) / math.fsum(whole)
 
 
-def informed(slots: np.ndarray, classes: np.ndarray) -> float | None:
-    """The mutual information of `slots` and `classes` (n,), as a share of the entropy of the classes."""
+def share_information(slots: np.ndarray, classes: np.ndarray) -> float | None:
+    """Return the mutual information of `slots` and `classes` (n,), as a share of the entropy of the classes."""
     if len(np.unique(classes)) < 2:
         return None
     of_slots, of_classes, of_pairs = (

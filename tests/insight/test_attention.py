@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from replication.insight.attention import watching
+from replication.insight.attention import watch_attention
 from replication.models.detr import Detr
 
 
@@ -20,7 +20,7 @@ def detr(**changes: int) -> Detr:
 @torch.no_grad()
 def test_maps_are_the_attention_of_the_last_layers() -> None:
     model, images = detr(), torch.randn(2, 1, 32, 48)
-    with watching(model) as watch:
+    with watch_attention(model) as watch:
         model(images)
         assert watch.encoder is not None
         cells, queries = torch.tensor([0, 7, 23]), torch.tensor([4, 1])
@@ -58,7 +58,7 @@ def test_what_is_padded_gets_no_attention() -> None:
     model, images = detr(), torch.randn(1, 1, 32, 48)
     padding = torch.zeros(1, 32, 48, dtype=torch.bool)
     padding[:, :, 32:] = True  # the last two of six columns
-    with watching(model) as watch:
+    with watch_attention(model) as watch:
         model(images, padding)
         maps = watch.maps(watch.decoder, torch.arange(5))
     assert (maps[..., 4:] == 0).all()
@@ -68,7 +68,7 @@ def test_what_is_padded_gets_no_attention() -> None:
 @torch.no_grad()
 def test_a_model_without_an_encoder_has_no_such_map_and_a_watch_ends() -> None:
     model = detr(encoder_layers=0)
-    with watching(model) as watch:
+    with watch_attention(model) as watch:
         model(torch.randn(1, 1, 32, 32))
     assert watch.encoder is None
     assert set(watch.given) == {watch.decoder}

@@ -10,8 +10,8 @@ from torch import Tensor
 from torchvision.ops import box_convert
 
 from replication.detection.average_precision import AveragePrecision
-from replication.insight.crowds import crowd_numbers
-from replication.insight.found import pairs
+from replication.insight.crowds import summarise_crowds
+from replication.insight.found import pair_queries
 from replication.records.rows import CrowdedImage
 
 SQUARES = torch.tensor([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 0.7, 0.7], [0.0, 0.5, 0.2, 0.7]])
@@ -24,14 +24,14 @@ def listed(found: tuple[Tensor, Tensor]) -> list[tuple[int, int]]:
 def test_queries_and_their_objects() -> None:
     predicted = SQUARES[[2, 0, 0, 1]]
     # The second query for the first object comes too late, and the last one is not sure enough.
-    assert listed(pairs(torch.tensor([0.6, 0.7, 0.8, 0.4]), predicted, SQUARES)) == [(2, 0), (0, 2)]
-    assert listed(pairs(torch.tensor([0.6, 0.7]), predicted[:2], torch.empty(0, 4))) == []
+    assert listed(pair_queries(torch.tensor([0.6, 0.7, 0.8, 0.4]), predicted, SQUARES)) == [(2, 0), (0, 2)]
+    assert listed(pair_queries(torch.tensor([0.6, 0.7]), predicted[:2], torch.empty(0, 4))) == []
 
 
 def test_the_best_score_chooses_first_and_takes_what_it_overlaps_most() -> None:
     true = torch.tensor([[0.0, 0.0, 0.4, 0.2], [0.1, 0.0, 0.5, 0.2]])
     sure, less = [0.09, 0.0, 0.49, 0.2], [0.06, 0.0, 0.46, 0.2]  # both overlap both by half
-    assert listed(pairs(torch.tensor([0.9, 0.8]), torch.tensor([sure, less]), true)) == [(1, 0), (0, 1)]
+    assert listed(pair_queries(torch.tensor([0.9, 0.8]), torch.tensor([sure, less]), true)) == [(1, 0), (0, 1)]
 
 
 def test_as_many_as_pycocotools_counts() -> None:
@@ -45,7 +45,7 @@ def test_as_many_as_pycocotools_counts() -> None:
         predicted = true[torch.randint(6, (9,), generator=generator)] + 0.1 * torch.rand(9, 4, generator=generator)
         scores = torch.rand(9, generator=generator)
         corners = [box_convert(boxes, "xywh", "xyxy") for boxes in (predicted, true)]
-        counts.append(len(pairs(scores, *corners)[0]))
+        counts.append(len(pair_queries(scores, *corners)[0]))
         images.append({"id": image, "width": 2, "height": 2})
         for box in true.tolist():
             annotations.append({"id": len(annotations) + 1, "image_id": image, "category_id": 1, "bbox": box})
@@ -62,5 +62,5 @@ def test_shares_of_crowds() -> None:
     # Ten queries: up to five objects are few, ten and more are many, of which ten can be found; six are neither.
     found = [(2, 2), (5, 4), (0, 0), (6, 1), (10, 9), (16, 7)]
     images = [CrowdedImage(number, *of) for number, of in enumerate(found, start=1)]
-    assert crowd_numbers(images, queries=10) == pytest.approx({"found_half": 600 / 7, "found_full": 80})
-    assert crowd_numbers(images[2:4], queries=10) == {}
+    assert summarise_crowds(images, queries=10) == pytest.approx({"found_half": 600 / 7, "found_full": 80})
+    assert summarise_crowds(images[2:4], queries=10) == {}

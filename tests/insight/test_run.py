@@ -20,9 +20,9 @@ from replication.data import scenes
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import coco_results, evaluate_file
 from replication.insight import take_apart
-from replication.insight.density import inside
-from replication.insight.looks import looked
-from replication.insight.predictions import predicted
+from replication.insight.density import measure_density
+from replication.insight.looks import find_looks
+from replication.insight.predictions import predict_split
 from replication.insight.run import UNITS
 from replication.models.detr import Detr
 from replication.papers.parts.recipe import resolve
@@ -111,7 +111,7 @@ def test_files_of_a_model_taken_apart(root: Path, tmp_path: Path) -> None:
 
     model, file = model_of("plain", root), scenes.annotation_file(root / "digit_scenes", "test")
     assert isinstance(model, Detr)
-    said = predicted(model.eval(), load_split(root / "digit_scenes", "test", 64), batch=4)
+    said = predict_split(model.eval(), load_split(root / "digit_scenes", "test", 64), batch=4)
     assert json.loads((out / "predictions.json").read_text()) == said.results
 
     layers = {(row["layer"], row["nms"]): row for row in rows(out / "layers.csv")}
@@ -169,7 +169,7 @@ def knowing(root: Path, arm: str = "plain") -> tuple[Detr, Scenes, torch.Tensor,
 
 def test_examples_are_of_scenes_with_two_objects_found(root: Path) -> None:
     model, split, true, image = knowing(root)
-    looks = looked(model, split)
+    looks = find_looks(model, split)
     found = looks.examples
     assert set(found) == {
         f"{name}_0" for name in ("image", "boxes", "classes", "truths", "decoder", "points", "encoder")
@@ -185,7 +185,7 @@ def test_examples_are_of_scenes_with_two_objects_found(root: Path) -> None:
         assert found[name].shape == (2, 8, 8)
         np.testing.assert_allclose(found[name].sum((1, 2)), 1, rtol=1e-5)
     assert set(looks.numbers) == {"attention_inside", "encoder_attention_own"}
-    densities = inside(*(torch.from_numpy(array) for array in (found["decoder_0"], found["boxes_0"] / 64)))
+    densities = measure_density(*(torch.from_numpy(array) for array in (found["decoder_0"], found["boxes_0"] / 64)))
     assert looks.numbers["attention_inside"] == pytest.approx(densities.mean().item(), rel=1e-5)  # none found elsewhere
     in_company = sum(len(one.labels) for one in split.images if len(one.labels) > 1)
     assert len(looks.own) == len(looks.others) == in_company
@@ -198,7 +198,7 @@ def test_examples_are_of_scenes_with_two_objects_found(root: Path) -> None:
 
 def test_a_model_without_an_encoder_tells_only_of_its_decoder(root: Path) -> None:
     model, split, _, _ = knowing(root, "no_encoder")
-    looks = looked(model, split)
+    looks = find_looks(model, split)
     assert "decoder_0" in looks.examples
     assert "encoder_0" not in looks.examples
     assert set(looks.numbers) == {"attention_inside"}
@@ -207,7 +207,7 @@ def test_a_model_without_an_encoder_tells_only_of_its_decoder(root: Path) -> Non
 def test_predictions_do_not_depend_on_the_batches(root: Path) -> None:
     model, split = model_of("plain", root), load_split(root / "digit_scenes", "test", 64)
     assert isinstance(model, Detr)
-    one, other = (predicted(model.eval(), split, batch) for batch in (1, 4))
+    one, other = (predict_split(model.eval(), split, batch) for batch in (1, 4))
     torch.testing.assert_close(one.boxes_cxcywh, other.boxes_cxcywh)
     assert one.boxes_cxcywh.shape == (len(split), QUERIES, 4)
     ids = [image_id for image_id in split.image_ids for _ in range(QUERIES)]

@@ -38,8 +38,8 @@ def user(epochs: int, seed: int) -> Contender:
     from replication import data
     from replication.papers.parts import small_models
     from replication.papers.parts.recipe import Recipe
-    from replication.training.schedule import learning_rate
-    from replication.training.start import fresh
+    from replication.training.schedule import compute_rate
+    from replication.training.start import build_fresh
 
     recipe, digits = Recipe(**RECIPE, epochs=epochs), data.load("digits", 28)
     (mean,), (std,) = digits.mean, digits.std
@@ -61,10 +61,10 @@ def user(epochs: int, seed: int) -> Contender:
         Pictures(digits.train), RECIPE["batch_size"], shuffle=True, num_workers=2, multiprocessing_context="fork"
     )
     val = DataLoader(Pictures(digits.val), 250)
-    model = fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
+    model = build_fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
     optimizer = torch.optim.AdamW(model.parameters(), RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate(recipe, step, len(train)) / recipe.learning_rate
+        optimizer, lambda step: compute_rate(recipe, step, len(train)) / recipe.learning_rate
     )
     criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
 
@@ -98,7 +98,7 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
     from replication.training.learner import Learner
     from replication.training.loop import train_epoch
     from replication.training.processes import Processes
-    from replication.training.start import fresh
+    from replication.training.start import build_fresh
     from replication.training.tasks import TASKS
 
     recipe, digits, cpu = (
@@ -106,7 +106,7 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
         data.load("digits", 28),
         torch.device("cpu"),
     )
-    model = fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
+    model = build_fresh(small_models.VIT, 28, digits.classes, digits.channels, seed)
     learner = Learner(TASKS[recipe.task](model, recipe, digits, cpu, None), recipe, cpu, Processes())
 
     def epoch(number: int) -> None:

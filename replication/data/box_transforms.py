@@ -48,7 +48,7 @@ def resized(image_size: int) -> Transform:
     return v2.Resize(image_size, max_size=image_size * 5 // 3)
 
 
-def learning_transform(
+def choose_transform(
     short_sides: Sequence[int], long_side: int, crop_sizes: tuple[int, int] | None = None, hflip: float = 0.5
 ) -> Transform:
     """DETR's augmentation (Section 4 and appendix A.4): flip, and a short side drawn from `short_sides` [px].

@@ -22,17 +22,17 @@ from replication.data.photographs import MEAN, STD, Transform
 from replication.papers.parts.recipe import Recipe
 
 
-def learning_transform(recipe: Recipe) -> Transform | box_transforms.Transform | None:
-    """How an image file is learned from; None if as it is.
+def choose_transform(recipe: Recipe) -> Transform | box_transforms.Transform | None:
+    """Choose how an image file is changed before a model learns from it; None leaves it as it is.
 
-    To tell classes apart: a random part of it, RandAugment or colour jitter. To find objects: DETR's flip, scales and
-    crops, boxes with it.
+    To tell classes apart that is a random part of it, RandAugment or colour jitter; to find objects DETR's flip, scales
+    and crops, boxes with it.
     """
     if recipe.task == "set_prediction":
         if not recipe.short_sides:
             return None
         assert recipe.long_side is not None
-        return box_transforms.learning_transform(recipe.short_sides, recipe.long_side, recipe.crop_sides, recipe.hflip)
+        return box_transforms.choose_transform(recipe.short_sides, recipe.long_side, recipe.crop_sides, recipe.hflip)
     if not (recipe.random_resized_crop or recipe.rand_augment or recipe.color_jitter):
         return None
     return create_transform(
@@ -49,10 +49,10 @@ def learning_transform(recipe: Recipe) -> Transform | box_transforms.Transform |
 
 
 class Augment:
-    """The augmentations of a recipe for batches of tensors: random crop, flip, erasing, and the mixing of images."""
+    """Augment batches of tensors as a recipe says: random crop, flip, erasing, and the mixing of images."""
 
     def __init__(self, recipe: Recipe, classes: int, device: torch.device) -> None:
-        """For images on `device` of so many classes."""
+        """Prepare for images on `device` of so many classes."""
         self.recipe, self.classes = recipe, classes
         self.generator = torch.Generator()
         self.erase = RandomErasing(recipe.random_erasing, mode="pixel", device=device)  # as DeiT: noise, one rectangle
@@ -96,7 +96,7 @@ class Augment:
         return images, torch.cat(targets)
 
     def _crop(self, images: Tensor, padding: int) -> Tensor:
-        """Pad every side by repeating the border, which may be of any brightness, and cut the old size out anywhere."""
+        """Pad every side by repeating the border, which may be of any brightness, and cut out the old size anywhere."""
         B, _, H, W = images.shape
         padded = F.pad(images, (padding,) * 4, mode="replicate")
         top, left = torch.randint(0, 2 * padding + 1, (2, B, 1), generator=self.generator).to(images.device)

@@ -12,8 +12,8 @@ from replication.data import Images
 EVALUATION_BATCH = 250
 
 
-def order(images: int, size: int, seed: int, repeats: int = 1) -> list[Tensor]:
-    """The indices of every batch of an epoch, in an order that `seed` alone decides; the last may be smaller.
+def draw_batches(images: int, size: int, seed: int, repeats: int = 1) -> list[Tensor]:
+    """Return the indices of every batch of an epoch, in an order that `seed` decides; the last may be smaller.
 
     Every image comes once; or, with `repeats`, so many times in a row (repeated augmentation: DeiT, Section 6), of as
     many images as still fill an epoch of the same length.
@@ -22,7 +22,7 @@ def order(images: int, size: int, seed: int, repeats: int = 1) -> list[Tensor]:
     return list(drawn.repeat_interleave(repeats)[:images].split(size))
 
 
-def in_order(split: Images, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """The whole split as it lies."""
+def list_batches(split: Images, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Return the indices of every batch of a whole split as it lies."""
     for images, labels in split.batches(torch.arange(len(split)).split(EVALUATION_BATCH), seed=0):
         yield images.to(device), labels.to(device)

@@ -22,7 +22,7 @@ _DIGEST = hashlib.sha256().digest_size
 def save(path: Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint at `path` by `state` (tensors and plain data), all of it or nothing.
 
-    UserError if it cannot be written, for want of space or of permission; the previous one stays.
+    Raise `UserError` if it cannot be written, for want of space or of permission; the previous one stays.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -34,7 +34,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state saved at `path`; None where there is none, and, with a warning on stderr, where it is damaged."""
+    """Return the state saved at `path`; None where there is none, and, with a warning on stderr, where it is damaged."""
     if not path.exists():
         return None
     content = path.read_bytes()

@@ -12,17 +12,17 @@ from replication.papers.parts.recipe import Recipe
 from replication.records.rows import ClassifierEpoch, Epoch
 from replication.training import distillation
 from replication.training.augment import Augment
-from replication.training.batches import in_order
+from replication.training.batches import list_batches
 from replication.training.last_block import read_prefix_only
 
 
 class Classification:
-    """The task of telling classes apart: cross-entropy, and top-1 accuracy.
+    """The task of telling classes apart: it minimises cross-entropy and measures top-1 accuracy.
 
     With a teacher the loss is (1 - a) times that of the labels plus a times that of the teacher, a being the recipe's
     `distillation_alpha` (DeiT, equations 2 and 3). A model with a distillation token answers twice in training: its
-    class head learns from the labels, its distillation head from the teacher, and in tests it gives their mean. One
-    without learns both from the one answer, DeiT's "usual" distillation.
+    class head learns from the labels, its distillation head from the teacher, and in tests it gives their mean. A model
+    without one learns both from its one answer, DeiT's "usual" distillation.
     """
 
     metrics: tuple[str, ...] = ("loss", "top1")
@@ -40,15 +40,15 @@ class Classification:
             model.set_distilled_training(True)
 
     def model_of(self, module: nn.Module) -> nn.Module:
-        """The module is the model."""
+        """Return the module, which is the model."""
         return module
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch to learn from: images (B, C, H, W) and labels (B,), or shares of the classes (B, K) if mixed."""
+        """Return images (B, C, H, W) and labels (B,) to learn from, or shares of the classes (B, K) if they are mixed."""
         return self.augmentation.mix(self.augmentation.images(images), labels)
 
     def loss(self, module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the images [nats]. Shares of classes are smooth already."""
+        """Return the mean over the images [nats]. Shares of classes are smooth already."""
         smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
         answers = module(images)
         logits, distilled = answers if isinstance(answers, tuple) else (answers, answers)
@@ -58,15 +58,15 @@ class Classification:
         with torch.no_grad():
             taught = self.teacher(images)
         if self.recipe.distillation == "soft":
-            lesson = distillation.soft(distilled, taught, self.recipe.temperature)
+            lesson = distillation.measure_soft_loss(distilled, taught, self.recipe.temperature)
         else:
-            lesson = distillation.hard(distilled, taught)
+            lesson = distillation.measure_hard_loss(distilled, taught)
         return (1 - self.recipe.distillation_alpha) * loss + self.recipe.distillation_alpha * lesson
 
     def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
-        """Mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
+        """Measure the mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
         loss, correct, images_read = 0.0, 0, 0
-        for images, labels in in_order(split, device):
+        for images, labels in list_batches(split, device):
             logits = module(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == labels).sum())
@@ -74,5 +74,5 @@ class Classification:
         return {"loss": loss / images_read, "top1": 100 * correct / images_read}
 
     def diagnosis(self) -> str:
-        """The metrics say it all."""
+        """Return nothing, since the metrics say it all."""
         return ""

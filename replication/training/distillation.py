@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """The teacher's part of equation 2: tau^2 KL(student / tau, teacher / tau), averaged over images [nats].
+def measure_soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return the teacher's part of equation 2: tau^2 KL(student / tau, teacher / tau), averaged over images [nats].
 
     Logits are (B, K). The authors' code divides by K as well; the equation does not, and neither do we.
     """
@@ -20,6 +20,6 @@ def soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * divergence
 
 
-def hard(student: Tensor, teacher: Tensor) -> Tensor:
-    """The teacher's part of equation 3: cross-entropy with the class that the teacher finds likeliest [nats]."""
+def measure_hard_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the teacher's part of equation 3: cross-entropy with the class that the teacher finds likeliest [nats]."""
     return F.cross_entropy(student, teacher.argmax(dim=1))

@@ -31,11 +31,11 @@ from replication.records.rows import Run
 from replication.records.store import digest, now, sha256, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.sources import source_digest
-from replication.training.augment import learning_transform
+from replication.training.augment import choose_transform
 from replication.training.learner import Learner
 from replication.training.loop import train
-from replication.training.processes import Processes, joined
-from replication.training.start import fresh, load_weights, stream
+from replication.training.processes import Processes, join_processes
+from replication.training.start import build_fresh, derive_seed, load_weights
 from replication.training.tasks import TASKS
 
 CPU, ALONE = torch.device("cpu"), Processes()
@@ -67,8 +67,8 @@ def run(
     def weights(arm: Path | None, seed: int) -> Path | None:
         return arm / f"seed{seed}" / "weights.safetensors" if arm else None
 
-    place, states = on(device), []
-    with joined(place) as processes:
+    place, states = choose_device(device), []
+    with join_processes(place) as processes:
         for seed in seeds:
             given = weights(start_from, seed), weights(teacher, seed), place, processes, root, corrupt
             states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
@@ -100,15 +100,17 @@ def run_arm(
     The manifest is written last, so a folder with one is complete. After every epoch the state goes to a folder of
     `checkpoints` named by the digest of all that decides the run, which is returned. With several `processes`, each
     calls this with the same arguments; the first one evaluates and writes.
-    UserError: unknown names, weights missing, damaged or uncalled for, data that do not fit, a loss that is not finite.
+
+    Raise `UserError` for unknown names, weights that are missing, damaged or uncalled for, data that do not fit, and a
+    loss that is not finite.
     """
     started = now()
     torch.set_num_threads(1)
     arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
     title = f"{experiment.id}/{arm.id}"
-    called_for(title, "starts from", arm.start_from, start_from)
-    called_for(title, "learns from", arm.teacher, teacher)
-    variant, learning = experiment.variant(arm_id), learning_transform(recipe)
+    check_weights(title, "starts from", arm.start_from, start_from)
+    check_weights(title, "learns from", arm.teacher, teacher)
+    variant, learning = experiment.variant(arm_id), choose_transform(recipe)
     dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt, seed)
     if learning and isinstance(dataset.train, Split):
         raise UserError(f"{title}: random_resized_crop, rand_augment, color_jitter and short_sides are for image files")
@@ -119,10 +121,10 @@ def run_arm(
         dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))
 
     # Not the numbers that the start weights were initialised with.
-    init = stream(seed, "init", arm.start_from)
+    init = derive_seed(seed, "init", arm.start_from)
     model = build(experiment, arm_id, recipe, dataset, init)
     if start_from is not None:
-        start(model, experiment, arm_id, scale, dataset, init, start_from, root, corrupt)
+        load_start(model, experiment, arm_id, scale, dataset, init, start_from, root, corrupt)
     master = None
     if teacher is not None:
         master = build(experiment, arm.teacher, resolve(experiment, arm.teacher, scale), dataset, init)
@@ -188,16 +190,16 @@ def run_arm(
     return folder
 
 
-def on(device: str) -> torch.device:
-    """The device called "cpu" or "cuda", or for "auto" a GPU if there is one. UserError if there is no GPU."""
+def choose_device(device: str) -> torch.device:
+    """Return the device called "cpu" or "cuda", or for "auto" a GPU if there is one; `UserError` if there is no GPU."""
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise UserError("there is no GPU that torch can use; choose the device cpu")
     return torch.device("cuda" if there and device != "cpu" else "cpu")
 
 
-def called_for(title: str, what: str, arm: str, weights: Path | None) -> None:
-    """UserError if weights are not given where an arm is named that they are of, or are given where none is."""
+def check_weights(title: str, what: str, arm: str, weights: Path | None) -> None:
+    """Raise `UserError` if weights are missing where an arm is named that they are of, or given where none is."""
     if arm and weights is None:
         raise UserError(f"{title} {what} the weights of {arm}; give them")
     if weights is not None and not arm:
@@ -205,7 +207,7 @@ def called_for(title: str, what: str, arm: str, weights: Path | None) -> None:
 
 
 def check_labels(dataset: Dataset, name: str, every_class: bool = True) -> None:
-    """UserError if a label is none of the classes, or, where `every_class` must have one, has no training image."""
+    """Raise `UserError` if a label is none of the classes, or if a class has no image where `every_class` must."""
     for part, split in (("train", dataset.train), ("val", dataset.val), ("test", dataset.test)):
         wrong = split.labels[(split.labels < 0) | (split.labels >= dataset.classes)]
         if len(wrong):
@@ -219,16 +221,16 @@ def check_labels(dataset: Dataset, name: str, every_class: bool = True) -> None:
 
 
 def build(experiment: Experiment, arm_id: str, recipe: Recipe, dataset: Dataset, seed: int) -> nn.Module:
-    """The model of an arm with random weights, for the classes and channels of `dataset`.
+    """Build the model of an arm with random weights, for the classes and channels of `dataset`.
 
-    UserError if it cannot be built with what the recipe changes in its architecture.
+    Raise `UserError` if it cannot be built with what the recipe changes in its architecture.
     """
     architecture = dict(recipe.architecture)
     if recipe.drop_path_rate is not None:
         architecture["drop_path_rate"] = recipe.drop_path_rate
     variant = experiment.variant(arm_id)
     try:
-        return fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
+        return build_fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
     except (UserError, MemoryError):
         raise
     except Exception as error:
@@ -238,7 +240,7 @@ def build(experiment: Experiment, arm_id: str, recipe: Recipe, dataset: Dataset,
         raise UserError(f"{experiment.id}/{arm_id}: no {variant.id} is made of {architecture}: {fault}") from error
 
 
-def start(
+def load_start(
     model: nn.Module,
     experiment: Experiment,
     arm_id: str,

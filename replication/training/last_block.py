@@ -27,14 +27,14 @@ class PrefixBlock(nn.Module):
         self.prefix = prefix
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block's answer for the prefix tokens."""
+        """Return the block's answer for the prefix tokens."""
         block = cast(Any, self)  # it has its layers
         x, tokens = x[:, : self.prefix], block.norm1(x)
         x = x + block.drop_path1(block.ls1(self._attention(block.attn, tokens)))
         return x + block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
 
     def _attention(self, attention: Attention, tokens: Tensor) -> Tensor:
-        """Attention of the prefix tokens to all."""
+        """Let the prefix tokens attend to all tokens."""
         B, N, D = tokens.shape
         h, weight, bias = attention.num_heads, attention.qkv.weight, attention.qkv.bias
         q = linear(tokens[:, : self.prefix], weight[:D], None if bias is None else bias[:D])
@@ -47,9 +47,9 @@ class PrefixBlock(nn.Module):
 
 
 def read_prefix_only(model: nn.Module) -> None:
-    """Let the last block of `model` compute its prefix tokens alone, if it is a ViT as in the paper that is read there.
+    """Let the last block of `model` compute its prefix tokens alone, if it is a ViT that is read at those.
 
-    For training and testing a classifier. The names of parameters stay; the model is changed in place.
+    This serves training and testing a classifier. The names of parameters stay; the model is changed in place.
     """
     if not isinstance(model, VisionTransformer) or model.global_pool != "token" or model.attn_pool is not None:
         return
@@ -59,7 +59,7 @@ def read_prefix_only(model: nn.Module) -> None:
 
 
 def _plain(attention: Attention) -> bool:
-    """Whether an attention is that of the paper: no gate, no norms inside, and no hook that changes it."""
+    """Tell whether an attention is that of the paper: no gate, no norms inside, and no hook that changes it."""
     inner = (attention.q_norm, attention.k_norm, attention.norm)
     hooks = attention._forward_pre_hooks or attention._forward_hooks
     return not hooks and attention.gate is None and all(isinstance(layer, nn.Identity) for layer in inner)

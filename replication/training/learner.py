@@ -16,7 +16,7 @@ from replication.papers.parts.recipe import Recipe
 from replication.records.words import UserError
 from replication.training.processes import Processes
 from replication.training.products import use_onednn
-from replication.training.start import heads
+from replication.training.start import find_heads
 from replication.training.tasks import Task
 
 OPTIMIZERS = {"adamw": "adamw", "adam": "adam", "sgd": "momentum", "lamb": "lamb"}
@@ -38,11 +38,11 @@ class Learner:
             # With torch's fused kernel a step of a small ViT takes 6 % longer, in half precision several times as long.
             set_attention(self.module, "math")
         if recipe.trainable == "head":
-            learning = {parameter for head in heads(self.module) for parameter in head.parameters()}
+            learning = {parameter for head in find_heads(self.module) for parameter in head.parameters()}
             for parameter in self.module.parameters():
                 parameter.requires_grad_(parameter in learning)
         self.parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.optimizer = optimizer(self.module, recipe)
+        self.optimizer = make_optimizer(self.module, recipe)
         self.average = ModelEmaV3(self.module, decay=recipe.ema_decay) if recipe.ema_decay is not None else None
         self.scaler = torch.GradScaler(device.type, enabled=recipe.precision == "fp16")
         self.parallel = DistributedDataParallel(self.module) if processes.world > 1 else None
@@ -51,18 +51,18 @@ class Learner:
             self.forward = torch.compile(self.forward)
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The precision of the forward pass."""
+        """Return the context that gives the forward pass its precision."""
         dtype = AUTOCAST.get(self.recipe.precision)
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def learning(self) -> None:
         """Put the module in training mode; of a linear readout only the head."""
         self.module.train(self.recipe.trainable == "all")
-        for head in heads(self.module) if self.recipe.trainable == "head" else ():
+        for head in find_heads(self.module) if self.recipe.trainable == "head" else ():
             head.train()
 
     def step(self, images: Tensor, targets: Any, batch: int, rate: float) -> tuple[Tensor, Tensor]:
-        """Learn from one batch at the learning rate `rate`: its mean loss and the norm of its gradient.
+        """Learn from one batch at the learning rate `rate`; return its mean loss and the norm of its gradient.
 
         `images` is the share of this process in a `batch` of so many, and the loss the share of it in the mean. The
         norm is 0 where nothing asks for it. With micro-batches and processes the gradient is that of the whole batch.
@@ -92,12 +92,12 @@ class Learner:
         return total, norm
 
     def _exchange(self, last: bool) -> AbstractContextManager[None]:
-        """The processes exchange gradients once a step, at its last micro-batch."""
+        """Let the processes exchange gradients once a step, at its last micro-batch."""
         return nullcontext() if last or self.parallel is None else self.parallel.no_sync()
 
     @torch.no_grad()
     def evaluate(self, split: Any) -> dict[str, float]:
-        """The task's metrics, of the moving average if there is one."""
+        """Measure the task's metrics, of the moving average if there is one."""
         module = self.tested.eval()
         with self.autocast():
             return self.task.evaluate(module, split, self.device)
@@ -108,7 +108,7 @@ class Learner:
         return self.module if self.average is None else self.average.module
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything to go on from, exactly."""
+        """Return everything that is needed to go on, exactly."""
         state = {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
         state["scaler"] = self.scaler.state_dict()
         if self.average is not None:
@@ -125,14 +125,14 @@ class Learner:
 
 
 def set_products(precision: str, device: torch.device) -> None:
-    """Let products of float32 matrices be TF32 or not, for the whole process. UserError for TF32 without a GPU."""
+    """Let products of float32 matrices be TF32 or not, for the whole process; `UserError` for TF32 without a GPU."""
     if precision == "tf32" and device.type != "cuda":
         raise UserError("precision tf32 needs a GPU; choose fp32 or bf16")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the parameters that learn."""
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the recipe's optimizer over the parameters that learn."""
     options: dict[str, Any] = {"fused": True} if recipe.optimizer in FUSED else {}
     if recipe.optimizer != "sgd":
         options["betas"] = recipe.betas
@@ -142,15 +142,16 @@ def optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         momentum=recipe.momentum,
-        param_group_fn=lambda model: groups(model, recipe),
+        param_group_fn=lambda model: group_parameters(model, recipe),
         **options,
     )
 
 
-def groups(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The parameters that learn, apart where they decay differently, or are of a backbone with a rate of its own.
+def group_parameters(module: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Group the parameters that learn by how they decay, and by whether they are of a backbone with its own rate.
 
-    The rate of a group is `lr_scale` times the recipe's. UserError if such a rate is given and there is no backbone.
+    The rate of a group is `lr_scale` times the recipe's. Raise `UserError` if such a rate is given and there is no
+    backbone.
     """
     if recipe.decay == "all":
         learning = [parameter for parameter in module.parameters() if parameter.requires_grad]

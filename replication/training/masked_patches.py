@@ -18,17 +18,17 @@ from replication.papers.parts.recipe import Recipe
 from replication.records.rows import ClassifierEpoch, Epoch
 from replication.records.words import UserError
 from replication.training.augment import Augment
-from replication.training.batches import in_order
+from replication.training.batches import list_batches
 
 CORRUPTED = 0.5
 MASKED, OTHER = 0.8, 0.1  # of the corrupted; the rest is kept
 LEVELS = 8  # of brightness, per channel
 
 
-def corruption(images: int, patches: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-    """Which patches (B, M) are corrupted, and for every patch (B, N) the index of the embedding that it gets.
+def draw_corruption(images: int, patches: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Draw which patches (B, M) are corrupted, and for every patch (B, N) the index of the embedding that it gets.
 
-    Index N is the mask. The same number of patches in every image.
+    Index N is the mask. The same number of patches is corrupted in every image.
     """
     chosen = torch.rand(images, patches, generator=generator).argsort(dim=1)[:, : round(CORRUPTED * patches)]
     kind = torch.rand(chosen.shape, generator=generator)
@@ -37,8 +37,11 @@ def corruption(images: int, patches: int, generator: torch.Generator | None = No
     return chosen, torch.arange(patches).repeat(images, 1).scatter(1, chosen, replaced)
 
 
-def colours(images: Tensor, patch_size: tuple[int, int], black: Tensor, white: Tensor) -> Tensor:
-    """The class (B, N) of every patch's mean colour: its level of each channel (C,), the first counting least."""
+def classify_colours(images: Tensor, patch_size: tuple[int, int], black: Tensor, white: Tensor) -> Tensor:
+    """Return the class (B, N) of every patch's mean colour.
+
+    It is the level of each channel (C,), the first counting least.
+    """
     means = F.avg_pool2d(images, patch_size).flatten(2)  # (B, C, N)
     brightness = (means - black[:, None]) / (white - black)[:, None]
     levels = (brightness * LEVELS).long().clamp(0, LEVELS - 1)
@@ -49,7 +52,7 @@ class PatchPredictor(nn.Module):
     """A ViT with a mask and a head for the colours of patches; its own classifier is not used."""
 
     def __init__(self, model: VisionTransformer, classes: int) -> None:
-        """For so many colours."""
+        """Take a ViT and predict so many colours."""
         super().__init__()
         self.model = model
         self.mask = nn.Parameter(torch.empty(1, 1, model.embed_dim))
@@ -61,11 +64,14 @@ class PatchPredictor(nn.Module):
             parameter.requires_grad_(False)  # no gradient would ever reach it
 
     def no_weight_decay(self) -> set[str]:
-        """The parameters that do not decay, for timm's optimizers."""
+        """Return the parameters that do not decay, for timm's optimizers."""
         return {f"model.{name}" for name in self.model.no_weight_decay()}
 
     def forward(self, images: Tensor, chosen: Tensor, source: Tensor) -> Tensor:
-        """Logits (B, M, classes) for the patches `chosen` of images (B, C, H, W), with embeddings from `source`."""
+        """Return logits (B, M, classes) of the patches `chosen` of images (B, C, H, W).
+
+        The embeddings of corrupted patches come from `source`.
+        """
         model = self.model
         tokens = model.patch_embed(images)
         B, N, D = tokens.shape
@@ -75,9 +81,9 @@ class PatchPredictor(nn.Module):
 
 
 class MaskedPatches:
-    """The task of predicting the colours of corrupted patches: cross-entropy over them, and top-1 accuracy.
+    """The task of predicting the colours of corrupted patches, by cross-entropy over them; it measures accuracy.
 
-    UserError if the model is no ViT with patches of one image size.
+    Raise `UserError` if the model is no ViT with patches of one image size.
     """
 
     metrics: tuple[str, ...] = ("loss", "top1")
@@ -97,31 +103,31 @@ class MaskedPatches:
         self.module: nn.Module = PatchPredictor(model, LEVELS ** len(self.black)).to(device)
 
     def model_of(self, module: nn.Module) -> nn.Module:
-        """The ViT without mask and colours, as another task starts from it."""
+        """Return the ViT without mask and colours, as another task starts from it."""
         return module.get_submodule("model")
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch to learn from: the images, augmented, and the classes (B, N) of their patches."""
+        """Return the images to learn from, augmented, and the classes (B, N) of their patches."""
         images = self.augmentation.images(images)
-        return images, colours(images, self.patch_size, self.black, self.white)
+        return images, classify_colours(images, self.patch_size, self.black, self.white)
 
     def _answers(
         self, module: nn.Module, images: Tensor, targets: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits (B * M, classes) and classes (B * M,) of the patches that are corrupted."""
-        chosen, source = (t.to(images.device) for t in corruption(len(images), self.patches, generator))
+        """Return logits (B * M, classes) and classes (B * M,) of the patches that are corrupted."""
+        chosen, source = (t.to(images.device) for t in draw_corruption(len(images), self.patches, generator))
         return module(images, chosen, source).flatten(0, 1), targets.gather(1, chosen).flatten()
 
     def loss(self, module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the corrupted patches [nats], which are drawn anew every time."""
+        """Return the mean over the corrupted patches [nats], which are drawn anew every time."""
         return F.cross_entropy(*self._answers(module, images, targets))
 
     def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
-        """Mean cross-entropy [nats] and accuracy [%] over the corrupted patches of a split, the same every time."""
+        """Measure cross-entropy [nats] and accuracy [%] over a split's corrupted patches, the same ones every time."""
         generator = torch.Generator().manual_seed(0)
         loss, correct, patches = 0.0, 0, 0
-        for images, _ in in_order(split, device):
-            targets = colours(images, self.patch_size, self.black, self.white)
+        for images, _ in list_batches(split, device):
+            targets = classify_colours(images, self.patch_size, self.black, self.white)
             logits, classes = self._answers(module, images, targets, generator)
             loss += F.cross_entropy(logits, classes, reduction="sum").item()
             correct += int((logits.argmax(dim=1) == classes).sum())
@@ -129,5 +135,5 @@ class MaskedPatches:
         return {"loss": loss / patches, "top1": 100 * correct / patches}
 
     def diagnosis(self) -> str:
-        """The metrics say it all."""
+        """Return nothing, since the metrics say it all."""
         return ""

@@ -16,22 +16,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """How many there are, and which of them this is. The first evaluates and writes."""
+    """How many processes there are, and which of them this is. The first evaluates and writes."""
 
     rank: int = 0
     world: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that evaluates and writes."""
+        """Whether this process is the one that evaluates and writes."""
         return self.rank == 0
 
     def share(self, indices: Tensor) -> Tensor:
-        """The part of a batch that this one learns from."""
+        """Return the part of a batch that this process learns from."""
         return indices[self.rank :: self.world]
 
     def sum(self, value: float) -> float:
-        """The sum over all of them, known to all."""
+        """Return the sum over all processes, to all of them."""
         if self.world == 1:
             return value
         total = torch.tensor([value], dtype=torch.float64, device=_device())
@@ -39,7 +39,7 @@ class Processes:
         return total.item()
 
     def from_first(self, value: T) -> T:
-        """What the first one has, known to all."""
+        """Return what the first process has, to all of them."""
         if self.world == 1:
             return value
         box = [value]
@@ -53,8 +53,8 @@ def _device() -> torch.device:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes of this run, joined while the block lasts: by gloo on a CPU, by NCCL on GPUs, one for each."""
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the processes of this run while the block lasts: by gloo on a CPU, by NCCL on GPUs, one for each."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes()

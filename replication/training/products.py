@@ -15,7 +15,10 @@ from torch.nn import functional as F
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear`, by oneDNN where that is another kernel: x (..., K), weight (N, K), bias (N,)."""
+    """Do as `torch.nn.functional.linear`, by oneDNN where that is another kernel.
+
+    Shapes are x (..., K), weight (N, K) and bias (N,).
+    """
     single = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
     elsewhere = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
     if single and not elsewhere and torch.backends.mkldnn.is_available():
@@ -27,7 +30,7 @@ class Linear(nn.Linear):
     """A linear layer whose products `linear` does."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As of `nn.Linear`."""
+        """Do as `nn.Linear` does."""
         return linear(x, self.weight, self.bias)
 
 
@@ -61,7 +64,7 @@ class _Linear(torch.autograd.Function):
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
-    """The transpose of (M, N) times (M, K), (N, K). oneDNN copies the first of two factors; let it be the smaller."""
+    """Return (M, N) transposed times (M, K): (N, K). oneDNN copies the first factor, so let it be the smaller."""
     if left.shape[1] <= right.shape[1]:
         return _product(left.t(), right.t())
     return _product(right.t(), left.t()).t()

@@ -7,8 +7,8 @@ import math
 from replication.papers.parts.recipe import Recipe
 
 
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of `step` (0, 1, ...): linear over the warm-up to the peak, then as the recipe's schedule says.
+def compute_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Return the rate of `step` (0, 1, ...): linear over the warm-up to the peak, then as the recipe's schedule says.
 
     With t the part of the steps after the warm-up that is done: "cosine" is half a cosine over t from the peak to
     `min_learning_rate`, "linear" a line between them; "constant" stays at the peak; "step" is the peak times

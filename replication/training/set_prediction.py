@@ -46,22 +46,22 @@ class SetPrediction:
         self.evaluated: tuple[dict[str, Any], list[dict[str, Any]], Tensor] | None = None
 
     def model_of(self, module: nn.Module) -> nn.Module:
-        """The module is the model."""
+        """Return the module, which is the model."""
         return module
 
     def augment(self, images: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
-        """The batch as it was read: what changes boxes as well happened to the single images."""
+        """Return the batch as it was read: what changes boxes as well happened to the single images."""
         return images, targets
 
     def loss(self, module: nn.Module, images: Tensor, targets: Targets) -> Tensor:
-        """The weighted sum of the losses of all decoder layers.
+        """Return the weighted sum of the losses of all decoder layers.
 
-        In micro-batches each is normalised by its own number of objects, not by that of the batch.
+        Each micro-batch is normalised by its own number of objects, not by that of the batch.
         """
         return self.criterion.total(self.criterion(module(images, targets.padding), targets.objects))
 
     def evaluate(self, module: nn.Module, split: Scenes, device: torch.device) -> dict[str, float]:
-        """Mean loss of the batches, and COCO's average precisions and recalls [%], where the split has such objects."""
+        """Measure the mean loss and COCO's average precisions and recalls [%], where the split has such objects."""
         losses: list[Tensor] = []
         boxes: list[Tensor] = []
         results: list[dict[str, Any]] = []
@@ -80,5 +80,5 @@ class SetPrediction:
         }
 
     def diagnosis(self) -> str:
-        """How a set predictor that finds next to nothing fails, and what to try."""
+        """Say how a set predictor that finds next to nothing fails, and what to try."""
         return str(diagnose(*self.evaluated)) if self.evaluated else ""

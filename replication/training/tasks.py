@@ -24,22 +24,22 @@ class Task(Protocol):
     augmentation: Any  # with `seed(seed)`, called at every epoch
 
     def model_of(self, module: nn.Module) -> nn.Module:
-        """The model inside the module, whose weights are the result."""
+        """Return the model inside the module, whose weights are the result."""
 
     def augment(self, images: Tensor, labels: Any) -> tuple[Tensor, Any]:
-        """The images to learn from and their targets, which can be cut into micro-batches."""
+        """Return the images to learn from and their targets, which can be cut into micro-batches."""
 
     def loss(self, module: nn.Module, images: Tensor, targets: Any) -> Tensor:
-        """Mean over the images; `module` is the task's own, perhaps wrapped."""
+        """Return the mean over the images; `module` is the task's own, perhaps wrapped."""
 
     def evaluate(self, module: nn.Module, split: Any, device: torch.device) -> dict[str, float]:
-        """Every metric over a split, and perhaps more, but none that the split cannot tell.
+        """Measure every metric over a split that the split can tell, and perhaps more.
 
         `module` is the task's own or a moving average of it, in evaluation mode.
         """
 
     def diagnosis(self) -> str:
-        """How what was evaluated last fails, in one line; empty if nothing is known to be wrong."""
+        """Say in one line how what was evaluated last fails; return nothing if nothing is known to be wrong."""
 
 
 TASKS: dict[str, Callable[..., Task]] = {

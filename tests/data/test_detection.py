@@ -18,7 +18,7 @@ from torchvision.ops import box_convert
 
 from replication import data
 from replication.data import detection, scenes
-from replication.data.box_transforms import learning_transform
+from replication.data.box_transforms import choose_transform
 from replication.data.detection import Scenes, Targets, load, load_split
 from replication.data.photographs import MEAN, STD
 from replication.records.words import UserError
@@ -173,28 +173,28 @@ def sample() -> tuple[tv_tensors.Image, dict[str, Any]]:
 
 
 def test_a_flip_flips_boxes() -> None:
-    (image, objects), (flipped, found) = sample(), learning_transform((80,), 200, hflip=1.0)(*sample())
+    (image, objects), (flipped, found) = sample(), choose_transform((80,), 200, hflip=1.0)(*sample())
     assert torch.equal(flipped, image.flip(2))
     before, after = objects["boxes"].as_subclass(Tensor), found["boxes"].as_subclass(Tensor)
     assert torch.equal(after, torch.stack([100 - before[:, 2], before[:, 1], 100 - before[:, 0], before[:, 3]], dim=1))
-    kept, same = learning_transform((80,), 200, hflip=0.0)(*sample())
+    kept, same = choose_transform((80,), 200, hflip=0.0)(*sample())
     assert torch.equal(kept, image)
     assert torch.equal(same["boxes"], objects["boxes"])
 
 
 def test_a_short_side_is_drawn_and_the_long_one_stays_within_bounds() -> None:
-    transform = learning_transform((40, 64, 96), 110, hflip=0.0)
+    transform = choose_transform((40, 64, 96), 110, hflip=0.0)
     shapes = set()
     for seed in range(30):
         torch.manual_seed(seed)
         shapes.add(tuple(transform(*sample())[0].shape[-2:]))
     assert shapes == {(40, 50), (64, 80), (88, 110)}  # 96 would make it 120 long
     with pytest.raises(UserError, match="long_side must be more than every one of short_sides, not 96"):
-        learning_transform((40, 96), 96)
+        choose_transform((40, 96), 96)
 
 
 def test_boxes_stay_around_their_objects_and_go_with_them() -> None:
-    transform = learning_transform((80, 96), 200, crop_sizes=(20, 90), hflip=0.5)
+    transform = choose_transform((80, 96), 200, crop_sizes=(20, 90), hflip=0.5)
     lost = cut = 0
     for seed in range(60):
         torch.manual_seed(seed)
@@ -214,7 +214,7 @@ def test_boxes_stay_around_their_objects_and_go_with_them() -> None:
 
 def test_random_transforms_depend_on_the_seed_and_the_place_but_not_on_the_batches(tmp_path: Path) -> None:
     write(tmp_path)
-    split = load_split(tmp_path, "train", 30, learning_transform((30, 40, 50, 60), 90, (20, 40)))
+    split = load_split(tmp_path, "train", 30, choose_transform((30, 40, 50, 60), 90, (20, 40)))
 
     def drawn(chosen: list[Tensor], seed: int) -> list[Tensor]:
         return [one["boxes"] for _, targets in split.batches(chosen, seed) for one in targets.objects]

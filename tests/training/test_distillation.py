@@ -29,14 +29,14 @@ def test_soft_is_the_divergence_of_the_softened_answers() -> None:
     # At temperature 2 the student says 1/2, 1/2 and the teacher 3/4, 1/4.
     student, teacher = torch.zeros(3, 2), torch.tensor([[2 * math.log(3), 0.0]]).expand(3, 2)
     divergence = 3 / 4 * math.log(3 / 2) + 1 / 4 * math.log(1 / 2)
-    assert distillation.soft(student, teacher, 2.0).item() == pytest.approx(4 * divergence)
-    assert distillation.soft(teacher, teacher, 2.0).item() == pytest.approx(0, abs=1e-7)
+    assert distillation.measure_soft_loss(student, teacher, 2.0).item() == pytest.approx(4 * divergence)
+    assert distillation.measure_soft_loss(teacher, teacher, 2.0).item() == pytest.approx(0, abs=1e-7)
 
 
 def test_hard_is_the_cross_entropy_with_the_teachers_choice() -> None:
     student = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])  # 3/4, 1/4
     teacher = torch.tensor([[0.1, 0.0], [-5.0, 5.0]])
-    assert distillation.hard(student, teacher).item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    assert distillation.measure_hard_loss(student, teacher).item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from replication.records.card import Arm, Experiment
 from replication.records.words import UserError
 from replication.training import batches, engine, run, run_arm
 from replication.training.classification import Classification
-from replication.training.start import fresh
+from replication.training.start import build_fresh
 
 RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
 
@@ -62,7 +62,7 @@ def test_files_of_a_run(experiment: Experiment, tmp_path: Path) -> None:
 
 def test_test_result_is_that_of_the_weights(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "pretrain", 0, tmp_path)
-    model = fresh(experiment.model, 28, 10, 1, seed=99)
+    model = build_fresh(experiment.model, 28, 10, 1, seed=99)
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     tested = evaluate(model, experiment, data.load("digits", 28, 50).test)
     assert [float(row["value"]) for row in rows(tmp_path / "test.csv")] == [tested["loss"], tested["top1"]]
@@ -92,7 +92,7 @@ def test_arms_share_the_batch_order_of_a_seed(
             if module.training:
                 seen.append(inputs[0].numpy().tobytes())
 
-        model = fresh(*arguments, **keywords)  # type: ignore[arg-type]
+        model = build_fresh(*arguments, **keywords)  # type: ignore[arg-type]
         model.register_forward_pre_hook(note)
         return model
 
@@ -110,13 +110,13 @@ def test_arms_share_the_batch_order_of_a_seed(
 
 
 def test_every_epoch_sees_every_image_once() -> None:
-    drawn = batches.order(30, 8, seed=3)
+    drawn = batches.draw_batches(30, 8, seed=3)
     assert [len(batch) for batch in drawn] == [8, 8, 8, 6]
     assert sorted(torch.cat(drawn).tolist()) == list(range(30))
 
 
 def test_repeated_augmentation_has_as_many_images_each_three_times() -> None:
-    drawn = torch.cat(batches.order(30, 8, seed=3, repeats=3))
+    drawn = torch.cat(batches.draw_batches(30, 8, seed=3, repeats=3))
     assert drawn.reshape(10, 3).unique(dim=1).shape == (10, 1)
     assert len(drawn.unique()) == 10
 
@@ -124,7 +124,7 @@ def test_repeated_augmentation_has_as_many_images_each_three_times() -> None:
 @pytest.mark.slow
 def test_training_learns_its_images_by_heart(experiment: Experiment, tmp_path: Path) -> None:
     result(experiment, "overfit", 0, tmp_path)
-    model = fresh(experiment.model, 28, 10, 1, seed=0)
+    model = build_fresh(experiment.model, 28, 10, 1, seed=0)
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     tested = evaluate(model, experiment, data.load("digits", 28, 50).train)
     assert tested["top1"] == 100
@@ -177,15 +177,15 @@ def test_labels_must_be_of_the_classes_and_every_class_be_there(labels: list[int
 
 def test_device_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert engine.on("auto") == engine.on("cpu") == torch.device("cpu")
+    assert engine.choose_device("auto") == engine.choose_device("cpu") == torch.device("cpu")
     with pytest.raises(UserError, match="there is no GPU that torch can use"):
-        engine.on("cuda")
+        engine.choose_device("cuda")
 
 
 def test_device_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert engine.on("auto") == engine.on("cuda") == torch.device("cuda")
-    assert engine.on("cpu") == torch.device("cpu")
+    assert engine.choose_device("auto") == engine.choose_device("cuda") == torch.device("cuda")
+    assert engine.choose_device("cpu") == torch.device("cpu")
 
 
 def test_augmentation_of_photographs_is_refused_for_images_in_memory(experiment: Experiment, tmp_path: Path) -> None:

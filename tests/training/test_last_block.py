@@ -9,11 +9,11 @@ from torch import nn
 from replication.papers.parts import small_models
 from replication.records.card import Variant
 from replication.training.last_block import PrefixBlock, read_prefix_only
-from replication.training.start import fresh
+from replication.training.start import build_fresh
 
 
 def whole_and_short(variant: Variant) -> tuple[nn.Module, nn.Module]:
-    whole = fresh(variant, 28, 10, 1, 0).double()
+    whole = build_fresh(variant, 28, 10, 1, 0).double()
     for parameter in whole.parameters():
         nn.init.normal_(parameter, std=0.3)  # biases and the class token too
     short = copy.deepcopy(whole)
@@ -43,7 +43,7 @@ def test_answers_and_gradients_are_those_of_the_whole_block(variant: Variant, tr
     [small_models.VIT_POOLING, small_models.VIT_RELATIVE, small_models.SWIN, small_models.RESNET, small_models.TNT],
 )
 def test_model_that_needs_every_token_stays(variant: Variant) -> None:
-    model = fresh(variant, 28 if variant.image_size == 28 else 32, 10, 1, 0)
+    model = build_fresh(variant, 28 if variant.image_size == 28 else 32, 10, 1, 0)
     before = [type(module) for module in model.modules()]
     read_prefix_only(model)
     assert [type(module) for module in model.modules()] == before

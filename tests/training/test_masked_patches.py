@@ -12,8 +12,8 @@ from replication.papers.parts.recipe import resolve
 from replication.records.card import Experiment
 from replication.records.words import UserError
 from replication.training import run_arm
-from replication.training.masked_patches import MaskedPatches, PatchPredictor, colours, corruption
-from replication.training.start import fresh
+from replication.training.masked_patches import MaskedPatches, PatchPredictor, classify_colours, draw_corruption
+from replication.training.start import build_fresh
 
 CPU = torch.device("cpu")
 
@@ -21,14 +21,16 @@ CPU = torch.device("cpu")
 def masked(experiment: Experiment) -> tuple[MaskedPatches, data.Dataset]:
     digits = data.load("digits", 28, 50)
     return (
-        MaskedPatches(fresh(experiment.model, 28, 10, 1, 0), resolve(experiment, "masked", "smoke"), digits, CPU, None),
+        MaskedPatches(
+            build_fresh(experiment.model, 28, 10, 1, 0), resolve(experiment, "masked", "smoke"), digits, CPU, None
+        ),
         digits,
     )
 
 
 def test_half_is_corrupted_eight_to_one_to_one() -> None:
     B, N = 2000, 20
-    chosen, source = corruption(B, N, torch.Generator().manual_seed(0))
+    chosen, source = draw_corruption(B, N, torch.Generator().manual_seed(0))
     assert chosen.shape == (B, N // 2)
     assert (chosen.sort(dim=1).values.diff() > 0).all()  # no patch twice
     where = torch.zeros(B, N, dtype=torch.bool).scatter(1, chosen, True)
@@ -48,11 +50,11 @@ def test_colours_count_the_levels_of_the_channels() -> None:
     means = black + (levels + 0.5) / 8 * (white - black)  # (patches, channels)
     means[1], means[2] = white, black  # the extremes are in range
     patches = means.T.reshape(1, 3, 1, 3).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
-    assert colours(patches, (4, 4), black, white).tolist() == [[3 * 8 + 7 * 64, 511, 0]]
+    assert classify_colours(patches, (4, 4), black, white).tolist() == [[3 * 8 + 7 * 64, 511, 0]]
 
 
 def test_intact_embeddings_pass_through_the_vit(experiment: Experiment) -> None:
-    model = fresh(experiment.model, 28, 10, 1, 0)
+    model = build_fresh(experiment.model, 28, 10, 1, 0)
     predictor = PatchPredictor(model, 8).eval()  # type: ignore[arg-type]
     images = torch.randn(3, 1, 28, 28)
     everywhere = torch.arange(4).expand(3, 4)
@@ -61,7 +63,7 @@ def test_intact_embeddings_pass_through_the_vit(experiment: Experiment) -> None:
 
 
 def test_masked_patch_is_not_seen_and_the_mask_is(experiment: Experiment) -> None:
-    predictor = PatchPredictor(fresh(experiment.model, 28, 10, 1, 0), 8).eval()  # type: ignore[arg-type]
+    predictor = PatchPredictor(build_fresh(experiment.model, 28, 10, 1, 0), 8).eval()  # type: ignore[arg-type]
     chosen, source = torch.tensor([[0]]), torch.tensor([[4, 1, 2, 3]])
     one, other = torch.randn(2, 1, 1, 28, 28)
     other[..., 14:], other[..., 14:, :] = one[..., 14:], one[..., 14:, :]  # they differ in the masked patch alone
@@ -77,7 +79,7 @@ def test_perfect_predictor_has_no_loss_and_a_blind_one_the_logarithm_of_the_colo
         """Sees through the mask."""
 
         def forward(self, images: Tensor, chosen: Tensor, source: Tensor) -> Tensor:
-            right = colours(images, (14, 14), task.black, task.white).gather(1, chosen)
+            right = classify_colours(images, (14, 14), task.black, task.white).gather(1, chosen)
             return 1e3 * nn.functional.one_hot(right, 8).float()
 
     class Blind(nn.Module):
@@ -109,7 +111,7 @@ def test_weights_start_a_classifier_with_a_fresh_head(experiment: Experiment, tm
     assert before.keys() == after.keys()
     assert {name for name in before if not torch.equal(before[name], after[name])} == {"head.weight"}
     assert after["head.bias"].abs().max() == 0
-    untouched = fresh(experiment.model, 28, 10, 1, 0).state_dict()
+    untouched = build_fresh(experiment.model, 28, 10, 1, 0).state_dict()
     assert not torch.equal(before["blocks.0.mlp.fc1.weight"], untouched["blocks.0.mlp.fc1.weight"])
 
 

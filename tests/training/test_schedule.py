@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from replication.papers.parts.recipe import Recipe
-from replication.training.schedule import learning_rate
+from replication.training.schedule import compute_rate
 
 
 def rates(steps: int, **changes: Any) -> list[float]:
@@ -19,7 +19,7 @@ def rates(steps: int, **changes: Any) -> list[float]:
         "clip_norm": None,
     }
     recipe = Recipe(**{**base, "epochs": steps // 3, "learning_rate": 2.0, "warmup_epochs": 0, **changes})
-    return [learning_rate(recipe, step, 3) for step in range(steps)]
+    return [compute_rate(recipe, step, 3) for step in range(steps)]
 
 
 def test_cosine_is_linear_then_half_a_cosine() -> None:

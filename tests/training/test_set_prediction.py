@@ -21,7 +21,7 @@ from replication.papers.parts.recipes import SCENES, SCENES_BACKBONE
 from replication.records.card import Arm, Experiment
 from replication.records.words import UserError
 from replication.training.engine import run_arm
-from replication.training.learner import Learner, groups
+from replication.training.learner import Learner, group_parameters
 from replication.training.processes import Processes
 from replication.training.set_prediction import SetPrediction
 
@@ -148,7 +148,7 @@ def test_the_backbone_learns_at_a_rate_of_its_own(dataset: Dataset) -> None:
 
 def test_a_rate_for_a_backbone_needs_one() -> None:
     with pytest.raises(UserError, match="needs a model with a backbone, which Linear is not"):
-        groups(nn.Linear(2, 2), Recipe(**{**SCENES, "backbone_learning_rate": 1e-4}))
+        group_parameters(nn.Linear(2, 2), Recipe(**{**SCENES, "backbone_learning_rate": 1e-4}))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from replication.records.store import now, write_manifest
 from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.classification import Classification
-from replication.training.start import fresh
+from replication.training.start import build_fresh
 
 
 def start(experiment: Experiment, arm: str, before: str, out: Path) -> tuple[dict[str, torch.Tensor], ...]:
@@ -51,7 +51,9 @@ def test_reinitialised_positions_are_new_draws_of_the_same_law(experiment: Exper
 def test_arms_that_start_alike_and_are_not_trained_only_differ_in_positions(
     experiment: Experiment, tmp_path: Path
 ) -> None:
-    trained, one, other = (fresh(experiment.model, size, 10, 1, seed) for size, seed in ((28, 0), (56, 1), (56, 1)))
+    trained, one, other = (
+        build_fresh(experiment.model, size, 10, 1, seed) for size, seed in ((28, 0), (56, 1), (56, 1))
+    )
     transfer(trained, one, "bilinear")
     transfer(trained, other, "linear_1d")
     differing = [name for name, value in one.state_dict().items() if not torch.equal(value, other.state_dict()[name])]
@@ -60,7 +62,7 @@ def test_arms_that_start_alike_and_are_not_trained_only_differ_in_positions(
 
 def test_zero_shot_is_measured_before_the_first_step(experiment: Experiment, tmp_path: Path) -> None:
     start(experiment, "bilinear_2d", "pretrain", tmp_path)
-    trained, model = (fresh(experiment.model, size, 10, 1, 5) for size in (28, 56))
+    trained, model = (build_fresh(experiment.model, size, 10, 1, 5) for size in (28, 56))
     trained.load_state_dict(safetensors.torch.load_file(tmp_path / "pretrain" / "weights.safetensors"))
     transfer(trained, model, "bilinear")
     digits, cpu = data.load("digits", 56, 50), torch.device("cpu")

@@ -34,7 +34,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Return the state saved at `path`; None where there is none, and, with a warning on stderr, where it is damaged."""
+    """Return the state saved at `path`; None where there is none, and, with a warning, where it is damaged."""
     if not path.exists():
         return None
     content = path.read_bytes()

@@ -44,7 +44,9 @@ class Classification:
         return module
 
     def augment(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (B, C, H, W) and labels (B,) to learn from, or shares of the classes (B, K) if they are mixed."""
+        """Return images (B, C, H, W) to learn from, and labels (B,) or, if they are mixed, shares of the classes (B,
+        K).
+        """
         return self.augmentation.mix(self.augmentation.images(images), labels)
 
     def loss(self, module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

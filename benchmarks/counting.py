@@ -28,14 +28,14 @@ def main() -> None:
 
     from replication import papers
     from replication.complexity.counters import Counts, count
-    from replication.complexity.sweep import skeleton
+    from replication.complexity.sweep import build_skeleton
 
     torch.set_num_threads(1)
     startup = time.perf_counter() - start
 
     def ours(model_id: str, image_size: int) -> tuple[Counts, int]:
         variant = papers.variant(model_id)
-        model = skeleton(variant, image_size)
+        model = build_skeleton(variant, image_size)
         return count(model, variant, image_size), sum(p.numel() for p in model.parameters())
 
     print("model,image_size,params [M],macs [G],seconds")

@@ -1,4 +1,4 @@
-"""What a model costs, exactly and from shapes alone: parameters, multiply-adds, peak memory, and how they grow."""
+"""This package counts what a model costs, exactly and from shapes: parameters, multiply-adds, peak memory, growth."""
 
 from replication.complexity.crossings import write_crossings
 from replication.complexity.mechanisms import write_mechanisms

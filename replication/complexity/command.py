@@ -1,4 +1,4 @@
-"""The commands that count what a model costs."""
+"""These commands count what a model costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def _declare_count(parser: argparse.ArgumentParser) -> None:
         *SIZES, nargs="+", type=size, required=True, metavar="PX", help="224, or height x width: 800x1280"
     )
     parser.add_argument(
-        "--printed", action="store_true", help="also at each model's native size and at those that papers print"
+        "--printed",
+        action="store_true",
+        help="count each model at its native size and at the sizes that papers print as well",
     )
     parser.add_argument(
         "--batch-sizes",
@@ -22,7 +24,7 @@ def _declare_count(parser: argparse.ArgumentParser) -> None:
         type=whole(*bounds("complexity.batch_sizes")),
         default=default("complexity.batch_sizes"),
         metavar="B",
-        help="for peak memory at the native image size; elsewhere it is 1 (default: %(default)s)",
+        help="batch sizes for peak memory at the native image size; at other sizes it is 1 (default: %(default)s)",
     )
     parser.add_argument("--out", type=path, required=True, help="folder for counts.csv and memory.csv")
 
@@ -49,7 +51,7 @@ def _declare_mechanisms(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=path, required=True, help="the CSV")
 
 
-def _mechanisms(args: argparse.Namespace) -> None:
+def _count_mechanisms(args: argparse.Namespace) -> None:
     from replication.complexity.mechanisms import write_mechanisms
 
     write_mechanisms(args.out)
@@ -61,7 +63,7 @@ def _declare_scaling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=path, required=True, help="the CSV")
 
 
-def _scaling(args: argparse.Namespace) -> None:
+def _fit_scaling(args: argparse.Namespace) -> None:
     from replication.complexity.scaling import write_scaling
 
     write_scaling(args.counts, args.mechanisms, args.out)
@@ -72,7 +74,7 @@ def _declare_crossings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=path, required=True, help="the CSV")
 
 
-def _crossings(args: argparse.Namespace) -> None:
+def _find_crossings(args: argparse.Namespace) -> None:
     from replication.complexity.crossings import write_crossings
 
     write_crossings(args.counts, args.out)
@@ -97,21 +99,21 @@ _STEPS = (
         "mechanisms",
         "count the attention mechanisms alone, at one width",
         _declare_mechanisms,
-        _mechanisms,
+        _count_mechanisms,
         "complexity mechanisms --out mechanisms.csv",
     ),
     Command(
         "scaling",
         "fit how cost grows with tokens",
         _declare_scaling,
-        _scaling,
+        _fit_scaling,
         "complexity scaling --counts counts/counts.csv \\\n      --mechanisms mechanisms.csv --out scaling.csv",
     ),
     Command(
         "crossings",
         "find where the cost curves of small models cross",
         _declare_crossings,
-        _crossings,
+        _find_crossings,
         "complexity crossings --counts counts/counts.csv --out crossings.csv",
     ),
 )

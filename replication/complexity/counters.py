@@ -1,9 +1,9 @@
-"""Three independent counts of a model's multiply-adds, and the gate between them.
+"""This module counts a model's multiply-adds in three independent ways, and checks that they agree.
 
-One image, eval mode, classifier included; matrix products, convolutions and attention only (no norms, activations,
-softmax, pooling). The counts are (1) fvcore's, from the traced graph with fused attention, or of the functions called
-where there is no tracing; (2) PyTorch's own FlopCounterMode, from the dispatched operators, with attention unfused;
-(3) the closed form of the paper.
+A count is of one image, in eval mode, classifier included, and of matrix products, convolutions and attention only (no
+norms, activations, softmax, pooling). The counts are (1) fvcore's, from the traced graph with fused attention, or that
+of the called functions where a model cannot be traced; (2) PyTorch's own FlopCounterMode, from the dispatched
+operators, with attention unfused; (3) the closed form of the paper.
 A counter that misses an operator is silently low, and lowest where the tokens are many; so no count is believed alone.
 """
 
@@ -20,8 +20,8 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from replication.complexity.called import count_called
-from replication.complexity.dispatched import count_dispatch, holds_products, undispatched
+from replication.complexity.called import count_calls
+from replication.complexity.dispatched import count_dispatch, find_unknown_operators, holds_products
 from replication.complexity.formulas import FAMILIES, Cost, cost
 from replication.complexity.traced import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
@@ -31,16 +31,16 @@ from replication.records.words import Size, UserError, sides
 
 TOLERANCE = 0.01
 TRACED_MODULES = 320
-"""fvcore takes as long to trace a larger model as all else takes together, so it sees one at the paper's size only."""
+"""fvcore takes as long to trace a larger model as all else together, so it traces one at the paper's size only."""
 
 
 class GateError(UserError):
-    """The counts of one cell disagree; the message has them, and the operators that were not counted."""
+    """The counts of one cell disagree. The message gives them, and the operators that were not counted."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of one model at one image size [MACs], and the peak memory seen on the way."""
+    """These are the counts of one model at one image size [MACs], and the peak memory found on the way."""
 
     fvcore: int | None  # None where it was not run: the gate says why
     dispatch: int
@@ -51,10 +51,10 @@ class Counts:
 
 
 def count(model: nn.Module, variant: Variant, image_size: Size) -> Counts:
-    """All counts of `model`, built on `meta` from `variant`.
+    """Count `model`, which was built on `meta` from `variant`, in every way.
 
-    GateError if those of a paper's model differ by more than 1 %. Of a user's own, which may hold operators that one
-    counter or both do not know, the gate names them.
+    Raise `GateError` if the counts of a paper's model differ by more than 1 %. A user-defined model may hold operators
+    that one counter or both do not know; its `gate` names them.
     """
     formula = cost(variant, image_size) if variant.family in FAMILIES else None
     set_attention(model, "math")
@@ -71,12 +71,12 @@ def count(model: nn.Module, variant: Variant, image_size: Size) -> Counts:
         try:
             counts["fvcore"], unruled = count_fvcore(model, image_size)
         except UntraceableError as error:
-            counts["calls"] = count_called(model, image_size)
+            counts["calls"] = count_calls(model, image_size)
             notes.append(f"{error}: function calls counted in its place")
     else:
         notes.append(f"fvcore not run: {modules} modules are slow to trace, so only at {variant.image_size} px")
         if variant.family == OWN:
-            counts["calls"] = count_called(model, image_size)
+            counts["calls"] = count_calls(model, image_size)
             notes.append("function calls counted in its place")
     agree = _agree(counts.values())
     if not agree and variant.family != OWN:
@@ -84,30 +84,33 @@ def count(model: nn.Module, variant: Variant, image_size: Size) -> Counts:
             f"{variant.id} at {image_size} px: the counts of multiply-adds differ by more than {TOLERANCE:.0%}: "
             + ", ".join(f"{name} {macs}" for name, macs in counts.items())
             + (f"; fvcore has no rule for {', '.join(sorted(unruled))}" if "fvcore" in counts else "")
-            + f"; dispatch has none for {', '.join(undispatched(model, image_size))}"
+            + f"; dispatch has none for {', '.join(find_unknown_operators(model, image_size))}"
         )
     if agree:
-        said = ("one count alone", "two counts agree", "three counts agree")[len(counts) - 1]
+        verdict = ("one count alone", "two counts agree", "three counts agree")[len(counts) - 1]
     else:
-        said = _disagreement(counts, unruled, lambda: count_called(model, image_size))
+        verdict = _explain_disagreement(counts, unruled, lambda: count_calls(model, image_size))
     unknown = (
-        [name for name in undispatched(model, image_size) if holds_products(name)] if variant.family == OWN else []
+        [name for name in find_unknown_operators(model, image_size) if holds_products(name)]
+        if variant.family == OWN
+        else []
     )
     if unknown:
-        rest = "the counts of the rest agree" if agree and len(counts) > 1 else f"of the rest {said}"
-        said = f"incomplete: no counter knows {', '.join(unknown)}; {rest}"
+        rest = "the counts of the rest agree" if agree and len(counts) > 1 else f"of the rest {verdict}"
+        verdict = f"incomplete: no counter knows {', '.join(unknown)}; {rest}"
     believed = dispatch if _agree((dispatch, max(counts.values()))) else None
-    return Counts(counts.get("fvcore"), dispatch, formula, believed, peak, "; ".join([said, *notes]))
+    return Counts(counts.get("fvcore"), dispatch, formula, believed, peak, "; ".join([verdict, *notes]))
 
 
 def _agree(counts: Collection[int]) -> bool:
     return max(counts) <= (1 + TOLERANCE) * min(counts)
 
 
-def _disagreement(counts: Mapping[str, int], unruled: Iterable[str], calls: Callable[[], int]) -> str:
-    """What the counts of an own model are worth that disagree, and why if an operator without a rule may be the cause.
+def _explain_disagreement(counts: Mapping[str, int], unruled: Iterable[str], calls: Callable[[], int]) -> str:
+    """Explain what the disagreeing counts of a user-defined model are worth, and name operators that may be the cause.
 
-    Without one, fvcore's is low where the model makes what no output needs, and `calls` are asked.
+    Those are operators without a rule. Where there are none, fvcore's count is low if the model computes what no output
+    needs, so `calls` is counted too.
     """
     numbers = ", ".join(f"{name} {macs}" for name, macs in counts.items())
     dispatch = counts["dispatch"]
@@ -125,9 +128,9 @@ def _disagreement(counts: Mapping[str, int], unruled: Iterable[str], calls: Call
 
 
 class _Positions(TorchFunctionMode):
-    """The numbers of positions of all maps, and the shapes of what linear maps are applied to, channels aside.
+    """This mode records the numbers of positions of all maps, and the shapes that linear maps take, without channels.
 
-    What is made of parameters and constants alone, as learned queries and a table of positions, is no part of a map.
+    Tensors made of parameters and constants alone, as learned queries and a table of positions, are no part of a map.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -138,11 +141,11 @@ class _Positions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        given, made = _tensors((args, kwargs)), _tensors(result)
-        if all(id(tensor) in self.fixed for tensor in given):
-            self.fixed |= {id(tensor): tensor for tensor in made}  # kept, so that no other tensor has its id
+        inputs, outputs = _find_tensors((args, kwargs)), _find_tensors(result)
+        if all(id(tensor) in self.fixed for tensor in inputs):
+            self.fixed |= {id(tensor): tensor for tensor in outputs}  # kept, so that no other tensor has its id
             return result
-        for tensor in made + (given[:1] if func is Tensor.__setitem__ else []):  # which may be changed in place
+        for tensor in outputs + (inputs[:1] if func is Tensor.__setitem__ else []):  # which may be changed in place
             self.fixed.pop(id(tensor), None)
         if func in (torch.conv1d, torch.conv2d, torch.conv3d):
             self.maps.add(math.prod(result.shape[2:]))
@@ -152,32 +155,32 @@ class _Positions(TorchFunctionMode):
         return result
 
 
-def _tensors(held: Any) -> list[Tensor]:
-    return [one for one in tree_leaves(held) if isinstance(one, Tensor)]
+def _find_tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
 BESIDE = 5
-"""Class token and registers that may stand beside the positions of a map, or a messenger beside those of a window."""
+"""So many class tokens and registers may stand beside the positions of a map, or messengers beside a window's."""
 
 
 def count_tokens(model: nn.Module, image_size: Size) -> int | None:
-    """The tokens of the finest stage of a model without a closed form: positions of a map, and what stands beside them.
+    """Count the tokens of the finest stage of a model without a closed form: a map's positions, and those beside them.
 
-    A map is what a convolution makes, or the first linear map if none came before: patches are embedded by either.
-    Learned queries that come before the picture are none.
-    Tokens are the most that a linear map is applied to, of those that are as many as some map has positions, but for
-    up to `BESIDE` in all or in each window. So channels (MLP-Mixer), pairs of tokens (ConViT), padded windows (Swin),
-    heads times tokens (HaloNet) and what pruning leaves are not taken for tokens. None if no linear map is applied to
-    tokens, as in a network of convolutions with a classifier.
+    A map is the output of a convolution, or of the first linear map if none came before: either embeds patches.
+    Learned queries that come before the image are no map.
+    A linear map is applied to tokens if they are as many as some map has positions, with up to `BESIDE` more in all or
+    in each window; the largest such number is returned. So channels (MLP-Mixer), pairs of tokens (ConViT), padded
+    windows (Swin), heads times tokens (HaloNet) and the rest after pruning are not taken for tokens. Return None if no
+    linear map is applied to tokens, as in a network of convolutions with a classifier.
     """
     image = torch.empty(1, 3, *sides(image_size), device="meta")
-    with torch.no_grad(), _Positions(model) as seen:
+    with torch.no_grad(), _Positions(model) as positions:
         model.eval()(image)
-    maps = seen.maps - {1}
+    maps = positions.maps - {1}
     return max(
         (
             math.prod(groups) * length
-            for *groups, length in seen.mapped
+            for *groups, length in positions.mapped
             if any(math.prod(groups) * (length - beside) in maps for beside in range(BESIDE + 1))
         ),
         default=None,

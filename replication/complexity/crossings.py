@@ -1,6 +1,6 @@
-"""Which model is cheaper at which image size: where the cost curves of the papers' small models cross.
+"""This module finds the image sizes at which the cost curves of the papers' small models cross.
 
-The models are those that the cards name as `compared`, and the user's own.
+The models are those that the cards name as `compared`, and user-defined ones.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from replication.records.store import now, write_manifest, write_rows
 
 
 def write_crossings(counts_csv: Path, out: Path) -> None:
-    """Every crossing of two of the compared models' curves, for each metric, as one CSV."""
+    """Write every crossing of two of the compared models' curves, for each metric, to the CSV `out`."""
     started = now()
     counts = read_frame(counts_csv, Count, dtype={"image_size": str})
     models = [*papers.compared(), *(model for model in counts["model"].unique() if model not in papers.variants())]
-    write_rows(out, crossings(counts, models), CostCrossing)
+    write_rows(out, find_crossings(counts, models), CostCrossing)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 
 
-def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCrossing]:
-    """One row a crossing: which of two models is cheaper below `image_size` [px], and which above.
+def find_crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCrossing]:
+    """Yield one row a crossing: which of two models is cheaper below `image_size` [px], and which above.
 
     Between the two neighbouring sizes that were counted (`from_size`, `to_size`) the curves are taken as straight on
-    logarithmic axes, so `image_size` is an interpolation. A tie at a counted size is no crossing by itself.
+    logarithmic axes, so `image_size` is interpolated. A tie at a counted size is no crossing by itself.
     """
     rows = counts[counts["model"].isin(models) & ~counts["image_size"].str.contains("x")]
     rows = rows.astype({"image_size": int}).sort_values("image_size")
@@ -42,14 +42,14 @@ def crossings(counts: pd.DataFrame, models: Sequence[str]) -> Iterator[CostCross
         for first, second in itertools.combinations(present, 2):
             both = curves[[first, second]].dropna()
             excess = [math.log(a / b) for a, b in both.itertuples(index=False)]
-            for low, high, size in sign_changes([int(px) for px in both.index], excess):
+            for low, high, size in find_sign_changes([int(px) for px in both.index], excess):
                 dearer_above = excess[list(both.index).index(high)] > 0
                 below, above = (first, second) if dearer_above else (second, first)
                 yield CostCrossing(metric, below, above, image_size=round(size), from_size=low, to_size=high)
 
 
-def sign_changes(sizes: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, int, float]]:
-    """Neighbouring sizes between which `values` change sign, and where, straight over the logarithm of the size."""
+def find_sign_changes(sizes: Sequence[int], values: Sequence[float]) -> Iterator[tuple[int, int, float]]:
+    """Yield neighbouring sizes between which `values` change sign, and where, linear in the logarithm of the size."""
     known = [(size, value) for size, value in zip(sizes, values, strict=True) if value]
     for (low, a), (high, b) in itertools.pairwise(known):
         if a * b < 0:

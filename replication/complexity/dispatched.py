@@ -1,4 +1,4 @@
-"""The count of the dispatched operators, by PyTorch's own formulas, and the operators that have none."""
+"""This module counts the dispatched operators by PyTorch's own formulas, and finds the operators that have none."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from replication.complexity.memory import peak_memory
+from replication.complexity.memory import count_peak_memory
 from replication.records.words import Size, sides
 
 deform_conv2d = torch.ops.torchvision.deform_conv2d
 
 NAMESPACES = ("aten", "prim", "prims", "profiler")
-"""Of PyTorch's own operators. What any other operator multiplies, nobody here knows."""
+"""These hold PyTorch's own operators. What any other operator multiplies is not known here."""
 PRODUCTS = re.compile(
     r"mm(_|$)|mv|dot|inner|conv(?!ert)|matmul|attention|transformer|lstm|gru|rnn|linear(?!\dd)|fft|cdist|pdist|euclidean"
     r"|grid_sampler|linalg_(?!(vector_)?norm|cross|check)|cholesky|solve|geqrf|ormqr|PythonOp"
 )
-"""In the names of PyTorch's operators that multiply matrices or the like: products, distances, transforms, solvers."""
+"""This matches PyTorch's operators that multiply matrices or the like: products, distances, transforms, solvers."""
 
 
-def _deformable_convolution(input: Any, weight: Any, *rest: Any, out_shape: Any, **options: Any) -> int:
-    """As a convolution, which it is but for where it looks."""
+def _count_deformable_convolution(input: Any, weight: Any, *rest: Any, out_shape: Any, **options: Any) -> int:
+    """Count 2 FLOPs a multiply-add, as for a convolution: only the positions that it reads differ."""
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
 class _Whole(ModuleTracker):
-    """Follows no modules: PyTorch's asks views of parameters for gradients, which without autograd they have not."""
+    """This tracker follows no modules: PyTorch's fails without autograd, where views of parameters have no gradient."""
 
     def __enter__(self) -> _Whole:
         return self
@@ -43,28 +43,28 @@ class _Whole(ModuleTracker):
 
 
 class ProductCounter(FlopCounterMode):
-    """PyTorch's FlopCounterMode, of all that runs under it together; `macs` are its multiply-adds."""
+    """This is PyTorch's FlopCounterMode for all that runs under it together; `macs` are its multiply-adds."""
 
     def __init__(self) -> None:
-        """Nothing has run yet."""
-        super().__init__(display=False, custom_mapping={deform_conv2d: _deformable_convolution})
+        """Start at 0 MACs."""
+        super().__init__(display=False, custom_mapping={deform_conv2d: _count_deformable_convolution})
         self.mod_tracker = _Whole()
 
     @property
     def macs(self) -> int:
-        """Multiply-adds so far [MACs]."""
+        """Return the multiply-adds so far [MACs]."""
         return self.get_total_flops() // 2
 
 
 def count_dispatch(model: nn.Module, image_size: Size) -> tuple[int, int]:
-    """The count [MACs] under the model's present attention policy, and the peak memory [bytes] seen on the way."""
+    """Count the multiply-adds [MACs] under the model's present attention policy, and the peak memory [bytes]."""
     with ProductCounter() as counter:
-        peak = peak_memory(model, image_size, batch_size=1, mode="infer")
+        peak = count_peak_memory(model, image_size, batch_size=1, mode="infer")
     return counter.macs, peak
 
 
-def undispatched(model: nn.Module, image_size: Size) -> list[str]:
-    """The operators that run in `model` and that have no formula, views aside, as namespace::name."""
+def find_unknown_operators(model: nn.Module, image_size: Size) -> list[str]:
+    """Find the operators that run in `model` and have no formula, views left out, as namespace::name."""
     operators: set[Any] = set()
 
     class Names(TorchDispatchMode):
@@ -80,6 +80,6 @@ def undispatched(model: nn.Module, image_size: Size) -> list[str]:
 
 
 def holds_products(operator: str) -> bool:
-    """Whether an operator, as namespace::name, multiplies matrices or the like, or may do so for all that is known."""
+    """Tell whether an operator, as namespace::name, multiplies matrices or the like, or may do so for all we know."""
     namespace, _, name = operator.rpartition("::")
     return namespace not in NAMESPACES or bool(PRODUCTS.search(name))

@@ -1,4 +1,4 @@
-"""The attention mechanisms alone, at one width, over three decades of tokens: where their growth shows unmixed."""
+"""This module counts the attention mechanisms alone, at one width, over three decades of tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from replication.complexity.memory import peak_of
+from replication.complexity.memory import count_peak
 from replication.models.attention import (
     GlobalAttention,
     MessengerAttention,
@@ -41,26 +41,26 @@ MECHANISMS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
     ),
     "messenger": (WINDOW, lambda: MessengerAttention(WIDTH, NUM_HEADS, WINDOW, REGION)),
 }
-"""By name: the divisor of a grid that the mechanism cuts into equal parts, and how it is made.
+"""A name stands for the divisor of a grid that the mechanism cuts into equal parts, and for a function that makes it.
 
-One layer each, but for `windowed_subsampled`: a pair of layers, one of either kind.
+Each is one layer, but `windowed_subsampled` is a pair of layers, one of either kind.
 """
 REDUCING = ("spatial_reduction", "windowed_subsampled")
-"""Have no key where the grid is smaller than the reduction ratio."""
+"""These have no key where the grid is smaller than the reduction ratio."""
 
 
 def write_mechanisms(out: Path) -> None:
     """Count every mechanism on every grid, and write the CSV `out`."""
     started = now()
-    write_rows(out, tqdm(mechanism_rows(), desc="mechanisms", unit="row"), MechanismCost)
+    write_rows(out, tqdm(count_mechanisms(), desc="mechanisms", unit="row"), MechanismCost)
     write_manifest(out.with_suffix(".json"), started, [out], width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
 
 
-def mechanism_rows() -> Iterator[MechanismCost]:
-    """One row a mechanism and grid: MACs, those of QK^T and AV, and peak memory at inference [bytes], one image.
+def count_mechanisms() -> Iterator[MechanismCost]:
+    """Yield a row for each mechanism and grid: MACs, those of QK^T and AV, and peak memory at inference [bytes].
 
-    The products of attention are the batched ones (bmm); those with weights are not. Grids that leave a mechanism no
-    key are left out.
+    All are of one image. The products of attention are the batched ones (bmm); those with weights are not. Grids that
+    leave a mechanism no key are left out.
     """
     for name, (divisor, make) in MECHANISMS.items():
         with torch.device("meta"):
@@ -69,10 +69,10 @@ def mechanism_rows() -> Iterator[MechanismCost]:
             if name in REDUCING and side < REDUCTION:
                 continue
             set_attention(module, "fused")
-            peak_fused = _peak(module, side)
+            peak_fused = _count_peak(module, side)
             set_attention(module, "math")
             with FlopCounterMode(display=False) as counter:
-                peak_math = _peak(module, side)
+                peak_math = _count_peak(module, side)
             yield MechanismCost(
                 mechanism=name,
                 grid=side,
@@ -87,6 +87,6 @@ def mechanism_rows() -> Iterator[MechanismCost]:
             )
 
 
-def _peak(module: nn.Module, side: int) -> int:
+def _count_peak(module: nn.Module, side: int) -> int:
     tokens = torch.empty(1, side**2, WIDTH, device="meta")
-    return peak_of(lambda: module(tokens, (side, side)), [*module.parameters(), *module.buffers(), tokens])
+    return count_peak(lambda: module(tokens, (side, side)), [*module.parameters(), *module.buffers(), tokens])

@@ -1,8 +1,8 @@
-"""Peak memory of one step, from shapes: the step is replayed on the `meta` device, where tensors have no data.
+"""This module counts the peak memory of one step from shapes, on the `meta` device, where tensors have no data.
 
-Counted are the bytes of every tensor alive at once: parameters, buffers, the images, labels and all that the step
+It counts the bytes of all tensors that are alive at once: parameters, buffers, the images, labels and all that the step
 makes. A training step is forward, cross-entropy and backward, so it includes the gradients of the parameters but no
-optimizer state. Not counted is what a kernel allocates for itself and frees before it returns (work space of a
+optimizer state. It does not count what a kernel allocates for itself and frees before it returns (work space of a
 convolution, packed weights).
 
 Attention as of the papers (`math`) keeps the (B, h, N, N) matrix of weights; `fused` is PyTorch's
@@ -36,54 +36,54 @@ MODES = ("infer", "train")
 
 
 class LiveStorages(TorchDispatchMode):
-    """Follows the storages that operators return until they are freed: bytes `live` now, and at most (`peak`)."""
+    """This mode follows the storages that operators return until they are freed: bytes `live` now, and at `peak`."""
 
     def __init__(self) -> None:
-        """Nothing is alive yet."""
+        """Start at 0 bytes."""
         super().__init__()
         self.live = 0
         self.peak = 0
         self._bytes: dict[weakref.ref, int] = {}
 
     def follow(self, tensors: Iterable[Any]) -> None:
-        """Count the storages of `tensors` (anything else is passed over), each once."""
+        """Count each storage of `tensors` once; anything but a tensor is passed over."""
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
-                reference = weakref.ref(storage, self._freed)
+                reference = weakref.ref(storage, self._forget)
                 if reference not in self._bytes:
                     self._bytes[reference] = storage.nbytes()
                     self.live += storage.nbytes()
         self.peak = max(self.peak, self.live)
 
-    def _freed(self, reference: weakref.ref) -> None:
+    def _forget(self, reference: weakref.ref) -> None:
         self.live -= self._bytes.pop(reference)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is aten._safe_softmax.default:
             with self:
-                return _safe_softmax(*args)
+                return _compute_safe_softmax(*args)
         result = func(*args, **(kwargs or {}))
         self.follow(result if isinstance(result, tuple | list) else (result,))
         return result
 
 
-def _safe_softmax(scores: Tensor, dim: int) -> Tensor:
-    """The steps of PyTorch's kernel, which allocates them unseen: softmax, then zeros where a whole row is masked."""
+def _compute_safe_softmax(scores: Tensor, dim: int) -> Tensor:
+    """Repeat the steps of PyTorch's kernel, which hides them: softmax, then zeros where a whole row is masked."""
     weights = scores.softmax(dim)
     masked = scores == -math.inf
     return weights.masked_fill_(masked.all(dim, keepdim=True), 0.0)
 
 
 class CpuAttention(TorchFunctionMode):
-    """Sends `scaled_dot_product_attention` to the kernel a CPU would choose; `meta` itself would choose the unfused.
+    """This mode sends `scaled_dot_product_attention` to the kernel that a CPU would choose; `meta` takes the unfused.
 
-    It does so too within `nn.MultiheadAttention`, whose function calls it where no mode sees it.
+    It does so within `nn.MultiheadAttention` too, which calls it where no mode sees it.
     """
 
     def __enter__(self) -> Any:
         self._before = functional.scaled_dot_product_attention
-        functional.scaled_dot_product_attention = _cpu_attention
+        functional.scaled_dot_product_attention = _attend_on_cpu
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
@@ -91,13 +91,13 @@ class CpuAttention(TorchFunctionMode):
         super().__exit__(*error)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return (_cpu_attention if func is _attention else func)(*args, **(kwargs or {}))
+        return (_attend_on_cpu if func is _attention else func)(*args, **(kwargs or {}))
 
 
 _attention = functional.scaled_dot_product_attention
 
 
-def _cpu_attention(
+def _attend_on_cpu(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -107,24 +107,24 @@ def _cpu_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """PyTorch's function, with the names of its parameters: callers use them as keywords."""
+    """Run PyTorch's function by the kernel of a CPU. Its parameters keep their names: callers use them as keywords."""
     if query.dim() == key.dim() == value.dim() == 3:  # heads of one image, which PyTorch makes a batch of
         mask = None if attn_mask is None else attn_mask[(None,) * (4 - attn_mask.dim())]
         batch = query[None], key[None], value[None], mask
-        return _cpu_attention(*batch, dropout_p, is_causal, scale, enable_gqa)[0]
-    if dropout_p == 0 and _flash_takes(query, key, value, attn_mask, enable_gqa):
+        return _attend_on_cpu(*batch, dropout_p, is_causal, scale, enable_gqa)[0]
+    if dropout_p == 0 and _fits_flash_kernel(query, key, value, attn_mask, enable_gqa):
         flash = aten._scaled_dot_product_flash_attention_for_cpu.default
         return flash(query, key, value, is_causal=is_causal, attn_mask=attn_mask, scale=scale)[0]
     return _attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
 
 
-def _flash_takes(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, enable_gqa: bool) -> bool:
-    """Whether the flash kernel of a CPU takes tensors of such shapes (B, h, N, d); PyTorch's sdp_utils_cpp.cpp."""
+def _fits_flash_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, enable_gqa: bool) -> bool:
+    """Tell whether a CPU's flash kernel takes tensors of such shapes (B, h, N, d); see PyTorch's sdp_utils_cpp.cpp."""
     if not query.dim() == key.dim() == value.dim() == 4:
         return False
     (B, heads, N, d), (_, kept, keys, _) = query.shape, key.shape
     if mask is not None:
-        broadcasts = all(n in (1, of) for n, of in zip(reversed(mask.shape), (keys, N, heads, B), strict=False))
+        broadcasts = all(n in (1, m) for n, m in zip(reversed(mask.shape), (keys, N, heads, B), strict=False))
         if mask.requires_grad or mask.dim() not in (2, 4) or not broadcasts:
             return False
     same_heads = heads == kept == value.shape[1] or (enable_gqa and kept == value.shape[1] and heads % kept == 0)
@@ -132,8 +132,8 @@ def _flash_takes(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None,
     return same_heads and same and query.stride(3) == key.stride(3) == value.stride(3) == 1
 
 
-def peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) -> int:
-    """Peak memory [bytes] of one step (`mode`: infer, or train for a classifier) of a model on `meta`."""
+def count_peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) -> int:
+    """Count the peak memory [bytes] of one step (`mode`: infer, or train for a classifier) of a model on `meta`."""
     with torch.device("meta"):
         images = torch.empty(batch_size, 3, *sides(image_size))
         labels = [torch.empty(batch_size, dtype=torch.long)] if mode == "train" else []
@@ -145,13 +145,13 @@ def peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) 
             functional.cross_entropy(logits, targets).backward()
 
     try:
-        return peak_of(step, [*model.parameters(), *model.buffers(), images, *labels], mode)
+        return count_peak(step, [*model.parameters(), *model.buffers(), images, *labels], mode)
     finally:
         model.zero_grad()
 
 
-def peak_of(step: Callable[[], object], held: Iterable[Tensor], mode: str = "infer") -> int:
-    """Peak memory [bytes] while `step` runs, tensors `held` included; no graph for backward unless `mode` is train."""
+def count_peak(step: Callable[[], object], held: Iterable[Tensor], mode: str = "infer") -> int:
+    """Count the peak memory [bytes] while `step` runs, tensors `held` included. Only `train` keeps a graph."""
     with torch.set_grad_enabled(mode == "train"), CpuAttention(), LiveStorages() as storages:
         storages.follow(held)
         step()

@@ -1,4 +1,4 @@
-"""How cost grows with the number of tokens N: a power law with its interval, and where the quadratic term takes over.
+"""This module fits how cost grows with the number of tokens N: a power law, and where the quadratic term takes over.
 
 Only sizes at which a mechanism is in its regime are fitted: every stage's grid is a multiple of the window, as large as
 the paper says (Swin), or of the reduction ratio (PVT). Elsewhere padding and shrunken windows bend the curve.
@@ -28,25 +28,26 @@ from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import read_size
 
 THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1}
-"""Exponent of the attention products in N, by mechanism; that of a model is in its card (`Variant.exponent`).
+"""This is each mechanism's exponent of the attention products in N; a model's is in its card (`Variant.exponent`).
 
 Spatial reduction divides by R^2. Twins (local and sub-sampled attention in turn, as a model and alone) and TNT (words
 and sentences) are sums of two powers and have none.
 """
 FUSED_MEMORY = 1
-"""Exponent of the peak memory for many tokens where no score matrix is kept; with it, that of the products."""
+"""Peak memory has this exponent for many tokens where no score matrix is kept; with one, that of the products."""
 NEGLIGIBLE = 1e-9
 """A term that nowhere reaches this share of the cost is rounding."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Growth of a cost over N tokens, fitted twice.
+    """The growth of a cost over N tokens is fitted in two ways.
 
-    `slope` of log cost over log N by least squares, with its 95 % Student interval, all to 6 decimals; and
-    cost = c + a N + b N^2 with a, b >= 0, by least squares of the relative error so that all decades count alike; c is
-    what does not grow (weights in memory, the MACs of the classifier less those of a class token's patch). `r2` is the
-    share of the variance of log cost that the second explains. From `crossover` = a/b tokens on, b N^2 is the larger.
+    The first is the `slope` of log cost over log N by least squares, with its 95 % Student interval, all to 6 decimals.
+    The second is cost = c + a N + b N^2 with a, b >= 0, by least squares of the relative error so that all decades
+    count alike; c does not grow (weights in memory, the MACs of the classifier less those of a class token's patch).
+    `r2` is the share of the variance of log cost that the second explains. From `crossover` = a/b tokens on, b N^2 is
+    the larger.
     """
 
     slope: float
@@ -59,7 +60,7 @@ class Fit:
 
 
 def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
-    """Fit positive `values` over `tokens`. None with fewer than three different token counts."""
+    """Fit positive `values` over `tokens`. Return None for fewer than three different token counts."""
     N, y = np.asarray(tokens, float), np.asarray(values, float)
     if len(np.unique(N)) < 3:
         return None
@@ -86,24 +87,24 @@ def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
     """Fit every model of `counts_csv` and every mechanism of `mechanisms_csv`, and write the CSV `out`."""
     started = now()
     counts, mechanisms = read_frame(counts_csv, Count), read_frame(mechanisms_csv, MechanismCost)
-    write_rows(out, [*mechanism_fits(mechanisms), *model_fits(counts)], ScalingFit)
+    write_rows(out, [*fit_mechanisms(mechanisms), *fit_models(counts)], ScalingFit)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv), str(mechanisms_csv)])
 
 
-def mechanism_fits(mechanisms: pd.DataFrame) -> Iterator[ScalingFit]:
-    """Rows for each mechanism: the attention products, the peak memory at inference, and the whole MACs."""
+def fit_mechanisms(mechanisms: pd.DataFrame) -> Iterator[ScalingFit]:
+    """Yield each mechanism's rows: the attention products, the peak memory at inference, and the whole MACs."""
     for name in MECHANISMS:
         rows = mechanisms[(mechanisms["mechanism"] == name) & (mechanisms["exact"] == 1)]
-        yield _row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY.get(name))
+        yield _fit_row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY.get(name))
         for attention in POLICIES:
             peak = rows[f"peak_memory_{attention}"]
             theory = THEORY.get(name) if attention == "math" else FUSED_MEMORY
-            yield _row(name, f"peak_memory_infer_{attention}", "attention", rows["tokens"], peak, theory)
-        yield _row(name, "macs", "whole", rows["tokens"], rows["macs"])
+            yield _fit_row(name, f"peak_memory_infer_{attention}", "attention", rows["tokens"], peak, theory)
+        yield _fit_row(name, "macs", "whole", rows["tokens"], rows["macs"])
 
 
-def model_fits(counts: pd.DataFrame) -> Iterator[ScalingFit]:
-    """Rows for each model: the attention products, the whole MACs, and every peak memory at batch 1."""
+def fit_models(counts: pd.DataFrame) -> Iterator[ScalingFit]:
+    """Yield each model's rows: the attention products, the whole MACs, and every peak memory at batch 1."""
     for model, rows in counts.groupby("model", sort=False):
         variant = papers.variants().get(str(model), Variant(str(model), str(model), OWN, "", {}))
         if not variant.sweep:
@@ -113,26 +114,26 @@ def model_fits(counts: pd.DataFrame) -> Iterator[ScalingFit]:
         rows = rows[rows["tokens"].notna()]
         tokens = rows["tokens"]
         if variant.exponent is not None:
-            yield _row(variant.id, "macs", "attention", tokens, rows["macs_attention"], variant.exponent)
+            yield _fit_row(variant.id, "macs", "attention", tokens, rows["macs_attention"], variant.exponent)
         for metric in COSTS:
-            yield _row(variant.id, metric, "whole", tokens, rows[metric])
+            yield _fit_row(variant.id, metric, "whole", tokens, rows[metric])
 
 
-def _row(
+def _fit_row(
     model: str, metric: str, part: str, tokens: pd.Series, values: pd.Series, theory: int | None = None
 ) -> ScalingFit:
     known = values.notna()
-    found = fit(list(tokens[known]), list(values[known]))
+    growth = fit(list(tokens[known]), list(values[known]))
     row = ScalingFit(model, metric, part, theory=theory, n=int(known.sum()))
-    if found is None:
+    if growth is None:
         return row
     return replace(
         row,
-        slope=found.slope,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        a=found.a,
-        b=found.b,
-        crossover_tokens=found.crossover,
-        r2=found.r2,
+        slope=growth.slope,
+        ci_low=growth.ci_low,
+        ci_high=growth.ci_high,
+        a=growth.a,
+        b=growth.b,
+        crossover_tokens=growth.crossover,
+        r2=growth.r2,
     )

@@ -1,4 +1,4 @@
-"""Counting models over image sizes: one row of counts.csv a cell, and the peak memories of it in memory.csv."""
+"""This module counts models over image sizes: a cell is one row of counts.csv, and its peak memories in memory.csv."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from replication import papers
 from replication.complexity.counters import GateError, count, count_tokens
-from replication.complexity.memory import MODES, peak_memory
+from replication.complexity.memory import MODES, count_peak_memory
 from replication.complexity.shapes import RememberedShapes
-from replication.complexity.stand_in import like_a_device, materialise
+from replication.complexity.stand_in import imitate_device, materialise
 from replication.models import build_variant, with_native_size
 from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED, said
@@ -40,18 +40,18 @@ def count_models(
     out: Path,
     printed: bool = False,
 ) -> list[Count]:
-    """Count every model (an id, or the spec of an own model) at every image size it allows, into the folder `out`.
+    """Count every model at every image size it allows, write to the folder `out`, and return the rows of counts.
 
-    With `printed`, `image_sizes` are for the models with a sweep, and every model is counted at its native size and at
-    those that a paper prints as well. Peak memory is counted at batch 1 everywhere, at `batch_sizes` at the native
-    size; training steps of classifiers only. That of a ResNet on one image whose last grid is 1 x 1 is left empty:
-    batch norm has no variance of one value.
+    A model is an id, or the spec of a user-defined one. With `printed`, `image_sizes` are for the models with a sweep,
+    and every model is counted at its native size and at those that a paper prints as well. Peak memory is counted at
+    batch 1 everywhere and at `batch_sizes` at the native size, of training steps for classifiers only. It is left empty
+    for the training of a ResNet on one image whose last grid is 1 x 1: batch norm has no variance of one value.
 
     A cell that cannot be counted is a row without counts, whose `gate` says why, and costs no other cell. Sizes that a
-    model cannot take are left out. Both are named on stderr and, for own models, in the manifest.
+    model cannot take are left out. Both are named on stderr and, for user-defined models, in the manifest.
 
-    Returned are the rows of counts. UserError if an image size fits none of the models, or none of them can be built;
-    GateError, after all is written, if the counts of a paper's model disagree.
+    Raise `UserError` if an image size fits none of the models, or none of them can be built, and `GateError`, after all
+    is written, if the counts of a paper's model disagree.
     """
     started = now()
     variants = [with_native_size(variant) for variant in papers.chosen(models)]
@@ -64,18 +64,18 @@ def count_models(
     counts, memory, cells, unbuilt = [], [], [], []
     refused: dict[tuple[str, Size], str] = {}
     for variant in variants:
-        asked = _sizes(variant, image_sizes, printed)
-        for size in asked:
+        wanted = _choose_sizes(variant, image_sizes, printed)
+        for size in wanted:
             if only := variant.only(size):
                 tqdm.write(f"not counted: {variant.id} at {size} px: it {only}", file=sys.stderr)
-        sizes = [size for size in asked if variant.allows(size)]
+        sizes = [size for size in wanted if variant.allows(size)]
         if variant.family == OWN:
             try:
-                taken, refusals = _taken(variant, sizes)
+                own_cells, refusals = _try_sizes(variant, sizes)
             except UserError as error:
-                taken, refusals = [(variant, sizes[0])], {sizes[0]: str(error)}
+                own_cells, refusals = [(variant, sizes[0])], {sizes[0]: str(error)}
                 unbuilt.append(error)
-            cells += taken
+            cells += own_cells
             refused |= {(variant.id, size): reason for size, reason in refusals.items()}
         else:
             cells += [(variant, size) for size in sizes]
@@ -88,7 +88,7 @@ def count_models(
                 raise UserError(refused[variant.id, size])
             row, peaks = count_cell(variant, size, batch_sizes)
         except RAISED as error:
-            reason = str(error) if isinstance(error, UserError) else _reason(variant, size, error)
+            reason = str(error) if isinstance(error, UserError) else _explain_failure(variant, size, error)
             row, peaks = Count(variant.id, size, gate=f"not counted: {reason}"), []
             if variant.family == OWN:
                 refused[variant.id, size] = reason
@@ -117,7 +117,7 @@ def count_models(
 
 
 def show(rows: Sequence[Count]) -> str:
-    """The rows of counts as a table to read."""
+    """Return the rows of counts as a table to read."""
     width = max((len(row.model) for row in rows), default=0)
     lines = [f"{'model':<{width}} {'size':>9} {'tokens':>9} {'params':>13} {'macs':>17}  counted"]
     for row in rows:
@@ -126,24 +126,24 @@ def show(rows: Sequence[Count]) -> str:
     return "\n".join(lines)
 
 
-def _sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
+def _choose_sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
     if not printed:
         return list(image_sizes)
     native = [variant.image_size] if variant.family == OWN else papers.printed_sizes(variant.id)
     return sorted({*(image_sizes if variant.sweep else ()), *native}, key=sides)
 
 
-def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Variant, Size]], dict[Size, str]]:
-    """The cells of an own model, with its task by what it returns, and why it cannot run at other sizes.
+def _try_sizes(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Variant, Size]], dict[Size, str]]:
+    """Return the cells of a user-defined model, with its task by what it returns, and why it fails at other sizes.
 
-    The cells are the sizes that it runs at and its native one, or the first where there is neither. UserError if it
-    cannot be built at any size.
+    The cells are the sizes that it runs at and its native one, or the first where there is neither. Raise `UserError`
+    if it cannot be built at any size.
     """
     tasks, reasons, unbuilt = dict[Size, str](), dict[Size, str](), []
     for size in image_sizes:
         try:
-            model = skeleton(variant, size)
-            with torch.no_grad(), torch.device("meta"), like_a_device():
+            model = build_skeleton(variant, size)
+            with torch.no_grad(), torch.device("meta"), imitate_device():
                 logits = model.eval()(torch.empty(1, 3, *sides(size)))
                 with suppress(*RAISED):  # a model that cannot be trained; counting its memory says why
                     logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
@@ -151,7 +151,7 @@ def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Va
             unbuilt.append(error)
             reasons[size] = str(error)
         except RAISED as error:
-            reasons[size] = _reason(variant, size, error)
+            reasons[size] = _explain_failure(variant, size, error)
         else:
             tasks[size] = "classification" if isinstance(logits, Tensor) and logits.dim() == 2 else "other"
     if image_sizes and len(unbuilt) == len(image_sizes):
@@ -160,13 +160,13 @@ def _taken(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Va
     return [(dataclasses.replace(variant, task=tasks.get(size, variant.task)), size) for size in shown], reasons
 
 
-def _reason(variant: Variant, size: Size, error: BaseException) -> str:
-    """Why a cell was not counted, on one line; that it ran on `meta` where that is the cause."""
+def _explain_failure(variant: Variant, size: Size, error: BaseException) -> str:
+    """Explain on one line why a cell was not counted, and say that it ran on `meta` where that is the cause."""
     name = spec_of(variant) if variant.family == OWN else variant.id
     message = said(error)
     if not str(error):  # as of a bare assert
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"{type(error).__name__} in {at.filename}, line {at.lineno}: {at.line}"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__} in {frame.filename}, line {frame.lineno}: {frame.line}"
     if re.search(r"\bmeta\b", message, re.IGNORECASE):
         message += " (counts run it on PyTorch's meta device, which has shapes and no values)"
     return f"{name} at {size} px: {message}"
@@ -176,7 +176,7 @@ INITIALISERS = {"uniform_", "normal_", "trunc_normal_", "erfinv_", "mul_", "add_
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Skips the drawing of initial weights on `meta`, which has none; it is half of the time of building a model."""
+    """This mode draws no initial weights on `meta`, which holds none: that is half of the time of building a model."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in INITIALISERS and args and args[0].is_meta:
@@ -184,8 +184,8 @@ class _Uninitialised(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def skeleton(variant: Variant, image_size: Size) -> nn.Module:
-    """A model of `variant` on `meta`: shapes, no weights."""
+def build_skeleton(variant: Variant, image_size: Size) -> nn.Module:
+    """Build a model of `variant` on `meta`: it has shapes, and no weights."""
     try:
         with torch.device("meta"), _Uninitialised():
             return materialise(build_variant(variant, image_size), image_size)
@@ -198,18 +198,18 @@ def skeleton(variant: Variant, image_size: Size) -> nn.Module:
 
 
 def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = ()) -> tuple[Count, list[PeakMemory]]:
-    """The row of counts of one model at one image size, and its rows of memory; `batch_sizes` at the native size.
+    """Return the row of counts of one model at one image size, and its rows of memory.
 
-    A step whose memory cannot be counted, as in training an operator without a gradient, is left empty, and `gate` says
-    why.
+    `batch_sizes` are counted at the native size only. A step whose memory cannot be counted, as in training an operator
+    without a gradient, is left empty, and `gate` says why.
     """
     batch_sizes = batch_sizes if image_size == variant.image_size else ()
     own = variant.family == OWN
-    model = skeleton(variant, image_size)
+    model = build_skeleton(variant, image_size)
     modes = MODES if variant.task == "classification" else MODES[:1]
     reasons = dict[str, None]()
     # an own model may make tensors without saying where, as in torch.arange(N)
-    with torch.device("meta") if own else nullcontext(), like_a_device(), RememberedShapes():
+    with torch.device("meta") if own else nullcontext(), imitate_device(), RememberedShapes():
         counts = count(model, variant, image_size)
         tokens = counts.formula.tokens if counts.formula else count_tokens(model, image_size) if own else None
         if own and tokens is None:
@@ -220,11 +220,11 @@ def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = 
             for batch, mode in itertools.product(sorted({1, *batch_sizes}), modes):
                 if (batch, mode, attention) not in peaks:
                     try:
-                        peaks[batch, mode, attention] = peak_memory(model, image_size, batch, mode)
+                        peaks[batch, mode, attention] = count_peak_memory(model, image_size, batch, mode)
                     except RAISED as error:
                         if "Expected more than 1 value per channel when training" not in str(error):
-                            of = {"infer": "inference", "train": "training"}[mode]
-                            reasons[f"no memory of {of} at batch {batch}: {said(error)}"] = None
+                            step = {"infer": "inference", "train": "training"}[mode]
+                            reasons[f"no memory of {step} at batch {batch}: {said(error)}"] = None
     formula = counts.formula
     row = Count(
         model=variant.id,
@@ -253,7 +253,7 @@ def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = 
 
 
 def merge(folders: Sequence[Path], out: Path) -> None:
-    """Join the counts.csv and the memory.csv of `folders`, in their order, into the folder `out`."""
+    """Join the counts.csv and the memory.csv of `folders`, in their order, and write them to the folder `out`."""
     started = now()
     kinds: dict[str, type[Count | PeakMemory]] = {"counts": Count, "memory": PeakMemory}
     for name, kind in kinds.items():

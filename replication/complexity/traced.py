@@ -1,7 +1,7 @@
-"""fvcore's count, from the traced graph: all that rests on its private interface to PyTorch's tracer is here.
+"""This module counts by fvcore, from the traced graph. Only here is its private interface to PyTorch's tracer used.
 
-fvcore is of 2022 and calls `torch.jit._get_trace_graph`, which is deprecated; a PyTorch without it is an Untraceable
-model, and the gate takes another second count (`called`).
+fvcore is of 2022 and calls `torch.jit._get_trace_graph`, which is deprecated. Under a PyTorch without it every model
+raises `UntraceableError`, and the gate takes another second count (`called`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ NOT_MULTIPLY_ADDS = (
 
 
 class UntraceableError(Exception):
-    """This PyTorch has no tracer that fvcore can use, or the model cannot be traced; the message says why."""
+    """This PyTorch has no tracer that fvcore can use, or the model cannot be traced. The message says why."""
 
 
 def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]:
-    """fvcore's count, and the operators it has no rule for. The model is on `meta`: tracing costs no arithmetic.
+    """Return fvcore's count [MACs], and the operators that it has no rule for.
 
-    UntraceableError if there is no such count.
+    The model is on `meta`, so tracing costs no arithmetic. Raise `UntraceableError` if there is no such count.
     """
-    analyse, default = _fvcore(), torch.get_default_device()
+    analyse, default = _import_fvcore(), torch.get_default_device()
 
     def trace() -> Any:
         image = torch.empty(1, 3, *sides(image_size), device="meta")
@@ -63,8 +63,8 @@ def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]
     return int(macs), unsupported
 
 
-def _fvcore() -> Any:
-    """fvcore's analysis, if this PyTorch still has what it is made of."""
+def _import_fvcore() -> Any:
+    """Import fvcore's analysis. Raise `UntraceableError` if this PyTorch has no tracer for it any more."""
     if not hasattr(torch.jit, "_get_trace_graph"):
         raise UntraceableError(f"PyTorch {torch.__version__} has no tracer for fvcore")
     try:
@@ -75,49 +75,49 @@ def _fvcore() -> Any:
 
 
 class _Tensors(nn.Module):
-    """A model whose output is a flat tuple of tensors: tracing takes nothing else, and drops what no output needs."""
+    """This model returns a flat tuple of tensors: tracing takes nothing else, and drops what no output needs."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_tensors(self.model(image)))
+        return tuple(_find_tensors(self.model(image)))
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in what a model returns: collections and objects, however nested."""
+def _find_tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in what a model returns: collections and objects, however nested."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):
-        yield from itertools.chain.from_iterable(map(_tensors, value.values()))
+        yield from itertools.chain.from_iterable(map(_find_tensors, value.values()))
     elif isinstance(value, list | tuple | set | frozenset):
-        yield from itertools.chain.from_iterable(map(_tensors, value))
+        yield from itertools.chain.from_iterable(map(_find_tensors, value))
     elif hasattr(value, "__dict__") and not isinstance(value, type | nn.Module):
-        yield from _tensors(vars(value))
+        yield from _find_tensors(vars(value))
 
 
 # --- rules that fvcore has not ----------------------------------------------------------------------
 
 
-def _shape(value: Any) -> list[int]:
+def _read_shape(value: Any) -> list[int]:
     return value.type().sizes()
 
 
-def attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """fvcore handle of scaled_dot_product_attention, which it has none for: h N n d for QK^T and again for AV."""
-    query, key, value = (_shape(tensor) for tensor in inputs[:3])
+def count_attention(inputs: list[Any], outputs: list[Any]) -> int:
+    """Count scaled_dot_product_attention, which fvcore has no rule for: h N n d for QK^T and again for AV."""
+    query, key, value = (_read_shape(tensor) for tensor in inputs[:3])
     return math.prod(query) * key[-2] + math.prod(query[:-1]) * key[-2] * value[-1]
 
 
-def deformable_convolution_macs(inputs: list[Any], outputs: list[Any]) -> int:
-    """fvcore handle of torchvision's deform_conv2d: as a convolution, which it is but for where it looks."""
-    return math.prod(_shape(outputs[0])) * math.prod(_shape(inputs[1])[1:])
+def count_deformable_convolution(inputs: list[Any], outputs: list[Any]) -> int:
+    """Count torchvision's deform_conv2d as a convolution: only the positions that it reads differ."""
+    return math.prod(_read_shape(outputs[0])) * math.prod(_read_shape(inputs[1])[1:])
 
 
 _HANDLES: Mapping[str, Callable[[list[Any], list[Any]], int]] = {
-    "aten::scaled_dot_product_attention": attention_macs,
-    "torchvision::deform_conv2d": deformable_convolution_macs,
+    "aten::scaled_dot_product_attention": count_attention,
+    "torchvision::deform_conv2d": count_deformable_convolution,
 }
 
 
@@ -125,7 +125,7 @@ _HANDLES: Mapping[str, Callable[[list[Any], list[Any]], int]] = {
 
 
 class _TracedConvolution(TorchFunctionMode):
-    """Makes tracing see a convolution on `meta`, where PyTorch takes another, untraced way than on a real device."""
+    """This mode lets tracing see a convolution on `meta`, which PyTorch runs in another, untraced way there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -139,7 +139,7 @@ class _TracedConvolution(TorchFunctionMode):
 # The names of the parameters are PyTorch's: callers use them as keywords.
 
 
-def _convolution(
+def _trace_convolution(
     input: Tensor,
     weight: Tensor,
     bias: Any = None,
@@ -149,14 +149,14 @@ def _convolution(
     groups: int = 1,
 ) -> Tensor:
     if padding == "same":  # where it is odd, one more at the end
-        total = [d * (int(k) - 1) for k, d in zip(weight.shape[2:], _each(dilation, weight), strict=True)]
+        total = [d * (int(k) - 1) for k, d in zip(weight.shape[2:], _repeat_for_sides(dilation, weight), strict=True)]
         input = pad(input, [side for n in reversed(total) for side in (0, n % 2)])
         padding = [n // 2 for n in total]
-    placed = [_each(n, weight) for n in (stride, 0 if padding == "valid" else padding, dilation)]
-    return _batched(input, weight, bias, *placed, False, _each(0, weight), groups)
+    placed = [_repeat_for_sides(n, weight) for n in (stride, 0 if padding == "valid" else padding, dilation)]
+    return _convolve(input, weight, bias, *placed, False, _repeat_for_sides(0, weight), groups)
 
 
-def _transposed_convolution(
+def _trace_transposed_convolution(
     input: Tensor,
     weight: Tensor,
     bias: Any = None,
@@ -166,11 +166,11 @@ def _transposed_convolution(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    placed = [_each(n, weight) for n in (stride, padding, dilation)]
-    return _batched(input, weight, bias, *placed, True, _each(output_padding, weight), groups)
+    placed = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
+    return _convolve(input, weight, bias, *placed, True, _repeat_for_sides(output_padding, weight), groups)
 
 
-def _general_convolution(
+def _trace_general_convolution(
     input: Tensor,
     weight: Tensor,
     bias: Any,
@@ -181,12 +181,12 @@ def _general_convolution(
     output_padding: Any,
     groups: int,
 ) -> Tensor:
-    placed = [_each(n, weight) for n in (stride, padding, dilation)]
-    return _batched(input, weight, bias, *placed, transposed, _each(output_padding, weight), groups)
+    placed = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
+    return _convolve(input, weight, bias, *placed, transposed, _repeat_for_sides(output_padding, weight), groups)
 
 
-def _batched(input: Tensor, weight: Tensor, *arguments: Any) -> Tensor:
-    """The convolution of a batch, or of the one map that comes without a batch."""
+def _convolve(input: Tensor, weight: Tensor, *arguments: Any) -> Tensor:
+    """Convolve a batch, or a single map without a batch dimension."""
     convolve: Any = torch._convolution
     flags = (False, False, False, False)
     if input.dim() < weight.dim():
@@ -194,21 +194,23 @@ def _batched(input: Tensor, weight: Tensor, *arguments: Any) -> Tensor:
     return convolve(input, weight, *arguments, *flags)
 
 
-def _each(value: Any, weight: Tensor) -> list[int]:
-    """A number for every side of a kernel."""
-    given = [value] if isinstance(value, int) else list(value)
-    return given * (weight.dim() - 2) if len(given) == 1 else given
+def _repeat_for_sides(value: Any, weight: Tensor) -> list[int]:
+    """Return a number for every side of a kernel."""
+    numbers = [value] if isinstance(value, int) else list(value)
+    return numbers * (weight.dim() - 2) if len(numbers) == 1 else numbers
 
 
 _CONVOLUTIONS: Mapping[Any, Callable[..., Tensor]] = {
-    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
-    **dict.fromkeys((torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _transposed_convolution),
-    torch.convolution: _general_convolution,
+    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _trace_convolution),
+    **dict.fromkeys(
+        (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _trace_transposed_convolution
+    ),
+    torch.convolution: _trace_general_convolution,
 }
 
 
 class _ConvolutionShape(TorchDispatchMode):
-    """Answers that convolution with its shape; PyTorch's own rule for `meta` fails on sizes that are being traced."""
+    """This mode finds that convolution's shape; PyTorch's own rule for `meta` fails on sizes that are being traced."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in (aten.convolution.default, aten._convolution.default):

@@ -1,4 +1,4 @@
-"""What one step does, from shapes: its multiply-adds, and the bytes that its operators read and write.
+"""This module counts from shapes what one step does: its multiply-adds, and the bytes that it reads and writes.
 
 The step runs once on the `meta` device. Every operator is taken to read each of its input tensors and to write each of
 its outputs once, from and to memory: the traffic of unfused kernels with caches that forget. A fused kernel moves
@@ -20,17 +20,17 @@ from replication.complexity.memory import CpuAttention
 
 
 class Operations(NamedTuple):
-    """Of one step: `macs` multiply-adds, backward too if the step has one, and `traffic` [bytes]."""
+    """One step has `macs` multiply-adds, those of backward too if it has one, and `traffic` [bytes]."""
 
     macs: int
     traffic: int
 
 
 class Traffic(TorchDispatchMode):
-    """Adds up the bytes that operators read and write; views, which do neither, are left out."""
+    """This mode adds up the bytes that operators read and write; views, which do neither, are left out."""
 
     def __init__(self) -> None:
-        """Nothing has moved yet."""
+        """Start at 0 bytes."""
         super().__init__()
         self.bytes = 0
 
@@ -50,10 +50,11 @@ class Traffic(TorchDispatchMode):
         return result
 
 
-def operations(step: Callable[[], object]) -> Operations:
-    """The operations of a `step` whose tensors are on `meta`; fused attention is the kernel that a CPU would choose.
+def count_operations(step: Callable[[], object]) -> Operations:
+    """Count the operations of a `step` whose tensors are on `meta`.
 
-    Multiply-adds are those of matrix products, convolutions and attention, as `dispatched` counts them.
+    Fused attention is the kernel that a CPU would choose. Multiply-adds are those of matrix products, convolutions and
+    attention, as `dispatched` counts them.
     """
     with CpuAttention(), ProductCounter() as counter, Traffic() as traffic:
         step()

@@ -36,9 +36,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from replication import papers
-from replication.complexity.memory import MODES, peak_of
-from replication.complexity.stand_in import like_a_device
-from replication.complexity.sweep import skeleton
+from replication.complexity.memory import MODES, count_peak
+from replication.complexity.stand_in import imitate_device
+from replication.complexity.sweep import build_skeleton
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED
@@ -137,7 +137,7 @@ def memory_row(variant: Variant, cell: Cell) -> MemoryCell:
 def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
     """From shapes: the rise of memory over the step, and what is there before it, weights and images [bytes]."""
     training = cell.mode == "train"
-    model = set_attention(skeleton(variant, cell.image_size), cell.attention).train(training)
+    model = set_attention(build_skeleton(variant, cell.image_size), cell.attention).train(training)
     images, labels = _batch(cell, torch.device("meta"))
     held = [*model.parameters(), *model.buffers(), images, labels]
     before = sum(tensor.nbytes for tensor in held)
@@ -146,8 +146,8 @@ def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
         with ConvolutionCopies() if cell.device == "cpu" else nullcontext():
             _step(model, images, labels, training)
 
-    with like_a_device():
-        return peak_of(step, held, cell.mode) - before, before
+    with imitate_device():
+        return count_peak(step, held, cell.mode) - before, before
 
 
 def _batch(cell: Cell, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -22,10 +22,10 @@ from torch.nn.attention import SDPBackend
 from torch.overrides import TorchFunctionMode
 
 from replication.complexity.mechanisms import MECHANISMS, WIDTH
-from replication.complexity.memory import peak_of
-from replication.complexity.stand_in import like_a_device, materialise
-from replication.complexity.sweep import INITIALISERS, skeleton
-from replication.complexity.traffic import Operations, operations
+from replication.complexity.memory import count_peak
+from replication.complexity.stand_in import imitate_device, materialise
+from replication.complexity.sweep import INITIALISERS, build_skeleton
+from replication.complexity.traffic import Operations, count_operations
 from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
@@ -102,7 +102,7 @@ def build(cell: Cell, device: str = "cpu") -> nn.Module:
     if cell.kind == "kernel":
         return {"matmul": MatrixProduct, "convolution": Convolution, "copy": Copy}[cell.subject]()
     if cell.variant and device == "meta":
-        return skeleton(cell.variant, cell.image_size)
+        return build_skeleton(cell.variant, cell.image_size)
     with torch.random.fork_rng(devices=[]), torch.device(device), _Undrawn():
         torch.default_generator.manual_seed(SEED)
         if cell.variant:
@@ -191,11 +191,11 @@ def need(cell: Cell, condition: Condition) -> Need:
     counted: list[Operations] = []
     held = [*module.parameters(), *module.buffers(), *inputs]
     # own models may make tensors without saying where, as in torch.arange(N)
-    with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext(), like_a_device():
-        peak = peak_of(lambda: counted.append(operations(step)), held, condition.mode)
+    with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext(), imitate_device():
+        peak = count_peak(lambda: counted.append(count_operations(step)), held, condition.mode)
         if condition.mode == "train":
             infer = step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
-            counted.append(operations(infer))
+            counted.append(count_operations(infer))
     return Need(counted[-1].macs // condition.batch_size, counted[0], peak, matrices(module))
 
 

@@ -192,7 +192,7 @@ def test_function_calls_count_what_the_operators_count(model_id: str) -> None:
     for attention in ("math", "fused"):
         model = set_attention(on_meta(variant, variant.image_size), attention)
         dispatch, _ = dispatched.count_dispatch(model, variant.image_size)
-        assert called.count_called(model, variant.image_size) == dispatch
+        assert called.count_calls(model, variant.image_size) == dispatch
 
 
 CALLS: list[Callable[[Tensor, Tensor], object]] = [

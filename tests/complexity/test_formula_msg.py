@@ -9,7 +9,7 @@ import pytest
 from replication import papers
 from replication.complexity.dispatched import count_dispatch
 from replication.complexity.formulas import cost
-from replication.complexity.sweep import skeleton
+from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models.attention import set_attention
 from replication.records.card import Variant
@@ -56,21 +56,21 @@ def test_a_tiny_model_written_out(overlapping: bool) -> None:
 @pytest.mark.parametrize("model_id", AUTHORS)
 def test_the_dispatched_operators_cost_the_same(model_id: str, image_size: Size) -> None:
     variant = papers.variant(model_id)
-    model = set_attention(skeleton(variant, image_size), "math")
+    model = set_attention(build_skeleton(variant, image_size), "math")
     assert count_dispatch(model, image_size)[0] == cost(variant, image_size).macs
 
 
 @pytest.mark.parametrize("model_id", ["msg_t", "msg_t_v1"])
 def test_the_traced_graph_costs_the_same(model_id: str) -> None:
     variant = papers.variant(model_id)
-    model = set_attention(skeleton(variant, 224), "fused")
+    model = set_attention(build_skeleton(variant, 224), "fused")
     assert count_fvcore(model, 224)[0] == cost(variant, 224).macs
 
 
 def test_the_exchange_costs_nothing() -> None:
     variant = papers.variant("msg_t")
     silent = {**variant.architecture, "shuffle_regions": (1, 1, 1, 1)}
-    model = skeleton(dataclasses.replace(variant, architecture=silent), 224)
+    model = build_skeleton(dataclasses.replace(variant, architecture=silent), 224)
     assert count_dispatch(set_attention(model, "math"), 224)[0] == cost(variant, 224).macs
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from replication import papers
-from replication.complexity.memory import CpuAttention, LiveStorages, peak_memory, peak_of
+from replication.complexity.memory import CpuAttention, LiveStorages, count_peak, count_peak_memory
 from replication.models import build_variant
 from replication.models.attention import set_attention
 
@@ -35,18 +35,18 @@ PARAMETERS = (PIXELS + 1) * HIDDEN + (HIDDEN + 1) * CLASSES
 def test_inference_of_two_layers_by_hand() -> None:
     """Most is alive while the ReLU runs: its input and its output."""
     floats = PARAMETERS + B * PIXELS + 2 * B * HIDDEN
-    assert peak_memory(two_layers(), SIDE, B, "infer") == 4 * floats
+    assert count_peak_memory(two_layers(), SIDE, B, "infer") == 4 * floats
 
 
 def test_training_step_of_two_layers_by_hand() -> None:
     """Most is alive when the last gradient is there: that of the hidden layer, the logits, the loss and its own 1."""
     floats = 2 * PARAMETERS + B * PIXELS + B * HIDDEN + B * CLASSES + 2
-    assert peak_memory(two_layers(), SIDE, B, "train") == 4 * floats + 8 * B  # labels are 64-bit
+    assert count_peak_memory(two_layers(), SIDE, B, "train") == 4 * floats + 8 * B  # labels are 64-bit
 
 
 def test_a_training_step_leaves_nothing_for_the_next() -> None:
     model = build("vit_ti16", "math")
-    assert peak_memory(model, 224, 1, "train") == peak_memory(model, 224, 1, "train")
+    assert count_peak_memory(model, 224, 1, "train") == count_peak_memory(model, 224, 1, "train")
 
 
 def test_views_are_free_and_the_dead_are_forgotten() -> None:
@@ -56,14 +56,14 @@ def test_views_are_free_and_the_dead_are_forgotten() -> None:
         for _ in range(3):
             (x.t()[:5] + 1).t().sum()
 
-    assert peak_of(step, [x, x.t()]) == 4 * (100 + 50 + 1)
+    assert count_peak(step, [x, x.t()]) == 4 * (100 + 50 + 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model_id", "mode"), [("vit_ti16", "train"), ("pvt_tiny", "infer"), ("swin_t", "train")])
 def test_ours_is_the_total_of_torch_s_tracker(model_id: str, mode: str) -> None:
     model = build(model_id, "math")
-    ours = peak_memory(model, 224, 2, mode)
+    ours = count_peak_memory(model, 224, 2, mode)
     images = torch.empty(2, 3, 224, 224, device="meta")
     labels = torch.empty(2, dtype=torch.long, device="meta")
     tracker = MemTracker()
@@ -83,7 +83,7 @@ def test_training_needs_more_than_inference_and_math_no_less_than_fused(model_id
     for attention in ("math", "fused"):
         model = build(model_id, attention)
         for mode in ("infer", "train"):
-            peaks[mode, attention] = peak_memory(model, 224, 1, mode)
+            peaks[mode, attention] = count_peak_memory(model, 224, 1, mode)
         assert peaks["train", attention] > peaks["infer", attention]
     weights = sum(p.nbytes for p in model.parameters())
     assert peaks["infer", "fused"] > weights
@@ -99,7 +99,7 @@ def test_math_pays_for_the_attention_matrix_and_fused_does_not() -> None:
         peaks = []
         for size in (448, 896):
             model = build("vit_ti16", attention, size)
-            peaks.append(peak_memory(model, size, 1, "infer") - sum(p.nbytes for p in model.parameters()))
+            peaks.append(count_peak_memory(model, size, 1, "infer") - sum(p.nbytes for p in model.parameters()))
         rise[attention] = peaks[1] / peaks[0]
     assert rise["fused"] == pytest.approx(4, rel=0.01)
     assert 10 < rise["math"] < 16

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from replication import papers
 from replication.complexity.formulas import FAMILIES, cost
-from replication.complexity.mechanisms import GRIDS, REDUCTION, WIDTH, WINDOW, mechanism_rows
-from replication.complexity.scaling import Fit, fit, mechanism_fits, model_fits
+from replication.complexity.mechanisms import GRIDS, REDUCTION, WIDTH, WINDOW, count_mechanisms
+from replication.complexity.scaling import Fit, fit, fit_mechanisms, fit_models
 
 TOKENS = [float(side**2) for side in (7, 14, 28, 56, 112, 224)]
 
@@ -56,7 +56,7 @@ def test_two_sizes_tell_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def mechanisms() -> pd.DataFrame:
-    return pd.DataFrame(list(mechanism_rows()))
+    return pd.DataFrame(list(count_mechanisms()))
 
 
 def test_mechanisms_cost_what_their_papers_say(mechanisms: pd.DataFrame) -> None:
@@ -92,7 +92,7 @@ def test_tokens_cover_two_decades_and_memory_follows_the_policy(mechanisms: pd.D
     ("name", "theory"), [("global", 2), ("windowed", 1), ("spatial_reduction", 2), ("messenger", 1)]
 )
 def test_attention_grows_as_theory_says(mechanisms: pd.DataFrame, name: str, theory: int) -> None:
-    rows = [row for row in mechanism_fits(mechanisms) if row.model == name]
+    rows = [row for row in fit_mechanisms(mechanisms) if row.model == name]
     (attention,) = [row for row in rows if row.part == "attention" and row.metric == "macs"]
     assert attention.theory == theory
     assert attention.slope == pytest.approx(theory, abs=0.05)
@@ -103,13 +103,13 @@ def test_attention_grows_as_theory_says(mechanisms: pd.DataFrame, name: str, the
 
 def test_global_attention_takes_over_at_twice_the_width(mechanisms: pd.DataFrame) -> None:
     """4 N D^2 = 2 N^2 D where N = 2 D (Swin, eq. 1)."""
-    (whole,) = [r for r in mechanism_fits(mechanisms) if r.model == "global" and r.part == "whole"]
+    (whole,) = [r for r in fit_mechanisms(mechanisms) if r.model == "global" and r.part == "whole"]
     assert whole.crossover_tokens == pytest.approx(2 * WIDTH)
 
 
 def test_sub_sampled_keys_are_as_many_as_those_of_a_window_at_m_r_tokens_a_side(mechanisms: pd.DataFrame) -> None:
     """M^2 = N / R^2; the sum of the two powers has no exponent."""
-    rows = [row for row in mechanism_fits(mechanisms) if row.model == "windowed_subsampled"]
+    rows = [row for row in fit_mechanisms(mechanisms) if row.model == "windowed_subsampled"]
     (attention,) = [row for row in rows if row.part == "attention" and row.metric == "macs"]
     assert attention.theory is None
     assert attention.crossover_tokens == pytest.approx((WINDOW * REDUCTION) ** 2)
@@ -124,7 +124,7 @@ def test_models_are_fitted_in_their_regime_only() -> None:
     counts = pd.DataFrame(
         [row | dict.fromkeys(memory, 1.0) | {"image_size": size, "tokens": (size // 4) ** 2} for size in sizes]
     )
-    fits = list(model_fits(counts))
+    fits = list(fit_models(counts))
     assert {fit.n for fit in fits} == {3}  # 224, 448 and 896 px
     assert [fit.metric for fit in fits] == ["macs", "macs", *memory]
     assert [fit.theory for fit in fits] == [1, *[None] * 5]

@@ -5,9 +5,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity.memory import peak_memory
-from replication.complexity.shapes import RememberedShapes, _result
-from replication.complexity.sweep import skeleton
+from replication.complexity.memory import count_peak_memory
+from replication.complexity.shapes import RememberedShapes, _find_result
+from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 
 MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "resnet50"]
@@ -17,16 +17,16 @@ MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "re
 @pytest.mark.parametrize("mode", ["infer", "train"])
 @pytest.mark.parametrize("model_id", MODELS)
 def test_the_peak_of_memory_is_the_same(model_id: str, mode: str) -> None:
-    model = skeleton(papers.variant(model_id), 224)
-    plain = peak_memory(model, 224, 2, mode)
+    model = build_skeleton(papers.variant(model_id), 224)
+    plain = count_peak_memory(model, 224, 2, mode)
     with RememberedShapes():
-        first, again = (peak_memory(model, 224, 2, mode) for _ in range(2))
+        first, again = (count_peak_memory(model, 224, 2, mode) for _ in range(2))
     assert plain == first == again
 
 
 @pytest.mark.parametrize("model_id", MODELS)
 def test_who_watches_within_sees_every_operator(model_id: str) -> None:
-    model, image = skeleton(papers.variant(model_id), 224), torch.empty(1, 3, 224, 224, device="meta")
+    model, image = build_skeleton(papers.variant(model_id), 224), torch.empty(1, 3, 224, 224, device="meta")
 
     def flops() -> int:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -39,7 +39,7 @@ def test_who_watches_within_sees_every_operator(model_id: str) -> None:
 
 
 def test_a_trace_is_the_same() -> None:
-    model = skeleton(papers.variant("swin_t"), 224)
+    model = build_skeleton(papers.variant("swin_t"), 224)
     plain = count_fvcore(model, 224)
     with RememberedShapes():
         assert count_fvcore(model, 224) == count_fvcore(model, 224) == plain
@@ -71,11 +71,11 @@ def test_results_are_new_tensors() -> None:
 
 
 def test_where_values_make_the_shape_nothing_is_remembered() -> None:
-    before = _result.cache_info().currsize
+    before = _find_result.cache_info().currsize
     with RememberedShapes():
         sizes = [torch.tensor(values).nonzero().shape for values in ([0, 1, 1], [0, 0, 1])]
     assert sizes == [(2, 1), (1, 1)]
-    assert _result.cache_info().currsize == before
+    assert _find_result.cache_info().currsize == before
 
 
 def test_several_results_and_none_among_them() -> None:

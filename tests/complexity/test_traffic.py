@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from replication.complexity.sweep import skeleton
-from replication.complexity.traffic import operations
+from replication.complexity.sweep import build_skeleton
+from replication.complexity.traffic import count_operations
 from replication.models.attention import GlobalAttention, set_attention
 from replication.papers import variant
 
@@ -22,7 +22,7 @@ def empty(*shape: int) -> Tensor:
 def test_linear_layer_reads_tokens_and_weights_and_writes_tokens(gradients: type) -> None:
     layer, x = nn.Linear(D, E, device="meta"), empty(B, N, D)
     with gradients():
-        assert operations(lambda: layer(x)) == (B * N * D * E, 4 * (B * N * D + (D + 1) * E + B * N * E))
+        assert count_operations(lambda: layer(x)) == (B * N * D * E, 4 * (B * N * D + (D + 1) * E + B * N * E))
 
 
 def test_backward_of_a_linear_layer() -> None:
@@ -31,7 +31,7 @@ def test_backward_of_a_linear_layer() -> None:
     forward = B * N * D + (D + 1) * E + B * N * E
     weight = B * N * E + B * N * D + D * E
     bias = B * N * E + E
-    assert operations(lambda: layer(x).backward(gradient)) == (2 * B * N * D * E, 4 * (forward + weight + bias))
+    assert count_operations(lambda: layer(x).backward(gradient)) == (2 * B * N * D * E, 4 * (forward + weight + bias))
 
 
 @pytest.mark.parametrize("attention", ["fused", "math"])
@@ -47,23 +47,23 @@ def test_attention_layer_moves_the_matrix_of_weights_only_where_it_forms_it(atte
     else:  # scaled queries; the product; the softmax; the product with the values, gathered from the heads
         between = 2 * tokens + (2 * tokens + matrix) + 2 * matrix + (matrix + 2 * tokens) + 2 * tokens
     with torch.no_grad():
-        macs, traffic = operations(lambda: layer(x, (7, 7)))
+        macs, traffic = count_operations(lambda: layer(x, (7, 7)))
     assert macs == 4 * N * D * D + 2 * N * N * D
     assert traffic == 4 * (q + kv + between + proj)
 
 
 def test_views_move_nothing_and_expanded_tensors_are_read_once() -> None:
     x, row = empty(5, 4), empty(4)
-    assert operations(lambda: x.t().reshape(2, 10)[:1].t()).traffic == 4 * 2 * 20  # the reshape copies
-    assert operations(lambda: x.view(20)).traffic == 0
-    assert operations(lambda: x + row.expand(5, 4)).traffic == 4 * (20 + 4 + 20)
-    assert operations(lambda: x.add_(1)).traffic == 4 * (20 + 20)
+    assert count_operations(lambda: x.t().reshape(2, 10)[:1].t()).traffic == 4 * 2 * 20  # the reshape copies
+    assert count_operations(lambda: x.view(20)).traffic == 0
+    assert count_operations(lambda: x + row.expand(5, 4)).traffic == 4 * (20 + 4 + 20)
+    assert count_operations(lambda: x.add_(1)).traffic == 4 * (20 + 20)
 
 
 def test_operations_grow_with_the_batch_and_weights_are_read_once() -> None:
-    model = skeleton(variant("deit_ti"), 224).eval()
+    model = build_skeleton(variant("deit_ti"), 224).eval()
     with torch.no_grad():
-        one, two, three = (operations(partial(model, empty(n, 3, 224, 224))) for n in (1, 2, 3))
+        one, two, three = (count_operations(partial(model, empty(n, 3, 224, 224))) for n in (1, 2, 3))
     assert (two.macs, three.macs) == (2 * one.macs, 3 * one.macs)
     assert one.traffic < two.traffic < 2 * one.traffic
     assert three.traffic - two.traffic == two.traffic - one.traffic

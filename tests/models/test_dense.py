@@ -18,7 +18,7 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 from replication import papers
 from replication.complexity.counters import count
 from replication.complexity.dispatched import count_dispatch
-from replication.complexity.sweep import skeleton
+from replication.complexity.sweep import build_skeleton
 from replication.models import build
 from replication.models.attention import set_attention
 from replication.models.build import build_variant
@@ -356,7 +356,7 @@ RESNET50_FROZEN = 225_344
 def test_parameters_as_printed(model_id: str, millions: str, frozen: int) -> None:
     variant = papers.variant(model_id)
     digits = len(millions.partition(".")[2])
-    assert f"{(num_parameters(skeleton(variant, variant.image_size)) - frozen) / 1e6:.{digits}f}" == millions
+    assert f"{(num_parameters(build_skeleton(variant, variant.image_size)) - frozen) / 1e6:.{digits}f}" == millions
 
 
 def test_the_frozen_part_of_a_resnet50() -> None:
@@ -381,7 +381,7 @@ def test_the_frozen_part_of_a_resnet50() -> None:
 )
 def test_multiply_adds_as_printed(model_id: str, size: int | str, giga: str) -> None:
     """Those whose counters counted as we do."""
-    macs, _ = count_dispatch(set_attention(skeleton(papers.variant(model_id), size), "math"), size)
+    macs, _ = count_dispatch(set_attention(build_skeleton(papers.variant(model_id), size), "math"), size)
     assert f"{macs / 1e9:.{len(giga.partition('.')[2])}f}" == giga
 
 
@@ -403,7 +403,7 @@ def test_the_heads_of_mask_r_cnn_in_closed_form() -> None:
 def test_both_counters_agree_exactly(model_id: str) -> None:
     """The transposed convolution of the mask head among them, and no resizing."""
     variant = papers.variant(model_id)
-    counts = count(skeleton(variant, variant.image_size), variant, variant.image_size)
+    counts = count(build_skeleton(variant, variant.image_size), variant, variant.image_size)
     assert counts.fvcore == counts.dispatch
     assert counts.gate == "two counts agree; no closed form of this family"
 

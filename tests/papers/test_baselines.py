@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity.sweep import skeleton
+from replication.complexity.sweep import build_skeleton
 from replication.papers import baselines
 from replication.records.rows import Published
 from replication.records.words import sides
@@ -40,7 +40,7 @@ NAMES = set(baselines.LABELS.values())
 @functools.cache
 def parameters(model_id: str) -> int:
     variant = papers.variant(model_id)
-    return sum(p.numel() for p in skeleton(variant, variant.image_size).parameters())
+    return sum(p.numel() for p in build_skeleton(variant, variant.image_size).parameters())
 
 
 def quoted() -> list[Published]:
@@ -55,7 +55,7 @@ def test_parameters_and_multiply_adds_are_torchvision_s(model_id: str, params: i
     assert parameters(model_id) == params
     if gmacs is not None:
         variant = papers.variant(model_id)
-        model = skeleton(variant, variant.image_size).eval()
+        model = build_skeleton(variant, variant.image_size).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.empty(1, 3, *sides(variant.image_size), device="meta"))
         assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, abs=0.0005)

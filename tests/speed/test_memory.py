@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from replication import papers
-from replication.complexity.memory import peak_of
+from replication.complexity.memory import count_peak
 from replication.records.rows import MemoryCell, columns
 from replication.records.words import UserError
 from replication.speed import memory
@@ -159,7 +159,7 @@ def peak(channels: int, layout: torch.memory_format, training: bool, block: int)
 
     gradient = torch.empty(B, K, SIDE, SIDE, device="meta") if training else torch.empty(0, device="meta")
     held = x.numel() + weight.numel() + gradient.numel()
-    return peak_of(step, [x, weight, gradient], "train" if training else "infer") // 4 - held
+    return count_peak(step, [x, weight, gradient], "train" if training else "infer") // 4 - held
 
 
 def test_convolution_copies_images_into_blocks_of_channels_and_results_out_of_them() -> None:
@@ -186,7 +186,9 @@ def test_with_channels_last_images_the_weights_and_their_gradient_are_made_in_bl
             functional.conv2d(x, weight).backward(gradient)
 
     held = x.nbytes + weight.nbytes + gradient.nbytes
-    assert peak_of(step, [x, weight, gradient], "train") - held == gradient.nbytes + weight.nbytes + 2 * weight.nbytes
+    assert (
+        count_peak(step, [x, weight, gradient], "train") - held == gradient.nbytes + weight.nbytes + 2 * weight.nbytes
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_a_group_of_several_channels_is_whole_blocks(channels: int, groups: int,
         with ConvolutionCopies(16):
             functional.conv2d(x, weight, padding=1, groups=groups)
 
-    peak = peak_of(step, [x, weight], "infer") // 4 - x.numel() - weight.numel()
+    peak = count_peak(step, [x, weight], "infer") // 4 - x.numel() - weight.numel()
     assert peak == 2 * copied * B * SIDE**2 + weight.numel()  # images, results, weights
 
 

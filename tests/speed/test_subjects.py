@@ -11,7 +11,7 @@ from torch import nn
 
 from replication import papers
 from replication.complexity.dispatched import count_dispatch
-from replication.complexity.sweep import skeleton
+from replication.complexity.sweep import build_skeleton
 from replication.models.attention import set_attention
 from replication.records.words import Size, UserError
 from replication.speed.condition import Condition
@@ -199,7 +199,7 @@ def test_an_own_model_may_make_tensors_where_it_likes(monkeypatch: pytest.Monkey
 
 def test_counts_are_those_of_the_sweep() -> None:
     one = cell("pvt_tiny")
-    model = set_attention(skeleton(papers.variant("pvt_tiny"), 64), "math")
+    model = set_attention(build_skeleton(papers.variant("pvt_tiny"), 64), "math")
     macs, peak = count_dispatch(model, 64)
     counted = need(one, CPU)
     assert (counted.step.macs, counted.peak_memory) == (macs, peak)

@@ -14,7 +14,7 @@ from replication import papers, report
 from replication.complexity import count_models, write_crossings, write_scaling
 from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import cost
-from replication.complexity.sweep import skeleton
+from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models import build, with_native_size
 from replication.papers.parts.user_models import own_variant, sources, spec_of
@@ -286,13 +286,13 @@ def test_tracing_on_meta_sees_every_kind_of_convolution() -> None:
 @pytest.mark.parametrize("model", ["vit_ti16", "pvt_tiny", "swin_t", "msg_t", "twins_svt_s"])
 def test_tokens_that_are_seen_are_those_of_the_closed_form(model: str) -> None:
     variant = papers.variant(model)
-    assert count_tokens(skeleton(variant, 224), 224) == cost(variant, 224).tokens
+    assert count_tokens(build_skeleton(variant, 224), 224) == cost(variant, 224).tokens
 
 
 @pytest.mark.parametrize("size", [64, 96])
 @pytest.mark.parametrize("how", ["channels", "pairs", "heads", "windows", "nothing"])
 def test_tokens_are_positions_and_nothing_else_that_has_many_rows(how: str, size: int) -> None:
-    assert count_tokens(skeleton(own_variant(f"toys.nets:Mixed(how='{how}')"), size), size) == (size // 4) ** 2
+    assert count_tokens(build_skeleton(own_variant(f"toys.nets:Mixed(how='{how}')"), size), size) == (size // 4) ** 2
 
 
 def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Pat
     ],
 )
 def test_tokens_of_timms_models(name: str, size: int, tokens: int | None) -> None:
-    assert count_tokens(skeleton(own_variant(f"mine=timm/{name}"), size), size) == tokens
+    assert count_tokens(build_skeleton(own_variant(f"mine=timm/{name}"), size), size) == tokens
 
 
 # --- beside the papers' models ----------------------------------------------------------------------

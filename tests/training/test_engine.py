@@ -96,7 +96,7 @@ def test_arms_share_the_batch_order_of_a_seed(
         model.register_forward_pre_hook(note)
         return model
 
-    monkeypatch.setattr(engine, "fresh", watched)
+    monkeypatch.setattr(engine, "build_fresh", watched)
 
     def batches_of(arm: str, seed: int) -> list[bytes]:
         seen.clear()

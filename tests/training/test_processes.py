@@ -21,8 +21,8 @@ from replication.training.processes import Processes
 RUN = """
 import pickle, sys, torch
 from replication.training import run_arm
-from replication.training.processes import joined
-with joined(torch.device("cpu")) as processes:
+from replication.training.processes import join_processes
+with join_processes(torch.device("cpu")) as processes:
     for order in pickle.load(open(sys.argv[1], "rb")):
         run_arm(*order, processes=processes)
 """

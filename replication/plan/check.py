@@ -13,8 +13,11 @@ from replication.records.words import UserError, nearest
 from replication.schema import read_schema
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Hold a configuration against the schema. UserError for the first fault; an unknown key names the nearest one."""
+def check_config(config: Mapping[str, Any]) -> None:
+    """Hold a configuration against the schema.
+
+    Raise `UserError` for the first fault; of an unknown key it names the nearest known one.
+    """
     check_plain(config, "config")
     errors = jsonschema.Draft202012Validator(read_schema()).iter_errors(config)
     error = next(iter(sorted(errors, key=lambda e: [str(part) for part in e.path])), None)
@@ -31,7 +34,10 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def check_folder(text: str, key: str) -> str:
-    """A folder that the configuration names, `~` being the home. UserError for a name that rules cannot be made of."""
+    """Return a folder that the configuration names, with `~` replaced by the home.
+
+    Raise `UserError` for a name that rules cannot be made of.
+    """
     if text.startswith("-") or any(letter in "{}" or not letter.isprintable() for letter in text):
         raise UserError(f"config {key}: '{text}' is no folder for results or data: it starts with '-' or holds a brace")
     try:

@@ -22,14 +22,17 @@ from replication.records.store import digest, sha256
 from replication.sources import files_digest, imported, source_files
 
 
-def command_digest(words: str, cards: bool = True) -> str:
-    """Changes when the code that a command runs does, or a library that it uses. KeyError for no such command."""
-    return files_digest(command_files(words, cards))
+def digest_command(words: str, cards: bool = True) -> str:
+    """Return a digest that changes when the code that a command runs does, or a library that it uses.
+
+    Raise `KeyError` if there is no such command.
+    """
+    return files_digest(list_command_files(words, cards))
 
 
 @functools.cache
-def command_files(words: str, cards: bool = True) -> tuple[Path, ...]:
-    """The files of the suite that a command runs: that which declares it, and what it imports (`source_files`).
+def list_command_files(words: str, cards: bool = True) -> tuple[Path, ...]:
+    """List the files of the suite that a command runs: that which declares it, and what it imports (`source_files`).
 
     What the other commands of that file import is no part of it.
     """
@@ -40,89 +43,95 @@ def command_files(words: str, cards: bool = True) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([file, *(found for module in modules for found in source_files(module, cards))]))
 
 
-def variants_digest(plan: Plan, paper: str) -> str:
-    """Changes when an architecture of the paper or a size to count it at does, not when its card's prose does."""
+def digest_variants(plan: Plan, paper: str) -> str:
+    """Return a digest that changes when an architecture of the paper does, or a size to count it at.
+
+    It stays when the prose of the card changes.
+    """
     models = plan.models[paper]
     if paper == OWN:
         return digest(models)
     return digest([(dataclasses.asdict(papers.variant(model)), papers.printed_sizes(model)) for model in models])
 
 
-def variant_digest(model: str) -> str:
-    """Changes when the architecture of one model does."""
+def digest_variant(model: str) -> str:
+    """Return a digest that changes when the architecture of one model does."""
     return digest(dataclasses.asdict(papers.variant(model)))
 
 
-def own_digest(plan: Plan, paper: str) -> str:
-    """Changes when a file does that the user's models of a folder of counts are made of."""
-    return digest([(path, sha256(Path(path))) for path in own_sources(plan, paper)])
+def digest_own(plan: Plan, paper: str) -> str:
+    """Return a digest that changes when a file does that user-defined models of a folder of counts are made of."""
+    return digest([(path, sha256(Path(path))) for path in list_own_sources(plan, paper)])
 
 
-def own_sources(plan: Plan, paper: str) -> list[str]:
-    """The user's files that the models of a folder of counts are made of; none of a paper's."""
+def list_own_sources(plan: Plan, paper: str) -> list[str]:
+    """List the user's files that the models of a folder of counts are made of; of a paper's there are none."""
     specs = plan.models.get(OWN, ()) if paper == OWN else ()
     return sorted({path for spec in specs for path in user_models.sources(papers.variant(spec))})
 
 
-def published_digest() -> str:
-    """Changes when a printed number does, or what a transcript says of it."""
+def digest_published() -> str:
+    """Return a digest that changes when a printed number does, or what a transcript says of it."""
     return digest([vars(number) for card in papers.cards().values() for t in card.tables for number in t.published])
 
 
-def models_digest() -> str:
-    """Changes when an architecture or an experiment of any card does."""
-    return digest([architectures_digest(), [_settings(one) for _, one in papers.experiments().values()]])
+def digest_models() -> str:
+    """Return a digest that changes when an architecture or an experiment of any card does."""
+    return digest([digest_architectures(), [_select_settings(one) for _, one in papers.experiments().values()]])
 
 
-def architectures_digest() -> str:
-    """Changes when an architecture of any card does, or which models stand for its paper."""
+def digest_architectures() -> str:
+    """Return a digest that changes when an architecture of any card does, or which models represent its paper."""
     return digest([[dataclasses.asdict(variant) for variant in papers.variants().values()], papers.compared()])
 
 
-def speeds_digest() -> str:
-    """Changes when a printed speed, a claim on speeds or the architecture of a model that they are of does."""
+def digest_speeds() -> str:
+    """Return a digest that changes when a printed speed, a claim on speeds or an architecture in them does."""
     numbers = [n for c in papers.cards().values() for t in c.tables for n in t.published]
     speeds = [number for number in numbers if METRICS[number.metric].kind == "speed"]
     claimed = [claim.speedup for card in papers.cards().values() for claim in card.claims if claim.speedup]
     compared = {model for speedup in claimed for pair in speedup.pairs for model, _ in pair}
     timed = {*(number.model for number in speeds), *compared} & papers.variants().keys()
     cells = [(n.paper, n.table, n.model, n.image_size) for n in speeds]
-    architectures = [variant_digest(model) for model in sorted(timed)]
+    architectures = [digest_variant(model) for model in sorted(timed)]
     return digest([cells, [dataclasses.asdict(speedup) for speedup in claimed], architectures])
 
 
-def experiment_digest(plan: Plan, experiment: str) -> str:
-    """Changes when an experiment's model, arms or recipe at this scale do."""
-    asked = plan.experiment(experiment)
-    return digest(_settings(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
+def digest_experiment(plan: Plan, experiment: str) -> str:
+    """Return a digest that changes when an experiment's model, arms or recipe at this scale do."""
+    asked = plan.find_experiment(experiment)
+    return digest(_select_settings(dataclasses.replace(asked, scales={plan.scale: asked.scales[plan.scale]})))
 
 
 @functools.cache
-def weights_digest(checkpoint: str) -> str:
-    """Changes when the content of a file of released weights does; "" where there is none."""
+def digest_weights(checkpoint: str) -> str:
+    """Return a digest that changes when the content of a file of released weights does; "" without such a file."""
     file = Path(checkpoint)
     return content_digest(file.parent, [file]) if file.is_file() else ""
 
 
 @functools.cache
-def images_digest(folder: str, of_detector: bool) -> str:
-    """Changes when the annotations or images that weights are evaluated on do, by what they hold; "" without a folder.
+def digest_images(folder: str, of_detector: bool) -> str:
+    """Return a digest that changes when the content of the images or annotations for an evaluation does.
 
-    Of COCO, which a detector is evaluated on, the other parts than the validation set do not count.
+    It is "" without a folder. Of COCO, which a detector is evaluated on, only the validation set counts.
     """
     root, others = Path(folder), ("train", "test", "unlabeled") if of_detector else ()
     files = (file for file in files_below(root) if not file.relative_to(root).parts[0].startswith(others))
     return content_digest(root, files) if root.is_dir() else ""
 
 
-def contents_digest(plan: Plan, experiment: str, arm: str) -> str:
-    """Changes when what the user brings along for an arm does: annotations and images, by what they hold."""
-    folder = Path(plan.data["root"]) / plan.recipe(experiment, arm).dataset
-    if plan.fetched(experiment, arm) or not folder.is_dir():
+def digest_contents(plan: Plan, experiment: str, arm: str) -> str:
+    """Return a digest that changes when the content of the user's own data set for an arm does: annotations and images.
+
+    It is "" where the suite fetches the data set, or where there is no folder.
+    """
+    folder = Path(plan.data["root"]) / plan.resolve_recipe(experiment, arm).dataset
+    if plan.list_fetched(experiment, arm) or not folder.is_dir():
         return ""
     return content_digest(folder, files_below(folder))
 
 
-def _settings(experiment: Experiment) -> dict[str, Any]:
-    """All of an experiment but what it asks in words."""
+def _select_settings(experiment: Experiment) -> dict[str, Any]:
+    """Return all fields of an experiment except its question, which is prose."""
     return dataclasses.asdict(dataclasses.replace(experiment, question=""))

@@ -13,28 +13,33 @@ from replication.released import Evaluation
 
 
 def find_evaluations(config: Mapping[str, Any]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
-    """The released weights that are evaluated, and a line for what is not."""
+    """Return the released weights that are evaluated, and a line for each that is not."""
     if "evaluation" not in config:
         return (), ()
-    return released.find(_checkpoints(config), config["evaluation"])
+    return released.find(_find_checkpoints(config), config["evaluation"])
 
 
-def evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
-    """The evaluation whose results are in the folder `name`. UserError if no weights there are asked for it."""
+def find_evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
+    """Find the evaluation whose results are in the folder `name`.
+
+    Raise `UserError` if no weights in the folder of checkpoints belong to it.
+    """
     if "evaluation" not in config:
         raise UserError("released weights are evaluated with `--configfile config/full.yaml`")
-    there = {one.name: one for one in find_evaluations(config)[0]}
-    if name not in there:
+    by_name = {one.name: one for one in find_evaluations(config)[0]}
+    if name not in by_name:
         weights = name.split("/")[0]
-        raise UserError(f"no weights {weights} lie in {_checkpoints(config)}; `replication fetch --weights {weights}`")
-    return there[name]
+        raise UserError(
+            f"no weights {weights} lie in {_find_checkpoints(config)}; `replication fetch --weights {weights}`"
+        )
+    return by_name[name]
 
 
-def evaluated_images(config: Mapping[str, Any], name: str) -> str:
-    """The folder of images that an evaluation passes."""
-    key = evaluation(config, name).images
+def find_images(config: Mapping[str, Any], name: str) -> str:
+    """Find the folder of images that an evaluation runs on."""
+    key = find_evaluation(config, name).images
     return check_folder(config["evaluation"][key], f"evaluation.{key}")
 
 
-def _checkpoints(config: Mapping[str, Any]) -> Path:
+def _find_checkpoints(config: Mapping[str, Any]) -> Path:
     return Path(check_folder(config["evaluation"]["checkpoints"], "evaluation.checkpoints"))

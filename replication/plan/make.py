@@ -11,7 +11,7 @@ from typing import Any
 from replication import papers
 from replication.data_sources import place
 from replication.papers.parts.user_models import OWN, is_spec
-from replication.plan.check import check, check_folder
+from replication.plan.check import check_config, check_folder
 from replication.plan.evaluations import find_evaluations
 from replication.plan.plan import Plan, Run
 from replication.records.metrics import METRICS
@@ -20,16 +20,19 @@ from replication.schema import with_defaults
 
 
 def make_plan(config: Mapping[str, Any]) -> Plan:
-    """What `config` asks for. UserError for a bad key or value, an unknown name, or a results folder that is no use."""
-    check(config)
+    """Make the plan that `config` asks for.
+
+    Raise `UserError` for a bad key or value, an unknown name, or a results folder that cannot be written to.
+    """
+    check_config(config)
     config = with_defaults(config)
-    keys = _chosen(_listed(config["papers"]), papers.cards(), "paper")
-    part = _part(keys)
+    keys = _choose(_make_list(config["papers"]), papers.cards(), "paper")
+    part = _collect_part(keys)
     evaluations, notes = find_evaluations(config)
     results = check_folder(config["results"], "results")
-    if not _writable(Path(results)):
+    if not _is_writable(Path(results)):
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
-    by_paper = _models(config["models"])
+    by_paper = _choose_models(config["models"])
     models = [papers.variant(model) for ids in by_paper.values() for model in ids]
     sweep = tuple(int(size) for size in config["complexity"]["image_sizes"])  # 224.0 is an integer to the schema
     for size in sweep:
@@ -42,9 +45,9 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     if not any(by_paper.values()):
         raise UserError(f"config models: none of them is what the numbers of {', '.join(keys)} are about; name others")
     seeds = int(config["training"]["seeds"])
-    experiments = _experiments(config["experiments"], config["scale"])
-    recipes = _recipes(config["recipes"], experiments)
-    speed = _speed(config["speed"], keys)
+    experiments = _choose_experiments(config["experiments"], config["scale"])
+    recipes = _check_recipes(config["recipes"], experiments)
+    speed = _choose_speed(config["speed"], keys)
     if config["speed"]["conditions"] and not speed["conditions"]:
         notes = (*notes, f"nothing is timed: no table of speeds that is asked for is of {', '.join(keys)}")
     asked = Plan(
@@ -56,7 +59,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         batch_sizes=tuple(int(size) for size in config["complexity"]["batch_sizes"]),
         seeds=seeds,
         device=config["training"]["device"],
-        data=_data(config["data"]),
+        data=_check_data(config["data"]),
         runs=tuple(
             Run(experiment, arm.id, seed)
             for experiment in experiments
@@ -73,13 +76,13 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     return asked
 
 
-def _listed(asked: str | Iterable[str]) -> list[str]:
-    """A list; one name alone, which `--config models=swin_t` gives, is a list of one."""
+def _make_list(asked: str | Iterable[str]) -> list[str]:
+    """Make a list; a single name, which `--config models=swin_t` gives, becomes a list of one."""
     return [asked] if isinstance(asked, str) else list(asked)
 
 
-def _chosen(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
-    """The known names that are asked for, or all of them (`all`). UserError for an unknown one."""
+def _choose(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """Choose the known names that are asked for, or all of them (`all`). Raise `UserError` for an unknown one."""
     known, asked = list(known), list(asked)
     for name in asked:
         if name not in [*known, "all"]:
@@ -95,8 +98,11 @@ class _Part:
     experiments: frozenset[str]
 
 
-def _part(keys: Iterable[str]) -> _Part:
-    """Of the papers of these keys. What an estimate of a claim asks for is found by asking it."""
+def _collect_part(keys: Iterable[str]) -> _Part:
+    """Collect what the papers of these keys are about.
+
+    Which models the estimate of a claim needs is found by evaluating it on placeholders.
+    """
     models: list[str] = []
     experiments: list[str] = []
 
@@ -118,62 +124,64 @@ def _part(keys: Iterable[str]) -> _Part:
     return _Part(frozenset(models), frozenset(experiments))
 
 
-def _models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The ids of the models asked for by paper and, last, under `own`, the specs of the user's own."""
-    specs = [entry for entry in _listed(asked) if is_spec(entry)]
-    papers.chosen(_listed(asked))  # for its errors
-    known = set(_chosen((entry for entry in _listed(asked) if entry not in specs), papers.variants(), "model"))
+def _choose_models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Choose the ids of models by paper and, last, under `own`, the specs of user-defined models."""
+    specs = [entry for entry in _make_list(asked) if is_spec(entry)]
+    papers.chosen(_make_list(asked))  # for its errors
+    known = set(_choose((entry for entry in _make_list(asked) if entry not in specs), papers.variants(), "model"))
     by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
     return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
 
 
-def _experiments(asked: str | Iterable[str], scale: str) -> list[str]:
-    """The experiments asked for that say what `scale` means for them. UserError for a named one that does not."""
-    chosen = _chosen(_listed(asked), papers.experiments(), "experiment")
-    there = [name for name in chosen if scale in papers.experiment(name).scales]
-    left = [name for name in chosen if name not in there and name in _listed(asked)]
+def _choose_experiments(asked: str | Iterable[str], scale: str) -> list[str]:
+    """Choose the experiments that define the scale `scale`. Raise `UserError` for a named one that does not."""
+    chosen = _choose(_make_list(asked), papers.experiments(), "experiment")
+    defined = [name for name in chosen if scale in papers.experiment(name).scales]
+    left = [name for name in chosen if name not in defined and name in _make_list(asked)]
     if left:
         scales = ", ".join(papers.experiment(left[0]).scales)
         raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
-    return there
+    return defined
 
 
-def _speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:
-    """What is timed: of the tables of speeds those of these papers, and without one of them nothing.
+def _choose_speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:
+    """Choose what is timed: the tables of speeds of these papers; without such a table nothing is.
 
-    UserError for an unknown table, or an unknown model whose memory is asked for.
+    Raise `UserError` for an unknown table, or for an unknown model whose memory is asked for.
     """
-    tables = _chosen(_listed(asked["tables"]) or ["all"], tables_of_speeds(), "table of speeds")
+    tables = _choose(_make_list(asked["tables"]) or ["all"], list_speed_tables(), "table of speeds")
     tables = [table for table in tables if table.split("/")[0] in keys]
     conditions = asked["conditions"] if tables else []
-    if tables == tables_of_speeds():
+    if tables == list_speed_tables():
         tables = []  # which means all to the command
-    memory = papers.compared() if asked["memory"] == "compared" else _listed(asked["memory"])
+    memory = papers.compared() if asked["memory"] == "compared" else _make_list(asked["memory"])
     papers.chosen(memory)
     return {**asked, "conditions": conditions, "tables": tables, "blocks": int(asked["blocks"]), "memory": memory}
 
 
-def tables_of_speeds() -> list[str]:
-    """The papers' tables that print a speed."""
+def list_speed_tables() -> list[str]:
+    """List the papers' tables that print a speed."""
     tables = [(key, table) for key, card in papers.cards().items() for table in card.tables]
     return [f"{key}/{t.id}" for key, t in tables if any(METRICS[n.metric].kind == "speed" for n in t.published)]
 
 
-def _data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where data sets are and come from. UserError for a folder or a mirror that is no use."""
+def _check_data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Check where data sets lie and come from. Raise `UserError` for an unusable folder or mirror."""
     mirror = str(place(asked["mirror"])) if asked["mirror"] else ""
     return {**asked, "root": check_folder(asked["root"], "data.root"), "mirror": mirror}
 
 
-def _recipes(asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
-    """The changes asked for by experiment. UserError for one that is not run."""
+def _check_recipes(
+    asked: Mapping[str, Mapping[str, Any]], experiments: Iterable[str]
+) -> Mapping[str, Mapping[str, Any]]:
+    """Check the changes of recipes, by experiment. Raise `UserError` for an experiment that is not run."""
     for name in asked:
         if name not in experiments:
             raise nearest(name, experiments, "experiment under recipes")
     return asked
 
 
-def _writable(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     try:
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     except OSError:  # a name that is too long

@@ -11,8 +11,8 @@ from replication.plan.plan import Plan
 from replication.records.condition import read_condition
 
 
-def speed_options(plan: Plan, condition: str) -> str:
-    """Of `speed`, for a condition of this name; memory is measured under the first condition alone."""
+def write_speed_options(plan: Plan, condition: str) -> str:
+    """Write the options of `speed` for the condition of this name; memory is measured under the first one only."""
     asked = read_condition(condition)
     options = ["--device", asked.device, "--precision", asked.precision]
     options += ["--attention", asked.attention, "--mode", asked.mode, "--batch-size", str(asked.batch_size)]
@@ -27,26 +27,26 @@ def speed_options(plan: Plan, condition: str) -> str:
     return shlex.join(options)
 
 
-def paper_options(plan: Plan) -> str:
-    """Of `published`: the papers; none for all."""
+def write_paper_options(plan: Plan) -> str:
+    """Write the options of `published`: the papers; no option means all of them."""
     return "" if set(plan.papers) == set(papers.cards()) else shlex.join(["--papers", *plan.papers])
 
 
-def fetch_options(plan: Plan) -> str:
-    """Of `fetch`: where data sets are, and where they come from."""
+def write_fetch_options(plan: Plan) -> str:
+    """Write the options of `fetch`: where data sets lie, and where they come from."""
     options = ["--root", plan.data["root"]]
     options += ["--mirror", plan.data["mirror"]] if plan.data["mirror"] else []
     return shlex.join([*options, *(["--offline"] if plan.data["offline"] else [])])
 
 
-def recipe_options(plan: Plan, experiment: str) -> str:
-    """Of `training` and `insight`: the configuration's changes of an experiment's recipe."""
+def write_recipe_options(plan: Plan, experiment: str) -> str:
+    """Write the options of `training` and `insight`: the configuration's changes of an experiment's recipe."""
     changes = [f"{key}={json.dumps(value)}" for key, value in plan.recipes.get(experiment, {}).items()]
     return shlex.join(["--set", *changes]) if changes else ""
 
 
-def other_arms_options(plan: Plan, experiment: str, arm: str) -> str:
-    """Of `training`: the arms whose weights an arm needs."""
+def write_arm_options(plan: Plan, experiment: str, arm: str) -> str:
+    """Write the options of `training` that name the arms whose weights an arm needs."""
     asked = papers.experiment(experiment).arm(arm)
     named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
     folder = f"{plan.results}/training/{experiment}"

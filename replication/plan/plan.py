@@ -18,7 +18,7 @@ from replication.released import Evaluation
 
 @dataclass(frozen=True)
 class Run:
-    """One seeded training: an arm of an experiment."""
+    """One training with one seed: an arm of an experiment."""
 
     experiment: str
     arm: str
@@ -51,51 +51,54 @@ class Plan:
 
     @property
     def tables(self) -> list[str]:
-        """Every table with numbers, `<paper>/<table>`, which is made again with ours beside them."""
+        """Every table with numbers, `<paper>/<table>`, which is made again with our numbers beside them."""
         return [f"{key}/{table.id}" for key in self.papers for table in papers.card(key).tables if table.published]
 
     @staticmethod
-    def arms(runs: Iterable[Run]) -> list[str]:
-        """The arms of some runs, as `<experiment>/<arm>`."""
+    def list_arms(runs: Iterable[Run]) -> list[str]:
+        """List the arms of some runs, as `<experiment>/<arm>`."""
         return list(dict.fromkeys(f"{run.experiment}/{run.arm}" for run in runs))
 
-    def folder(self, run: Run) -> str:
-        """Where a training leaves its results."""
+    def name_folder(self, run: Run) -> str:
+        """Name the folder in which a training leaves its results."""
         return f"{self.results}/training/{run.experiment}/{run.arm}/seed{run.seed}"
 
-    def fetched(self, experiment: str, arm: str) -> list[str]:
-        """The manifest of the data set an arm learns from; none for the digits, and for what the user brings along."""
-        dataset = self.recipe(experiment, arm).dataset
+    def list_fetched(self, experiment: str, arm: str) -> list[str]:
+        """List the manifest of the data set that an arm learns from.
+
+        The list is empty for the digits and for a user's own data set, which are not fetched.
+        """
+        dataset = self.resolve_recipe(experiment, arm).dataset
         dataset = MADE_HERE.get(dataset, dataset)
         there = dataset == "imagenet_1k" or dataset not in SOURCES
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
-    def experiment(self, experiment: str) -> Experiment:
-        """One experiment with the changes asked for."""
+    def find_experiment(self, experiment: str) -> Experiment:
+        """Find an experiment and apply the changes that the configuration asks for."""
         return papers.experiment(experiment).changed(self.scale, self.recipes.get(experiment, {}))
 
-    def recipe(self, experiment: str, arm: str) -> Recipe:
-        """The recipe of an arm at this scale, with the changes asked for."""
-        return resolve(self.experiment(experiment), arm, self.scale)
+    def resolve_recipe(self, experiment: str, arm: str) -> Recipe:
+        """Resolve the recipe of an arm at this scale, with the changes that the configuration asks for."""
+        return resolve(self.find_experiment(experiment), arm, self.scale)
 
-    def weights(self, experiment: str, arm: str) -> list[str]:
-        """The weights that an arm of an experiment, or none (""), ends with: one file a seed."""
+    def list_weights(self, experiment: str, arm: str) -> list[str]:
+        """List the files of weights that an arm of an experiment ends with, one a seed; none for the arm ""."""
         runs = (Run(experiment, arm, seed) for seed in range(self.seeds)) if arm else ()
-        return [f"{self.folder(run)}/weights.safetensors" for run in runs]
+        return [f"{self.name_folder(run)}/weights.safetensors" for run in runs]
 
     @property
     def detectors(self) -> tuple[Run, ...]:
         """The trainings that learn to find objects."""
         arms = {(run.experiment, run.arm) for run in self.runs}
-        finding = {arm for arm in arms if self.recipe(*arm).task == "set_prediction"}
+        finding = {arm for arm in arms if self.resolve_recipe(*arm).task == "set_prediction"}
         return tuple(run for run in self.runs if (run.experiment, run.arm) in finding)
 
     def check_trainings(self) -> None:
-        """UserError for an arm whose recipe, with the changes asked for, is faulty or has no data to learn from."""
+        """Raise `UserError` if the recipe of an arm, with its changes, is faulty or has no data to learn from."""
         for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):
-            recipe, title = self.recipe(experiment, arm), f"{experiment}/{arm}"
+            recipe, title = self.resolve_recipe(experiment, arm), f"{experiment}/{arm}"
             if "architecture" in self.recipes.get(experiment, {}):
-                _check_keywords(recipe.architecture, keywords(self.experiment(experiment).variant(arm)), title)
+                _check_keywords(recipe.architecture, keywords(self.find_experiment(experiment).variant(arm)), title)
             folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
             known = recipe.dataset in MADE_HERE or recipe.dataset in SOURCES
             if not known and not os.path.isdir(folder):
@@ -104,17 +107,17 @@ class Plan:
             if has_boxes != (recipe.task == "set_prediction"):
                 raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
 
-    def start_weights(self, experiment: str, arm: str) -> list[str]:
-        """The weights that an arm starts from: none, or those of another arm."""
-        return self.weights(experiment, papers.experiment(experiment).arm(arm).start_from)
+    def list_start_weights(self, experiment: str, arm: str) -> list[str]:
+        """List the weights that an arm starts from: none, or those of another arm."""
+        return self.list_weights(experiment, papers.experiment(experiment).arm(arm).start_from)
 
-    def teacher_weights(self, experiment: str, arm: str) -> list[str]:
-        """The weights that an arm is distilled from: none, or those of another arm."""
-        return self.weights(experiment, papers.experiment(experiment).arm(arm).teacher)
+    def list_teacher_weights(self, experiment: str, arm: str) -> list[str]:
+        """List the weights that an arm is distilled from: none, or those of another arm."""
+        return self.list_weights(experiment, papers.experiment(experiment).arm(arm).teacher)
 
 
 def _check_keywords(given: Iterable[str], known: Collection[str], title: str) -> None:
-    """UserError for a keyword that is not among the `known` of a model, if any are."""
+    """Raise `UserError` for a keyword that is not among the `known` ones of a model, if any are known."""
     for key in given:
         if known and key not in known:
             raise nearest(key, known, f"keyword of the model of {title}")

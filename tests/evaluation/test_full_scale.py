@@ -13,8 +13,8 @@ from PIL import Image
 
 from replication import papers
 from replication.papers.parts.weights import weights
-from replication.plan.digests import images_digest, weights_digest
-from replication.plan.evaluations import evaluation
+from replication.plan.digests import digest_images, digest_weights
+from replication.plan.evaluations import find_evaluation
 from replication.plan.make import make_plan
 from replication.records.rows import Weight
 from replication.released import SUFFIXES, Evaluation, find
@@ -48,7 +48,7 @@ def test_every_suffix_of_weights_is_taken(tmp_path: Path, suffix: str) -> None:
     asked = make_plan(full(tmp_path))
     assert asked.evaluations == (Evaluation("swin_b_384", "swin_b", "imagenet", 384, str(path)),)
     assert asked.notes == ()
-    assert evaluation(full(tmp_path), "swin_b_384/imagenet/384").checkpoint == str(path)
+    assert find_evaluation(full(tmp_path), "swin_b_384/imagenet/384").checkpoint == str(path)
 
 
 AUTHORS = [
@@ -217,9 +217,9 @@ def test_weights_and_images_are_known_by_what_they_hold(tmp_path: Path) -> None:
         file.write_bytes(b"one")
 
     def known(of_detector: bool = True) -> tuple[str, str]:
-        weights_digest.cache_clear()
-        images_digest.cache_clear()
-        return weights_digest(str(weights)), images_digest(str(tmp_path / "data"), of_detector)
+        digest_weights.cache_clear()
+        digest_images.cache_clear()
+        return digest_weights(str(weights)), digest_images(str(tmp_path / "data"), of_detector)
 
     before, whole = known(), known(of_detector=False)
     train.write_bytes(b"two")
@@ -232,4 +232,4 @@ def test_weights_and_images_are_known_by_what_they_hold(tmp_path: Path) -> None:
         assert [new != old for new, old in zip(changed, before, strict=True)] == [place == 0, place == 1]
         file.write_bytes(b"one")
         assert known() == before
-    assert images_digest(str(tmp_path / "none"), False) == weights_digest(str(tmp_path / "none")) == ""
+    assert digest_images(str(tmp_path / "none"), False) == digest_weights(str(tmp_path / "none")) == ""

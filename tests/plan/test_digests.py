@@ -10,23 +10,23 @@ import pytest
 
 from replication import papers
 from replication.plan.digests import (
-    architectures_digest,
-    experiment_digest,
-    models_digest,
-    published_digest,
-    speeds_digest,
-    variants_digest,
+    digest_architectures,
+    digest_experiment,
+    digest_models,
+    digest_published,
+    digest_speeds,
+    digest_variants,
 )
 from replication.plan.make import make_plan
 from replication.records.card import Card, Cause
 
 INSTRUMENTS: dict[str, Callable[[], str]] = {
-    "published": published_digest,
-    "collect": models_digest,
-    "scaling": architectures_digest,
-    "speed": speeds_digest,
-    "count": lambda: variants_digest(make_plan({}), "pvt"),
-    "training": lambda: experiment_digest(make_plan({}), "pvt_pyramid"),
+    "published": digest_published,
+    "collect": digest_models,
+    "scaling": digest_architectures,
+    "speed": digest_speeds,
+    "count": lambda: digest_variants(make_plan({}), "pvt"),
+    "training": lambda: digest_experiment(make_plan({}), "pvt_pyramid"),
 }
 
 

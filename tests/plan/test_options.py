@@ -11,12 +11,18 @@ import pytest
 from replication import papers
 from replication.__main__ import parser
 from replication.plan.make import make_plan
-from replication.plan.options import fetch_options, other_arms_options, paper_options, recipe_options, speed_options
+from replication.plan.options import (
+    write_arm_options,
+    write_fetch_options,
+    write_paper_options,
+    write_recipe_options,
+    write_speed_options,
+)
 
 
 def test_the_papers_are_named_unless_they_are_all() -> None:
-    assert paper_options(make_plan({"papers": "pvt"})) == "--papers pvt"
-    assert paper_options(make_plan({"papers": list(papers.cards())})) == paper_options(make_plan({})) == ""
+    assert write_paper_options(make_plan({"papers": "pvt"})) == "--papers pvt"
+    assert write_paper_options(make_plan({"papers": list(papers.cards())})) == write_paper_options(make_plan({})) == ""
 
 
 def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,22 +30,22 @@ def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "data/blood cells/annotations").mkdir(parents=True)
     changes = {"dataset": "blood cells", "image_size": 160}
     asked = make_plan({"experiments": ["detr_scenes", "vit_data"], "recipes": {"detr_scenes": changes}})
-    assert recipe_options(asked, "vit_data") == ""
-    assert recipe_options(asked, "detr_scenes") == """--set 'dataset="blood cells"' image_size=160"""
+    assert write_recipe_options(asked, "vit_data") == ""
+    assert write_recipe_options(asked, "detr_scenes") == """--set 'dataset="blood cells"' image_size=160"""
 
 
 def test_arms_name_those_whose_weights_they_need() -> None:
     asked = make_plan({"results": "here"})
     start = "--start-from here/training/vit_resolution/pretrain"
     teacher = "--teacher here/training/deit_distillation/convnet"
-    assert other_arms_options(asked, "vit_resolution", "pretrain") == ""
-    assert other_arms_options(asked, "vit_resolution", "bilinear_2d") == start
-    assert other_arms_options(asked, "deit_distillation", "hard") == teacher
+    assert write_arm_options(asked, "vit_resolution", "pretrain") == ""
+    assert write_arm_options(asked, "vit_resolution", "bilinear_2d") == start
+    assert write_arm_options(asked, "deit_distillation", "hard") == teacher
 
 
 def test_data_sets_come_from_where_the_configuration_says() -> None:
     mirror = {"root": "my data", "mirror": "a folder", "offline": True}
-    assert fetch_options(make_plan({"data": mirror})) == "--root 'my data' --mirror 'a folder' --offline"
+    assert write_fetch_options(make_plan({"data": mirror})) == "--root 'my data' --mirror 'a folder' --offline"
 
 
 @pytest.mark.parametrize("largest", [18.5, 1e-3])
@@ -49,7 +55,7 @@ def test_a_condition_is_timed_as_its_name_says_and_memory_once(largest: float) -
     asked = make_plan({"speed": speed, "models": ["all", "mine=timm/resnet10t(in_chans=3)"]})
 
     def understood(condition: str) -> dict[str, Any]:
-        return vars(parser().parse_args(["speed", *shlex.split(speed_options(asked, condition))]))
+        return vars(parser().parse_args(["speed", *shlex.split(write_speed_options(asked, condition))]))
 
     assert understood(first)["memory"] == asked.speed["memory"]
     told = understood(second)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from replication import papers
-from replication.plan.check import check
-from replication.plan.digests import experiment_digest
-from replication.plan.make import make_plan, tables_of_speeds
+from replication.plan.check import check_config
+from replication.plan.digests import digest_experiment
+from replication.plan.make import list_speed_tables, make_plan
 from replication.plan.plan import Run
 from replication.records.words import UserError
 from replication.schema import read_schema, with_defaults
@@ -36,7 +36,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", [*(ROOT / "config").glob("*.yaml"), ROOT / ".test/config/config.yaml"], ids=str)
 def test_shipped_configurations_are_valid(path: Path) -> None:
-    check(yaml.safe_load(path.read_text()))
+    check_config(yaml.safe_load(path.read_text()))
 
 
 def test_the_readme_has_every_key_with_its_default() -> None:
@@ -47,7 +47,7 @@ def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() 
     without = {path for path, part in leaves(read_schema()) if "default" not in part}
     images = ("imagenet", "imagenet_v2", "coco", "ade20k")
     assert without == {"evaluation.checkpoints", *(f"evaluation.{key}" for key in images)}
-    check(CONFIG)
+    check_config(CONFIG)
     assert "evaluation" not in CONFIG
 
 
@@ -171,7 +171,7 @@ def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch
 def test_every_table_that_may_be_timed_is() -> None:
     timed = {cell.subject for cell in published_cells()}
     assert timed  # so that the names below are not all unknown
-    for name in tables_of_speeds():
+    for name in list_speed_tables():
         assert published_cells([name])
 
 
@@ -181,10 +181,10 @@ def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pyt
     as_it_is = make_plan(changed(experiments=["detr_scenes", "vit_data"]))
     changes = {"dataset": "blood cells", "image_size": 160}
     asked = make_plan(changed(experiments=["detr_scenes", "vit_data"], recipes={"detr_scenes": changes}))
-    assert as_it_is.fetched("detr_scenes", "baseline") == ["data/digit_scenes/manifest.json"]
-    assert asked.fetched("detr_scenes", "baseline") == []  # the user brings it along
-    assert experiment_digest(asked, "detr_scenes") != experiment_digest(as_it_is, "detr_scenes")
-    assert experiment_digest(asked, "vit_data") == experiment_digest(as_it_is, "vit_data")
+    assert as_it_is.list_fetched("detr_scenes", "baseline") == ["data/digit_scenes/manifest.json"]
+    assert asked.list_fetched("detr_scenes", "baseline") == []  # the user brings it along
+    assert digest_experiment(asked, "detr_scenes") != digest_experiment(as_it_is, "detr_scenes")
+    assert digest_experiment(asked, "vit_data") == digest_experiment(as_it_is, "vit_data")
     assert {run.arm for run in asked.detectors} == {"baseline"}
 
 
@@ -200,11 +200,13 @@ def test_plan_enumerates_models_sizes_and_runs() -> None:
     assert list(asked.sweep) == CONFIG["complexity"]["image_sizes"]
     runs = [run for run in asked.runs if run.experiment == "vit_resolution"]
     assert Run("vit_resolution", "pretrain", 0) in runs
-    assert asked.start_weights("vit_resolution", "pretrain") == []
-    start = asked.start_weights("vit_resolution", "bilinear_2d")
+    assert asked.list_start_weights("vit_resolution", "pretrain") == []
+    start = asked.list_start_weights("vit_resolution", "bilinear_2d")
     assert start[1] == "here/training/vit_resolution/pretrain/seed1/weights.safetensors"
     assert len(start) == CONFIG["training"]["seeds"]
-    assert asked.teacher_weights("deit_distillation", "hard")[0].startswith("here/training/deit_distillation/convnet/")
+    assert asked.list_teacher_weights("deit_distillation", "hard")[0].startswith(
+        "here/training/deit_distillation/convnet/"
+    )
 
 
 def test_an_experiment_is_run_at_the_scales_it_names() -> None:
@@ -216,10 +218,10 @@ def test_an_experiment_is_run_at_the_scales_it_names() -> None:
 
 def test_what_an_experiment_learns_from_is_fetched() -> None:
     there = make_plan(changed(scale="laptop"))
-    assert there.fetched("vit_resolution", "pretrain") == []
+    assert there.list_fetched("vit_resolution", "pretrain") == []
     mirror = {"root": "my data", "mirror": "a folder", "offline": True}
     asked = make_plan(changed(scale="gpu", experiments=["vit_resolution"], data=mirror))
-    assert asked.fetched("vit_resolution", "pretrain") == ["my data/fashion_mnist/manifest.json"]
+    assert asked.list_fetched("vit_resolution", "pretrain") == ["my data/fashion_mnist/manifest.json"]
     for refused in ("https://user:secret@host", "s3://bucket"):
         with pytest.raises(UserError, match="mirror") as error:
             make_plan(changed(data={"mirror": refused}))

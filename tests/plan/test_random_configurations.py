@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from replication.papers.parts.recipe import Recipe
-from replication.plan.digests import experiment_digest
+from replication.plan.digests import digest_experiment
 from replication.plan.make import make_plan
-from replication.plan.options import recipe_options
+from replication.plan.options import write_recipe_options
 from replication.records.words import UserError
 from replication.schema import with_defaults
 
@@ -49,8 +49,8 @@ def outcome(config: dict[str, Any]) -> str:
     try:
         asked = make_plan(config)
         for run in asked.runs[:1]:
-            recipe_options(asked, run.experiment)
-            experiment_digest(asked, run.experiment)
+            write_recipe_options(asked, run.experiment)
+            digest_experiment(asked, run.experiment)
     except UserError as error:
         return str(error)
     return "planned"

@@ -9,7 +9,7 @@ import pytest
 
 from replication import sources
 from replication.commands import by_words
-from replication.plan.digests import command_digest, command_files
+from replication.plan.digests import digest_command, list_command_files
 from replication.sources import source_digest, source_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def names(files: tuple[Path, ...]) -> set[str]:
 
 def of_rule(rule: str) -> tuple[str, bool]:
     """The command whose digest a rule has, and whether the cards are part of it."""
-    ((words, without),) = re.findall(r'sources=digests\.command_digest\("([\w -]+)"(, cards=False)?\)', RULES[rule])
+    ((words, without),) = re.findall(r'sources=digests\.digest_command\("([\w -]+)"(, cards=False)?\)', RULES[rule])
     return words, not without
 
 
@@ -37,7 +37,7 @@ def of_rule(rule: str) -> tuple[str, bool]:
 def test_a_rule_has_the_digest_of_the_command_that_it_runs(rule: str) -> None:
     words, cards = of_rule(rule)
     assert f'"python -m replication {words} ' in RULES[rule]
-    files = names(command_files(words, cards))
+    files = names(list_command_files(words, cards))
     assert files >= {"commands.py", "records/words.py", "records/store.py"}
     assert ("papers/vit.py" in files) == cards
 
@@ -47,40 +47,40 @@ def test_of_all_files_of_commands_a_rule_has_one(rule: str) -> None:
     """So an edit of `complexity/command.py` runs the rules that count again, and no other."""
     words, cards = of_rule(rule)
     declared = Path(by_words()[words].run.__code__.co_filename)
-    found = [file for file in command_files(words, cards) if file.name == "command.py"]
+    found = [file for file in list_command_files(words, cards) if file.name == "command.py"]
     assert found == [declared]
 
 
 def test_what_another_command_of_the_same_file_imports_is_not_part_of_it() -> None:
-    count = names(command_files("complexity count", cards=False))
+    count = names(list_command_files("complexity count", cards=False))
     assert count >= {"complexity/command.py", "complexity/sweep.py", "models/pvt.py"}
     assert not count & {"complexity/scaling.py", "complexity/crossings.py", "complexity/mechanisms.py"}
-    judge = names(command_files("judge"))
+    judge = names(list_command_files("judge"))
     assert judge >= {"report/command.py", "report/judge.py"}
     assert not judge & {"report/page.py", "report/tables.py", "report/snapshot.py", "verify.py"}
 
 
 def test_a_training_is_also_its_loss_its_matching_and_its_files() -> None:
-    files = names(command_files("training", cards=False))
+    files = names(list_command_files("training", cards=False))
     assert files >= {"detection/criterion.py", "detection/matching.py", "records/store.py", "papers/__init__.py"}
     assert files >= {"models/pvt.py", "models/dense/fpn.py"}  # imported by name
     assert not files & {"papers/vit.py", "report/judge.py", "complexity/sweep.py"}
 
 
 def test_a_training_goes_on_though_its_command_was_edited() -> None:
-    assert set(names(command_files("training", cards=False))) - names(source_files("replication.training", False)) == {
-        *("training/command.py", "commands.py", "schema.py")
-    }
+    assert set(names(list_command_files("training", cards=False))) - names(
+        source_files("replication.training", False)
+    ) == {*("training/command.py", "commands.py", "schema.py")}
 
 
 def test_cards_come_with_their_tables_and_the_page_with_its_templates_and_scripts() -> None:
-    files = {file.name for file in command_files("report")}
+    files = {file.name for file in list_command_files("report")}
     assert files >= {"vit.py", "vit.md", "small_models.py", "index.html.j2", "effects.rst"}
     assert files >= {"paper.html.j2", "page.css", "search.js", "uPlot.iife.min.js"}
 
 
 def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = command_digest("training", cards=False), source_digest("replication.training", cards=False)
+    before = digest_command("training", cards=False), source_digest("replication.training", cards=False)
     asked: list[str] = []
 
     def versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -88,6 +88,6 @@ def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> 
         return dict.fromkeys(names, "another")
 
     monkeypatch.setattr(sources, "_versions", versions)
-    assert command_digest("training", cards=False) != before[0]
+    assert digest_command("training", cards=False) != before[0]
     assert source_digest("replication.training", cards=False) != before[1]
     assert {"torch", "torchvision", "timm", "scipy", "numpy", "safetensors"} <= set(asked)

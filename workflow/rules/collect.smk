@@ -6,7 +6,7 @@ rule collect:
         [f"{RESULTS}/evaluation/{one.name}/evaluation.csv" for one in PLAN.evaluations],
         [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
         [
-            f"{PLAN.folder(run)}/{file}"
+            f"{PLAN.name_folder(run)}/{file}"
             for run in PLAN.runs
             for file in ["test.csv", "manifest.json"]
         ],
@@ -26,13 +26,13 @@ rule collect:
     resources:
         **RESOURCES["collect"],
     params:
-        sources=digests.command_digest("collect", cards=False),
-        digest=digests.models_digest(),
+        sources=digests.digest_command("collect", cards=False),
+        digest=digests.digest_models(),
         results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,
-        trained=PLAN.arms(PLAN.runs),
-        insight=PLAN.arms(PLAN.detectors),
+        trained=PLAN.list_arms(PLAN.runs),
+        insight=PLAN.list_arms(PLAN.detectors),
     shell:
         "python -m replication collect --results {params.results:q} --scale {params.scale}"
         " --seeds {params.seeds} --trained {params.trained} --insight {params.insight} 2> {log:q}"

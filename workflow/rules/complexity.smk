@@ -15,13 +15,13 @@ rule complexity_count:
     resources:
         **RESOURCES["complexity_count"],
     params:
-        sources=digests.command_digest("complexity count", cards=False),
-        own=lambda wildcards: digests.own_digest(PLAN, wildcards.paper),
+        sources=digests.digest_command("complexity count", cards=False),
+        own=lambda wildcards: digests.digest_own(PLAN, wildcards.paper),
         models=lambda wildcards: PLAN.models[wildcards.paper],
         image_sizes=PLAN.sweep,
         batch_sizes=PLAN.batch_sizes,
         out=subpath(output.counts, parent=True),
-        digest=lambda wildcards: digests.variants_digest(PLAN, wildcards.paper),  # counted again when an architecture changes
+        digest=lambda wildcards: digests.digest_variants(PLAN, wildcards.paper),  # counted again when an architecture changes
     shell:
         "python -m replication complexity count --models {params.models:q} --image-sizes {params.image_sizes} --printed"
         " --batch-sizes {params.batch_sizes} --out {params.out:q} > {log:q} 2>&1"
@@ -45,7 +45,7 @@ rule complexity_merge:
     resources:
         **RESOURCES["complexity_merge"],
     params:
-        sources=digests.command_digest("complexity merge", cards=False),
+        sources=digests.digest_command("complexity merge", cards=False),
         folders=[f"{RESULTS}/complexity/{paper}" for paper in PLAN.models],
         out=subpath(output.counts, parent=True),
     shell:
@@ -64,7 +64,7 @@ rule complexity_mechanisms:
     resources:
         **RESOURCES["complexity_mechanisms"],
     params:
-        sources=digests.command_digest("complexity mechanisms", cards=False),
+        sources=digests.digest_command("complexity mechanisms", cards=False),
     shell:
         "python -m replication complexity mechanisms --out {output.csv:q} 2> {log:q}"
 
@@ -84,8 +84,8 @@ rule complexity_scaling:
     resources:
         **RESOURCES["complexity_scaling"],
     params:
-        sources=digests.command_digest("complexity scaling", cards=False),
-        digest=digests.architectures_digest(),
+        sources=digests.digest_command("complexity scaling", cards=False),
+        digest=digests.digest_architectures(),
     shell:
         "python -m replication complexity scaling --counts {input.counts:q} --mechanisms {input.mechanisms:q}"
         " --out {output.csv:q} 2> {log:q}"
@@ -105,7 +105,7 @@ rule complexity_crossings:
     resources:
         **RESOURCES["complexity_crossings"],
     params:
-        sources=digests.command_digest("complexity crossings", cards=False),
-        digest=digests.architectures_digest(),
+        sources=digests.digest_command("complexity crossings", cards=False),
+        digest=digests.digest_architectures(),
     shell:
         "python -m replication complexity crossings --counts {input.counts:q} --out {output.csv:q} 2> {log:q}"

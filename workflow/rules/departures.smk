@@ -10,7 +10,7 @@ rule departures:
     resources:
         **RESOURCES["departures"],
     params:
-        sources=digests.command_digest("departures", cards=False),
-        digest=digests.architectures_digest(),
+        sources=digests.digest_command("departures", cards=False),
+        digest=digests.digest_architectures(),
     shell:
         "python -m replication departures --out {output.csv:q} 2> {log:q}"

@@ -6,7 +6,7 @@ rule describe:
         rules.complexity_crossings.output,
         rules.departures.output,
         expand(f"{RESULTS}/complexity/{{paper}}/counts.json", paper=PLAN.models),
-        [f"{PLAN.folder(run)}/manifest.json" for run in PLAN.runs],
+        [f"{PLAN.name_folder(run)}/manifest.json" for run in PLAN.runs],
         [
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/manifest.json"
             for run in PLAN.detectors
@@ -21,7 +21,7 @@ rule describe:
     resources:
         **RESOURCES["describe"],
     params:
-        sources=digests.command_digest("describe", cards=False),
+        sources=digests.digest_command("describe", cards=False),
         results=subpath(output.package, parent=True),
     shell:
         "python -m replication describe --results {params.results:q} 2> {log:q}"

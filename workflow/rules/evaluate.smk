@@ -1,8 +1,8 @@
-from replication.plan.evaluations import evaluated_images, evaluation
+from replication.plan.evaluations import find_evaluation, find_images
 
 
 def asked(wildcards):
-    return evaluation(
+    return find_evaluation(
         config, f"{wildcards.weights}/{wildcards.images}/{wildcards.size}"
     )
 
@@ -22,20 +22,20 @@ rule evaluate:
     resources:
         **RESOURCES["evaluate"],
     params:
-        sources=digests.command_digest("evaluate", cards=False),
+        sources=digests.digest_command("evaluate", cards=False),
         model=lambda wildcards: asked(wildcards).model,
-        images=lambda wildcards: evaluated_images(config, asked(wildcards).name),
+        images=lambda wildcards: find_images(config, asked(wildcards).name),
         contents=lambda wildcards: [
-            digests.weights_digest(asked(wildcards).checkpoint),
-            digests.images_digest(
-                evaluated_images(config, asked(wildcards).name),
+            digests.digest_weights(asked(wildcards).checkpoint),
+            digests.digest_images(
+                find_images(config, asked(wildcards).name),
                 wildcards.images == "coco",
             ),
         ],
         dataset=lambda wildcards: asked(wildcards).dataset,
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
-        digest=lambda wildcards: digests.variant_digest(asked(wildcards).model),  # evaluated again when the architecture changes
+        digest=lambda wildcards: digests.digest_variant(asked(wildcards).model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"

@@ -13,6 +13,6 @@ rule fetch:
     resources:
         **RESOURCES["fetch"],
     params:
-        options=options.fetch_options(PLAN),
+        options=options.write_fetch_options(PLAN),
     shell:
         "python -m replication fetch --dataset {wildcards.dataset} {params.options} > {log:q} 2>&1"

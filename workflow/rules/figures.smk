@@ -9,7 +9,7 @@ rule figures:
     input:
         rules.judge.output,
         rules.collect.output,
-        [f"{PLAN.folder(run)}/epochs.csv" for run in PLAN.runs],
+        [f"{PLAN.name_folder(run)}/epochs.csv" for run in PLAN.runs],
         [
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"
             for run in PLAN.detectors
@@ -33,7 +33,7 @@ rule figures:
     resources:
         **RESOURCES["figures"],
     params:
-        sources=digests.command_digest("figures"),
+        sources=digests.digest_command("figures"),
         results=subpath(output.manifest, ancestor=2),
     shell:
         "python -m replication figures --results {params.results:q} 2> {log:q}"

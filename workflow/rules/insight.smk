@@ -5,9 +5,9 @@ rule insight:
     """What the trained detectors of one arm are made of: layers, slots, attention, and how they do in crowds."""
     input:
         data=lambda wildcards: ancient(
-            PLAN.fetched(wildcards.experiment, wildcards.arm)
+            PLAN.list_fetched(wildcards.experiment, wildcards.arm)
         ),
-        weights=lambda wildcards: PLAN.weights(wildcards.experiment, wildcards.arm),
+        weights=lambda wildcards: PLAN.list_weights(wildcards.experiment, wildcards.arm),
     output:
         expand(
             f"{INSIGHT}/seed{{seed}}/{{file}}",
@@ -28,8 +28,8 @@ rule insight:
     resources:
         **RESOURCES["insight"],
     params:
-        sources=digests.command_digest("insight", cards=False),
-        contents=lambda wildcards: digests.contents_digest(
+        sources=digests.digest_command("insight", cards=False),
+        contents=lambda wildcards: digests.digest_contents(
             PLAN, wildcards.experiment, wildcards.arm
         ),
         scale=PLAN.scale,
@@ -38,8 +38,8 @@ rule insight:
         out=INSIGHT,
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
-        changes=lambda wildcards: options.recipe_options(PLAN, wildcards.experiment),
-        digest=lambda wildcards: digests.experiment_digest(PLAN, wildcards.experiment),  # taken apart again when the recipe changes
+        changes=lambda wildcards: options.write_recipe_options(PLAN, wildcards.experiment),
+        digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --weights {params.weights:q} --data {params.root:q}"

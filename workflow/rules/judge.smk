@@ -42,7 +42,7 @@ rule judge:
     resources:
         **RESOURCES["judge"],
     params:
-        sources=digests.command_digest("judge"),
+        sources=digests.digest_command("judge"),
         results=subpath(output.verdicts, parent=True),
     shell:
         "python -m replication judge --results {params.results:q} 2> {log:q}"

@@ -10,8 +10,8 @@ rule published:
     resources:
         **RESOURCES["published"],
     params:
-        sources=digests.command_digest("published", cards=False),
-        digest=digests.published_digest(),
-        papers=options.paper_options(PLAN),
+        sources=digests.digest_command("published", cards=False),
+        digest=digests.digest_published(),
+        papers=options.write_paper_options(PLAN),
     shell:
         "python -m replication published {params.papers} --out {output.csv:q} 2> {log:q}"

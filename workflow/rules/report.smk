@@ -27,7 +27,7 @@ rule report:
     resources:
         **RESOURCES["report"],
     params:
-        sources=digests.command_digest("report"),
+        sources=digests.digest_command("report"),
         results=subpath(output.page, ancestor=2),
     shell:
         "python -m replication report --results {params.results:q} 2> {log:q}"

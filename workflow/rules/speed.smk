@@ -16,10 +16,10 @@ rule speed:
         **RESOURCES["speed"],
         gpu=lambda wildcards: int(wildcards.condition.startswith("cuda")),
     params:
-        sources=digests.command_digest("speed", cards=False),
-        digest=digests.speeds_digest(),
-        own=digests.own_digest(PLAN, "own"),
-        options=lambda wildcards: options.speed_options(PLAN, wildcards.condition),
+        sources=digests.digest_command("speed", cards=False),
+        digest=digests.digest_speeds(),
+        own=digests.digest_own(PLAN, "own"),
+        options=lambda wildcards: options.write_speed_options(PLAN, wildcards.condition),
         out=subpath(output[0], parent=True),
     shell:
         "python -m replication speed --published {params.options} --out {params.out:q} > {log:q} 2>&1"

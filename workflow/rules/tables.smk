@@ -23,7 +23,7 @@ rule tables:
     resources:
         **RESOURCES["tables"],
     params:
-        sources=digests.command_digest("tables"),
+        sources=digests.digest_command("tables"),
         results=subpath(output.summary, ancestor=2),
     shell:
         "python -m replication tables --results {params.results:q} 2> {log:q}"

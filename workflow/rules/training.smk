@@ -5,10 +5,10 @@ rule training:
     """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
     input:
         data=lambda wildcards: ancient(
-            PLAN.fetched(wildcards.experiment, wildcards.arm)
+            PLAN.list_fetched(wildcards.experiment, wildcards.arm)
         ),
-        start=lambda wildcards: PLAN.start_weights(wildcards.experiment, wildcards.arm),
-        teacher=lambda wildcards: PLAN.teacher_weights(
+        start=lambda wildcards: PLAN.list_start_weights(wildcards.experiment, wildcards.arm),
+        teacher=lambda wildcards: PLAN.list_teacher_weights(
             wildcards.experiment, wildcards.arm
         ),
     output:
@@ -26,8 +26,8 @@ rule training:
         **RESOURCES["training"],
         gpu=int(PLAN.device != "cpu"),
     params:
-        sources=digests.command_digest("training", cards=False),
-        contents=lambda wildcards: digests.contents_digest(
+        sources=digests.digest_command("training", cards=False),
+        contents=lambda wildcards: digests.digest_contents(
             PLAN, wildcards.experiment, wildcards.arm
         ),
         scale=PLAN.scale,
@@ -37,11 +37,11 @@ rule training:
         checkpoints=f"{RESULTS}/checkpoints",
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
-        others=lambda wildcards: options.other_arms_options(
+        others=lambda wildcards: options.write_arm_options(
             PLAN, wildcards.experiment, wildcards.arm
         ),
-        changes=lambda wildcards: options.recipe_options(PLAN, wildcards.experiment),
-        digest=lambda wildcards: digests.experiment_digest(PLAN, wildcards.experiment),  # trained again when the recipe changes
+        changes=lambda wildcards: options.write_recipe_options(PLAN, wildcards.experiment),
+        digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"

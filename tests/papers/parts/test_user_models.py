@@ -18,7 +18,7 @@ from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models import build, with_native_size
 from replication.papers.parts.user_models import own_variant, sources, spec_of
-from replication.plan.digests import own_sources, variants_digest
+from replication.plan.digests import digest_variants, list_own_sources
 from replication.plan.make import make_plan
 from replication.records.reading import read_records
 from replication.records.rows import Measured, MechanismCost
@@ -325,13 +325,13 @@ def test_the_plan_counts_own_models_in_a_folder_of_their_own(nets: Path) -> None
     asked = make_plan({**CONFIG, "results": str(nets / "results"), "models": ["all", *specs]})
     assert asked.models["own"] == tuple(specs)
     assert set(asked.models) == {*(key for key, card in papers.cards().items() if card.variants), "own"}
-    assert own_sources(asked, "own") == ["toys/nets.py"]
-    assert own_sources(asked, "pvt") == []
+    assert list_own_sources(asked, "own") == ["toys/nets.py"]
+    assert list_own_sources(asked, "pvt") == []
     assert "toys.nets" not in sys.modules  # planning runs none of the user's code
-    digest = variants_digest(asked, "own")
+    digest = digest_variants(asked, "own")
     wider = make_plan({**CONFIG, "results": "results", "models": [specs[0], "deep=toys.nets:Patches(width=32)"]})
     assert set(wider.models) == {"own"}
-    assert variants_digest(wider, "own") != digest
+    assert digest_variants(wider, "own") != digest
 
 
 def test_timm_models_and_installed_packages_have_no_sources_to_watch() -> None:

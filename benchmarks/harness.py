@@ -19,7 +19,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from replication import papers
-from replication.intervals import median_interval, ratio_interval
+from replication.intervals import estimate_median, estimate_ratio
 from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.speed import watch
@@ -98,8 +98,8 @@ def main() -> None:
         for name, step in {"ViT-Ti/16": lambda: model(image), "nothing": lambda: None}.items():
             times = compare(step, options.rounds, options.samples)
             for contender, blocks in times.items():
-                ratio, low, high = ratio_interval(blocks, times[BARE])
-                median = median_interval(blocks)[0]
+                ratio, low, high = estimate_ratio(blocks, times[BARE])
+                median = estimate_median(blocks)[0]
                 print(f"{name},{contender},{median:.4g},{ratio:.4f},{low:.4f},{high:.4f}")
     after = watch.read_load()
     for reason in watch.load_reasons([after.since(before)] if before and after else []):

@@ -1,9 +1,9 @@
-"""All intervals and p values of the suite, a function each, with the source of its formula.
+"""This module computes all intervals and p values of the suite, by a function each, with the source of its formula.
 
-Timings are taken in blocks. Samples of one block share the machine's mood (clock, cache, neighbours), so what is drawn
-again is whole blocks, never single samples. The bootstrap's intervals are 95 % percentile intervals (Efron and
+Timings are taken in blocks. Samples of one block share the state of the machine (clock, cache, other processes), so
+whole blocks are resampled, never single samples. The bootstrap's intervals are 95 % percentile intervals (Efron and
 Tibshirani, An Introduction to the Bootstrap, Section 13.3), the same for the same samples; its functions raise
-ValueError on fewer than two blocks: one block says nothing of the spread between blocks.
+`ValueError` for fewer than two blocks: one block says nothing of the spread between blocks.
 """
 
 from __future__ import annotations
@@ -17,69 +17,71 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Blocks = Sequence[Sequence[float]]
-"""Samples by block; a block has at least one."""
+"""Samples are grouped by block; a block has at least one."""
 
 RESAMPLES = 2000
 
 
-def median_interval(blocks: Blocks) -> tuple[float, float, float]:
-    """The median of all samples, and the 95 % interval in which it lies if blocks like these are drawn again."""
+def estimate_median(blocks: Blocks) -> tuple[float, float, float]:
+    """Return the median of all samples, and its 95 % interval when the blocks are resampled."""
     arrays = [np.asarray(block, dtype=float) for block in blocks]
-    return _interval(np.arange(len(arrays)), lambda drawn: float(np.median(np.concatenate([arrays[i] for i in drawn]))))
+    return _resample(np.arange(len(arrays)), lambda drawn: float(np.median(np.concatenate([arrays[i] for i in drawn]))))
 
 
-def ratio_interval(numerator_blocks: Blocks, denominator_blocks: Blocks) -> tuple[float, float, float]:
-    """The median over the blocks of (median of the numerator's / median of the denominator's), and its 95 % interval.
+def estimate_ratio(numerator_blocks: Blocks, denominator_blocks: Blocks) -> tuple[float, float, float]:
+    """Return the median over the blocks of (numerator's median / denominator's median), and its 95 % interval.
 
-    Blocks are paired by index, so that what slowed both in one block cancels. ValueError if their numbers differ.
+    Blocks are paired by index, so that what slowed both in one block cancels. Raise `ValueError` if the numbers of
+    blocks differ.
     """
     pairs = zip(numerator_blocks, denominator_blocks, strict=True)
-    return _interval(np.array([np.median(above) / np.median(below) for above, below in pairs]), np.median)
+    return _resample(np.array([np.median(above) / np.median(below) for above, below in pairs]), np.median)
 
 
-def spread(blocks: Blocks) -> float:
-    """The standard deviation of the block medians over their mean."""
-    medians = _at_least_two(np.array([np.median(block) for block in blocks]))
+def compute_spread(blocks: Blocks) -> float:
+    """Return the standard deviation of the block medians over their mean."""
+    medians = _require_two(np.array([np.median(block) for block in blocks]))
     return float(np.std(medians, ddof=1) / np.mean(medians))
 
 
-def own_spreads(cells: Sequence[Blocks]) -> list[float]:
-    """The spread of each of several cells timed in the same blocks, beside the other cells.
+def compute_own_spreads(cells: Sequence[Blocks]) -> list[float]:
+    """Return the spread of each of several cells, relative to the other cells that were timed in the same blocks.
 
     Every block median is divided by the drift of the others in that block: the median over them of their block medians,
-    each over its own mean. One cell alone has its plain spread. ValueError if the cells' numbers of blocks differ.
+    each over its own mean. A single cell has its plain spread. Raise `ValueError` if the cells' numbers of blocks
+    differ.
     """
-    medians = [_at_least_two(np.array([np.median(block) for block in blocks])) for blocks in cells]
+    medians = [_require_two(np.array([np.median(block) for block in blocks])) for blocks in cells]
     if len(medians) < 2:
-        return [spread(blocks) for blocks in cells]
-    relative = np.stack([of / of.mean() for of in medians])
-    own = [of / np.median(np.delete(relative, index, axis=0), axis=0) for index, of in enumerate(relative)]
-    return [float(np.std(of, ddof=1) / np.mean(of)) for of in own]
+        return [compute_spread(blocks) for blocks in cells]
+    relative = np.stack([cell / cell.mean() for cell in medians])
+    own = [cell / np.median(np.delete(relative, index, axis=0), axis=0) for index, cell in enumerate(relative)]
+    return [float(np.std(cell, ddof=1) / np.mean(cell)) for cell in own]
 
 
-def _at_least_two(values: NDArray) -> NDArray:
+def _require_two(values: NDArray) -> NDArray:
     if len(values) < 2:
         raise ValueError(f"{len(values)} blocks: a spread between blocks takes at least two")
     return values
 
 
-def _interval(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[float, float, float]:
+def _resample(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[float, float, float]:
     # percentile, not BCa: the jackknife behind BCa is not consistent for a median, and fails where all blocks are equal
-    drawn = stats.bootstrap(
-        (_at_least_two(values),),
+    bootstrap = stats.bootstrap(
+        (_require_two(values),),
         statistic,
         method="percentile",
         n_resamples=RESAMPLES,
         random_state=0,
     )
-    low, high = drawn.confidence_interval
+    low, high = bootstrap.confidence_interval
     return float(statistic(values)), float(low), float(high)
 
 
-def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % Student interval of the mean: mean +- t(0.975, n - 1) * s / sqrt(n). None for fewer than two values.
+def compute_student_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % Student interval of the mean, mean +- t(0.975, n - 1) * s / sqrt(n), or None for a single value.
 
-    Student (1908), The probable error of a mean. `scipy.stats.ttest_1samp` has it too, but sums in floating point;
+    See Student (1908), The probable error of a mean. `scipy.stats.ttest_1samp` has it too, but sums in floating point;
     these sums are exact, so that no machine's order of summation shows in them.
     """
     if len(values) < 2:
@@ -89,12 +91,12 @@ def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
-def student_p_value(values: Sequence[float], low: float, high: float) -> float:
-    """Two-sided p value that the mean of `values` lies on the side of the ends of [low, high] where it was found.
+def compute_student_p_value(values: Sequence[float], low: float, high: float) -> float:
+    """Return the two-sided p value of the mean of `values` against the nearest end of [low, high].
 
-    Twice the Student probability, n - 1 degrees of freedom, of a mean as far from the nearest end; below 0.05 exactly
-    where the 95 % interval does not cross that end. Of a mean between two ends that is the weaker of two one-sided
-    tests (Schuirmann 1987), doubled. 0 if all values are equal and not at an end.
+    It is twice the Student probability, n - 1 degrees of freedom, of a mean as far from that end, and below 0.05
+    exactly where the 95 % interval does not cross that end. For a mean between the two ends it is the weaker of two
+    one-sided tests (Schuirmann 1987), doubled. It is 0 if all values are equal and not at an end.
     """
     mean, spread = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
     distance = min(abs(mean - end) for end in (low, high))
@@ -103,21 +105,22 @@ def student_p_value(values: Sequence[float], low: float, high: float) -> float:
     return min(1.0, 2 * float(stats.t.sf(distance / spread, len(values) - 1)))
 
 
-def slope_interval(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
-    """The slope of y over x by least squares, and its 95 % Student interval: slope +- t(0.975, n - 2) * standard error.
+def fit_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
+    """Fit the slope of y over x by least squares; return it and its 95 % Student interval.
 
-    Draper and Smith, Applied Regression Analysis, Section 1.4; the slope and its error are `scipy.stats.linregress`'s.
+    The interval is slope +- t(0.975, n - 2) * standard error (Draper and Smith, Applied Regression Analysis, Section
+    1.4); the slope and its error are those of `scipy.stats.linregress`.
     """
     line = stats.linregress(x, y)
     half = float(stats.t.ppf(0.975, np.size(x) - 2) * line.stderr)
     return float(line.slope), float(line.slope - half), float(line.slope + half)
 
 
-def random_effects(values: Sequence[float], deviations: Sequence[float]) -> tuple[float, float]:
-    """The mean of independent studies and its standard error, where the studies differ by more than chance.
+def pool_random_effects(values: Sequence[float], deviations: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of independent studies and its standard error, where the studies differ by more than chance.
 
     `deviations` are the standard deviations of the values within their studies. The variance between the studies is
-    estimated by the method of moments, at least 0, and added to each one's own before they are weighted.
+    estimated by the method of moments, at least 0, and added to each one's own before they are weighted. See
     DerSimonian and Laird (1986), Meta-analysis in clinical trials. One study stands for itself.
     """
     y, within = np.asarray(values, float), np.asarray(deviations, float) ** 2
@@ -129,19 +132,20 @@ def random_effects(values: Sequence[float], deviations: Sequence[float]) -> tupl
     return float(np.average(y, weights=weights)), float(1 / np.sqrt(np.sum(weights)))
 
 
-def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % score interval of a share, (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), z = 1.96.
+def compute_wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share, as scipy computes it.
 
-    Wilson (1927), Probable inference, the law of succession, and statistical inference; as scipy computes it.
+    It is (p + z^2/2n +- z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n), z = 1.96; see Wilson (1927), Probable
+    inference, the law of succession, and statistical inference.
     """
     interval = stats.binomtest(hits, trials).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: the i-th smallest of m p values times m - i + 1, never decreasing, at most 1.
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values by Holm's step-down: the i-th smallest of m times m - i + 1, never decreasing, at most 1.
 
-    Holm (1979), A simple sequentially rejective multiple test procedure. scipy does not have it.
+    See Holm (1979), A simple sequentially rejective multiple test procedure. scipy does not have it.
     """
     order = np.argsort(p_values, kind="stable")
     scaled = np.asarray(p_values, float)[order] * np.arange(len(order), 0, -1)

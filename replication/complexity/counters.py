@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from replication.complexity.called import count_calls
 from replication.complexity.dispatched import count_dispatch, find_unknown_operators, holds_products
-from replication.complexity.formulas import FAMILIES, Cost, cost
+from replication.complexity.formulas import FAMILIES, Cost, count_cost
 from replication.complexity.traced import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
@@ -56,7 +56,7 @@ def count(model: nn.Module, variant: Variant, image_size: Size) -> Counts:
     Raise `GateError` if the counts of a paper's model differ by more than 1 %. A user-defined model may hold operators
     that one counter or both do not know; its `gate` names them.
     """
-    formula = cost(variant, image_size) if variant.family in FAMILIES else None
+    formula = count_cost(variant, image_size) if variant.family in FAMILIES else None
     set_attention(model, "math")
     dispatch, peak = count_dispatch(model, image_size)
     counts, notes = {"dispatch": dispatch}, []

@@ -15,10 +15,10 @@ import pandas as pd
 from scipy import optimize
 
 from replication import papers
-from replication.complexity.formulas import FAMILIES, cost
+from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.mechanisms import MECHANISMS
 from replication.frames import read_frame
-from replication.intervals import slope_interval
+from replication.intervals import fit_slope
 from replication.models.attention import POLICIES
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
@@ -64,7 +64,7 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
     N, y = np.asarray(tokens, float), np.asarray(values, float)
     if len(np.unique(N)) < 3:
         return None
-    slope, ci_low, ci_high = slope_interval(np.log(N), np.log(y))
+    slope, ci_low, ci_high = fit_slope(np.log(N), np.log(y))
     terms = np.stack([np.ones_like(N), N, N**2], axis=1) / y[:, None]
     size = np.linalg.norm(terms, axis=0)  # columns of one length keep the solver exact over many decades
     weights = optimize.lsq_linear(terms / size, np.ones_like(y), ([-np.inf, 0, 0], np.inf), method="bvls").x
@@ -110,7 +110,7 @@ def fit_models(counts: pd.DataFrame) -> Iterator[ScalingFit]:
         if not variant.sweep:
             continue
         if variant.family in FAMILIES:
-            rows = rows[[cost(variant, read_size(str(size))).regular for size in rows["image_size"]]]
+            rows = rows[[count_cost(variant, read_size(str(size))).regular for size in rows["image_size"]]]
         rows = rows[rows["tokens"].notna()]
         tokens = rows["tokens"]
         if variant.exponent is not None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from replication.data.pictures import MEND, PictureError, complain, read_picture
 from replication.evaluation.preprocessing import preprocessing
-from replication.intervals import wilson_interval
+from replication.intervals import compute_wilson_interval
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated, Weight
@@ -238,7 +238,7 @@ def real_accuracy(answers: Answers, labels: Mapping[str, frozenset[int]]) -> lis
 
 def _share(metric: str, right: NDArray[np.bool_]) -> Number:
     k, n = int(right.sum()), len(right)
-    low, high = wilson_interval(k, n)
+    low, high = compute_wilson_interval(k, n)
     return Number(metric, 100 * k / n, "%", 100 * low, 100 * high, n)
 
 

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from replication import papers
-from replication.intervals import holm, student_interval, student_p_value
+from replication.intervals import compute_student_interval, compute_student_p_value, correct_by_holm
 from replication.records.card import Card, Claim, Contrast, Lookup, MissingError, Speedup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured, Run
@@ -124,7 +124,7 @@ def _contrasted(
     result: ClaimResult, contrast: Contrast, measured: Sequence[Measured], runs: Sequence[Run]
 ) -> ClaimResult:
     differences = paired(runs, contrast)
-    interval = student_interval(differences)
+    interval = compute_student_interval(differences)
     status, reason = verdict_on(interval, result.low, result.high)
     used = [m for m in measured if m.model in contrast.arms and m.metric == contrast.metric]
     return dataclasses.replace(
@@ -133,7 +133,7 @@ def _contrasted(
         estimate=statistics.fmean(differences),
         ci_low=interval[0] if interval else None,
         ci_high=interval[1] if interval else None,
-        p_value=student_p_value(differences, result.low, result.high) if interval else None,
+        p_value=compute_student_p_value(differences, result.low, result.high) if interval else None,
         n_seeds=len(differences),
         scale=_scales(used),
         status=status,
@@ -210,7 +210,7 @@ def verdict_on(interval: tuple[float, float] | None, low: float, high: float) ->
 def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The results of one paper with Holm's p values; what they no longer decide is `inconclusive`."""
     tested = [result.p_value for result in results if result.p_value is not None]
-    adjusted = iter(holm(tested))
+    adjusted = iter(correct_by_holm(tested))
     found = []
     for result in results:
         if result.p_value is None:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from replication import papers
 from replication.data_sources import usual_name
-from replication.intervals import student_interval
+from replication.intervals import compute_student_interval
 from replication.records.metrics import COSTS, PEAKS
 from replication.records.reading import read_manifest, read_records
 from replication.records.rows import (
@@ -265,7 +265,7 @@ def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> 
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():
         values = [run.value for run in group]
-        low, high = student_interval(values) or (None, None)
+        low, high = compute_student_interval(values) or (None, None)
         yield Measured(
             model=model,
             image_size=image_size,

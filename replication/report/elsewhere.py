@@ -25,7 +25,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from replication.intervals import random_effects
+from replication.intervals import pool_random_effects
 from replication.records.metrics import METRICS
 from replication.records.rows import Evidence, Verdict
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS
@@ -92,7 +92,7 @@ def _median(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, 
 def _pooled(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, float, float]:
     """The mean of the trainings, its 95 % interval, and how far off it confirms, in printed units."""
     deviation = TRAINING_DEVIATION.get(verdict.dataset, TRAINING_DEVIATION_ELSE) * float(_point(verdict))
-    mean, error = random_effects([float(one.value) for one in found], [deviation] * len(found))
+    mean, error = pool_random_effects([float(one.value) for one in found], [deviation] * len(found))
     within = 1.96 * math.hypot(error, deviation) + float(_half(verdict.published))
     return mean, mean - 1.96 * error, mean + 1.96 * error, within
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from replication.intervals import ratio_interval
+from replication.intervals import estimate_ratio
 from replication.records.card import Variant
 from replication.records.metrics import METRICS
 from replication.records.reading import read_manifest, read_records
@@ -76,7 +76,7 @@ class SpeedRun:
 
     def speedup(self, row: int, over: int) -> tuple[float, float, float]:
         """How many times as fast one measured cell is as another, with its 95 % interval; blocks are paired."""
-        return ratio_interval(self.blocks[over], self.blocks[row])
+        return estimate_ratio(self.blocks[over], self.blocks[row])
 
 
 def read_runs(results: Path) -> list[SpeedRun]:

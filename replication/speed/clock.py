@@ -7,7 +7,7 @@ CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wa
 stays full. How many rounds of a block a step takes part in, and with how many samples, is fixed after its warm-up.
 
 Only ratios within a run are compared, so what counts against a step is how its block medians vary beside those of the
-other steps (`intervals.own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
+other steps (`intervals.compute_own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from time import perf_counter_ns
 import torch
 from tqdm import tqdm
 
-from replication.intervals import own_spreads
+from replication.intervals import compute_own_spreads
 from replication.models.user_models import RAISED
 from replication.speed import watch
 
@@ -87,7 +87,7 @@ def time_blocks(
         cards.append(watch.read_card(device))
     timed = [cell for cell in cells if isinstance(cell, _Cell)]
     of_card = watch.card_reasons([card for card in cards if card is not None], os.getpid())
-    for cell, own in zip(timed, own_spreads([cell.timing.blocks for cell in timed]), strict=True):
+    for cell, own in zip(timed, compute_own_spreads([cell.timing.blocks for cell in timed]), strict=True):
         cell.judge(own, SPREAD_LIMITS[device.type], of_card)
     return [cell if isinstance(cell, Failure) else cell.timing for cell in cells]
 

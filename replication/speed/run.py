@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from replication.complexity.memory import MODES
-from replication.intervals import median_interval, ratio_interval, spread
+from replication.intervals import compute_spread, estimate_median, estimate_ratio
 from replication.models.user_models import RAISED
 from replication.papers.parts.user_models import OWN
 from replication.records.rows import Sample, SpeedCell
@@ -186,9 +186,9 @@ def _row(result: Result, condition: Condition, reference: list[list[float]] | No
     timed = result.timing.blocks
     seconds = np.concatenate(timed)
     q1, q3, p90 = np.percentile(seconds, [25, 75, 90]).tolist()
-    median, low, high = median_interval(timed)
+    median, low, high = estimate_median(timed)
     images = 1 if result.cell.kind == "kernel" else condition.batch_size
-    ratio, ratio_low, ratio_high = ratio_interval(reference, timed) if reference else (None, None, None)
+    ratio, ratio_low, ratio_high = estimate_ratio(reference, timed) if reference else (None, None, None)
     return replace(
         row,
         attention_kernel=result.prepared.attention_kernel,
@@ -204,7 +204,7 @@ def _row(result: Result, condition: Condition, reference: list[list[float]] | No
         images_per_second=images / median,
         ci_low=images / high,
         ci_high=images / low,
-        spread=spread(timed),
+        spread=compute_spread(timed),
         own_spread=result.timing.own_spread,
         ratio=ratio,
         ratio_low=ratio_low,

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
 from replication.complexity import called, counters, dispatched, traced
-from replication.complexity.formulas import FAMILIES, cost
+from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.memory import CpuAttention
 from replication.models import build_variant
 from replication.models.attention import set_attention
@@ -123,7 +123,7 @@ def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
 def test_the_closed_form_follows_odd_sizes(model_id: str, image_size: int) -> None:
     variant = papers.variant(model_id)
     dispatch, _ = dispatched.count_dispatch(on_meta(variant, image_size), image_size)
-    assert dispatch == cost(variant, image_size).macs
+    assert dispatch == count_cost(variant, image_size).macs
 
 
 @pytest.mark.parametrize("model_id", ["deit_ti_distilled", "pvt_tiny", "swin_t"])
@@ -133,12 +133,12 @@ def test_attention_part_is_what_the_batched_products_count(model_id: str) -> Non
     with FlopCounterMode(display=False) as counter:
         dispatched.count_dispatch(model, 224)
     products = counter.get_flop_counts()["Global"][torch.ops.aten.bmm]
-    assert products == 2 * cost(variant, 224).macs_attention
+    assert products == 2 * count_cost(variant, 224).macs_attention
 
 
 @pytest.mark.parametrize(("model_id", "image_size", "gmacs", "margin", "source"), GOLDEN_GMACS)
 def test_golden_counts(model_id: str, image_size: int, gmacs: float, margin: float, source: str) -> None:
-    assert cost(papers.variant(model_id), image_size).macs / 1e9 == pytest.approx(gmacs, abs=margin), source
+    assert count_cost(papers.variant(model_id), image_size).macs / 1e9 == pytest.approx(gmacs, abs=margin), source
 
 
 @torch.library.custom_op("planted::project", mutates_args=())
@@ -165,8 +165,8 @@ def test_the_gate_names_an_operator_that_was_not_counted() -> None:
     with pytest.raises(counters.GateError, match="vit_ti16 at 224 px") as caught:
         counters.count(model, variant, 224)
     message = str(caught.value)
-    assert f"formula {cost(variant, 224).macs}" in message
-    assert f"fvcore {cost(variant, 224).macs - 197 * 192 * 768}" in message
+    assert f"formula {count_cost(variant, 224).macs}" in message
+    assert f"fvcore {count_cost(variant, 224).macs - 197 * 192 * 768}" in message
     assert "fvcore has no rule for" in message
     assert message.count("planted") == 2  # by both counters
 

@@ -6,7 +6,7 @@ import pytest
 
 from replication import papers
 from replication.complexity.dispatched import count_dispatch
-from replication.complexity.formulas import cost
+from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
 from replication.models.attention import set_attention
 
@@ -24,4 +24,4 @@ from replication.models.attention import set_attention
 def test_every_size_is_counted_to_the_operation(model_id: str, image_size: int) -> None:
     variant = papers.variant(model_id)
     model = set_attention(build_skeleton(variant, image_size), "math")
-    assert count_dispatch(model, image_size)[0] == cost(variant, image_size).macs
+    assert count_dispatch(model, image_size)[0] == count_cost(variant, image_size).macs

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication import papers
-from replication.complexity.formulas import FAMILIES, cost
+from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.mechanisms import GRIDS, REDUCTION, WIDTH, WINDOW, count_mechanisms
 from replication.complexity.scaling import Fit, fit, fit_mechanisms, fit_models
 
@@ -134,5 +134,5 @@ def test_models_are_fitted_in_their_regime_only() -> None:
 def test_the_exponent_that_a_card_declares_is_that_of_the_closed_form(model: str) -> None:
     """Four times the tokens: 4 ^ exponent times the products, but for class tokens, which are few among so many."""
     variant = papers.variant(model)
-    small, large = (cost(variant, side).macs_attention for side in (3584, 7168))
+    small, large = (count_cost(variant, side).macs_attention for side in (3584, 7168))
     assert math.log(large / small, 4) == pytest.approx(variant.exponent, abs=0.01)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from replication.intervals import student_p_value
+from replication.intervals import compute_student_p_value
 from replication.papers import cards
 from replication.records.card import Card, Claim, Contrast, MissingError, Speedup
 from replication.records.rows import ClaimResult, Measured, Run
@@ -173,7 +173,7 @@ def test_a_p_value_below_5_percent_is_an_interval_that_crosses_no_end(low: float
     values = [1.0 + spread * x for x in (-1.0, 0.3, 0.8, -0.1)]
     ends = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     decided = verdict_on((float(ends.low), float(ends.high)), low, high)[0] != "inconclusive"
-    assert (student_p_value(values, low, high) < 0.05) == decided
+    assert (compute_student_p_value(values, low, high) < 0.05) == decided
 
 
 def test_what_holm_leaves_undecided_says_so_and_exact_claims_are_left_alone() -> None:

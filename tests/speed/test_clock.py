@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from replication.intervals import ratio_interval, spread
+from replication.intervals import compute_spread, estimate_ratio
 from replication.speed import clock, watch
 from replication.speed.clock import (
     FEWEST_ROUNDS,
@@ -142,9 +142,9 @@ def test_a_drift_slows_all_steps_alike(time: Time) -> None:
         return lambda n: base * (1 + 1e-10 * time.now)
 
     one, two = timed([time.step("a", drifting(0.01)), time.step("b", drifting(0.02))], blocks=10)
-    assert all(spread(timing.blocks) > 0.05 > timing.own_spread for timing in (one, two))
+    assert all(compute_spread(timing.blocks) > 0.05 > timing.own_spread for timing in (one, two))
     assert one.invalid == two.invalid == []
-    assert ratio_interval(two.blocks, one.blocks)[0] == pytest.approx(2, rel=0.02)
+    assert estimate_ratio(two.blocks, one.blocks)[0] == pytest.approx(2, rel=0.02)
 
 
 def test_blocks_that_differ_are_not_valid_and_say_by_how_much(time: Time) -> None:

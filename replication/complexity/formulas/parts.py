@@ -1,4 +1,4 @@
-"""What the closed forms are made of: multiply-adds (MACs) of the parts that several architectures share.
+"""This module counts the multiply-adds (MACs) of the parts that several architectures share.
 
 All counts are of one image: matrix products and convolutions, biases and norms left out.
 Letters: N tokens, n keys, D width (the papers' C), R spatial reduction ratio, M window side.
@@ -20,7 +20,7 @@ COLORS = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """What one image costs. `stages` says how it is cut up, e.g. "56x56 w7; 28x28 w7" (w window, r reduction)."""
+    """One image costs this. `stages` says how it is cut up, e.g. "56x56 w7; 28x28 w7" (w window, r reduction)."""
 
     macs: int
     macs_attention: int  # the products QK^T and AV alone
@@ -29,48 +29,48 @@ class Cost:
     regular: bool  # no stage pads its grid or shrinks its window: the mechanism is in its regime
 
 
-def attention_products(queries: int, keys: int, width: int) -> int:
-    """QK^T and AV: 2 N n D, whatever the number of heads."""
+def count_attention_products(queries: int, keys: int, width: int) -> int:
+    """Count QK^T and AV: 2 N n D, whatever the number of heads."""
     return 2 * queries * keys * width
 
 
-def mlp(tokens: int, width: int, ratio: float) -> int:
-    """Two linear layers with a hidden width of `ratio` D: 2 N D (ratio D)."""
+def count_mlp(tokens: int, width: int, ratio: float) -> int:
+    """Count two linear layers with a hidden width of `ratio` D: 2 N D (ratio D)."""
     return 2 * tokens * width * int(width * ratio)
 
 
-def patches(tokens: int, side: int, channels: int, width: int) -> int:
-    """Each square of `side` x `side` pixels projected to one token."""
+def count_patches(tokens: int, side: int, channels: int, width: int) -> int:
+    """Count the projection of each square of `side` x `side` pixels to one token."""
     return tokens * side**2 * channels * width
 
 
-def encoder(tokens: int, architecture: dict[str, Any]) -> tuple[int, int]:
-    """All blocks of a ViT: L (4 N D^2 + 2 N^2 D + MLP) (Swin eq. 1 for the attention); and the 2 N^2 D of them."""
+def count_encoder(tokens: int, architecture: dict[str, Any]) -> tuple[int, int]:
+    """Count all blocks of a ViT, L (4 N D^2 + 2 N^2 D + MLP) (Swin eq. 1 for attention), and the 2 N^2 D in them."""
     width, depth = architecture["embed_dim"], architecture["depth"]
-    products = attention_products(tokens, tokens, width)
-    block = 4 * tokens * width**2 + products + mlp(tokens, width, architecture.get("mlp_ratio", 4))
+    products = count_attention_products(tokens, tokens, width)
+    block = 4 * tokens * width**2 + products + count_mlp(tokens, width, architecture.get("mlp_ratio", 4))
     return depth * block, depth * products
 
 
 Grid = tuple[int, int]
 
 
-def residual_network(
+def count_residual_network(
     layers: Sequence[int], image_size: Size, dilation: bool = False, basic: bool = False
 ) -> tuple[int, list[Grid], int]:
-    """A ResNet without classifier: its MACs, the grid of every stage, its last channels.
+    """Count a ResNet without classifier: return its MACs, the grid of every stage, and its last channels.
 
     A bottleneck to C channels is 1x1 to C/4, 3x3 (with the stage's stride), 1x1 to C; a `basic` block (ResNet18 and 34)
     is 3x3 (with the stride) and 3x3. The first of a stage projects its input as well where the channels change. Any
     stride 2 rounds up. With `dilation` the fourth stage keeps the grid of the third.
     """
-    grid = _halved(sides(image_size))
+    grid = _halve(sides(image_size))
     macs = math.prod(grid) * 7**2 * COLORS * 64
-    grid, channels, grids = _halved(grid), 64, []
+    grid, channels, grids = _halve(grid), 64, []
     for stage, depth in enumerate(layers):
         inner = 64 * 2**stage
         outer = inner if basic else 4 * inner
-        before, grid = grid, grid if stage == 0 or (dilation and stage == 3) else _halved(grid)
+        before, grid = grid, grid if stage == 0 or (dilation and stage == 3) else _halve(grid)
         positions = math.prod(grid)
         for block in range(depth):
             if basic:
@@ -84,10 +84,10 @@ def residual_network(
     return macs, grids, channels
 
 
-def _halved(grid: Grid) -> Grid:
+def _halve(grid: Grid) -> Grid:
     return -(-grid[0] // 2), -(-grid[1] // 2)
 
 
-def prefix_tokens(variant: Variant) -> int:
-    """Tokens that are no patches, each with a classifier of its own: class, and distillation (DeiT, section 4)."""
+def count_prefix_tokens(variant: Variant) -> int:
+    """Count the tokens that are no patches, each with a classifier: class, and distillation (DeiT, section 4)."""
     return 2 if "distilled" in variant.factory else 1

@@ -1,13 +1,20 @@
-"""The closed form of PVT."""
+"""This module counts PVT in closed form."""
 
 from __future__ import annotations
 
-from replication.complexity.formulas.parts import CLASSES, COLORS, Cost, attention_products, mlp, patches
+from replication.complexity.formulas.parts import (
+    CLASSES,
+    COLORS,
+    Cost,
+    count_attention_products,
+    count_mlp,
+    count_patches,
+)
 from replication.records.card import Variant
 
 
-def cost(variant: Variant, image_size: int) -> Cost:
-    """PVT, section 3.2-3.3: in stage i keys and values come from a grid R_i times smaller per side.
+def count_cost(variant: Variant, image_size: int) -> Cost:
+    """Count PVT (section 3.2-3.3): in stage i keys and values come from a grid R_i times smaller per side.
 
     A block is 2 N D^2 (queries, output) + 2 n D^2 (keys, values) + 2 N n D + MLP, with n = N / R^2, and n (R^2 D) D for
     the reduction itself where R > 1. The class token joins in the last stage.
@@ -21,10 +28,10 @@ def cost(variant: Variant, image_size: int) -> Cost:
         prefix = 1 if stage == len(a["depths"]) - 1 else 0
         tokens = side**2 + prefix
         keys = (side // reduction) ** 2 + prefix
-        reducing = patches(keys, reduction, width, width) if reduction > 1 else 0
-        stage_products = attention_products(tokens, keys, width)
-        block = 2 * (tokens + keys) * width**2 + reducing + stage_products + mlp(tokens, width, ratio)
-        macs += patches(side**2, patch, channels, width) + depth * block
+        reduction_macs = count_patches(keys, reduction, width, width) if reduction > 1 else 0
+        stage_products = count_attention_products(tokens, keys, width)
+        block = 2 * (tokens + keys) * width**2 + reduction_macs + stage_products + count_mlp(tokens, width, ratio)
+        macs += count_patches(side**2, patch, channels, width) + depth * block
         products += depth * stage_products
         finest = finest or tokens
         regular = regular and side % reduction == 0

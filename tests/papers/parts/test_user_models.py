@@ -13,7 +13,7 @@ import torch
 from replication import papers, report
 from replication.complexity import count_models, write_crossings, write_scaling
 from replication.complexity.counters import count_tokens
-from replication.complexity.formulas import cost
+from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models import build, with_native_size
@@ -286,7 +286,7 @@ def test_tracing_on_meta_sees_every_kind_of_convolution() -> None:
 @pytest.mark.parametrize("model", ["vit_ti16", "pvt_tiny", "swin_t", "msg_t", "twins_svt_s"])
 def test_tokens_that_are_seen_are_those_of_the_closed_form(model: str) -> None:
     variant = papers.variant(model)
-    assert count_tokens(build_skeleton(variant, 224), 224) == cost(variant, 224).tokens
+    assert count_tokens(build_skeleton(variant, 224), 224) == count_cost(variant, 224).tokens
 
 
 @pytest.mark.parametrize("size", [64, 96])

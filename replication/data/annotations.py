@@ -33,10 +33,10 @@ Field = tuple[str, Callable[[Any], Any]]
 
 @dataclass(frozen=True)
 class Instances:
-    """What an annotation file holds, each entry with the fields of `FIELDS` and no other.
+    """These are the contents of an annotation file: each entry has the fields of `FIELDS` and no other.
 
-    `iscrowd` is 0 or 1, and `area` of an annotation without one that of its box. `left_out` images could not be used.
-    `mean` and `std` are those of `info`, of one or three channels; none if it has none.
+    `iscrowd` is 0 or 1, and `area` is that of the box where an annotation has none. `left_out` images could not be
+    used. `mean` and `std` are those of `info`, of one or three channels; they are empty if it has none.
     """
 
     images: list[Entry]
@@ -50,7 +50,7 @@ class Instances:
 # --- fields -----------------------------------------------------------------------------------------
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int]:
+def _make_integer_reader(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:  # True is no number here
             raise ValueError
@@ -59,7 +59,7 @@ def _integer(low: int, high: int) -> Callable[[Any], int]:
     return read
 
 
-def _float(value: Any) -> float:
+def _read_float(value: Any) -> float:
     if type(value) not in (int, float):
         raise ValueError
     try:
@@ -68,63 +68,63 @@ def _float(value: Any) -> float:
         return math.inf
 
 
-def _finite(value: Any) -> float:
-    number = _float(value)
+def _read_finite(value: Any) -> float:
+    number = _read_float(value)
     if not math.isfinite(number):
         raise ValueError
     return number
 
 
-def _text(value: Any) -> str:
+def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError
     value.encode()  # UnicodeEncodeError, a ValueError, for half a surrogate pair
     return value
 
 
-def _file_name(value: Any) -> str:
-    parts = re.split(r"[/\\]", _text(value))
+def _read_file_name(value: Any) -> str:
+    parts = re.split(r"[/\\]", _read_text(value))
     if not value or parts[0] == "" or ".." in parts or any(ord(letter) < 32 for letter in value):
         raise ValueError
     return value
 
 
-def _box(value: Any) -> list[float]:
-    """Four numbers, which may be anything: the box of an image is judged beside it."""
+def _read_box(value: Any) -> list[float]:
+    """Read four numbers, which may be anything: the box of an image is judged beside it."""
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError
-    return [_float(number) for number in value]
+    return [_read_float(number) for number in value]
 
 
-def _finite_box(value: Any) -> list[float]:
-    box = _box(value)
+def _read_finite_box(value: Any) -> list[float]:
+    box = _read_box(value)
     if not all(map(math.isfinite, box)) or min(box[2:]) < 0:
         raise ValueError
     return box
 
 
-def _area(value: Any) -> float | None:
+def _read_area(value: Any) -> float | None:
     if value is None:
         return None
-    number = _float(value)
+    number = _read_float(value)
     if not 0 <= number <= LARGEST:
         raise ValueError
     return number
 
 
-def _crowd(value: Any) -> int:
+def _read_crowd(value: Any) -> int:
     if value is not None and (type(value) not in (bool, int) or value not in (0, 1)):
         raise ValueError
     return int(value or 0)
 
 
-def _mask(value: Any) -> list[list[float]] | Entry:
-    """Polygons [[x, y, x, y, ...], ...] in pixels, or run lengths of the columns, as numbers or compressed to text."""
+def _read_mask(value: Any) -> list[list[float]] | Entry:
+    """Read polygons [[x, y, x, y, ...], ...] in pixels, or run lengths of columns, as numbers or compressed to text."""
     if isinstance(value, dict):
-        height, width = (SIDE[1](side) for side in _pair(value.get("size")))
+        height, width = (SIDE[1](side) for side in _read_pair(value.get("size")))
         counts = value.get("counts")
         if isinstance(counts, list):
-            runs = [_integer(0, 2**31 - 1)(count) for count in counts]
+            runs = [_make_integer_reader(0, 2**31 - 1)(count) for count in counts]
             if sum(runs) != height * width:
                 raise ValueError
         elif not isinstance(counts, str) or not counts.isascii():
@@ -132,50 +132,53 @@ def _mask(value: Any) -> list[list[float]] | Entry:
         return {"size": [height, width], "counts": counts}
     if not isinstance(value, list) or not value:
         raise ValueError
-    polygons = [[_finite(number) for number in _list(polygon)] for polygon in value]
+    polygons = [[_read_finite(number) for number in _read_list(polygon)] for polygon in value]
     if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
         raise ValueError
     return polygons
 
 
-def _list(value: Any) -> list[Any]:
+def _read_list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise ValueError
     return value
 
 
-def _pair(value: Any) -> list[Any]:
-    if len(_list(value)) != 2:
+def _read_pair(value: Any) -> list[Any]:
+    if len(_read_list(value)) != 2:
         raise ValueError
-    return _list(value)
+    return _read_list(value)
 
 
-ID: Field = ("an integer of at most 64 bits", _integer(-(2**63), 2**63 - 1))
-SIDE: Field = ("an integer from 1 to 2,147,483,647 [px]", _integer(1, 2**31 - 1))
-FINITE_BOX: Field = ("four finite numbers [x, y, width, height], no side negative", _finite_box)
+ID: Field = ("an integer of at most 64 bits", _make_integer_reader(-(2**63), 2**63 - 1))
+SIDE: Field = ("an integer from 1 to 2,147,483,647 [px]", _make_integer_reader(1, 2**31 - 1))
+FINITE_BOX: Field = ("four finite numbers [x, y, width, height], no side negative", _read_finite_box)
 FIELDS: Mapping[str, Mapping[str, Field]] = {
     "images": {
         "id": ID,
-        "file_name": ("a relative file name without '..' and control characters", _file_name),
+        "file_name": ("a relative file name without '..' and control characters", _read_file_name),
         "width": SIDE,
         "height": SIDE,
     },
     "categories": {
-        "id": (f"a class index, an integer from 0 to {CLASSES - 1:,}", _integer(0, CLASSES - 1)),
-        "name": ("text", _text),
+        "id": (f"a class index, an integer from 0 to {CLASSES - 1:,}", _make_integer_reader(0, CLASSES - 1)),
+        "name": ("text", _read_text),
     },
     "annotations": {
         "id": ID,
         "image_id": ID,
         "category_id": ID,
-        "bbox": ("four numbers [x, y, width, height]", _box),
-        "area": ("a number from 0 to 1e10 [px], or null", _area),
-        "iscrowd": ("0, 1, true, false or null", _crowd),
+        "bbox": ("four numbers [x, y, width, height]", _read_box),
+        "area": ("a number from 0 to 1e10 [px], or null", _read_area),
+        "iscrowd": ("0, 1, true, false or null", _read_crowd),
     },
 }
 """Of an entry of each list; `area` and `iscrowd` may be absent."""
 MASK: Mapping[str, Field] = {
-    "segmentation": ("a list of polygons, each of three points or more, or run lengths with size and counts", _mask),
+    "segmentation": (
+        "a list of polygons, each of three points or more, or run lengths with size and counts",
+        _read_mask,
+    ),
 }
 """What an annotation has beside these where masks count."""
 TRUTH: Mapping[str, Mapping[str, Field]] = {
@@ -188,7 +191,7 @@ RESULT: Mapping[str, Field] = {
     "image_id": ID,
     "category_id": ID,
     "bbox": FINITE_BOX,
-    "score": ("a finite number", _finite),
+    "score": ("a finite number", _read_finite),
 }
 
 
@@ -196,15 +199,15 @@ RESULT: Mapping[str, Field] = {
 
 
 def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -> Instances:
-    """A file in COCO's format of instances, of images that are to be read; with `masks`, also `segmentation`.
+    """Read a file in COCO's format of instances, whose images are to be read too; with `masks`, also `segmentation`.
 
-    UserError names the first value that is not what it should be. Images without a size and boxes without an area
-    inside their image can be left out (`corrupt` "skip"), and it is said how many.
+    Images without a size and boxes without an area inside their image can be left out (`corrupt` "skip"); a warning
+    then says how many. Raise `UserError`, which names the first value that is not what it should be.
     """
-    content = _json(file)
-    images, sizeless = _entries(file, "images", content, FIELDS, ("width", "height") if corrupt == "skip" else ())
-    categories, _ = _entries(file, "categories", content, FIELDS)
-    annotations, _ = _entries(
+    content = _load_json(file)
+    images, sizeless = _read_entries(file, "images", content, FIELDS, ("width", "height") if corrupt == "skip" else ())
+    categories, _ = _read_entries(file, "categories", content, FIELDS)
+    annotations, _ = _read_entries(
         file, "annotations", content, {"annotations": {**FIELDS["annotations"], **MASK}} if masks else FIELDS
     )
     _check_references(file, annotations, {entry["id"] for entry in images} | sizeless, categories)
@@ -224,13 +227,13 @@ def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -
         image_id = entry["image_id"]
         if image_id in sizeless:
             continue
-        if inside(entry["bbox"], *sizes[image_id]) is not None:
+        if clip_to_image(entry["bbox"], *sizes[image_id]) is not None:
             kept.append(entry)
         elif file.name == "instances_train2017.json" and (image_id, entry["id"]) in NO_HEIGHT:
             continue
         elif corrupt == "strict":
             raise UserError(
-                f"{file}: annotations[{number}].bbox is {_shown(entry['bbox'])}, which has no area inside image "
+                f"{file}: annotations[{number}].bbox is {_shorten(entry['bbox'])}, which has no area inside image "
                 f"{image_id}; {MEND}"
             )
         else:
@@ -239,27 +242,30 @@ def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -
         print(f"warning: {file}: {len(sizeless)} images without a size are left out", file=sys.stderr)
     if empty:
         print(f"warning: {file}: {empty} boxes without an area inside their images are left out", file=sys.stderr)
-    return Instances(images, kept, categories, *_statistics(file, content.get("info")), len(sizeless))
+    return Instances(images, kept, categories, *_read_statistics(file, content.get("info")), len(sizeless))
 
 
 def read_truth(file: Path) -> dict[str, list[Entry]]:
-    """A file in COCO's format of instances, to hold results against. UserError as in `read_annotations`."""
-    content = _json(file)
-    truth = {part: _entries(file, part, content, TRUTH)[0] for part in TRUTH}
+    """Read a file in COCO's format of instances, to hold results against.
+
+    Raise `UserError` as `read_annotations` does.
+    """
+    content = _load_json(file)
+    truth = {part: _read_entries(file, part, content, TRUTH)[0] for part in TRUTH}
     _check_references(file, truth["annotations"], {entry["id"] for entry in truth["images"]}, truth["categories"])
     return truth
 
 
 def read_results(file: Path, truth: Mapping[str, Sequence[Entry]]) -> list[Entry]:
-    """A file of COCO's results of boxes for the images of `truth`.
+    """Read a file of COCO's results of boxes for the images of `truth`.
 
-    Results of a class that is no category count for nothing, as in pycocotools, and it is said how many there are.
-    UserError names the first value that is not what it should be.
+    Results of a class that is no category count for nothing, as in pycocotools; a warning says how many there are.
+    Raise `UserError`, which names the first value that is not what it should be.
     """
-    content = _json(file)
+    content = _load_json(file)
     if not isinstance(content, list):
         raise UserError(f"{file} is no list of COCO's results: {', '.join(RESULT)}")
-    results, _ = _read(file, "results", content, RESULT)
+    results, _ = _read_values(file, "results", content, RESULT)
     images, categories = ({entry["id"] for entry in truth[part]} for part in ("images", "categories"))
     for number, result in enumerate(results):
         if result["image_id"] not in images:
@@ -274,7 +280,7 @@ def read_results(file: Path, truth: Mapping[str, Sequence[Entry]]) -> list[Entry
     return results
 
 
-def _json(file: Path) -> Any:
+def _load_json(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())  # of bytes, which may begin with a byte order mark
     except OSError as error:
@@ -285,26 +291,26 @@ def _json(file: Path) -> Any:
         raise UserError(f"{file} is not JSON: {str(error).partition(';')[0]}") from error
 
 
-def _entries(
+def _read_entries(
     file: Path, part: str, content: Any, fields: Mapping[str, Mapping[str, Field]], spared: Collection[str] = ()
 ) -> tuple[list[Entry], set[int]]:
-    """The entries of a list, whose ids differ, and the ids of those left out for one of the fields to be `spared`."""
+    """Read the entries of a list, whose ids differ, and the ids left out for one of the fields to be `spared`."""
     entries = content.get(part) if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise UserError(f"{file} is not in COCO's format: it has no list '{part}'")
     if not entries and part != "annotations":
         raise UserError(f"{file} has no {part}")
-    return _read(file, part, entries, fields[part], spared)
+    return _read_values(file, part, entries, fields[part], spared)
 
 
-def _read(
+def _read_values(
     file: Path, part: str, entries: Sequence[Any], fields: Mapping[str, Field], spared: Collection[str] = ()
 ) -> tuple[list[Entry], set[int]]:
     found: list[Entry] = []
     seen, left_out = set[int](), set[int]()
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise UserError(f"{file}: {part}[{number}] is {_shown(entry)}, not an object with {', '.join(fields)}")
+            raise UserError(f"{file}: {part}[{number}] is {_shorten(entry)}, not an object with {', '.join(fields)}")
         one: Entry = {}
         for key, (wanted, read) in fields.items():
             try:
@@ -313,7 +319,7 @@ def _read(
                 if key in spared:
                     left_out.add(one["id"])
                     continue
-                value = _shown(entry[key]) if key in entry else "absent"
+                value = _shorten(entry[key]) if key in entry else "absent"
                 hint = " (only boxes are read, not the segmentation)" if value == "absent" and key == "bbox" else ""
                 hint = f"; {MEND}" if key in ("width", "height") else hint
                 raise UserError(f"{file}: {part}[{number}].{key} is {value}, not {wanted}{hint}") from None
@@ -328,8 +334,8 @@ def _read(
     return found, left_out
 
 
-def _shown(value: Any) -> str:
-    """A value as it stands in the file, or how it begins, on one line."""
+def _shorten(value: Any) -> str:
+    """Return a value as it stands in the file, or how it begins, on one line."""
     text = json.dumps(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -346,21 +352,21 @@ def _check_references(
                 )
 
 
-def _statistics(file: Path, info: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of one or three channels; none if `info` names neither."""
+def _read_statistics(file: Path, info: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read mean and deviation of one or three channels; they are empty if `info` names neither."""
     if not isinstance(info, dict) or not {"mean", "std"} & info.keys():
         return (), ()
     found = []
     for key in ("mean", "std"):
         values = info.get(key)
         try:
-            numbers = tuple(map(_float, values if isinstance(values, list) else [values]))
+            numbers = tuple(map(_read_float, values if isinstance(values, list) else [values]))
         except ValueError:
             numbers = ()
         low = 0.0 if key == "mean" else sys.float_info.epsilon
         if not isinstance(values, list) or len(numbers) not in (1, 3) or not all(low <= x <= 1 for x in numbers):
             raise UserError(
-                f"{file}: info.{key} is {_shown(values)}, not a list of one or three numbers "
+                f"{file}: info.{key} is {_shorten(values)}, not a list of one or three numbers "
                 f"{'from' if key == 'mean' else 'above'} 0 up to 1"
             )
         found.append(numbers)
@@ -370,8 +376,8 @@ def _statistics(file: Path, info: Any) -> tuple[tuple[float, ...], tuple[float, 
     return mean, std
 
 
-def inside(box: Sequence[float], height: int, width: int) -> tuple[float, float, float, float] | None:
-    """The part of a box (xywh) that lies in the image, as xyxy; None if that is empty or not finite."""
+def clip_to_image(box: Sequence[float], height: int, width: int) -> tuple[float, float, float, float] | None:
+    """Clip a box (xywh) to the image and return it as xyxy; return None if that is empty or not finite."""
     x, y, w, h = box
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
     if w > 0 and h > 0 and right > left and bottom > top and all(map(math.isfinite, box)):
@@ -379,10 +385,10 @@ def inside(box: Sequence[float], height: int, width: int) -> tuple[float, float,
     return None
 
 
-def files_of(folder: Path, part: str) -> tuple[Path, Path]:
-    """The annotation file of a split and the folder of its images; as released, or as `fetch` unpacks COCO 2017.
+def find_files(folder: Path, part: str) -> tuple[Path, Path]:
+    """Find the annotation file of a split and its folder of images, as released, or as `fetch` unpacks COCO 2017.
 
-    UserError if one of them is not there.
+    Raise `UserError` if one of them is not there.
     """
     for name in (part, f"{part}2017"):
         for above in (folder, folder / "annotations_trainval2017"):

@@ -20,18 +20,18 @@ Transform = Callable[[tv_tensors.Image, dict[str, Any]], tuple[Tensor, dict[str,
 
 
 class RandomSizeCrop(v2.Transform):
-    """A part of the image whose sides are drawn from `low` to `high` [px], or to the image's own where that is less."""
+    """Cuts out a part of the image, with sides from `low` to `high` [px], or of its own length if that is less."""
 
     def __init__(self, low: int, high: int) -> None:
-        """Sides from `low` to `high`, both included."""
+        """Draw sides from `low` to `high`, both included."""
         super().__init__()
         self.low, self.high = low, high
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Where to cut, at random."""
+        """Draw where to cut."""
         whole = v2.query_size(flat_inputs)
-        height, width = (_between(min(self.low, side), min(self.high, side)) for side in whole)
-        top, left = _between(0, whole[0] - height), _between(0, whole[1] - width)
+        height, width = (_draw_between(min(self.low, side), min(self.high, side)) for side in whole)
+        top, left = _draw_between(0, whole[0] - height), _draw_between(0, whole[1] - width)
         return {"top": top, "left": left, "height": height, "width": width}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -39,24 +39,25 @@ class RandomSizeCrop(v2.Transform):
         return v2.functional.crop(inpt, **params)
 
 
-def _between(low: int, high: int) -> int:
+def _draw_between(low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, ()))
 
 
-def resized(image_size: int) -> Transform:
-    """The short side to `image_size` [px], the long one to at most 5/3 of it: 800 and 1333 in the paper."""
+def make_resize(image_size: int) -> Transform:
+    """Make the short side `image_size` [px], the long one at most 5/3 of it: 800 and 1333 in the paper."""
     return v2.Resize(image_size, max_size=image_size * 5 // 3)
 
 
 def choose_transform(
     short_sides: Sequence[int], long_side: int, crop_sizes: tuple[int, int] | None = None, hflip: float = 0.5
 ) -> Transform:
-    """DETR's augmentation (Section 4 and appendix A.4): flip, and a short side drawn from `short_sides` [px].
+    """Make DETR's augmentation (Section 4 and appendix A.4): flip, and a short side drawn from `short_sides` [px].
 
     With `crop_sizes`, every second image is first cut to a part whose sides are drawn from that range, at a short side
-    of the smallest, middle or largest of it (the authors: 384 to 600, at 400, 500 or 600). Boxes are cut with it; those
-    of which less than a pixel stays go. `long_side` [px] is never exceeded.
-    UserError if it is not longer than every short side.
+    of the smallest, middle or largest of it (the authors: 384 to 600, at 400, 500 or 600). Boxes are cut with the
+    image; a box of which less than a pixel stays is dropped. No side exceeds `long_side` [px].
+
+    Raise `UserError` if `long_side` is not longer than every short side.
     """
     if long_side <= max(short_sides):
         raise UserError(f"long_side must be more than every one of short_sides, not {long_side}")

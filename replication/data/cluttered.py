@@ -45,9 +45,9 @@ SMALLEST = 2 * digits.NATIVE_SIZE  # [px] smaller canvases are rendered at twice
 
 @dataclass(frozen=True)
 class Site:
-    """A kind of sources: the data set they come from, the side that its things fill [px], and how many of each class.
+    """A site is a kind of sources: their data set, the side that its things fill [px], and how many of each class.
 
-    `sources` and `scenes` are of train, validation and test: sources of each class, and scenes of all.
+    `sources` and `scenes` are numbers for train, validation and test: sources of each class, and scenes of all.
     """
 
     dataset: str
@@ -65,7 +65,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Geometry:
-    """What N scenes show. Index 0 of K is the object; lengths are shares of the canvas, whose corners are -1 and 1."""
+    """This is what N scenes show. Index 0 of K is the object; lengths are shares of the canvas, from -1 to 1."""
 
     source: np.ndarray  # (N, K) indices of sources
     centre: np.ndarray  # (N, K, 2), x and y
@@ -74,17 +74,17 @@ class Geometry:
     brightness: np.ndarray  # (N, K)
     corner: np.ndarray  # (N, K, 2) of the piece, as shares of the source's side
 
-    def first(self, scenes: int) -> Geometry:
-        """The first so many scenes."""
+    def take_first(self, scenes: int) -> Geometry:
+        """Take the first so many scenes."""
         return Geometry(*(getattr(self, name)[:scenes] for name in self.__dataclass_fields__))
 
 
 def split_sources(labels: np.ndarray, site: Site, seed: int) -> dict[str, np.ndarray]:
-    """Indices (sources of a class, classes) of each part, no index in two of them, drawn with `seed`.
+    """Draw with `seed` the indices (sources of a class, classes) of each part; no index is in two of them.
 
-    UserError if a class has too few.
+    Raise `UserError` if a class has too few sources.
     """
-    rng = _generator("split", seed)
+    rng = _make_generator("split", seed)
     of_class = [rng.permutation(np.flatnonzero(labels == label)) for label in range(int(labels.max()) + 1)]
     wanted = sum(site.sources)
     if min(map(len, of_class)) < wanted:
@@ -94,8 +94,8 @@ def split_sources(labels: np.ndarray, site: Site, seed: int) -> dict[str, np.nda
 
 
 def draw(part: str, sources: np.ndarray, scenes: int, seed: int) -> Geometry:
-    """The geometry of `scenes` scenes whose objects are the sources (sources of a class, classes) of a part in turn."""
-    rng, things = _generator(part, seed), 1 + FRAGMENTS
+    """Draw the geometry of scenes whose objects are the sources (sources of a class, classes) of a part in turn."""
+    rng, things = _make_generator(part, seed), 1 + FRAGMENTS
     order = np.concatenate([rng.permutation(sources).ravel() for _ in range(math.ceil(scenes / sources.size))])[:scenes]
     smallest, largest = SIZES[0], SIZES[1] * (ZOOM if part == "train" else 1)
     place = rng.uniform(-1, 1, (scenes, things, 2))
@@ -119,9 +119,9 @@ def draw(part: str, sources: np.ndarray, scenes: int, seed: int) -> Geometry:
 
 
 def render(geometry: Geometry, sources: Tensor, site: Site, image_size: int, noise_seed: int) -> Tensor:
-    """Scenes (N, 1, H, W), uint8, at `image_size` [px], of `sources` (B, 1, 28, 28), uint8.
+    """Render scenes (N, 1, H, W), uint8, at `image_size` [px], from `sources` (B, 1, 28, 28), uint8.
 
-    Of things that overlap the brightest is seen; then every pixel gets noise of its own.
+    Where things overlap the brightest is seen; then every pixel gets noise of its own.
     """
     noise = torch.Generator().manual_seed(noise_seed)
     framed = F.pad(sources, (MARGIN,) * 4)
@@ -133,60 +133,63 @@ def render(geometry: Geometry, sources: Tensor, site: Site, image_size: int, noi
         for thing in range(geometry.source.shape[1]):
             pixels = framed[torch.from_numpy(geometry.source[chunk, thing])].float() / 255
             if thing:
-                pixels *= _piece(geometry.corner[chunk, thing], framed.shape[-1])
+                pixels *= _mask_piece(geometry.corner[chunk, thing], framed.shape[-1])
             grid = F.affine_grid(
-                _from_canvas(geometry, chunk, thing, filled), [len(chunk), 1, *[image_size * finer] * 2], False
+                _map_from_canvas(geometry, chunk, thing, filled), [len(chunk), 1, *[image_size * finer] * 2], False
             )
             shown = F.avg_pool2d(F.grid_sample(pixels, grid, align_corners=False), finer)
-            canvas = torch.maximum(canvas, shown * _column(geometry.brightness[chunk, thing]))
+            canvas = torch.maximum(canvas, shown * _make_column(geometry.brightness[chunk, thing]))
         canvas += NOISE * torch.randn(canvas.shape, generator=noise)
         parts.append((canvas.clamp(0, 1) * 255).round().to(torch.uint8))
     return torch.cat(parts)
 
 
-def _from_canvas(geometry: Geometry, chunk: np.ndarray, thing: int, filled: float) -> Tensor:
-    """The affine maps (N, 2, 3) from places on the canvas to places in the source, as `affine_grid` takes them."""
+def _map_from_canvas(geometry: Geometry, chunk: np.ndarray, thing: int, filled: float) -> Tensor:
+    """Compute affine maps (N, 2, 3) from places on the canvas to places in the source, as `affine_grid` takes them."""
     turn, side = geometry.turn[chunk, thing], geometry.size[chunk, thing] / filled
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / side  # (2, 2, N)
     shift = -np.einsum("ijn,nj->in", turned, geometry.centre[chunk, thing])
     return torch.from_numpy(np.concatenate([turned, shift[:, None]], axis=1).transpose(2, 0, 1)).float()
 
 
-def _piece(corner: np.ndarray, side: int) -> Tensor:
-    """Masks (N, 1, H, W) that keep a square piece of a source of `side` px, its corner (N, 2) given in shares."""
+def _mask_piece(corner: np.ndarray, side: int) -> Tensor:
+    """Make masks (N, 1, H, W) that keep a square piece of `side` px of a source; its corner (N, 2) is in shares."""
     along = (np.arange(side) + 0.5) / side
     inside = (along >= corner[..., None]) & (along < corner[..., None] + PIECE)  # (N, 2, side)
     return torch.from_numpy(inside[:, 1, :, None] & inside[:, 0, None, :])[:, None].float()
 
 
-def _column(values: np.ndarray) -> Tensor:
+def _make_column(values: np.ndarray) -> Tensor:
     return torch.from_numpy(values).float()[:, None, None, None]
 
 
-def _seed(what: str, seed: int) -> int:
+def _derive_seed(what: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"cluttered/{VERSION}/{what}/{seed}".encode()).digest()[:7], "big")
 
 
-def _generator(what: str, seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(_seed(what, seed)))
+def _make_generator(what: str, seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(_derive_seed(what, seed)))
 
 
-def raw(name: str, root: Path) -> tuple[Tensor, Tensor, str]:
-    """The sources of a site: pixels (B, 1, 28, 28) and labels (B,), uint8, and their digest. UserError if missing."""
+def load_sources(name: str, root: Path) -> tuple[Tensor, Tensor, str]:
+    """Load the sources of a site: pixels (B, 1, 28, 28) and labels (B,), uint8, and their digest.
+
+    Raise `UserError` if they are missing.
+    """
     dataset = SITES[name].dataset
     if dataset == "digits":
-        return *digits.raw(), digits.SHA256
+        return *digits.load_raw(), digits.SHA256
     (pixels, labels), _, _ = small.read(dataset, root / dataset)
     return pixels, labels, hashlib.sha256(pixels.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
 
 
 @functools.lru_cache(maxsize=2)
 def load(name: str, root: Path, image_size: int, images: int | None, seed: int) -> Dataset[Split]:
-    """The scenes of a site at `image_size` [px], drawn with `seed`; of `images` over all splits, the first of each.
+    """Make the scenes of a site at `image_size` [px], drawn with `seed`; `images` takes the first of each split.
 
-    UserError if the sources are missing, or `images` cannot keep the proportions of the splits and classes.
+    Raise `UserError` if the sources are missing, or if `images` cannot keep the proportions of the splits and classes.
     """
-    site, (pixels, labels, digest) = SITES[name], raw(name, root)
+    site, (pixels, labels, digest) = SITES[name], load_sources(name, root)
     sources = split_sources(labels.numpy(), site, seed)
     classes, whole = sources["train"].shape[1], sum(site.scenes)
     unit = whole // math.gcd(*site.scenes) * classes
@@ -194,8 +197,8 @@ def load(name: str, root: Path, image_size: int, images: int | None, seed: int) 
     if images not in range(unit, whole + 1, unit):
         raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
     scenes = dict(zip(PARTS, site.scenes, strict=True))
-    geometry = {part: draw(part, sources[part], n, seed).first(n * images // whole) for part, n in scenes.items()}
-    x = {part: render(geometry[part], pixels, site, image_size, _seed(f"noise/{part}", seed)) for part in PARTS}
+    geometry = {part: draw(part, sources[part], n, seed).take_first(n * images // whole) for part, n in scenes.items()}
+    x = {part: render(geometry[part], pixels, site, image_size, _derive_seed(f"noise/{part}", seed)) for part in PARTS}
     mean, std = (float(of(x["train"].double() / 255)) for of in (torch.mean, torch.std))
 
     def split(part: str) -> Split:

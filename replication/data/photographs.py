@@ -24,7 +24,7 @@ from torchvision.transforms import InterpolationMode
 
 from replication.contents import content_digest
 from replication.data.pictures import PictureError, complain, read_picture
-from replication.data.splits import Dataset, chosen_of_each, hold_out
+from replication.data.splits import Dataset, choose_of_each, hold_out
 from replication.records.store import digest
 from replication.records.words import UserError
 
@@ -39,7 +39,7 @@ Transform = Callable[[Image.Image], Tensor]
 
 @dataclass(frozen=True)
 class Photographs:
-    """Files and their labels (B,), int64; images (B, 3, H, W) are made by `transform` as they are asked for.
+    """A split of files and their labels (B,), int64; `transform` makes images (B, 3, H, W) as they are asked for.
 
     An image that cannot be read stops the run (`corrupt` "strict"), or is named, once, and left out ("skip").
     """
@@ -53,19 +53,19 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def first(self, images: int, classes: int) -> Photographs:
-        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
-        return self.at(chosen_of_each(self.labels, images, classes))
+    def take_first(self, images: int, classes: int) -> Photographs:
+        """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
+        return self.take(choose_of_each(self.labels, images, classes))
 
-    def at(self, indices: Tensor) -> Photographs:
-        """Some of them."""
+    def take(self, indices: Tensor) -> Photographs:
+        """Take those at some indices."""
         return replace(self, paths=tuple(self.paths[i] for i in indices.tolist()), labels=self.labels[indices])
 
-    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images and labels at each of the `chosen` indices (B,), read by workers.
+    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels at each of the `chosen` indices (B,), read by workers.
 
         The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
-        UserError for an image that cannot be read, or a batch of which none can.
+        Raise `UserError` for an image that cannot be read, or a batch of which none can.
         """
         places = iter(range(sum(len(indices) for indices in chosen)))
         keys = [[(index, next(places)) for index in indices.tolist()] for indices in chosen]
@@ -86,7 +86,7 @@ class Photographs:
 
 
 class _Reader(Items[tuple[int, Tensor] | tuple[Path, str]]):
-    """Images by their index; or the path of one that cannot be used, and why."""
+    """The images by their index; or, for one that cannot be used, its path and the reason."""
 
     def __init__(self, paths: Sequence[Path], transform: Transform, seed: int) -> None:
         self.paths, self.transform, self.seed = paths, transform, seed
@@ -103,8 +103,8 @@ class _Reader(Items[tuple[int, Tensor] | tuple[Path, str]]):
         return index, self.transform(picture)
 
 
-def central(image_size: int) -> Transform:
-    """The short side to image_size / 0.875, bicubic, and the centre of that: as DeiT tests."""
+def make_central_crop(image_size: int) -> Transform:
+    """Make the short side image_size / 0.875, bicubic, and keep the centre of that: so DeiT tests."""
     return transforms.Compose(
         [
             transforms.Resize(int(image_size / 0.875), InterpolationMode.BICUBIC),
@@ -118,9 +118,10 @@ def central(image_size: int) -> Transform:
 def load(
     name: str, folder: Path, image_size: int, learning: Transform | None = None, corrupt: str = "strict"
 ) -> Dataset:
-    """The data set in `folder`, tested on central crops of `image_size` [px] and learned from as `learning` makes them.
+    """Load the data set in `folder`, tested on central crops of `image_size` [px].
 
-    UserError if it is not there whole: a class folder missing, files that the lists name missing, other counts.
+    Its training images are made by `learning`. Raise `UserError` if it is not there whole: if a class folder or a file
+    that the lists name is missing, or if the counts differ.
     """
     (train, val, test), names = LAYOUTS[name](folder)
     classes, train_images, test_images = SIZES[name]
@@ -139,7 +140,7 @@ def load(
         paths, labels = zip(*samples, strict=True)
         return Photographs(paths, torch.tensor(labels), transform, corrupt)
 
-    test_transform = central(image_size)
+    test_transform = make_central_crop(image_size)
     return Dataset(
         train=split(train, learning or test_transform),
         val=split(val, test_transform),
@@ -155,10 +156,10 @@ Samples = list[tuple[Path, int]]
 Layout = tuple[tuple[Samples, Samples, Samples], list[str]]
 
 
-def imagenet(folder: Path) -> Layout:
-    """train/<class>/*.JPEG and val/<class>/*.JPEG; the published validation images are the test set.
+def read_imagenet(folder: Path) -> Layout:
+    """Read train/<class>/*.JPEG and val/<class>/*.JPEG; the published validation images are the test set.
 
-    Hidden files (macOS leaves some) are none of them.
+    Hidden files (macOS leaves some) do not count.
     """
     parts = {}
     for part in ("train", "val"):
@@ -180,13 +181,13 @@ def imagenet(folder: Path) -> Layout:
         ]
         for part in ("train", "val")
     )
-    return _held_out(train, test, len(names), HELD_OUT["imagenet_1k"]), names
+    return _hold_out(train, test, len(names), HELD_OUT["imagenet_1k"]), names
 
 
 # torchvision's Flowers102 and OxfordIIITPet read the same lists, but lie in folders that its own downloads unpack, and
 # these unpack an archive without a limit of its size.
-def flowers(folder: Path) -> Layout:
-    """Labels and split as Matlab files, images by number."""
+def read_flowers(folder: Path) -> Layout:
+    """Read labels and split from Matlab files; images have numbers."""
     labels = loadmat(folder / "imagelabels.mat")["labels"].ravel() - 1
     parts = loadmat(folder / "setid.mat")
     train, val, test = (
@@ -196,21 +197,25 @@ def flowers(folder: Path) -> Layout:
     return (train, val, test), [str(label) for label in sorted(set(labels))]
 
 
-def pets(folder: Path) -> Layout:
-    """A list a part: name, class from 1, and more."""
+def read_pets(folder: Path) -> Layout:
+    """Read a list for each part: name, class from 1, and more."""
     parts = []
     for part in ("trainval", "test"):
         lines = (folder / "annotations" / "annotations" / f"{part}.txt").read_text(encoding="utf-8").splitlines()
         rows = [line.split() for line in lines if line]
         parts.append([(folder / "images" / "images" / f"{row[0]}.jpg", int(row[1]) - 1) for row in rows])
     names = sorted({path.stem.rpartition("_")[0] for path, _ in parts[0]})
-    return _held_out(parts[0], parts[1], len(names), HELD_OUT["oxford_pets"]), names
+    return _hold_out(parts[0], parts[1], len(names), HELD_OUT["oxford_pets"]), names
 
 
-def _held_out(train: Samples, test: Samples, classes: int, share: float) -> tuple[Samples, Samples, Samples]:
+def _hold_out(train: Samples, test: Samples, classes: int, share: float) -> tuple[Samples, Samples, Samples]:
     kept, held = hold_out(torch.tensor([label for _, label in train]), classes, share)
     return [train[i] for i in kept.tolist()], [train[i] for i in held.tolist()], test
 
 
-LAYOUTS: dict[str, Callable[[Path], Layout]] = {"imagenet_1k": imagenet, "flowers_102": flowers, "oxford_pets": pets}
+LAYOUTS: dict[str, Callable[[Path], Layout]] = {
+    "imagenet_1k": read_imagenet,
+    "flowers_102": read_flowers,
+    "oxford_pets": read_pets,
+}
 """How each lies in its folder: samples to learn from, to validate and to test on, and the names of the classes."""

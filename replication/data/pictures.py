@@ -29,23 +29,23 @@ broken."""
 
 
 class PictureError(Exception):
-    """A file that cannot be used as a picture; the message goes on after its path."""
+    """The error for a file that cannot be used as a picture; the message goes on after its path."""
 
 
 def read_picture(path: Path, mode: str = "RGB", annotated: tuple[int, int] | None = None) -> Image.Image:
-    """The picture, "RGB" or "L", upright as its EXIF orientation says; of several frames the first.
+    """Read the picture, "RGB" or "L", upright as its EXIF orientation says; of several frames the first.
 
-    Grey of 16 bits keeps its upper eight, as Pillow has it for colours. PictureError if the file is missing, damaged,
-    none of `FORMATS`, larger than Pillow's limit or of numbers without a known white; or if `annotated` names another
-    width and height [px].
+    Grey of 16 bits keeps its upper eight, as Pillow does for colours. Raise `PictureError` if the file is missing,
+    damaged, none of `FORMATS`, larger than Pillow's limit or of numbers without a known white; or if `annotated` names
+    another width and height [px].
     """
     check_file(path)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as file:
-            stated = _orientation(file)
+            stated = _read_orientation(file)
             file.load()
-            left = _orientation(file)  # of a TIFF, Pillow has turned it by now
-            picture = _eight_bits(file).convert(mode)
+            left = _read_orientation(file)  # of a TIFF, Pillow has turned it by now
+            picture = _reduce_to_eight_bits(file).convert(mode)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -64,7 +64,7 @@ def read_picture(path: Path, mode: str = "RGB", annotated: tuple[int, int] | Non
 
 
 def check_file(path: Path) -> None:
-    """PictureError if there is no such file, or it is a folder, a device or a FIFO, which opening would wait for."""
+    """Raise `PictureError` for no file, and for a folder, a device or a FIFO, which opening would wait for."""
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -75,15 +75,15 @@ def check_file(path: Path) -> None:
         raise PictureError("is no regular file")
 
 
-def _orientation(file: Image.Image) -> int:
+def _read_orientation(file: Image.Image) -> int:
     try:
         return int(file.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF data, which say nothing; the pixels may well be whole
         return 1
 
 
-def _eight_bits(file: Image.Image) -> Image.Image:
-    """The picture with values of eight bits. PictureError if nothing says which of its values is white."""
+def _reduce_to_eight_bits(file: Image.Image) -> Image.Image:
+    """Reduce values to eight bits. Raise `PictureError` if nothing says which of them is white."""
     bits, white_is_zero = 16, False
     if isinstance(file, TiffImagePlugin.TiffImageFile):
         tags = file.tag_v2
@@ -98,15 +98,15 @@ def _eight_bits(file: Image.Image) -> Image.Image:
     return file
 
 
-def unusable(path: Path, fault: str) -> UserError:
-    """The error for a file that cannot be used."""
+def make_error(path: Path, fault: str) -> UserError:
+    """Make the error for a file that cannot be used."""
     return UserError(f"{path} {fault}; {MEND}")
 
 
 def complain(path: Path, fault: str, corrupt: str, named: set[Path]) -> None:
     """Raise for a file that cannot be used, if `corrupt` is "strict"; else name it, unless it is `named` already."""
     if corrupt == "strict":
-        raise unusable(path, fault)
+        raise make_error(path, fault)
     if path not in named:
         named.add(path)
         print(f"warning: {path} {fault} and is left out ({len(named)} so far)", file=sys.stderr)

@@ -31,7 +31,7 @@ SEED = 2021
 VERSION = "2"  # raised when the same seed draws other scenes
 NATIVE_SIZE = 64
 SCENES = {"train": 6000, "val": 250, "test": 500, "crowd": 320}
-ROWS = {  # of digits.ranked()
+ROWS = {  # of digits.rank()
     "train": (0, digits.TRAIN),
     "val": (digits.TRAIN, digits.TRAIN + digits.VAL),
     "test": (digits.TRAIN + digits.VAL, digits.TRAIN + digits.VAL + digits.TEST),
@@ -54,7 +54,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Object:
-    """A digit in a scene: its class, its index in `digits.raw()`, its box, and how much of each pixel it covers.
+    """A digit in a scene: its class, its index in `digits.load_raw()`, its box, and how much of each pixel it covers.
 
     `coverage` (h + 2 MARGIN, w + 2 MARGIN), uint8, is the box with a margin.
     """
@@ -67,7 +67,7 @@ class Object:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image (H, W), uint8, what is in it, and the indices of the digits that fragments come from."""
+    """An image (H, W), uint8, the objects in it, and the indices of the digits that fragments come from."""
 
     pixels: np.ndarray
     objects: tuple[Object, ...]
@@ -75,10 +75,10 @@ class Scene:
 
 
 def stamp(source: np.ndarray, size: float, angle: float) -> np.ndarray:
-    """`source` (28, 28), uint8, turned by `angle` [degrees], scaled until its ink is `size` [px] on its longer side.
+    """Turn `source` (28, 28), uint8, by `angle` [degrees], and scale its ink to `size` [px] on its longer side.
 
-    One affine map, sampled bilinearly at twice the resolution; cut to the ink with a margin of MARGIN px. Nothing
-    (0, 0) of a source whose speck of ink is lost on the way.
+    One affine map does it, sampled bilinearly at twice the resolution; the result is cut to the ink with a margin of
+    MARGIN px. It is empty (0, 0) for a source whose speck of ink is lost on the way.
     """
     turn = np.deg2rad(angle)
     forth = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])  # on (x, y)
@@ -92,32 +92,32 @@ def stamp(source: np.ndarray, size: float, angle: float) -> np.ndarray:
     coverage = np.asarray(warped.reduce(2))
     if not (coverage > INK).any():
         return coverage[:0, :0]
-    left, top, width, height = ink_box(coverage)
+    left, top, width, height = find_ink_box(coverage)
     return coverage[top - MARGIN : top + height + MARGIN, left - MARGIN : left + width + MARGIN]
 
 
-def ink_box(coverage: np.ndarray) -> Box:
-    """The smallest box that holds every pixel of ink in `coverage` (H, W)."""
+def find_ink_box(coverage: np.ndarray) -> Box:
+    """Find the smallest box that holds every pixel of ink in `coverage` (H, W)."""
     rows, columns = (np.flatnonzero((coverage > INK).any(axis=axis)) for axis in (1, 0))
     left, top = int(columns[0]), int(rows[0])
     return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
 
 
-def scene(split: str, index: int, image_size: int = NATIVE_SIZE) -> Scene:
-    """The scene at `index` of a split, on a canvas of `image_size` [px], at least 40."""
+def compose_scene(split: str, index: int, image_size: int = NATIVE_SIZE) -> Scene:
+    """Compose the scene at `index` of a split, on a canvas of `image_size` [px], at least 40."""
     key = hashlib.sha256(f"{SEED}/{split}/{index}/{image_size}".encode()).digest()
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(key[:16], "big")))
-    of_class = digits.ranked()[slice(*ROWS[split])].numpy()  # (digits of a class, classes)
-    canvas = _ground(rng, image_size)
+    of_class = digits.rank()[slice(*ROWS[split])].numpy()  # (digits of a class, classes)
+    canvas = _draw_ground(rng, image_size)
     if split == "crowd":
-        objects, clutter = _crowd(rng, of_class, index, image_size), 0
+        objects, clutter = _arrange_crowd(rng, of_class, index, image_size), 0
     else:
-        objects = _scattered(rng, of_class, image_size)
+        objects = _scatter(rng, of_class, image_size)
         clutter = int(rng.integers(0, round(CLUTTER * (image_size / NATIVE_SIZE) ** 2) + 1))
     boxes, fragments = [one.box for one in objects], []
     for _ in range(clutter):
         digit = int(rng.choice(of_class.ravel())) if rng.random() < 0.5 else None
-        source = _stroke(rng) if digit is None else _fragment(rng, _digit(digit))
+        source = _draw_stroke(rng) if digit is None else _cut_fragment(rng, _load_digit(digit))
         coverage = stamp(source, rng.uniform(*CLUTTER_SIZES), rng.uniform(0, 360))
         box = _place(rng, coverage, boxes, image_size, covered=0.0) if coverage.size else None
         if box is not None:
@@ -131,12 +131,12 @@ def scene(split: str, index: int, image_size: int = NATIVE_SIZE) -> Scene:
     return Scene((canvas.clip(0, 1) * 255).round().astype(np.uint8), tuple(objects), tuple(fragments))
 
 
-def _digit(index: int) -> np.ndarray:
-    return digits.raw()[0][index, 0].numpy()
+def _load_digit(index: int) -> np.ndarray:
+    return digits.load_raw()[0][index, 0].numpy()
 
 
-def _scattered(rng: np.random.Generator, of_class: np.ndarray, image_size: int) -> list[Object]:
-    """One digit or more of any class and size, anywhere; all anew where one finds no room."""
+def _scatter(rng: np.random.Generator, of_class: np.ndarray, image_size: int) -> list[Object]:
+    """Scatter one digit or more of any class and size; start anew where one finds no room."""
     most = round(MOST * (image_size / NATIVE_SIZE) ** 2)
     wanted = rng.integers(1, most + 1)
     while True:
@@ -144,7 +144,7 @@ def _scattered(rng: np.random.Generator, of_class: np.ndarray, image_size: int) 
         for _ in range(wanted):
             row, label = rng.integers(0, of_class.shape[0]), int(rng.integers(0, of_class.shape[1]))
             digit, size = int(of_class[row, label]), np.exp(rng.uniform(*np.log(SIZES)))
-            coverage = stamp(_digit(digit), size, rng.uniform(-TURN, TURN))
+            coverage = stamp(_load_digit(digit), size, rng.uniform(-TURN, TURN))
             box = _place(rng, coverage, [one.box for one in objects], image_size, COVERED)
             if box is None:
                 break
@@ -153,8 +153,8 @@ def _scattered(rng: np.random.Generator, of_class: np.ndarray, image_size: int) 
             return objects
 
 
-def _crowd(rng: np.random.Generator, of_class: np.ndarray, index: int, image_size: int) -> list[Object]:
-    """Digits of one class, each somewhere in a cell of its own: from one, in the first scene, to one in every cell."""
+def _arrange_crowd(rng: np.random.Generator, of_class: np.ndarray, index: int, image_size: int) -> list[Object]:
+    """Put digits of one class each somewhere in a cell of its own: one in the first scene, up to one in every cell."""
     across = image_size // CELL
     count = 1 + index % across**2
     label = index // across**2 % digits.CLASSES
@@ -162,15 +162,15 @@ def _crowd(rng: np.random.Generator, of_class: np.ndarray, index: int, image_siz
     for cell, digit in zip(
         rng.permutation(across**2)[:count], rng.permutation(of_class[:, label])[:count], strict=True
     ):
-        coverage = stamp(_digit(digit), rng.uniform(SIZES[0], CELL - 1), rng.uniform(-TURN, TURN))
-        height, width = _ink_size(coverage)
+        coverage = stamp(_load_digit(digit), rng.uniform(SIZES[0], CELL - 1), rng.uniform(-TURN, TURN))
+        height, width = _measure_ink(coverage)
         left = int(cell) % across * CELL + int(rng.integers(0, CELL - width + 1))
         top = int(cell) // across * CELL + int(rng.integers(0, CELL - height + 1))
         objects.append(Object(label, int(digit), (left, top, width, height), coverage))
     return objects
 
 
-def _ink_size(coverage: np.ndarray) -> tuple[int, int]:
+def _measure_ink(coverage: np.ndarray) -> tuple[int, int]:
     height, width = coverage.shape
     return height - 2 * MARGIN, width - 2 * MARGIN
 
@@ -178,31 +178,31 @@ def _ink_size(coverage: np.ndarray) -> tuple[int, int]:
 def _place(
     rng: np.random.Generator, coverage: np.ndarray, boxes: Iterable[Box], image_size: int, covered: float
 ) -> Box | None:
-    """A box for the ink of `coverage`, at most so much of it or another `covered`; None if none is found."""
-    height, width = _ink_size(coverage)
+    """Find a box for the ink of `coverage`, at most the share `covered` of it over another; None if there is none."""
+    height, width = _measure_ink(coverage)
     for _ in range(TRIES):
         left, top = (int(rng.integers(0, image_size - side + 1)) for side in (width, height))
         box = (left, top, width, height)
-        if all(overlap(box, other) <= covered for other in boxes):
+        if all(measure_overlap(box, other) <= covered for other in boxes):
             return box
     return None
 
 
-def overlap(box: Box, other: Box) -> float:
-    """What two boxes have in common, as a share of the smaller one."""
+def measure_overlap(box: Box, other: Box) -> float:
+    """Measure the area that two boxes have in common, as a share of the smaller one."""
     across, down = (min(box[i] + box[i + 2], other[i] + other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
     return max(across, 0) * max(down, 0) / min(box[2] * box[3], other[2] * other[3])
 
 
-def _ground(rng: np.random.Generator, image_size: int) -> np.ndarray:
-    """An uneven dark ground, MARGIN px larger than the image on every side; black is 0, white 1."""
+def _draw_ground(rng: np.random.Generator, image_size: int) -> np.ndarray:
+    """Draw an uneven dark ground, MARGIN px larger than the image on every side; black is 0, white 1."""
     slope = np.linspace(-0.5, 0.5, image_size + 2 * MARGIN)
     across, down = rng.uniform(-0.15, 0.15, 2)
     return (rng.uniform(0.05, 0.25) + across * slope + down * slope[:, None]).clip(0, 1)
 
 
-def _fragment(rng: np.random.Generator, digit: np.ndarray) -> np.ndarray:
-    """A square of 7 px of a digit around some of its ink; the rest is empty."""
+def _cut_fragment(rng: np.random.Generator, digit: np.ndarray) -> np.ndarray:
+    """Keep a square of 7 px of a digit around some of its ink; the rest becomes empty."""
     row, column = rng.choice(np.argwhere(digit > INK))
     part = np.zeros_like(digit)
     window = slice(max(row - 3, 0), row + 4), slice(max(column - 3, 0), column + 4)
@@ -210,8 +210,8 @@ def _fragment(rng: np.random.Generator, digit: np.ndarray) -> np.ndarray:
     return part
 
 
-def _stroke(rng: np.random.Generator) -> np.ndarray:
-    """A piece of a circle or a line, as thick as a pen."""
+def _draw_stroke(rng: np.random.Generator) -> np.ndarray:
+    """Draw a piece of a circle or a line, as thick as a pen."""
     picture = Image.new("L", (digits.NATIVE_SIZE, digits.NATIVE_SIZE))
     draw, width = ImageDraw.Draw(picture), int(rng.integers(2, 5))
     if rng.random() < 0.5:
@@ -231,42 +231,43 @@ def _paint(canvas: np.ndarray, coverage: np.ndarray, box: Box, brightness: float
 # --- the files --------------------------------------------------------------------------------------
 
 
-def annotation_file(folder: Path, split: str) -> Path:
-    """Where the annotations of a split lie."""
+def locate_annotations(folder: Path, split: str) -> Path:
+    """Return the path of the annotations of a split."""
     return folder / "annotations" / f"instances_{split}.json"
 
 
 def draw(folder: Path, scenes: Mapping[str, int] = SCENES, image_size: int = NATIVE_SIZE) -> dict[str, str]:
-    """Draw so many scenes of each split into `folder` in COCO's layout; the sha256 of every annotation file.
+    """Draw so many scenes of each split into `folder` in COCO's layout; return the sha256 of every annotation file.
 
-    `<split>/000001.png` and so on, `annotations/instances_<split>.json`; the annotations come last, and nothing is
-    drawn where the same scenes are there already. The category id of a digit is the digit. `info` of every split holds
-    the digest of its pixels, and mean and standard deviation of those of the first split, black 0 and white 1.
+    The images are `<split>/000001.png` and so on, the annotations `annotations/instances_<split>.json`; these come
+    last, and nothing is drawn where the same scenes are there already. The category id of a digit is the digit. `info`
+    of every split holds the digest of its pixels, and mean and standard deviation of those of the first split, black 0
+    and white 1.
     """
-    if not all(_whole(folder, split, count, image_size) for split, count in scenes.items()):
+    if not all(_is_whole(folder, split, count, image_size) for split, count in scenes.items()):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:
             first: dict[str, list[float]] = {}
             for split, count in scenes.items():
                 first = _draw_split(Path(temporary), split, count, image_size, first)
             for split in scenes:
-                annotation_file(folder, split).unlink(missing_ok=True)
+                locate_annotations(folder, split).unlink(missing_ok=True)
             for name in (*scenes, "annotations"):
                 move_into(Path(temporary) / name, folder / name)
-    files = [annotation_file(folder, split) for split in scenes]
+    files = [locate_annotations(folder, split) for split in scenes]
     return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 
 
 def _draw_split(
     folder: Path, split: str, count: int, image_size: int, first: dict[str, list[float]]
 ) -> dict[str, list[float]]:
-    """Draw one split; the mean and standard deviation `first`, or its own if there are none yet."""
+    """Draw one split; return the mean and standard deviation `first`, or its own if there are none yet."""
     (folder / split).mkdir()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     drawn = np.empty((count, image_size, image_size), np.uint8)
     for index in range(count):
-        found = scene(split, index, image_size)
+        found = compose_scene(split, index, image_size)
         drawn[index] = found.pixels
         name = f"{index + 1:06d}.png"
         Image.fromarray(found.pixels).save(folder / split / name)
@@ -298,14 +299,14 @@ def _draw_split(
         "annotations": annotations,
         "categories": [{"id": i, "name": str(i), "supercategory": "digit"} for i in range(digits.CLASSES)],
     }
-    write_text(annotation_file(folder, split), json.dumps(content) + "\n")
+    write_text(locate_annotations(folder, split), json.dumps(content) + "\n")
     return first
 
 
-def _whole(folder: Path, split: str, count: int, image_size: int) -> bool:
-    """Whether a split is there as this version draws it: its annotations, and every pixel of its images."""
+def _is_whole(folder: Path, split: str, count: int, image_size: int) -> bool:
+    """Tell whether a split is there as this version draws it: its annotations, and every pixel of its images."""
     try:
-        content = json.loads(annotation_file(folder, split).read_text(encoding="utf-8"))
+        content = json.loads(locate_annotations(folder, split).read_text(encoding="utf-8"))
         info, images = dict(content["info"]), content["images"]
         pixels = [np.asarray(read_picture(folder / split / image["file_name"], "L")) for image in images]
     except (OSError, PictureError, ValueError, KeyError, TypeError):

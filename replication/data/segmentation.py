@@ -28,10 +28,10 @@ class Labelled:
     labels: Path
 
 
-def labelled_pictures(folder: Path) -> tuple[Labelled, ...]:
-    """The validation images of a data set, in the order of their names; hidden files are none.
+def find_labelled_pictures(folder: Path) -> tuple[Labelled, ...]:
+    """Find the validation images of a data set, in the order of their names; hidden files do not count.
 
-    UserError if a folder or a map is missing, there is no image, or two have one name.
+    Raise `UserError` if a folder or a map is missing, there is no image, or two have one name.
     """
     images, labels = (folder / kind / "validation" for kind in ("images", "annotations"))
     for one in (images, labels):
@@ -49,9 +49,9 @@ def labelled_pictures(folder: Path) -> tuple[Labelled, ...]:
 
 
 def read_labels(path: Path, height: int, width: int, num_classes: int) -> NDArray[np.int64]:
-    """The classes (H, W) of a photograph of that size, from 0; `NONE` where the file has 0.
+    """Read the classes (H, W) of a photograph of that size, from 0; `NONE` stands where the file has 0.
 
-    PictureError if the file is damaged, has another size or a class beyond `num_classes`, or is no map.
+    Raise `PictureError` if the file is damaged, has another size or a class beyond `num_classes`, or is no map.
     """
     check_file(path)
     try:

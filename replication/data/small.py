@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data.splits import Dataset, Split, chosen_of_each, hold_out
+from replication.data.splits import Dataset, Split, choose_of_each, hold_out
 from replication.records.words import UserError
 
 HELD_OUT = 0.1
@@ -32,17 +32,21 @@ Raw = tuple[Tensor, Tensor]
 """Pixels (B, C, H, W) and labels (B,), uint8."""
 
 
-def idx(folder: Path, part: str) -> Raw:
-    """`train` or `t10k` of MNIST's format: a header of big-endian numbers, then a byte a pixel. UserError if broken."""
+def read_idx(folder: Path, part: str) -> Raw:
+    """Read `train` or `t10k` of MNIST's format: a header of big-endian numbers, then a byte a pixel.
+
+    Raise `UserError` if it is broken.
+    """
     pixels, labels = (
-        _bytes(folder / f"{part}-{what}-ubyte.gz", header) for what, header in (("images-idx3", 16), ("labels-idx1", 8))
+        _read_bytes(folder / f"{part}-{what}-ubyte.gz", header)
+        for what, header in (("images-idx3", 16), ("labels-idx1", 8))
     )
     if len(pixels) != len(labels) * 28 * 28:
         raise UserError(f"{folder}: {part} has {len(labels)} labels for {len(pixels) / 784:g} images")
     return torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(labels)
 
 
-def _bytes(path: Path, header: int) -> np.ndarray:
+def _read_bytes(path: Path, header: int) -> np.ndarray:
     try:
         with gzip.open(path) as file:
             content = file.read(LARGEST)
@@ -53,8 +57,8 @@ def _bytes(path: Path, header: int) -> np.ndarray:
     return np.frombuffer(content[header:], np.uint8).copy()
 
 
-def cifar(folder: Path, files: list[str], labels: int) -> Raw:
-    """CIFAR's binary format, an image a row: `labels` bytes, the last of them the class, and 3 x 32 x 32 pixels."""
+def read_cifar(folder: Path, files: list[str], labels: int) -> Raw:
+    """Read CIFAR's binary format, an image a row: `labels` bytes, the last the class, and 3 x 32 x 32 pixels."""
     row = labels + 3 * 32 * 32
     try:
         contents = [np.fromfile(folder / file, np.uint8) for file in files]
@@ -68,25 +72,26 @@ def cifar(folder: Path, files: list[str], labels: int) -> Raw:
 
 
 def read(name: str, folder: Path) -> tuple[Raw, Raw, int]:
-    """Training images, test images and the number of classes."""
+    """Read training images, test images and the number of classes."""
     if name in ("mnist", "fashion_mnist"):
-        return idx(folder, "train"), idx(folder, "t10k"), 10
+        return read_idx(folder, "train"), read_idx(folder, "t10k"), 10
     if name == "cifar_10":
         unpacked = folder / "cifar-10-binary" / "cifar-10-batches-bin"
         files = [f"data_batch_{i}.bin" for i in range(1, 6)]
-        return cifar(unpacked, files, 1), cifar(unpacked, ["test_batch.bin"], 1), 10
+        return read_cifar(unpacked, files, 1), read_cifar(unpacked, ["test_batch.bin"], 1), 10
     unpacked = folder / "cifar-100-binary" / "cifar-100-binary"
-    return cifar(unpacked, ["train.bin"], 2), cifar(unpacked, ["test.bin"], 2), 100
+    return read_cifar(unpacked, ["train.bin"], 2), read_cifar(unpacked, ["test.bin"], 2), 100
 
 
 @functools.lru_cache(maxsize=1)
 def load(name: str, folder: Path, image_size: int, images: int | None = None) -> Dataset[Split]:
-    """The data set `name` in `folder` at `image_size` [px]; of `images` over all splits, the first of each class.
+    """Load the data set `name` at `image_size` [px]; of `images` over all splits, the first of each class.
 
-    UserError if it is not fetched or broken, or `images` cannot keep the proportions of the splits and classes.
+    Raise `UserError` if it is not fetched or broken, or if `images` cannot keep the proportions of the splits and
+    classes.
     """
     (pixels, labels), (test_pixels, test_labels), classes = read(name, folder)
-    mean, std = _statistics(pixels)
+    mean, std = _measure_statistics(pixels)
     kept, held_out = hold_out(labels.long(), classes, HELD_OUT)
     hold_out(test_labels.long(), classes, 0.0)  # labels are checked there
     parts = [
@@ -95,14 +100,17 @@ def load(name: str, folder: Path, image_size: int, images: int | None = None) ->
         (test_pixels, test_labels.long()),
     ]
     if images is not None:
-        parts = _fewer(name, parts, images, classes)
-    train, val, test = (Split(_normalised(x, mean, std, image_size), y) for x, y in parts)
-    sha256 = _sha256(pixels, labels, test_pixels, test_labels)
+        parts = _take_fewer(name, parts, images, classes)
+    train, val, test = (Split(_normalise(x, mean, std, image_size), y) for x, y in parts)
+    sha256 = _hash_files(pixels, labels, test_pixels, test_labels)
     return Dataset(train, val, test, classes, sha256, mean, std)
 
 
-def _fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[Raw]:
-    """The first of each class, in the proportions of the parts. UserError says which numbers there can be."""
+def _take_fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[Raw]:
+    """Take the first of each class, in the proportions of the parts.
+
+    Raise `UserError` with the numbers there can be.
+    """
     whole = sum(len(y) for _, y in parts)
     counts = [y.bincount(minlength=classes) for _, y in parts]
     if any(count.min() != count.max() for count in counts):
@@ -110,23 +118,23 @@ def _fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[Raw]:
     unit = whole // math.gcd(*(int(count[0]) for count in counts))
     if images not in range(unit, whole + 1, unit):
         raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
-    chosen = [chosen_of_each(y, len(y) * images // whole, classes) for _, y in parts]
+    chosen = [choose_of_each(y, len(y) * images // whole, classes) for _, y in parts]
     return [(x[indices], y[indices]) for (x, y), indices in zip(parts, chosen, strict=True)]
 
 
-def _sha256(*tensors: Tensor) -> str:
+def _hash_files(*tensors: Tensor) -> str:
     found = hashlib.sha256()
     for tensor in tensors:
         found.update(tensor.numpy().tobytes())
     return found.hexdigest()
 
 
-def _statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measure_statistics(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = pixels.transpose(0, 1).flatten(1).double() / 255
     return tuple(channels.mean(dim=1).tolist()), tuple(channels.std(dim=1).tolist())
 
 
-def _normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...], image_size: int) -> Tensor:
+def _normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...], image_size: int) -> Tensor:
     shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
     parts = []
     for part in pixels.split(CHUNK):

@@ -15,7 +15,7 @@ from replication.records.words import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Images (B, C, H, W), float32, normalised, and their labels (B,), int64."""
+    """A split in memory: images (B, C, H, W), float32, normalised, and their labels (B,), int64."""
 
     images: Tensor
     labels: Tensor
@@ -23,36 +23,36 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The images and labels at `indices` (B,)."""
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the images and labels at `indices` (B,)."""
         return self.images[indices], self.labels[indices]
 
-    def first(self, images: int, classes: int) -> Split:
-        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
-        return Split(*self.batch(chosen_of_each(self.labels, images, classes)))
+    def take_first(self, images: int, classes: int) -> Split:
+        """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
+        return Split(*self.take(choose_of_each(self.labels, images, classes)))
 
-    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images and labels at each of the `chosen` indices (B,); nothing is random here."""
-        return map(self.batch, chosen)
+    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels at each of the `chosen` indices (B,); nothing is random here."""
+        return map(self.take, chosen)
 
 
 class Images(Protocol):
-    """What a training reads: images in memory (`Split`), or in files (`Photographs`, `Scenes`)."""
+    """A training reads these: images in memory (`Split`), or in files (`Photographs`, `Scenes`)."""
 
     @property
     def labels(self) -> Tensor:
         """The class of each (B,), int64."""
 
     def __len__(self) -> int:
-        """How many."""
+        """Count the images."""
 
-    def first(self, images: int, classes: int) -> Images:
-        """The first so many images, as many of each of the `classes`. UserError if they cannot be that."""
+    def take_first(self, images: int, classes: int) -> Images:
+        """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
 
-    def batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Any]]:
-        """Images (B, C, H, W) and labels, or `detection.Targets`, at each of the `chosen` indices (B,).
+    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Any]]:
+        """Yield images (B, C, H, W) and labels, or `detection.Targets`, at each of the `chosen` indices (B,).
 
-        What is random comes from `seed`.
+        The random numbers come from `seed`.
         """
 
 
@@ -61,7 +61,10 @@ AnyImages = TypeVar("AnyImages", bound=Images)
 
 @dataclass(frozen=True)
 class Dataset(Generic[AnyImages]):
-    """Train, validation and test, disjoint. `sha256` is that of the raw data, whatever part of it is used."""
+    """A data set in three disjoint parts, for training, validation and test.
+
+    `sha256` is the digest of the raw data, whatever part of it is used.
+    """
 
     train: AnyImages
     val: AnyImages
@@ -73,12 +76,15 @@ class Dataset(Generic[AnyImages]):
 
     @property
     def channels(self) -> int:
-        """1 for grey images, 3 for colours."""
+        """The channels: 1 for grey images, 3 for colours."""
         return len(self.mean)
 
 
-def chosen_of_each(labels: Tensor, images: int, classes: int) -> Tensor:
-    """Indices of the first `images`, as many of each of the `classes`. UserError if they cannot be that."""
+def choose_of_each(labels: Tensor, images: int, classes: int) -> Tensor:
+    """Choose the indices of the first `images`, as many of each of the `classes`.
+
+    Raise `UserError` if that cannot be.
+    """
     each, left = divmod(images, classes)
     chosen = [(labels == label).nonzero().flatten()[:each] for label in range(classes)]
     if left or each == 0 or any(len(of_class) < each for of_class in chosen):
@@ -90,10 +96,10 @@ SPLIT_SEED = 2021
 
 
 def hold_out(labels: Tensor, classes: int, share: float) -> tuple[Tensor, Tensor]:
-    """Indices to learn from and, a `share` of each class, to validate on; class after class, as hashes order them.
+    """Choose indices to learn from and, a `share` of each class, to validate on, class after class.
 
-    Hashes instead of a random generator, so that no library version can move an image from one split to another.
-    UserError for a label that is none of the classes.
+    The order is that of hashes instead of a random generator, so that no library version can move an image from one
+    split to another. Raise `UserError` for a label that is none of the classes.
     """
     wrong = labels[(labels < 0) | (labels >= classes)]
     if len(wrong):

@@ -18,10 +18,10 @@ ONE = 2048
 Pixels = NDArray[np.uint8]
 
 
-def fitted(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """Height and width [px] of a picture as large as fits with its ratio kept, rounded half up.
+def fit_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
+    """Return height and width [px] of a picture as large as fits with its ratio kept, rounded half up.
 
-    UserError if a side would have no pixel.
+    Raise `UserError` if a side would have no pixel.
     """
     scale = min(long_side / max(height, width), short_side / min(height, width))
     sides = int(height * scale + 0.5), int(width * scale + 0.5)
@@ -30,21 +30,24 @@ def fitted(height: int, width: int, short_side: int, long_side: int) -> tuple[in
     return sides
 
 
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """A picture (H, W, C) as (height, width, C)."""
+def resize(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Resize a picture (H, W, C) to (height, width, C)."""
     if pixels.shape[:2] == (2 * height, 2 * width):  # OpenCV takes the rounded mean of four
         four = pixels.reshape(height, 2, width, 2, -1).astype(np.uint16).sum(axis=(1, 3))
         return ((four + 2) >> 2).astype(np.uint8)
-    top, below, weights = _between(pixels.shape[0], height)
-    left, right, across = _between(pixels.shape[1], width)
+    top, below, weights = _interpolate(pixels.shape[0], height)
+    left, right, across = _interpolate(pixels.shape[1], width)
     rows = [pixels[places].astype(np.int32) for places in (top, below)]  # (height, W, C)
     columns = [row[:, left] * across[0][:, None] + row[:, right] * across[1][:, None] for row in rows]
     sums = [((column >> 4) * weight[:, None, None]) >> 16 for column, weight in zip(columns, weights, strict=True)]
     return ((sums[0] + sums[1] + 2) >> 2).astype(np.uint8)
 
 
-def _between(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], list[NDArray[np.int32]]]:
-    """For every place of a new side, its two neighbours on the old one and their weights; pixels have their centres."""
+def _interpolate(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], list[NDArray[np.int32]]]:
+    """Find, for every place of a new side, its two neighbours on the old one and their weights.
+
+    Pixels have their centres.
+    """
     at = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.intp)
     share = at - first.astype(np.float32)

@@ -21,7 +21,7 @@ from torchvision.transforms import Compose
 from tqdm import tqdm
 
 from replication.data.pictures import MEND, PictureError, complain, read_picture
-from replication.evaluation.preprocessing import preprocessing
+from replication.evaluation.preprocessing import make_preprocessing
 from replication.intervals import compute_wilson_interval
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
@@ -35,7 +35,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class Pass:
-    """How a data set is passed through a model: where, in which number formats, and how many of its images (or all)."""
+    """A pass of a data set through a model: on which device, in which number formats, and how many images (or all)."""
 
     device: str = "auto"
     precision: str = "fp32"
@@ -43,7 +43,7 @@ class Pass:
 
     @property
     def place(self) -> torch.device:
-        """The device. UserError if it is a GPU and there is none."""
+        """The device; it raises `UserError` if it is a GPU and there is none."""
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("--device cuda: PyTorch sees no GPU here; --device cpu takes the processor")
         found = "cuda" if torch.cuda.is_available() else "cpu"
@@ -55,7 +55,7 @@ WHOLE = Pass()
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says of every image that could be read: its label, and the classes of the highest logits.
+    """The answers of a classifier for every image that could be read: its label, and the classes of the highest logits.
 
     `best` (N, 5) are the five highest, best first; `log_probability` (N,) is that of the label; `heads` has the first
     class of each head by name, of models with several; `files` are the names of the images.
@@ -68,7 +68,7 @@ class Answers:
     files: tuple[str, ...]
 
     def save(self, path: Path) -> None:
-        """Everything but the names, as .npz: 0.7 MB for 50,000 images."""
+        """Save everything but the names, as .npz: 0.7 MB for 50,000 images."""
         classes = {"labels": self.labels, "best": self.best, **self.heads}
         arrays: dict[str, Any] = {name: array.astype(np.int16) for name, array in classes.items()}
         np.savez_compressed(path, log_probability=self.log_probability, **arrays)
@@ -85,23 +85,24 @@ def classify(
     weights: Weight | None = None,
     how: Pass = WHOLE,
 ) -> tuple[list[Evaluated], dict[str, Any]]:
-    """The accuracies of `checkpoint` on `images`, a folder with one folder a class, and what made them.
+    """Measure the accuracies of `checkpoint` on `images`, a folder with one folder a class.
 
-    Classes are numbered in the order of their folders' names, as ImageNet's are, or by these if all are numbers, as
-    ImageNet-V2's. Accuracies are in percent, with the 95 % Wilson interval over images; on ImageNet's validation images
-    also those by the labels of ReaL. The answers go into answers.npz in `out`.
-    UserError if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is "skip", and
-    it is left out), or the checkpoint does not fit.
+    Return them and what made them. Classes are numbered in the order of their folders' names, as ImageNet's are, or by
+    these if all are numbers, as ImageNet-V2's. Accuracies are in percent, with the 95 % Wilson interval over images; on
+    ImageNet's validation images also those by the labels of ReaL. The answers go into answers.npz in `out`.
+
+    Raise `UserError` if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is
+    "skip", and it is left out), or the checkpoint does not fit.
     """
     place = how.place
-    data = photographs(images, dataset, preprocessing(variant, image_size, weights), how.images)
+    data = open_photographs(images, dataset, make_preprocessing(variant, image_size, weights), how.images)
     model = load_checkpoint(build_variant(variant, image_size, len(data.classes)), checkpoint).eval()
     answers = answer(model, data, f"{variant.id} at {image_size} px", corrupt, place, PRECISIONS[how.precision])
     out.mkdir(parents=True, exist_ok=True)
     answers.save(out / "answers.npz")
-    numbers = [Evaluated(variant.id, image_size, dataset, *number) for number in accuracies(answers)]
+    numbers = [Evaluated(variant.id, image_size, dataset, *number) for number in measure_accuracies(answers)]
     if dataset == "imagenet-1k":
-        real = real_accuracy(answers, real_labels())
+        real = measure_real_accuracy(answers, load_real_labels())
         numbers += [Evaluated(variant.id, image_size, "imagenet-real", *number) for number in real]
     return numbers, {
         "images": len(answers.files),
@@ -113,16 +114,16 @@ def classify(
 
 
 class ValidationImages(ImageFolder):
-    """Tensors with their class, and why the file cannot be used, or nothing, so that all such files are found."""
+    """Yields tensors with their class and the fault of the file, if any, so that all such files are found."""
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-        """Folders in the order of their names, or of the numbers that they are called by."""
+        """Find the folders in the order of their names, or of the numbers that they are called by."""
         names, _ = super().find_classes(directory)
         names = sorted(names, key=int) if all(name.isdecimal() for name in names) else names
         return names, {name: index for index, name in enumerate(names)}
 
     def __getitem__(self, index: int) -> tuple[Tensor, tuple[int, str]]:
-        """The image (3, H, W), its class and its fault."""
+        """Return the image (3, H, W), its class and its fault."""
         path, label = self.samples[index]
         try:
             picture, fault = read_picture(Path(path)), ""
@@ -131,10 +132,10 @@ class ValidationImages(ImageFolder):
         return self.transform(picture), (label, fault)
 
 
-def photographs(images: Path, dataset: str, transform: Compose, some: int | None = None) -> ValidationImages:
-    """The images of a folder, which are all of its files but the hidden ones, or `some` of them, spread evenly.
+def open_photographs(images: Path, dataset: str, transform: Compose, some: int | None = None) -> ValidationImages:
+    """Open the images of a folder, which are all its files but the hidden ones, or `some` of them, spread evenly.
 
-    UserError if it is missing, has an empty class, or is not the data set it is called.
+    Raise `UserError` if it is missing, has an empty class, or is not the data set it is called.
     """
     if not images.is_dir():
         raise UserError(f"no folder of images at {images}")
@@ -162,13 +163,14 @@ def answer(
     dtype: torch.dtype = torch.float32,
     batch_size: int = 64,
 ) -> Answers:
-    """What a model says of the images.
+    """Let a model answer for the images.
 
-    UserError with the number of images that cannot be read, if there are any and `corrupt` is "strict", or none can.
+    Raise `UserError` with the number of images that cannot be read, if there are any and `corrupt` is "strict", or if
+    none can.
     """
     device = device or torch.device("cpu")
     model.to(device)
-    heads = _heads(model)
+    heads = _record_heads(model)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     of_heads: dict[str, list[Tensor]] = {name: [] for name in heads}
     files: list[str] = []
@@ -199,8 +201,8 @@ def answer(
     return Answers(labels, best, log_probability, by_head, tuple(files))
 
 
-def _heads(model: nn.Module) -> dict[str, list[Tensor]]:
-    """Of a model with a head on its distillation token, lists into which each head's logits are put as it runs."""
+def _record_heads(model: nn.Module) -> dict[str, list[Tensor]]:
+    """Record each head's logits in a list as a model with a head on its distillation token runs."""
     if not isinstance(getattr(model, "head_dist", None), nn.Module):
         return {}
     found: dict[str, list[Tensor]] = {"class_head": [], "distillation_head": []}
@@ -210,7 +212,7 @@ def _heads(model: nn.Module) -> dict[str, list[Tensor]]:
 
 
 class Number(NamedTuple):
-    """A metric with its value, unit and 95 % interval, and how many images it is of."""
+    """A metric with its value, unit and 95 % interval, and the number of images it is of."""
 
     metric: str
     value: float
@@ -220,30 +222,33 @@ class Number(NamedTuple):
     n: int
 
 
-def accuracies(answers: Answers) -> list[Number]:
-    """Top-1 and top-5 [%], the top-1 of each head of a model with several, and the mean loss."""
+def measure_accuracies(answers: Answers) -> list[Number]:
+    """Measure top-1 and top-5 [%], the top-1 of each head of a model with several, and the mean loss."""
     hits = answers.best == answers.labels[:, None]
     heads = {f"top1_{name}": said == answers.labels for name, said in answers.heads.items()}
     shares = {"top1": hits[:, 0], "top5": hits.any(1), **heads}
     loss = Number("loss", float(-answers.log_probability.mean()), "", None, None, len(hits))
-    return [*(_share(name, right) for name, right in shares.items()), loss]
+    return [*(_measure_share(name, right) for name, right in shares.items()), loss]
 
 
-def real_accuracy(answers: Answers, labels: Mapping[str, frozenset[int]]) -> list[Number]:
-    """Top-1 [%] by several labels an image, by the file's name, over the images that have any; none if no image has."""
+def measure_real_accuracy(answers: Answers, labels: Mapping[str, frozenset[int]]) -> list[Number]:
+    """Measure top-1 [%] by several labels an image, found by the file's name, over the images that have any.
+
+    It is empty if no image has a label.
+    """
     first = zip(answers.best[:, 0].tolist(), answers.files, strict=True)
     right = [best in labels[name] for best, name in first if labels.get(name)]
-    return [_share("top1", np.array(right))] if right else []
+    return [_measure_share("top1", np.array(right))] if right else []
 
 
-def _share(metric: str, right: NDArray[np.bool_]) -> Number:
+def _measure_share(metric: str, right: NDArray[np.bool_]) -> Number:
     k, n = int(right.sum()), len(right)
     low, high = compute_wilson_interval(k, n)
     return Number(metric, 100 * k / n, "%", 100 * low, 100 * high, n)
 
 
 @functools.cache
-def real_labels() -> Mapping[str, frozenset[int]]:
-    """ImageNet-ReaL (Beyer et al., arXiv 2006.07159), as timm ships it: the labels of each validation image by name."""
+def load_real_labels() -> Mapping[str, frozenset[int]]:
+    """Load ImageNet-ReaL (Beyer et al., arXiv 2006.07159), as timm ships it, as labels by image name."""
     text = (resources.files("timm.data") / "_info" / "imagenet_real_labels.json").read_text(encoding="utf-8")
     return {f"ILSVRC2012_val_{i:08d}.JPEG": frozenset(labels) for i, labels in enumerate(json.loads(text), start=1)}

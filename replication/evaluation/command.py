@@ -51,7 +51,7 @@ def _declare_departures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=path, required=True, help="the CSV")
 
 
-def _departures(args: argparse.Namespace) -> None:
+def _write_departures(args: argparse.Namespace) -> None:
     from replication.evaluation.departures import write_departures
 
     write_departures(args.out)
@@ -70,7 +70,7 @@ COMMANDS = (
         "departures",
         "measure how far timm's defaults are from the released models",
         _declare_departures,
-        _departures,
+        _write_departures,
         "departures --out departures.csv",
     ),
 )

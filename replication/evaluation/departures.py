@@ -23,20 +23,20 @@ from replication.records.store import now, write_manifest, write_rows
 
 
 def write_departures(out: Path) -> None:
-    """All differences as one CSV. Weights and image are random, from a seed."""
+    """Write all differences as one CSV. Weights and image are random, from a seed."""
     started = now()
-    write_rows(out, departures(), Departure)
+    write_rows(out, measure_departures(), Departure)
     write_manifest(out.with_suffix(".json"), started, [out])
 
 
-def departures() -> Iterator[Departure]:
-    """One row for each known difference between a release and timm 1.0 that changes numbers."""
+def measure_departures() -> Iterator[Departure]:
+    """Measure each known difference between a release and timm 1.0 that changes numbers, as one row."""
     yield Departure(
         model="vit_s16",
         detail="GELU",
         released="tanh",
         timm="erf",
-        relative=difference(*same_weights(build("vit_s16"), build("vit_s16", act_layer="gelu"))),
+        relative=measure_difference(*share_weights(build("vit_s16"), build("vit_s16", act_layer="gelu"))),
     )
     narrow: dict[str, Any] = {"embed_dim": 192, "num_heads": 3}
     hybrid = timm.create_model("vit_base_r50_s16_224", act_layer="gelu_tanh", num_classes=1000, **narrow)
@@ -45,14 +45,14 @@ def departures() -> Iterator[Departure]:
         detail="epsilons of weight standardisation and GroupNorm",
         released="std + 1e-5; 1e-6",
         timm="sqrt(var + 1e-8); 1e-5",
-        relative=difference(*same_weights(build("r50_vit_b16", **narrow), hybrid)),
+        relative=measure_difference(*share_weights(build("r50_vit_b16", **narrow), hybrid)),
     )
     for model, method, released in (
         ("vit_s16", "bilinear", "bilinear, corners aligned"),
         ("deit_s", "bicubic", "bicubic"),
     ):
         table = torch.randn(1, 1 + 14 * 14, 384, dtype=torch.double, generator=torch.Generator().manual_seed(2))
-        ours, theirs = same_weights(build(model, 384), build(model, 384))
+        ours, theirs = share_weights(build(model, 384), build(model, 384))
         ours.get_parameter("pos_embed").data.copy_(resize_positions(table, (14, 14), (24, 24), 1, method))
         theirs.get_parameter("pos_embed").data.copy_(resample_abs_pos_embed(table, [24, 24]))
         yield Departure(
@@ -60,9 +60,9 @@ def departures() -> Iterator[Departure]:
             detail="positions resized from 224 to 384 px",
             released=released,
             timm="bicubic, antialiased",
-            relative=difference(ours, theirs, image_size=384),
+            relative=measure_difference(ours, theirs, image_size=384),
         )
-    ours, theirs = same_weights(build("swin_t", 384, window_size=12), build("swin_t", 384, window_size=12))
+    ours, theirs = share_weights(build("swin_t", 384, window_size=12), build("swin_t", 384, window_size=12))
     for (name, parameter), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         if name.endswith("relative_position_bias_table"):
             generator = torch.Generator().manual_seed(2)
@@ -76,14 +76,14 @@ def departures() -> Iterator[Departure]:
         detail="biases resized from windows of 7 to 12, 384 px",
         released="bicubic",
         timm="cubic, on distances that grow geometrically",
-        relative=difference(ours, theirs, image_size=384),
+        relative=measure_difference(ours, theirs, image_size=384),
     )
 
 
-def same_weights(first: nn.Module, second: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Both in float64 with the weights of one seed: N(0, 1 / fan-in), so that activations keep their size.
+def share_weights(first: nn.Module, second: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Give both models, in float64, weights from one seed: N(0, 1 / fan-in), so that activations keep their size.
 
-    Vectors are those of a fresh model where its law is fixed, as the ones of a norm, and all biases are zero.
+    Vectors are those of a fresh model where its law is fixed, as the ones of a norm are, and all biases are zero.
     """
     generator = torch.Generator().manual_seed(0)
     for name, parameter in first.double().named_parameters():
@@ -95,8 +95,8 @@ def same_weights(first: nn.Module, second: nn.Module) -> tuple[nn.Module, nn.Mod
     return first.eval(), second.eval()
 
 
-def difference(first: nn.Module, second: nn.Module, image_size: int = 224) -> float:
-    """The largest difference of a logit over the largest logit, on one random image."""
+def measure_difference(first: nn.Module, second: nn.Module, image_size: int = 224) -> float:
+    """Measure the largest difference of a logit, over the largest logit, on one random image."""
     shape = (1, 3, image_size, image_size)
     image = torch.randn(shape, dtype=torch.double, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

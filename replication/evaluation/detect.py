@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from replication.data.annotations import files_of
+from replication.data.annotations import find_files
 from replication.data.detection import Scenes, load_split
 from replication.detection.average_precision import average_precision, coco_results, write_results
 from replication.evaluation import mmdetection
@@ -32,29 +32,30 @@ def detect(
     out: Path,
     corrupt: str = "strict",
 ) -> tuple[list[Evaluated], dict[str, Any]]:
-    """COCO's measures of `checkpoint` on the validation images in `folder`, and what made them.
+    """Measure COCO's figures of `checkpoint` on the validation images in `folder`; return them and what made them.
 
     The short side of an image becomes `image_size` [px], unless the long one would be more than 5/3 of it (DETR), or
     1333/800 (the detectors of mmdetection). Measures are in percent, without those that do not apply and without an
-    interval: average precision is no mean over images. The results that they are of go into predictions.json in `out`,
-    as COCO's server reads them, with masks of a detector that has some.
-    UserError if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is "skip", and
-    it is left out), or the checkpoint does not fit.
+    interval: average precision is no mean over images. The results they rest on go into predictions.json in `out`, as
+    COCO's server reads them, with masks of a detector that has some.
+
+    Raise `UserError` if the folder is not the data set it is called, an image cannot be read (unless `corrupt` is
+    "skip", and it is left out), or the checkpoint does not fit.
     """
     if not folder.is_dir():
         raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
     what = f"{variant.id} at {image_size} px"
     if variant.family == "detr":
         split = load_split(folder, "val", image_size, corrupt=corrupt)
-        dataset = called(dataset, split, folder)
+        dataset = name_dataset(dataset, split, folder)
         classes = 1 + max(category["id"] for category in split.categories)  # the class index is the category id
         model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
-        results = predicted(model, split, what)
+        results = predict(model, split, what)
     else:
-        split = mmdetection.validation_split(variant, folder, image_size, corrupt)
-        dataset = called(dataset, split, folder)
+        split = mmdetection.load_validation_split(variant, folder, image_size, corrupt)
+        dataset = name_dataset(dataset, split, folder)
         model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
-        results = mmdetection.predicted(model, split, what)
+        results = mmdetection.predict(model, split, what)
     measures = average_precision(split.ground_truth, results)
     if variant.family in mmdetection.MASKED:
         measures |= average_precision(split.ground_truth, results, masks=True)
@@ -64,15 +65,15 @@ def detect(
         for name, x in measures.items()
         if x is not None
     ]
-    facts = {"annotations": sha256(files_of(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
+    facts = {"annotations": sha256(find_files(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
     steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
     return numbers, {**facts, "preprocessing": steps}
 
 
-def called(dataset: str, split: Scenes, folder: Path) -> str:
-    """The name of the data set that `split` is: `dataset`, or coco, or coco_part if it is fewer images of its classes.
+def name_dataset(dataset: str, split: Scenes, folder: Path) -> str:
+    """Name the data set that `split` is: `dataset`, or coco, or coco_part if it is fewer images of its classes.
 
-    UserError if it is not what it is called.
+    Raise `UserError` if it is not what it is called.
     """
     found = (len(split.categories), len(split) + split.left_out)
     categories, images = SIZES.get(dataset or "coco", found)
@@ -86,16 +87,16 @@ def called(dataset: str, split: Scenes, folder: Path) -> str:
     return dataset or "coco"
 
 
-def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
-    """COCO's results for every image.
+def predict(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+    """Predict COCO's results for every image.
 
-    The images come one at a time, so none is padded: what a DETR says of an image depends on how much it is, and the
-    DC5 models, trained on one image a GPU, get worse by it (the authors' README).
+    The images come one at a time, so none is padded: the answer of a DETR for an image depends on how much it is, and
+    the DC5 models, trained on one image a GPU, get worse by it (the authors' README).
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     results: list[dict[str, Any]] = []
-    batches = split.batches(torch.arange(len(split)).split(1), seed=0)
+    batches = split.read_batches(torch.arange(len(split)).split(1), seed=0)
     with torch.inference_mode():
         for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
             results += coco_results(model(images.to(device)), targets.image_ids, targets.sizes)

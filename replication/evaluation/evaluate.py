@@ -29,22 +29,22 @@ def evaluate(
     how: Pass = WHOLE,
     multi_scale: bool = False,
 ) -> None:
-    """Evaluate `checkpoint` of a classifier, detector or segmenter on the folder `images`; evaluation.csv into `out`.
+    """Evaluate `checkpoint` on the folder `images`; write evaluation.csv into `out`.
 
-    The size [px] is the side of a classifier's square, or what the short sides are resized to. `dataset` is what the
-    images are, unless they are those of the papers: imagenet-1k, coco for a detector, ade20k for a segmenter
-    (coco_part, ade20k_part: some of their images); several scales (`multi_scale`) are for segmenters.
-    An image that cannot be read is an error, or is left out (`corrupt` "strict" or "skip"). `name` is the id
-    of the record that the file is of, unless the file is called so; images are prepared as it says.
-    The manifest is written last; before it answers.npz of a classifier, predictions.json of a detector and
-    labels/<image>.png of a segmenter.
-    UserError if the model cannot be evaluated, if the record is of another model, if the file has not the digest that
-    is published of it, or as in `classify`, `detect` and
-    `segment`.
+    The model is a classifier, detector or segmenter. The size [px] is the side of a classifier's square, or that of the
+    short sides of the images. `dataset` names the images, unless they are those of the papers: imagenet-1k, coco for a
+    detector, ade20k for a segmenter (coco_part, ade20k_part: some of their images); several scales (`multi_scale`) are
+    for segmenters. An image that cannot be read is an error, or is left out (`corrupt` "strict" or "skip"). `name` is
+    the id of the record of the file, unless the file is called so; images are prepared as the record says. The manifest
+    is written last; before it answers.npz of a classifier, predictions.json of a detector and labels/<image>.png of a
+    segmenter.
+
+    Raise `UserError` if the model cannot be evaluated, if the record is of another model, if the file has not its
+    published digest, or as `classify`, `detect` and `segment` do.
     """
     started = now()
     variant = papers.variant(model_id)
-    record = _record(variant, checkpoint, name)
+    record = _find_record(variant, checkpoint, name)
     released.check(checkpoint, record)
     if multi_scale and variant.task != "segmentation":
         raise UserError(f"--multi-scale is for segmenters, and {model_id} is made for {variant.task}")
@@ -68,8 +68,8 @@ def evaluate(
     write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)
 
 
-def _record(variant: Variant, checkpoint: Path, name: str) -> Weight | None:
-    """The record of a file: the one that is named, or the first of this model that its name says."""
+def _find_record(variant: Variant, checkpoint: Path, name: str) -> Weight | None:
+    """Find the record of a file: the one that is named, or the first of this model that its name says."""
     if name in weights():
         if (record := weight(name)).model != variant.id:
             raise UserError(f"the weights {name} are of {record.model}, not of {variant.id}")

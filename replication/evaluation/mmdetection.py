@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from replication.data.detection import Scenes, load_split
 from replication.data.photographs import MEAN, STD
-from replication.data.unfiltered import fitted, resized
+from replication.data.unfiltered import fit_size, resize
 from replication.models.dense.boxes import Detections, pasted
 from replication.records.card import Variant
 
@@ -39,26 +39,26 @@ CAFFE_MEAN, CAFFE_STD = (103.53 / 255, 116.28 / 255, 123.675 / 255), (1 / 255,) 
 
 @dataclass(frozen=True)
 class Fit:
-    """Resizes an image so that it fits, its ratio kept, by OpenCV's rule; blue comes first if `bgr`."""
+    """Resizes an image so that it fits, with its ratio kept, by OpenCV's rule; blue comes first if `bgr`."""
 
     short_side: int
     long_side: int
     bgr: bool = False
 
     def __call__(self, image: tv_tensors.Image, objects: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
-        """An image (3, H, W), uint8, and its objects."""
+        """Return an image (3, H, W), uint8, and its objects."""
         pixels = image.as_subclass(Tensor).permute(1, 2, 0).numpy()
-        height, width = fitted(pixels.shape[0], pixels.shape[1], self.short_side, self.long_side)
-        made = torch.from_numpy(resized(pixels, height, width)).permute(2, 0, 1)
+        height, width = fit_size(pixels.shape[0], pixels.shape[1], self.short_side, self.long_side)
+        made = torch.from_numpy(resize(pixels, height, width)).permute(2, 0, 1)
         boxes = v2.functional.resize(objects["boxes"], [height, width])
         return made.flip(0) if self.bgr else made, {**objects, "boxes": boxes}
 
 
-def validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
-    """The validation images of a folder, made as `variant` takes them, with masks if it finds some.
+def load_validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
+    """Load the validation images of a folder, made as `variant` takes them, with masks if the model finds some.
 
-    The short side becomes `image_size` [px], unless the long one would be more than 1333/800 of it. UserError as in
-    `load_split`.
+    The short side becomes `image_size` [px], unless the long one would be more than 1333/800 of it. Raise `UserError`
+    as `load_split` does.
     """
     bgr = variant.architecture.get("caffe", False)
     fit = Fit(image_size, round(image_size * LONG_SIDE), bgr)
@@ -67,22 +67,25 @@ def validation_split(variant: Variant, folder: Path, image_size: int, corrupt: s
     return dataclasses.replace(split, mean=mean, std=std)
 
 
-def predicted(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
-    """COCO's results for every image, which comes alone; a class index is a place among the category ids in order."""
+def predict(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+    """Predict COCO's results for every image, which comes alone.
+
+    A class index is a place among the category ids in order.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     category_ids = sorted(category["id"] for category in split.categories)
     results: list[dict[str, Any]] = []
-    batches = split.batches(torch.arange(len(split)).split(1), seed=0)
+    batches = split.read_batches(torch.arange(len(split)).split(1), seed=0)
     with torch.inference_mode():
         for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
-            found = detections(model, images.to(device), targets.sizes[0])
-            results += coco_results(found, targets.image_ids[0], targets.sizes[0], category_ids)
+            found = detect_objects(model, images.to(device), targets.sizes[0])
+            results += convert_to_coco(found, targets.image_ids[0], targets.sizes[0], category_ids)
     return results
 
 
-def detections(model: Any, image: Tensor, original: Tensor) -> Detections:
-    """What a model finds in a resized and normalised image (1, 3, H, W), whose file has the size `original` [px]."""
+def detect_objects(model: Any, image: Tensor, original: Tensor) -> Detections:
+    """Detect objects in a resized and normalised image (1, 3, H, W), whose file has the size `original` [px]."""
     height, width = image.shape[2:]
     old_height, old_width = original.tolist()
     padded = F.pad(image, (0, -width % MULTIPLE, 0, -height % MULTIPLE))
@@ -90,8 +93,8 @@ def detections(model: Any, image: Tensor, original: Tensor) -> Detections:
     return found
 
 
-def coco_results(found: Detections, image_id: int, size: Tensor, category_ids: list[int]) -> list[dict[str, Any]]:
-    """The detections of one image of `size` (height, width) [px]; numbers have all digits of a float32."""
+def convert_to_coco(found: Detections, image_id: int, size: Tensor, category_ids: list[int]) -> list[dict[str, Any]]:
+    """Convert the detections of one image of `size` (height, width) [px]; numbers keep all digits of a float32."""
     boxes = box_convert(found.boxes.cpu().double(), "xyxy", "xywh")
     results: list[dict[str, Any]] = [
         {
@@ -105,11 +108,11 @@ def coco_results(found: Detections, image_id: int, size: Tensor, category_ids: l
     if found.masks is not None:
         masks = pasted(found.masks, found.boxes, (int(size[0]), int(size[1])))
         for result, mask in zip(results, masks, strict=True):
-            result["segmentation"] = encoded(mask)
+            result["segmentation"] = encode_mask(mask)
     return results
 
 
-def encoded(mask: Tensor) -> Mapping[str, Any]:
-    """A mask (H, W), bool, as COCO's compressed run lengths, which are of columns."""
+def encode_mask(mask: Tensor) -> Mapping[str, Any]:
+    """Encode a mask (H, W), bool, as COCO's compressed run lengths, which go down the columns."""
     packed = run_lengths.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
     return {"size": packed["size"], "counts": packed["counts"].decode("ascii")}

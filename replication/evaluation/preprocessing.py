@@ -16,12 +16,12 @@ HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """Values to -1..1."""
 
 
-def preprocessing(variant: Variant, image_size: int, weights: Weight | None = None) -> transforms.Compose:
-    """Photographs to tensors (3, image_size, image_size), as the record of the weights says, and else the model's card.
+def make_preprocessing(variant: Variant, image_size: int, weights: Weight | None = None) -> transforms.Compose:
+    """Make photographs tensors (3, image_size, image_size) as the record of the weights says, else the model's card.
 
     The photographs come upright (`data.pictures`); the authors' readers ignore an EXIF orientation.
     """
-    said = prepared(variant, image_size, weights)
+    said = choose_preprocessing(variant, image_size, weights)
     normalise = transforms.Normalize(*(HALF if said.half else IMAGENET))
     size = (image_size, image_size) if said.ratio is None else int(image_size / said.ratio)
     if not said.antialiased:  # which no resize of a picture does
@@ -31,8 +31,8 @@ def preprocessing(variant: Variant, image_size: int, weights: Weight | None = No
     return transforms.Compose([resize, transforms.CenterCrop(image_size), transforms.ToTensor(), normalise])
 
 
-def prepared(variant: Variant, image_size: int, weights: Weight | None) -> Preprocessing:
-    """How images are prepared for weights of a model at an image size [px]."""
+def choose_preprocessing(variant: Variant, image_size: int, weights: Weight | None) -> Preprocessing:
+    """Choose how images are prepared for the weights of a model at an image size [px]."""
     said = variant.preprocessing_at.get(image_size, variant.preprocessing)
     if weights and weights.crop:
         said = dataclasses.replace(said, ratio=weights.crop, antialiased=True)

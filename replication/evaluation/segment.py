@@ -23,8 +23,8 @@ from tqdm import tqdm
 from replication import papers
 from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, complain, read_picture
-from replication.data.segmentation import NONE, labelled_pictures, read_labels
-from replication.data.unfiltered import Pixels, fitted, resized
+from replication.data.segmentation import NONE, find_labelled_pictures, read_labels
+from replication.data.unfiltered import Pixels, fit_size, resize
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated
@@ -51,17 +51,18 @@ def segment(
     corrupt: str = "strict",
     multi_scale: bool = False,
 ) -> tuple[list[Evaluated], dict[str, Any], list[Path]]:
-    """The mean IoU of `checkpoint` on the validation images in `folder`, what made it, and the files written.
+    """Measure the mean IoU of `checkpoint` on the validation images in `folder`.
 
-    The short side of an image becomes `image_size` [px], unless the long one would be more than 4 times that. With
-    `multi_scale`, the mean of the class probabilities over six scales and their mirror images decides. The number is in
-    percent and has no interval, for it is no mean over images. The classes found go into `out`, labels/<image>.png, as
-    numbers of eight bits from 0.
-    UserError if the folder is not the data set it is called, a file cannot be used (unless `corrupt` is "skip", and it
-    is left out), or the checkpoint does not fit.
+    Return it, what made it, and the files written. The short side of an image becomes `image_size` [px], unless the
+    long one would be more than 4 times that. With `multi_scale`, the mean of the class probabilities over six scales
+    and their mirror images decides. The number is in percent and has no interval, for it is no mean over images. The
+    classes found go into `out`, labels/<image>.png, as numbers of eight bits from 0.
+
+    Raise `UserError` if the folder is not the data set it is called, a file cannot be used (unless `corrupt` is "skip",
+    and it is left out), or the checkpoint does not fit.
     """
-    pictures = labelled_pictures(folder)
-    dataset = called(dataset, len(pictures), folder)
+    pictures = find_labelled_pictures(folder)
+    dataset = name_dataset(dataset, len(pictures), folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_checkpoint(build_variant(variant), checkpoint).eval().to(device)
     num_classes = variant.architecture["num_classes"]
@@ -79,13 +80,13 @@ def segment(
         except PictureError as error:
             complain(path, str(error), corrupt, named)
             continue
-        found = classes(model, pixels, image_size, multiple, multi_scale)
-        confusion += confused(labels, found, num_classes)
+        found = classify_pixels(model, pixels, image_size, multiple, multi_scale)
+        confusion += count_confusions(labels, found, num_classes)
         written.append(out / "labels" / f"{one.image.stem}.png")
-        write_bytes(written[-1], png(found))
+        write_bytes(written[-1], encode_png(found))
     if not written:
         raise UserError(f"none of the images in {folder} can be used")
-    metric, value = "miou_ms" if multi_scale else "miou", 100 * mean_iou(confusion)
+    metric, value = "miou_ms" if multi_scale else "miou", 100 * measure_mean_iou(confusion)
     steps = [
         f"resized to fit {image_size} x {LONG_SIDE * image_size} px" + (f" times {SCALES}" if multi_scale else ""),
         *([f"resized to multiples of {multiple} px"] if multiple > 1 else []),
@@ -95,10 +96,10 @@ def segment(
     return [Evaluated(variant.id, image_size, dataset, metric, value, "%", None, None, len(written))], facts, written
 
 
-def called(dataset: str, images: int, folder: Path) -> str:
-    """The name of a data set of so many images: `dataset`, or ade20k, or ade20k_part if they are fewer.
+def name_dataset(dataset: str, images: int, folder: Path) -> str:
+    """Name a data set of so many images: `dataset`, or ade20k, or ade20k_part if they are fewer.
 
-    UserError if it is not what it is called.
+    Raise `UserError` if it is not what it is called.
     """
     expected = IMAGES.get(dataset or "ade20k", images)
     if not dataset and images < expected:
@@ -108,53 +109,55 @@ def called(dataset: str, images: int, folder: Path) -> str:
     return dataset or "ade20k"
 
 
-def classes(model: nn.Module, pixels: Pixels, short_side: int, multiple: int, multi_scale: bool) -> NDArray[np.uint8]:
-    """The class (H, W) of every pixel of a picture (H, W, 3)."""
+def classify_pixels(
+    model: nn.Module, pixels: Pixels, short_side: int, multiple: int, multi_scale: bool
+) -> NDArray[np.uint8]:
+    """Choose the class (H, W) of every pixel of a picture (H, W, 3)."""
     with torch.inference_mode():
         if not multi_scale:
-            return _best(logits(model, pixels, short_side, LONG_SIDE * short_side, multiple))
+            return _choose_best(compute_logits(model, pixels, short_side, LONG_SIDE * short_side, multiple))
         total = torch.zeros(())
         for scale in SCALES:
             sides = int(short_side * scale), int(LONG_SIDE * short_side * scale)
             for mirrored in (False, True):
-                found = logits(model, pixels, *sides, multiple, mirrored).softmax(dim=1)
+                found = compute_logits(model, pixels, *sides, multiple, mirrored).softmax(dim=1)
                 total = total.to(found) + (found.flip(3) if mirrored else found)
-    return _best(total)
+    return _choose_best(total)
 
 
-def logits(
+def compute_logits(
     model: nn.Module, pixels: Pixels, short_side: int, long_side: int, multiple: int, mirrored: bool = False
 ) -> Tensor:
-    """(1, K, H, W) of a picture (H, W, 3), resized to fit the sides and then to multiples; or of its mirror image."""
+    """Compute (1, K, H, W) of a picture (H, W, 3) or its mirror image, resized to fit the sides, then to multiples."""
     height, width, _ = pixels.shape
-    new_height, new_width = fitted(height, width, short_side, long_side)
-    made = resized(pixels, new_height, new_width)
-    made = resized(made, *(-(-side // multiple) * multiple for side in (new_height, new_width)))
+    new_height, new_width = fit_size(height, width, short_side, long_side)
+    made = resize(pixels, new_height, new_width)
+    made = resize(made, *(-(-side // multiple) * multiple for side in (new_height, new_width)))
     image = normalize(torch.from_numpy(made).permute(2, 0, 1) / 255, MEAN, STD).unsqueeze(0)
     image = image.to(next(model.parameters()).device)
     return F.interpolate(model(image.flip(3) if mirrored else image), size=(height, width), mode="bilinear")
 
 
-def _best(scores: Tensor) -> NDArray[np.uint8]:
+def _choose_best(scores: Tensor) -> NDArray[np.uint8]:
     return scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
-def confused(labels: NDArray[np.int64], found: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    """How many pixels of every class (row) are found to be of every class (column); those of no class are left out."""
+def count_confusions(labels: NDArray[np.int64], found: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
+    """Count how many pixels of every class (row) are found as every class (column); those of no class are left out."""
     counted = labels != NONE
     pairs = num_classes * labels[counted] + found[counted]
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def mean_iou(confusion: NDArray[np.int64]) -> float:
-    """Pixels found over those of the class or found as it, in the mean over the classes that have either."""
+def measure_mean_iou(confusion: NDArray[np.int64]) -> float:
+    """Divide pixels found by those of the class or found as it, and average over the classes that have either."""
     right = confusion.diagonal()
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
     return float((right[either > 0] / either[either > 0]).mean())
 
 
-def png(found: NDArray[np.uint8]) -> bytes:
-    """A map of classes as a file."""
+def encode_png(found: NDArray[np.uint8]) -> bytes:
+    """Encode a map of classes as a file."""
     buffer = io.BytesIO()
     Image.fromarray(found).save(buffer, "PNG")
     return buffer.getvalue()

@@ -56,7 +56,7 @@ def find_looks(model: Detr, split: Scenes) -> Looks:
     """Find where `model`, in evaluation mode, looks in every image; images come one by one, so that none is padded."""
     looks, shown = Looks(), 0
     with watch_attention(model) as watch:
-        for image, targets in split.batches(torch.arange(len(split)).split(1), seed=0):
+        for image, targets in split.read_batches(torch.arange(len(split)).split(1), seed=0):
             outputs, true_cxcywh = model(image), targets.objects[0]["boxes"]
             scores, classes = outputs["pred_logits"][0].softmax(dim=1)[:, :-1].max(dim=1)
             predicted = box_convert(outputs["pred_boxes"][0], "cxcywh", "xyxy")

@@ -38,7 +38,7 @@ class Predictions:
 def predict_split(model: Detr, split: Scenes, batch: int) -> Predictions:
     """Return the predictions of `model`, in evaluation mode, for a whole split, a batch of images at a time."""
     batches, boxes, seconds = [], [], 0.0
-    for images, targets in split.batches(torch.arange(len(split)).split(batch), seed=0):
+    for images, targets in split.read_batches(torch.arange(len(split)).split(batch), seed=0):
         started = time.perf_counter()
         outputs = model(images, targets.padding)
         seconds += time.perf_counter() - started

@@ -13,7 +13,7 @@ import torch
 
 from replication import data, papers
 from replication.data.detection import Scenes, load_split
-from replication.data.scenes import annotation_file
+from replication.data.scenes import locate_annotations
 from replication.detection.average_precision import AveragePrecision, write_results
 from replication.detection.diagnosis import diagnose
 from replication.insight import crowds, layers, slots
@@ -82,7 +82,7 @@ def take_apart(
         raise UserError(f"{title} is trained for {recipe.task}; only an arm of set_prediction can be taken apart")
     dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, corrupt=corrupt)
     folder = root / recipe.dataset
-    has_crowds = annotation_file(folder, CROWD).is_file()
+    has_crowds = locate_annotations(folder, CROWD).is_file()
     crowd = load_split(folder, CROWD, recipe.image_size, corrupt=corrupt) if has_crowds else None
     where = {"experiment": experiment.id, "arm": arm_id}
     for seed in seeds:

@@ -24,5 +24,5 @@ def draw_batches(images: int, size: int, seed: int, repeats: int = 1) -> list[Te
 
 def list_batches(split: Images, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
     """Return the indices of every batch of a whole split as it lies."""
-    for images, labels in split.batches(torch.arange(len(split)).split(EVALUATION_BATCH), seed=0):
+    for images, labels in split.read_batches(torch.arange(len(split)).split(EVALUATION_BATCH), seed=0):
         yield images.to(device), labels.to(device)

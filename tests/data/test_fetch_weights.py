@@ -200,4 +200,4 @@ def test_a_network_that_stalls_is_left(server: str, tmp_path: Path, monkeypatch:
     ],
 )  # fmt: skip
 def test_where_a_file_itself_is(address: str, file: str) -> None:
-    assert fetch_weights.direct(address) == file
+    assert fetch_weights.resolve_address(address) == file

@@ -48,26 +48,26 @@ def test_labels_follow_the_order_of_class_folders_and_splits_are_disjoint(imagen
     assert not set(found.train.paths) & set(found.val.paths)
     for split in (found.train, found.test):
         raw = Photographs(split.paths, split.labels, as_grey)
-        ((values, labels),) = raw.batches([torch.arange(len(raw))], seed=0)
+        ((values, labels),) = raw.read_batches([torch.arange(len(raw))], seed=0)
         assert (values.flatten().long() // 10).tolist() == labels.tolist()
 
 
 def test_images_are_cut_from_the_middle_and_normalised(imagenet: Path) -> None:
     found = data.load("imagenet_1k", 16, root=imagenet)
-    ((images, _),) = found.test.batches([torch.tensor([0])], seed=0)
+    ((images, _),) = found.test.read_batches([torch.tensor([0])], seed=0)
     assert images.shape == (1, 3, 16, 16)
     black = -torch.tensor(photographs.MEAN) / torch.tensor(photographs.STD)
     assert torch.allclose(images[0].mean(dim=(1, 2)), black, atol=0.02)
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 255
-    assert photographs.central(28)(Image.fromarray(wide)).min() > 2  # only the white middle is left
+    assert photographs.make_central_crop(28)(Image.fromarray(wide)).min() > 2  # only the white middle is left
 
 
 def test_random_transforms_depend_on_the_seed_and_the_place_but_not_on_the_batches(imagenet: Path) -> None:
     found = data.load("imagenet_1k", 16, root=imagenet, learning=transforms.Compose([as_grey, noise]))
 
     def drawn(chosen: list[Tensor], seed: int) -> Tensor:
-        return torch.cat([images for images, _ in found.train.batches(chosen, seed)]).flatten()
+        return torch.cat([images for images, _ in found.train.read_batches(chosen, seed)]).flatten()
 
     whole = drawn([torch.tensor([0, 0, 5, 7])], seed=1)
     assert torch.equal(drawn([torch.tensor([0, 0]), torch.tensor([5, 7])], seed=1), whole)
@@ -82,14 +82,14 @@ def noise(image: Tensor) -> Tensor:
 def test_reading_leaves_the_random_numbers_of_the_model_alone(imagenet: Path) -> None:
     found = data.load("imagenet_1k", 16, root=imagenet, learning=transforms.Compose([as_grey, noise]))
     before = torch.get_rng_state()
-    list(found.train.batches([torch.arange(4)], seed=0))
+    list(found.train.read_batches([torch.arange(4)], seed=0))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_fewer_images_are_asked_for_as_training_images(imagenet: Path) -> None:
     with pytest.raises(UserError, match="say train_images instead"):
         data.load("imagenet_1k", 16, images=6, root=imagenet)
-    assert data.load("imagenet_1k", 16, root=imagenet).train.first(6, 3).labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert data.load("imagenet_1k", 16, root=imagenet).train.take_first(6, 3).labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.slow
@@ -101,13 +101,13 @@ def test_an_image_that_cannot_be_read_stops_or_is_left_out(
     broken.write_bytes(broken.read_bytes()[:60] if damage == "truncated" else b"text")
     everything = [torch.arange(3), torch.arange(3, 6)]
     with pytest.raises(UserError, match=r"n02/val0\.png cannot be read.*; mend it, or leave it out with `--corrupt"):
-        list(data.load("imagenet_1k", 16, root=imagenet).test.batches(everything, 0))
+        list(data.load("imagenet_1k", 16, root=imagenet).test.read_batches(everything, 0))
     test = data.load("imagenet_1k", 16, root=imagenet, corrupt="skip").test
-    assert [labels.tolist() for _, labels in test.batches(everything, 0)] == [[0, 0], [1, 2, 2]]
-    list(test.batches(everything, 0))
+    assert [labels.tolist() for _, labels in test.read_batches(everything, 0)] == [[0, 0], [1, 2, 2]]
+    list(test.read_batches(everything, 0))
     assert capfd.readouterr().err.count("and is left out (1 so far)") == 1
     with pytest.raises(UserError, match="no image of a batch of 1 can be read"):
-        list(test.batches([torch.tensor([2])], 0))
+        list(test.read_batches([torch.tensor([2])], 0))
 
 
 def test_faults_of_the_folder_are_named(imagenet: Path) -> None:

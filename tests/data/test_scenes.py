@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from replication import data
 from replication.data import digits, scenes
 from replication.data.fetch import fetch
-from replication.data.scenes import CELL, INK, MARGIN, SCENES, draw, overlap, scene, stamp
+from replication.data.scenes import CELL, INK, MARGIN, SCENES, compose_scene, draw, measure_overlap, stamp
 
 FEW = {"train": 4, "val": 2, "test": 3, "crowd": 16}
 
@@ -36,7 +36,7 @@ def iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
 @pytest.mark.parametrize(("split", "image_size"), [("train", 64), ("test", 128), ("crowd", 64)])
 def test_boxes_are_tight_inside_and_hardly_overlap(split: str, image_size: int) -> None:
     for index in range(40):
-        found = scene(split, index, image_size)
+        found = compose_scene(split, index, image_size)
         assert found.pixels.shape == (image_size, image_size)
         for one in found.objects:
             left, top, width, height = one.box
@@ -53,7 +53,7 @@ def test_boxes_are_tight_inside_and_hardly_overlap(split: str, image_size: int) 
 
 def test_what_is_painted_in_a_box_is_its_digit() -> None:
     for index in range(30):
-        found = scene("val", index)
+        found = compose_scene("val", index)
         if len(found.objects) > 1:
             continue
         (one,) = found.objects
@@ -76,23 +76,23 @@ def test_a_stamp_has_the_size_asked_for_and_turns_against_the_clock() -> None:
     assert half[-8:, :8].any()
     assert half[:8, -8:].any()
     assert not half[:8, :8].any()
-    left, top, width, height = scenes.ink_box(stamp(bar, 20, 0))
+    left, top, width, height = scenes.find_ink_box(stamp(bar, 20, 0))
     assert (left, top, width, height) == (MARGIN, MARGIN, 20, 4)
 
 
 def test_no_digit_is_in_two_splits() -> None:
-    labels, ranked = digits.raw()[1], digits.ranked()
+    labels, ranked = digits.load_raw()[1], digits.rank()
     rows = {"train": (0, 300), "val": (300, 400), "test": (400, 500), "crowd": (400, 500)}
     for split, (first, end) in rows.items():
         of_split = set(ranked[first:end].flatten().tolist())
         for index in range(40):
-            found = scene(split, index)
+            found = compose_scene(split, index)
             assert {*(one.digit for one in found.objects), *found.fragments} <= of_split
             assert all(int(labels[one.digit]) == one.label for one in found.objects)
 
 
 def test_scenes_have_one_to_three_digits_of_every_class_and_larger_ones_more() -> None:
-    found = [scene("train", index) for index in range(200)]
+    found = [compose_scene("train", index) for index in range(200)]
     counts = Counter(len(one.objects) for one in found)
     assert set(counts) == {1, 2, 3}
     assert min(counts.values()) > 40
@@ -100,25 +100,25 @@ def test_scenes_have_one_to_three_digits_of_every_class_and_larger_ones_more() -
     longer = [max(one.box[2:]) for each in found for one in each.objects]
     assert min(longer) in (12, 13)
     assert max(longer) in (35, 36)
-    assert max(len(scene("train", index, 128).objects) for index in range(40)) > 8
+    assert max(len(compose_scene("train", index, 128).objects) for index in range(40)) > 8
 
 
 def test_a_crowd_has_every_number_of_small_digits_of_one_class() -> None:
     assert SCENES["crowd"] % (16 * 10) == 0  # so every number comes as often, and with every class
     seen = []
     for index in range(160):
-        objects = scene("crowd", index).objects
+        objects = compose_scene("crowd", index).objects
         (label,) = {one.label for one in objects}
         seen.append((len(objects), label))
         assert all(11 <= max(one.box[2:]) <= CELL for one in objects)
-        assert all(overlap(a.box, b.box) == 0 for i, a in enumerate(objects) for b in objects[:i])
+        assert all(measure_overlap(a.box, b.box) == 0 for i, a in enumerate(objects) for b in objects[:i])
         assert len({one.digit for one in objects}) == len(objects)
     assert sorted(seen) == [(count, label) for count in range(1, 17) for label in range(10)]
 
 
 def test_the_scenes_are_those_all_results_were_made_with() -> None:
     # Moves only if other scenes are drawn; VERSION is to be raised then, so that folders of old ones are drawn anew.
-    boxes = [[one.digit, *one.box] for split in SCENES for one in scene(split, 0).objects]
+    boxes = [[one.digit, *one.box] for split in SCENES for one in compose_scene(split, 0).objects]
     assert (scenes.VERSION, boxes) == (
         "2",
         [
@@ -142,7 +142,7 @@ def test_files_are_in_cocos_format(drawn: Path) -> None:
         assert coco.getCatIds() == list(range(10))
         for index in range(count):
             (image,) = coco.loadImgs([index + 1])
-            found = scene(split, index)
+            found = compose_scene(split, index)
             with Image.open(drawn / split / image["file_name"]) as picture:
                 assert picture.mode == "L"
                 assert picture.size == (image["width"], image["height"])
@@ -175,7 +175,7 @@ def test_what_is_there_whole_is_kept_and_what_is_not_is_drawn_again(tmp_path: Pa
     folder = tmp_path / "digit_scenes"
     draw(folder, few)
     before = contents(folder)
-    file, image = scenes.annotation_file(folder, "val"), folder / "val" / "000001.png"
+    file, image = scenes.locate_annotations(folder, "val"), folder / "val" / "000001.png"
     stamps = file.stat().st_mtime_ns, image.stat().st_mtime_ns
     draw(folder, few)
     assert (file.stat().st_mtime_ns, image.stat().st_mtime_ns) == stamps

@@ -83,7 +83,7 @@ def test_cifar_rows_are_label_bytes_and_three_planes(tmp_path: Path) -> None:
     for labels in (1, 2):
         rows = RNG.integers(0, 256, (4, labels + 3072), dtype=np.uint8)
         rows.tofile(tmp_path / "part.bin")
-        pixels, classes = small.cifar(tmp_path, ["part.bin", "part.bin"], labels)
+        pixels, classes = small.read_cifar(tmp_path, ["part.bin", "part.bin"], labels)
         assert classes.tolist() == rows[:, labels - 1].tolist() * 2
         assert pixels.shape == (8, 3, 32, 32)
         assert pixels[5, 2, 1, 3] == rows[1, labels + 2 * 1024 + 32 + 3]
@@ -119,9 +119,9 @@ def test_broken_files_are_named(root: Path, fault: str) -> None:
 def test_truncated_cifar_is_named(tmp_path: Path) -> None:
     (tmp_path / "part.bin").write_bytes(bytes(5000))
     with pytest.raises(UserError, match=r"part\.bin is truncated"):
-        small.cifar(tmp_path, ["part.bin"], 1)
+        small.read_cifar(tmp_path, ["part.bin"], 1)
     with pytest.raises(UserError, match=r"gone\.bin is missing"):
-        small.cifar(tmp_path, ["gone.bin"], 1)
+        small.read_cifar(tmp_path, ["gone.bin"], 1)
 
 
 def test_what_is_not_fetched_names_the_command(tmp_path: Path) -> None:

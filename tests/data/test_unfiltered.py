@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from replication.data.unfiltered import fitted, resized
+from replication.data.unfiltered import fit_size, resize
 from replication.records.words import UserError
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (5, 7, 1), dtype=np.uint8)
@@ -28,23 +28,23 @@ RECORDED = {
 
 @pytest.mark.parametrize(("size", "expected"), RECORDED.items())
 def test_it_is_opencv_s_to_the_bit(size: tuple[int, int], expected: list[list[int]]) -> None:
-    assert resized(PICTURE, *size)[:, :, 0].tolist() == expected
+    assert resize(PICTURE, *size)[:, :, 0].tolist() == expected
 
 
 def test_a_half_of_each_side_is_the_rounded_mean_of_four() -> None:
     four = np.array([[[1], [2]], [[2], [5]]], dtype=np.uint8)
-    assert resized(four, 1, 1).tolist() == [[[3]]]  # 10 / 4 rounded half up
+    assert resize(four, 1, 1).tolist() == [[[3]]]  # 10 / 4 rounded half up
 
 
 def test_the_same_size_changes_nothing() -> None:
-    assert (resized(PICTURE, 5, 7) == PICTURE).all()
+    assert (resize(PICTURE, 5, 7) == PICTURE).all()
 
 
 def test_smaller_pictures_are_sampled_not_averaged() -> None:
     """To a fifth: the middle pixel of five, whatever lies around it."""
     stripes = np.zeros((5, 25, 3), dtype=np.uint8)
     stripes[:, 2::5] = 200
-    assert (resized(stripes, 1, 5) == 200).all()
+    assert (resize(stripes, 1, 5) == 200).all()
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_smaller_pictures_are_sampled_not_averaged() -> None:
     ],
 )
 def test_pictures_fit_both_limits(old: tuple[int, int], limits: tuple[int, int], new: tuple[int, int]) -> None:
-    assert fitted(*old, *limits) == new
+    assert fit_size(*old, *limits) == new
 
 
 def test_a_picture_too_narrow_is_refused() -> None:
     with pytest.raises(UserError, match="a picture of 9000 x 1 px, with its ratio kept, has no place in 800 px"):
-        fitted(1, 9000, 800, 1333)
+        fit_size(1, 9000, 800, 1333)

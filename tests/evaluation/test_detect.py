@@ -21,7 +21,7 @@ from replication.data.detection import load_split
 from replication.data.photographs import MEAN, STD
 from replication.evaluable import IMAGES
 from replication.evaluation import evaluate
-from replication.evaluation.detect import SIZES, predicted
+from replication.evaluation.detect import SIZES, predict
 from replication.models import build_variant
 from replication.records.card import Variant
 from replication.records.reading import read_records
@@ -141,7 +141,7 @@ class Recorder(nn.Module):
 
 def test_images_come_one_by_one_resized_and_normalised(folder: Path) -> None:
     model = Recorder()
-    results = predicted(model, load_split(folder, "val", 30), "")
+    results = predict(model, load_split(folder, "val", 30), "")
     assert [one["image_id"] for one in results] == list(SHAPES)
     # The short side becomes 30 px, unless the long one would be more than 50: of 40 x 80 px it would be 60.
     shapes = [(30, 40), (50, 25), (25, 50)]

@@ -21,13 +21,13 @@ from replication.evaluation.classify import (
     SIZES,
     Answers,
     Pass,
-    accuracies,
     answer,
-    photographs,
-    real_accuracy,
-    real_labels,
+    load_real_labels,
+    measure_accuracies,
+    measure_real_accuracy,
+    open_photographs,
 )
-from replication.evaluation.preprocessing import preprocessing
+from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build
 from replication.records.reading import read_records
 from replication.records.rows import Measured
@@ -68,10 +68,10 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
             Image.new("RGB", (8, 8), (30 * c,) * 3).save(tmp_path / f"class{c}" / f"{index}.png")
     (tmp_path / "class0" / "0.png").rename(tmp_path / "class0" / "0.gif")  # a file counts whatever it is called
     (tmp_path / "class0" / "._0.png").write_text("left by macOS")
-    data = photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
+    data = open_photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
     found = answer(Ranked(), data, "greys", batch_size=5)
-    measured = {one.metric: one.value for one in accuracies(found)}
-    assert {one.n for one in accuracies(found)} == {14}
+    measured = {one.metric: one.value for one in measure_accuracies(found)}
+    assert {one.n for one in measure_accuracies(found)} == {14}
     assert measured["top1"] == pytest.approx(100 * 2 / 14)
     assert measured["top5"] == pytest.approx(100 * 10 / 14)
     # The label's logit is 6 - c, of 0 to 6: the mean of c, and the logarithm of the sum of exponentials, less 6.
@@ -80,7 +80,7 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
 
 
 def test_some_images_are_spread_evenly_over_the_classes(images: Path) -> None:
-    data = photographs(images, "colours", transforms.Compose([transforms.ToTensor()]), 6)
+    data = open_photographs(images, "colours", transforms.Compose([transforms.ToTensor()]), 6)
     assert [label for _, label in data.samples] == [0, 0, 1, 1, 2, 2]
 
 
@@ -89,7 +89,7 @@ def test_folders_called_by_numbers_are_in_their_order(tmp_path: Path) -> None:
     for name in ("0", "2", "10"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / name / "a.png")
-    data = photographs(tmp_path, "mine", transforms.Compose([transforms.ToTensor()]))
+    data = open_photographs(tmp_path, "mine", transforms.Compose([transforms.ToTensor()]))
     assert data.classes == ["0", "2", "10"]
     assert {Path(path).parent.name: label for path, label in data.samples} == {"0": 0, "2": 1, "10": 2}
 
@@ -113,13 +113,13 @@ class TwoHeads(nn.Module):
 
 def test_each_head_of_a_distilled_model_is_measured(images: Path) -> None:
     small = transforms.Compose([transforms.Resize((8, 8)), transforms.ToTensor()])
-    found = answer(TwoHeads(), photographs(images, "colours", small), "colours")
+    found = answer(TwoHeads(), open_photographs(images, "colours", small), "colours")
     assert {name: set(said.tolist()) for name, said in found.heads.items()} == {
         "class_head": {0},
         "distillation_head": {1},
     }
     assert set(found.best[:, 0].tolist()) == {2}
-    shares = {one.metric: one.value for one in accuracies(found)}
+    shares = {one.metric: one.value for one in measure_accuracies(found)}
     assert shares["top1_class_head"] == shares["top1_distillation_head"] == pytest.approx(100 / 3)
 
 
@@ -127,13 +127,13 @@ def test_several_labels_an_image_and_none() -> None:
     """ReaL: right with any of the labels, and an image without one counts for nothing."""
     best = np.array([[1, 0], [2, 0], [3, 0]])
     found = Answers(np.array([0, 0, 0]), best, np.zeros(3, np.float32), {}, ("a", "b", "c"))
-    (top1,) = real_accuracy(found, {"a": frozenset({4, 1}), "b": frozenset({5}), "c": frozenset()})
+    (top1,) = measure_real_accuracy(found, {"a": frozenset({4, 1}), "b": frozenset({5}), "c": frozenset()})
     assert (top1.value, top1.n) == (50.0, 2)
-    assert real_accuracy(found, {}) == []
+    assert measure_real_accuracy(found, {}) == []
 
 
 def test_the_labels_of_real_are_46837_of_50000() -> None:
-    labels = real_labels()  # Beyer et al., Section 3: 46,837 images are left
+    labels = load_real_labels()  # Beyer et al., Section 3: 46,837 images are left
     assert len(labels) == 50_000
     assert sum(bool(classes) for classes in labels.values()) == 46_837
     assert max(max(classes, default=0) for classes in labels.values()) == 999
@@ -150,7 +150,7 @@ def save_weights(path: Path, images: Path, right: bool) -> None:
     """DeiT-Ti with random weights and a head that classifies `images` without fault, or says blue to all."""
     torch.manual_seed(0)
     model = build("deit_ti", num_classes=3).eval()
-    data = photographs(images, "colours", preprocessing(papers.variant("deit_ti"), 224))
+    data = open_photographs(images, "colours", make_preprocessing(papers.variant("deit_ti"), 224))
     inputs, (labels, _) = default_collate([data[index] for index in range(len(data))])
     head = model.get_submodule("head")
     assert isinstance(head, nn.Linear)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 
 from replication import papers
-from replication.data.unfiltered import resized
+from replication.data.unfiltered import resize
 from replication.detection.average_precision import AveragePrecision
 from replication.evaluation import evaluate
 from replication.evaluation.detect import SIZES
-from replication.evaluation.mmdetection import Fit, coco_results, detections, predicted, validation_split
+from replication.evaluation.mmdetection import Fit, convert_to_coco, detect_objects, load_validation_split, predict
 from replication.models import build
 from replication.models.dense.boxes import Detections
 from replication.records.words import UserError
@@ -78,15 +78,15 @@ class Recorder(nn.Module):
 @pytest.mark.parametrize("model_id", ["retinanet_resnet50", "retinanet_resnet50_caffe"])
 def test_an_image_becomes_what_the_authors_make_of_it(folder: Path, model_id: str) -> None:
     """Resized by OpenCV's rule, normalised, padded with the mean to multiples of 32; in Caffe's style BGR to 255."""
-    split = validation_split(papers.variant(model_id), folder, 48, "strict")
+    split = load_validation_split(papers.variant(model_id), folder, 48, "strict")
     model = Recorder()
-    results = predicted(model, split, "")
+    results = predict(model, split, "")
     shapes = [(48, 72), (80, 32)]  # 80 = 48 * 1333 / 800, which decides over the short side of 48
     for (given, size, scale), (height, width), one in zip(model.given, shapes, split.images, strict=True):
         assert size == (height, width)
         assert scale == (width / one.size[1], height / one.size[0])
         assert given.shape[2:] == (-(-height // 32) * 32, -(-width // 32) * 32)
-        pixels = resized(np.asarray(Image.open(one.path)), height, width).astype(np.float64)
+        pixels = resize(np.asarray(Image.open(one.path)), height, width).astype(np.float64)
         if model_id.endswith("caffe"):
             expected = pixels[:, :, ::-1] - (103.53, 116.28, 123.675)
         else:
@@ -102,7 +102,7 @@ def test_an_image_becomes_what_the_authors_make_of_it(folder: Path, model_id: st
 
 @pytest.mark.parametrize(("short_side", "long_side"), [(800, 1333), (640, 1066), (512, 853), (480, 800), (200, 333)])
 def test_the_long_side_s_limit_goes_with_the_short_side_s(folder: Path, short_side: int, long_side: int) -> None:
-    split = validation_split(papers.variant("retinanet_resnet50"), folder, short_side, "strict")
+    split = load_validation_split(papers.variant("retinanet_resnet50"), folder, short_side, "strict")
     assert split.transform == Fit(short_side, long_side)
 
 
@@ -117,7 +117,7 @@ def test_results_have_boxes_with_all_digits_and_masks_of_columns() -> None:
     found = Detections(
         torch.tensor([[1.23456789, 2, 4.4, 8]]), torch.tensor([0.123456789]), torch.tensor([3]), torch.ones(1, 28, 28)
     )
-    (result,) = coco_results(found, 9, torch.tensor([10, 6]), list(IDS))
+    (result,) = convert_to_coco(found, 9, torch.tensor([10, 6]), list(IDS))
     assert result["image_id"] == 9
     assert result["category_id"] == 7
     assert result["bbox"] == pytest.approx([1.23456789, 2, 4.4 - 1.23456789, 6], rel=1e-7)
@@ -129,7 +129,7 @@ def test_results_have_boxes_with_all_digits_and_masks_of_columns() -> None:
 
 def test_masks_are_measured_as_masks(folder: Path) -> None:
     """The annotations as predictions are perfect; with a mask half as large the overlap is a half, boxes as before."""
-    truth = validation_split(papers.variant("mask_r_cnn_resnet50"), folder, 48, "strict").ground_truth
+    truth = load_validation_split(papers.variant("mask_r_cnn_resnet50"), folder, 48, "strict").ground_truth
     whole = [
         {
             "image_id": one["image_id"],
@@ -213,6 +213,6 @@ def test_where_nothing_is_found_there_are_no_detections(model_id: str) -> None:
         elif name.endswith("fc_cls.bias"):
             state[name][-1] = 9
     with torch.inference_mode():
-        found = detections(model, torch.randn(1, 3, 40, 50), torch.tensor([80, 100]))
+        found = detect_objects(model, torch.randn(1, 3, 40, 50), torch.tensor([80, 100]))
     assert found.boxes.shape == (0, 4)
     assert found.masks is None or found.masks.shape == (0, 28, 28)

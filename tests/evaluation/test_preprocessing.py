@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from replication import papers
-from replication.evaluation.preprocessing import preprocessing
+from replication.evaluation.preprocessing import make_preprocessing
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -18,7 +18,7 @@ def photograph() -> Image.Image:
 
 
 def processed(model: str, image_size: int, photograph: Image.Image) -> np.ndarray:
-    return preprocessing(papers.variant(model), image_size)(photograph).numpy()
+    return make_preprocessing(papers.variant(model), image_size)(photograph).numpy()
 
 
 def normalised(image: np.ndarray, moments: tuple[tuple[float, ...], tuple[float, ...]]) -> np.ndarray:

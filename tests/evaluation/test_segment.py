@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from replication import papers
 from replication.__main__ import main
-from replication.data.segmentation import labelled_pictures, read_labels
+from replication.data.segmentation import find_labelled_pictures, read_labels
 from replication.evaluation import segment
 from replication.evaluation.evaluate import evaluate
-from replication.evaluation.segment import classes, confused, logits, mean_iou
+from replication.evaluation.segment import classify_pixels, compute_logits, count_confusions, measure_mean_iou
 from replication.models import build_variant
 from replication.records.words import UserError
 from tests.models.given import give, narrowed, picture
@@ -53,7 +53,7 @@ def test_label_maps_are_the_recorded_ones(name: str, multiple: int, narrow: None
     """At 92 px the picture shrinks, without a filter; no side is a multiple of 32, and none of 4 at the next level."""
     model_id, _, size = name.removesuffix("_ms").rpartition("_")
     model = give(build_variant(papers.variant(model_id)))
-    found = classes(model, picture(150, 200), int(size), multiple, name.endswith("_ms"))
+    found = classify_pixels(model, picture(150, 200), int(size), multiple, name.endswith("_ms"))
     with np.load(LABELS) as recorded:
         expected = recorded[name]
     clear = expected != TIE
@@ -76,18 +76,18 @@ class Asked(nn.Module):
 
 def test_the_image_is_resized_normalised_and_stretched_to_multiples_of_32_for_pvt() -> None:
     model = Asked()
-    logits(model, picture(150, 200), 512, 2048, multiple=1)
-    logits(model, picture(150, 200), 100, 400, multiple=32)
-    logits(model, picture(100, 900), 512, 2048, multiple=1)
+    compute_logits(model, picture(150, 200), 512, 2048, multiple=1)
+    compute_logits(model, picture(150, 200), 100, 400, multiple=32)
+    compute_logits(model, picture(100, 900), 512, 2048, multiple=1)
     assert [tuple(x.shape[2:]) for x in model.images] == [(512, 683), (128, 160), (228, 2048)]
     grey = np.full((60, 80, 3), (124, 116, 104), np.uint8)  # the mean, to the next level
-    logits(model, grey, 60, 240, multiple=1)
+    compute_logits(model, grey, 60, 240, multiple=1)
     assert model.images[-1].abs().max() < 0.01
 
 
 def test_a_multi_scale_test_asks_six_sizes_rounded_down_each_with_its_mirror_image() -> None:
     model = Asked()
-    classes(model, picture(50, 60), 50, 1, multi_scale=True)
+    classify_pixels(model, picture(50, 60), 50, 1, multi_scale=True)
     assert [x.shape[2] for x in model.images[::2]] == [25, 37, 50, 62, 75, 87]
     for plain, mirrored in zip(model.images[::2], model.images[1::2], strict=True):
         assert torch.equal(plain.flip(3), mirrored)
@@ -101,7 +101,7 @@ def test_probabilities_are_averaged_not_logits() -> None:
             sure = torch.tensor([100.0, 0.0] if images.shape[2] == 25 else [0.0, 1.0])
             return sure.reshape(1, 2, 1, 1).expand(1, 2, *images.shape[2:])
 
-    assert (classes(Sure(), picture(50, 60), 50, 1, multi_scale=True) == 1).all()
+    assert (classify_pixels(Sure(), picture(50, 60), 50, 1, multi_scale=True) == 1).all()
 
 
 # --- the number -------------------------------------------------------------------------------------
@@ -111,10 +111,10 @@ def test_mean_iou_in_closed_form() -> None:
     """Class 0: 2 of 4 pixels; 1: 3 of 5; 2 is neither there nor found; 3 is found once, and is not there."""
     labels = np.array([[0, 0, 0, 1], [1, 1, 1, -1]])
     found = np.array([[0, 0, 1, 1], [1, 1, 3, 2]], np.uint8)
-    confusion = confused(labels, found, 4)
+    confusion = count_confusions(labels, found, 4)
     assert confusion.sum() == 7
-    assert mean_iou(confusion) == pytest.approx((2 / 3 + 3 / 5 + 0) / 3)
-    assert mean_iou(confusion + confusion) == pytest.approx(mean_iou(confusion))
+    assert measure_mean_iou(confusion) == pytest.approx((2 / 3 + 3 / 5 + 0) / 3)
+    assert measure_mean_iou(confusion + confusion) == pytest.approx(measure_mean_iou(confusion))
 
 
 # --- folders ----------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_classes_are_counted_from_0_and_the_first_value_is_none(folder: Path) -> None:
-    first, second = labelled_pictures(folder)
+    first, second = find_labelled_pictures(folder)
     assert (first.image.name, second.image.name) == ("a.jpg", "b.jpg")
     labels = read_labels(first.labels, 50, 40, 150)
     assert [labels[row, 0] for row in (0, 25, 45)] == [2, 149, -1]
@@ -245,4 +245,4 @@ def test_what_cannot_be_used_is_left_out_if_one_asks_for_it(folder: Path, consta
 
 def test_a_folder_of_another_layout_is_no_ade20k(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not laid out as ADE20K is: there is no folder"):
-        labelled_pictures(tmp_path)
+        find_labelled_pictures(tmp_path)

@@ -15,7 +15,7 @@ from replication import papers
 from replication.__main__ import main, parser
 from replication.evaluable import IMAGES, unable
 from replication.evaluation import classify
-from replication.evaluation.preprocessing import prepared
+from replication.evaluation.preprocessing import choose_preprocessing
 from replication.fill import fill as module
 from replication.fill.fill import default_images, make_plan
 from replication.models import build
@@ -72,7 +72,7 @@ def test_a_command_reaches_the_evaluator(
     assert IMAGES[dataset].key == key
     assert dataset == cell.dataset or (dataset, cell.dataset) == ("imagenet-1k", "imagenet-real")
     if one.task == "classification":
-        said_by = prepared(papers.variant(model), size, one)
+        said_by = choose_preprocessing(papers.variant(model), size, one)
         assert one.crop in (None, said_by.ratio)
         assert one.interpolation in ("", said_by.interpolation)
         assert not one.mean or (one.mean == "half") == said_by.half
@@ -88,7 +88,7 @@ def test_preprocessing_is_that_of_the_publishers() -> None:
         "efficientnet_b4_380": (0.922, "bicubic", False),
     }.items():
         one = weights()[name]
-        said = prepared(papers.variant(one.model), one.image_size, one)
+        said = choose_preprocessing(papers.variant(one.model), one.image_size, one)
         assert (said.ratio, said.interpolation, said.half) == expected, name
 
 

@@ -109,7 +109,7 @@ def test_files_of_a_model_taken_apart(root: Path, tmp_path: Path) -> None:
         )
         assert (row["unit"], row["n"]) == (UNITS[metric], "4" if metric.startswith("found") else "5")
 
-    model, file = model_of("plain", root), scenes.annotation_file(root / "digit_scenes", "test")
+    model, file = model_of("plain", root), scenes.locate_annotations(root / "digit_scenes", "test")
     assert isinstance(model, Detr)
     said = predict_split(model.eval(), load_split(root / "digit_scenes", "test", 64), batch=4)
     assert json.loads((out / "predictions.json").read_text()) == said.results
@@ -215,7 +215,7 @@ def test_predictions_do_not_depend_on_the_batches(root: Path) -> None:
         assert [result["image_id"] for result in layer] == ids
     assert len(one.layers) == len(other.layers) == 2
     with torch.no_grad():
-        ((images, targets),) = split.batches([torch.arange(len(split))], seed=0)
+        ((images, targets),) = split.read_batches([torch.arange(len(split))], seed=0)
         outputs = model(images)
     sizes = torch.stack([target["size"] for target in targets.objects])
     for layer, expected in zip(one.layers, (*outputs["aux_outputs"], outputs), strict=True):

@@ -14,9 +14,9 @@ from pycocotools import mask as run_lengths
 from torchvision import tv_tensors
 
 from replication import papers
-from replication.data.detection import normalised
+from replication.data.detection import normalise
 from replication.data.photographs import MEAN, STD
-from replication.evaluation.mmdetection import CAFFE_MEAN, CAFFE_STD, Fit, coco_results, detections
+from replication.evaluation.mmdetection import CAFFE_MEAN, CAFFE_STD, Fit, convert_to_coco, detect_objects
 from replication.models import build
 from tests.models.random_detectors import filled, picture
 
@@ -69,10 +69,10 @@ def detected(model_id: str, recorded: dict[str, Any]) -> list[dict[str, Any]]:
     boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(150, 200))
     pixels = tv_tensors.Image(torch.from_numpy(picture()).permute(2, 0, 1))
     image, _ = Fit(short_side, round(short_side * 1333 / 800), caffe)(pixels, {"boxes": boxes})
-    image = normalised(image, *((CAFFE_MEAN, CAFFE_STD) if caffe else (MEAN, STD)))
+    image = normalise(image, *((CAFFE_MEAN, CAFFE_STD) if caffe else (MEAN, STD)))
     size = torch.tensor([150, 200])
     with torch.inference_mode():
-        return coco_results(detections(model, image[None], size), 0, size, list(range(80)))
+        return convert_to_coco(detect_objects(model, image[None], size), 0, size, list(range(80)))
 
 
 @pytest.mark.slow

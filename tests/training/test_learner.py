@@ -27,7 +27,7 @@ def learner(experiment: Experiment, arm: str = "pretrain", **changes: Any) -> Le
 
 
 def batch(images: int = 64) -> tuple[Tensor, Tensor]:
-    return data.load("digits", 28, 300).train.batch(torch.arange(images))
+    return data.load("digits", 28, 300).train.take(torch.arange(images))
 
 
 def parameters(learned: Learner) -> Tensor:

@@ -88,7 +88,7 @@ def test_perfect_predictor_has_no_loss_and_a_blind_one_the_logarithm_of_the_colo
 
     assert task.evaluate(Perfect(), digits.test, CPU) == {"loss": 0.0, "top1": 100.0}
     assert task.evaluate(Blind(), digits.test, CPU)["loss"] == pytest.approx(3 * torch.tensor(2.0).log().item())
-    images, targets = task.augment(*digits.train.batch(torch.arange(5)))
+    images, targets = task.augment(*digits.train.take(torch.arange(5)))
     assert task.loss(Perfect(), images, targets).item() == 0
 
 

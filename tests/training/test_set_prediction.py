@@ -76,7 +76,7 @@ def learner(dataset: Dataset, model: nn.Module, **changes: Any) -> Learner:
 def test_it_learns_sixteen_scenes_by_heart(dataset: Dataset) -> None:
     torch.manual_seed(0)
     learned = learner(dataset, build_variant(small_models.DETR, num_classes=dataset.classes, in_chans=1))
-    images, targets = next(dataset.train.batches([torch.arange(16)], seed=0))
+    images, targets = next(dataset.train.read_batches([torch.arange(16)], seed=0))
     for step in range(200):
         learned.learning()
         learned.step(images, targets, 16, 1e-3 * min(1, (step + 1) / 20))
@@ -117,7 +117,7 @@ def test_the_backbone_comes_from_a_classifier_of_digits(root: Path, tmp_path: Pa
 
 
 def test_a_loss_that_an_arm_leaves_out_leaves_the_matching_as_well(dataset: Dataset) -> None:
-    images, targets = next(dataset.train.batches([torch.arange(8)], seed=0))
+    images, targets = next(dataset.train.read_batches([torch.arange(8)], seed=0))
     for left_out, others in (("l1_weight", "giou_weight"), ("giou_weight", "l1_weight")):
         torch.manual_seed(0)
         model = build_variant(SMALL, num_classes=dataset.classes, in_chans=1)
@@ -135,7 +135,7 @@ def test_a_loss_that_an_arm_leaves_out_leaves_the_matching_as_well(dataset: Data
 def test_the_backbone_learns_at_a_rate_of_its_own(dataset: Dataset) -> None:
     model: Any = build_variant(SMALL, num_classes=dataset.classes, in_chans=1)
     learned = learner(dataset, model, optimizer="sgd", learning_rate=1e-3, backbone_learning_rate=1e-4, decay="all")
-    images, targets = next(dataset.train.batches([torch.arange(8)], seed=0))
+    images, targets = next(dataset.train.read_batches([torch.arange(8)], seed=0))
     learned.step(images, targets, 8, 5e-4)
     rates: dict[int, tuple[float, float]] = {}
     for group in learned.optimizer.param_groups:

@@ -102,7 +102,7 @@ def main() -> None:
                 median = estimate_median(blocks)[0]
                 print(f"{name},{contender},{median:.4g},{ratio:.4f},{low:.4f},{high:.4f}")
     after = watch.read_load()
-    for reason in watch.load_reasons([after.since(before)] if before and after else []):
+    for reason in watch.explain_load([after.subtract(before)] if before and after else []):
         print(f"not quiet: {reason}")
 
 

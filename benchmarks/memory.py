@@ -16,7 +16,7 @@ from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
 from replication.records.card import Variant
 from replication.records.metrics import METRICS
-from replication.speed.memory import Cell, memory_row, predict
+from replication.speed.memory import Cell, measure_cell, predict
 
 MIB = 2**20
 LEAST = 200 * MIB
@@ -49,7 +49,7 @@ def main() -> None:
     print("model,image_size,batch_size,mode,attention,predicted [MiB],measured [MiB],difference [%],status,reason")
     for model_id, mode, attention in itertools.product(options.models, options.modes, options.attentions):
         variant = papers.variant(model_id)
-        row = memory_row(variant, least_cell(variant, mode, attention))
+        row = measure_cell(variant, least_cell(variant, mode, attention))
         sizes = ["" if value is None else f"{value / MIB:.1f}" for value in (row.predicted, row.measured)]
         cell = [row.subject, row.image_size, row.batch_size, mode, attention]
         difference = "" if row.difference is None else row.difference

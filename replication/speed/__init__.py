@@ -1,7 +1,7 @@
-"""How fast models are and what memory they take, as statistics: one run times all its cells in turns."""
+"""This package measures how fast models are and what memory they take. One run times all its cells in turns."""
 
 from replication.speed.condition import Condition
-from replication.speed.published import model_cells, published_cells
+from replication.speed.published import list_model_cells, list_published_cells
 from replication.speed.run import run, show
 
-__all__ = ["Condition", "model_cells", "published_cells", "run", "show"]
+__all__ = ["Condition", "list_model_cells", "list_published_cells", "run", "show"]

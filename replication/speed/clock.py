@@ -1,13 +1,14 @@
-"""The clock: steps timed in interleaved blocks, so that drift of the machine favours none of them.
+"""This module times steps in interleaved blocks, so that drift of the machine favours none of them.
 
 Every step is warmed up alone. Then each block times all steps in rounds, in an order drawn anew for each. A short step
-first runs once untimed: the caches held another's tensors, and to fill them is no small part of it. A block of several
-rounds has samples from well apart, so that no one disturbance makes all of a step's; a long step skips some rounds. A
-CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a step's turn, so that the queue
-stays full. How many rounds of a block a step takes part in, and with how many samples, is fixed after its warm-up.
+first runs once untimed: the caches held another step's tensors, and to fill them is no small part of its time. The
+samples of a block come from several rounds, well apart, so that no single disturbance makes all of a step's; a long
+step skips some rounds. A CPU is timed by `perf_counter_ns`, a GPU by events in its own stream with one wait a step's
+turn, so that the queue stays full. The rounds of a block that a step takes part in, and its samples in each, are fixed
+after its warm-up.
 
-Only ratios within a run are compared, so what counts against a step is how its block medians vary beside those of the
-other steps (`intervals.compute_own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
+Only ratios within a run are compared, so a step is judged by how its block medians vary relative to those of the other
+steps (`intervals.compute_own_spreads`). A drift that all share is in no ratio; in a time it widens the interval.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ SPREAD_LIMITS = {"cpu": 0.05, "cuda": 0.03}
 
 @dataclass
 class Timing:
-    """Seconds of one step, by block; of the first call, in which torch.compile compiles; of the warm-up after it.
+    """One step took these seconds: by block, in the first call, in which torch.compile compiles, and in the warm-up.
 
-    `own_spread` is how far its block medians lie apart beside those of the other steps; `invalid` names the reasons for
-    which the samples cannot be trusted.
+    `own_spread` is the spread of its block medians relative to those of the other steps; `invalid` names the reasons
+    for which the samples cannot be trusted.
     """
 
     blocks: list[list[float]]
@@ -58,7 +59,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a step was not timed. `status` is out of memory, not supported or failed."""
+    """This says why a step was not timed. `status` is out of memory, not supported or failed."""
 
     status: str
     reason: str
@@ -67,9 +68,10 @@ class Failure:
 def time_blocks(
     steps: Sequence[Step], device: torch.device, blocks: int, block_seconds: float, seed: int
 ) -> list[Timing | Failure]:
-    """Time all `steps`, in their order: in each of `blocks` (2 or more) about `block_seconds`, the first for longer.
+    """Time every step for about `block_seconds` in each of `blocks` (2 or more), the first step for longer.
 
-    A block has at least FEWEST_ROUNDS samples of each. A step that raises becomes a Failure; the others go on.
+    A block has at least FEWEST_ROUNDS samples of each. A step that raises becomes a `Failure`; the others go on. The
+    results are in the order of `steps`.
     """
     clock = Clock(device)
     cells: list[_Cell | Failure] = []
@@ -81,27 +83,27 @@ def time_blocks(
     cards = [watch.read_card(device)]
     for turn in tqdm(range(blocks * ROUNDS), desc="timing", unit="round"):
         shuffle(order)
-        with _no_garbage():
+        with _defer_garbage():
             for index in order:
-                cells[index] = _round(cells[index], clock, turn % ROUNDS)
+                cells[index] = _run_round(cells[index], clock, turn % ROUNDS)
         cards.append(watch.read_card(device))
     timed = [cell for cell in cells if isinstance(cell, _Cell)]
-    of_card = watch.card_reasons([card for card in cards if card is not None], os.getpid())
+    card_reasons = watch.explain_cards([card for card in cards if card is not None], os.getpid())
     for cell, own in zip(timed, compute_own_spreads([cell.timing.blocks for cell in timed]), strict=True):
-        cell.judge(own, SPREAD_LIMITS[device.type], of_card)
+        cell.judge(own, SPREAD_LIMITS[device.type], card_reasons)
     return [cell if isinstance(cell, Failure) else cell.timing for cell in cells]
 
 
 class Clock:
-    """Times `samples` steps in a row on one device: the seconds of each."""
+    """A clock times `samples` steps in a row on one device, in seconds each."""
 
     def __init__(self, device: torch.device) -> None:
-        """Nothing is reserved yet."""
+        """Start without events."""
         self.device = device
         self.events: list[torch.cuda.Event] = []
 
     def reserve(self, samples: int) -> None:
-        """Make the events that so many samples need; an event comes to be when it is first recorded."""
+        """Make the events that so many samples need; an event is created when it is first recorded."""
         if self.device.type == "cuda":
             missing = samples + 1 - len(self.events)
             self.events += [torch.cuda.Event(enable_timing=True) for _ in range(missing)]
@@ -110,7 +112,7 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def __call__(self, step: Step, samples: int) -> list[float]:
-        """Each sample runs from the end of the step before it, so nothing between two steps goes uncounted."""
+        """Return the seconds of each sample, from the end of the step before it, so that nothing goes uncounted."""
         if self.device.type != "cuda":
             ends = [0] * (samples + 1)
             ends[0] = perf_counter_ns()
@@ -126,8 +128,8 @@ class Clock:
         torch.cuda.synchronize(self.device)
         return [before.elapsed_time(after) / 1e3 for before, after in pairwise(events)]
 
-    def alone(self, step: Step) -> float:
-        """Seconds of one step, waited for."""
+    def time_once(self, step: Step) -> float:
+        """Return the seconds of one step, until it has ended on the device."""
         start = perf_counter_ns()
         step()
         if self.device.type == "cuda":
@@ -137,7 +139,7 @@ class Clock:
 
 @dataclass
 class _Cell:
-    """A step that has been warmed up, what it gave so far, and the load of the machine in its blocks."""
+    """A cell holds a step that has been warmed up, its timing so far, and the load of the machine in its blocks."""
 
     step: Step
     rounds: int  # of a block
@@ -147,61 +149,61 @@ class _Cell:
     loads: list[watch.Load] = field(default_factory=list)
 
     def takes_part(self, turn: int) -> bool:
-        """In the first round of a block, and in the others of its number as evenly as it goes."""
+        """Tell whether the step runs in round `turn` of a block: in the first, and in others spread evenly."""
         return turn * self.rounds % ROUNDS < self.rounds
 
-    def judge(self, own_spread: float, limit: float, of_card: list[str]) -> None:
-        """Name all the reasons against the timing."""
+    def judge(self, own_spread: float, limit: float, card_reasons: list[str]) -> None:
+        """Note every reason for which the timing cannot be trusted."""
         self.timing.own_spread = own_spread
         if own_spread > limit:
             beside = f"block medians vary by {100 * own_spread:.1f} % beside those of the other cells"
             self.timing.invalid.append(f"{beside} (limit {100 * limit:.0f} %)")
-        self.timing.invalid += [*watch.load_reasons(self.loads), *of_card]
+        self.timing.invalid += [*watch.explain_load(self.loads), *card_reasons]
 
 
 def _warm_up(step: Step, clock: Clock, at_least: float, block_seconds: float) -> _Cell | Failure:
     """Run `step` until its time has settled: the medians of the two halves of its last steps differ by < 2 %."""
     try:
-        first, times = clock.alone(step), [clock.alone(step)]
-        while sum(times) < at_least or (sum(times) < LONGEST_WARM_UP and not _settled(times)):
-            times.append(clock.alone(step))
+        first, times = clock.time_once(step), [clock.time_once(step)]
+        while sum(times) < at_least or (sum(times) < LONGEST_WARM_UP and not _has_settled(times)):
+            times.append(clock.time_once(step))
     except RAISED as error:
-        return failure(error)
+        return classify_failure(error)
     median = statistics.median(times[-WARM_UP_STEPS:])
-    of_block = math.ceil(block_seconds / median)
-    rounds = min(max(of_block, FEWEST_ROUNDS), ROUNDS)
-    return _Cell(step, rounds, math.ceil(of_block / rounds), median <= SHORT, Timing([], first, sum(times)))
+    block_samples = math.ceil(block_seconds / median)
+    rounds = min(max(block_samples, FEWEST_ROUNDS), ROUNDS)
+    return _Cell(step, rounds, math.ceil(block_samples / rounds), median <= SHORT, Timing([], first, sum(times)))
 
 
-def _settled(times: list[float]) -> bool:
+def _has_settled(times: list[float]) -> bool:
     last, half = times[-WARM_UP_STEPS:], WARM_UP_STEPS // 2
     if len(last) < WARM_UP_STEPS:
         return False
     return abs(statistics.median(last[half:]) / statistics.median(last[:half]) - 1) < WARM_UP_CHANGE
 
 
-def _round(cell: _Cell | Failure, clock: Clock, turn: int) -> _Cell | Failure:
-    """One cell's part in a round, whose place in its block is `turn`."""
+def _run_round(cell: _Cell | Failure, clock: Clock, turn: int) -> _Cell | Failure:
+    """Time one cell in a round, whose place in its block is `turn`, if it takes part."""
     if isinstance(cell, Failure) or not cell.takes_part(turn):
         return cell
     before = watch.read_load()
     try:
         if cell.short:
-            clock.alone(cell.step)
-        found = clock(cell.step, cell.samples)
+            clock.time_once(cell.step)
+        seconds = clock(cell.step, cell.samples)
     except RAISED as error:
-        return failure(error)
+        return classify_failure(error)
     cell.timing.blocks += [[]] if turn == 0 else []
-    cell.timing.blocks[-1].extend(found)
+    cell.timing.blocks[-1].extend(seconds)
     after = watch.read_load()
     if before and after:
-        cell.loads.append(after.since(before))
+        cell.loads.append(after.subtract(before))
     return cell
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Whatever garbage there is waits until the block is over."""
+def _defer_garbage() -> Iterator[None]:
+    """Let garbage collection wait until the round is over."""
     gc.disable()
     try:
         yield
@@ -209,8 +211,8 @@ def _no_garbage() -> Iterator[None]:
         gc.enable()
 
 
-def failure(error: BaseException) -> Failure:
-    """What an error says of a step: its kind, and the first line of its message."""
+def classify_failure(error: BaseException) -> Failure:
+    """Return the status that an error gives a step, and the first line of its message."""
     message = str(error).strip() or type(error).__name__
     reason = message.splitlines()[0]
     # the allocator of the CPU and cuBLAS raise plain RuntimeErrors

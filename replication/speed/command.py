@@ -1,4 +1,4 @@
-"""The command that times models."""
+"""This command times models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from replication.records.words import UserError
 from replication.schema import bounds, default
 
 MOST_THREADS = 4096
-"""Of any machine; this one's are known when the command runs."""
+"""No machine has more; those of this one are known when the command runs."""
 
 
 def _declare_speed(parser: argparse.ArgumentParser) -> None:
@@ -29,52 +29,57 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     subjects.add_argument(
         "--published",
         action="store_true",
-        help="before them, what the papers' tables of speed time, DeiT-S first; attention mechanisms alone over grids "
-        "of tokens; and this machine's limits, a matrix product and a copy",
+        help="before them, time what the papers' tables of speed time, DeiT-S first; attention mechanisms alone over "
+        "grids of tokens; and this machine's limits, a matrix product and a copy",
     )
     subjects.add_argument(
         "--tables",
         nargs="+",
         default=[],
         metavar="TABLE",
-        help="with --published, the models of these only: swin/table1a (default: of all)",
+        help="with --published, time the models of these tables only: swin/table1a (default: of all)",
     )
     subjects.add_argument(
         "--largest",
         type=number("speed.largest"),
         metavar="GMACS",
-        help="leave out what costs more multiply-adds an image (default: nothing)",
+        help="leave out cells that cost more multiply-adds an image (default: none)",
     )
     condition = parser.add_argument_group("the condition")
-    asked = read_condition(default("speed.conditions")[0])
+    standard = read_condition(default("speed.conditions")[0])
     add_device(condition)
     condition.add_argument(
         "--precision",
-        default=asked.precision,
+        default=standard.precision,
         help="fp32 (no TF32), bf16, amp-bf16 (autocast); on a GPU also tf32, fp16, amp-fp16 (default: %(default)s)",
     )
     condition.add_argument(
         "--attention",
-        default=asked.attention,
+        default=standard.attention,
         help="math: the matrix of weights is formed, as in the papers' days; fused: PyTorch's kernels "
         "(default: %(default)s)",
     )
     condition.add_argument(
         "--mode",
-        default=asked.mode,
+        default=standard.mode,
         help="infer; or train: forward, cross-entropy, backward (default: %(default)s)",
     )
     condition.add_argument(
         "--batch-size",
         type=whole(*bounds("complexity.batch_sizes")),
-        default=asked.batch_size,
+        default=standard.batch_size,
         metavar="B",
         help="default: %(default)s",
     )
-    condition.add_argument("--compiled", action="store_true", help="by torch.compile")
-    condition.add_argument("--channels-last", action="store_true", help="images and convolutions with channels last")
+    condition.add_argument("--compiled", action="store_true", help="compile the models by torch.compile")
     condition.add_argument(
-        "--threads", type=whole(1, MOST_THREADS), metavar="N", help="default, and most: one for each core it may use"
+        "--channels-last", action="store_true", help="hold images and convolutions with channels last"
+    )
+    condition.add_argument(
+        "--threads",
+        type=whole(1, MOST_THREADS),
+        metavar="N",
+        help="default, and most: one for each core that it may use",
     )
     protocol = parser.add_argument_group("how long, and where to")
     protocol.add_argument(
@@ -89,7 +94,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
         type=number("speed.block_seconds"),
         default=default("speed.block_seconds"),
         metavar="S",
-        help="for a cell in a block, at least two steps (default: %(default)s)",
+        help="time a cell for so long in a block, at least two steps (default: %(default)s)",
     )
     protocol.add_argument(
         "--memory", nargs="+", default=[], metavar="ID", help="measure the peak memory of these as well (needs --out)"
@@ -99,19 +104,19 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _speed(args: argparse.Namespace) -> str:
+def _time_models(args: argparse.Namespace) -> str:
     import torch
 
     from replication.speed.condition import Condition
-    from replication.speed.published import model_cells, published_cells
+    from replication.speed.published import list_model_cells, list_published_cells
     from replication.speed.run import run, show
 
     if not args.published and not args.models:
         raise UserError("name models, as in --models deit_s swin_t, or take those of the papers' tables: --published")
     if args.tables and not args.published:
         raise UserError("--tables says which of the papers' tables are timed; it goes with --published")
-    cells = published_cells(args.tables) if args.published else []
-    cells += [cell for cell in model_cells(args.models, args.image_sizes) if cell not in cells]
+    cells = list_published_cells(args.tables) if args.published else []
+    cells += [cell for cell in list_model_cells(args.models, args.image_sizes) if cell not in cells]
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -132,7 +137,7 @@ COMMANDS = (
         "speed",
         "time models in turns: latency, throughput, and how they compare, with intervals",
         _declare_speed,
-        _speed,
+        _time_models,
         "speed --models deit_s swin_t pvt_small \\\n      --image-sizes 224 384",
         explanation=_EXPLANATION,
     ),

@@ -1,4 +1,4 @@
-"""Under what a step is timed: device, precision, attention policy, mode, batch size, compiled or not, memory format."""
+"""A step is timed under a condition: device, precision, attention policy, mode, batch size, compiler, memory format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEVICES = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class Precision:
-    """`weights` and images are held in one type, matrix products `compute` in one; autocast goes between them."""
+    """`weights` and images have one type, and matrix products `compute` in one; autocast converts between them."""
 
     weights: torch.dtype = torch.float32
     compute: torch.dtype = torch.float32
@@ -29,7 +29,7 @@ class Precision:
 
     @property
     def autocast(self) -> bool:
-        """Whether the operators choose their type as they run."""
+        """Tell whether the operators choose their type as they run."""
         return self.weights != self.compute
 
 
@@ -41,7 +41,7 @@ PRECISIONS = {
     "bf16": Precision(torch.bfloat16, torch.bfloat16),
     "fp16": Precision(torch.float16, torch.float16, devices=("cuda",)),
 }
-"""By name. In `fp32` no product is rounded to TF32, whose own name is `tf32`."""
+"""Each precision has a name. In `fp32` no product is rounded to TF32, whose own name is `tf32`."""
 
 
 COMPILE_ALL = {"recompile_limit": 10**4, "accumulated_recompile_limit": 10**5}
@@ -49,7 +49,7 @@ COMPILE_ALL = {"recompile_limit": 10**4, "accumulated_recompile_limit": 10**5}
 
 @dataclass(frozen=True)
 class Condition(ConditionName):
-    """One condition, the same for all cells of a run. UserError if a choice is unknown or the machine has it not."""
+    """A condition is the same for all cells of a run. Raise `UserError` for a choice unknown, or not on its device."""
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -69,16 +69,16 @@ class Condition(ConditionName):
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The fields as cells of a CSV: what is on or off is 1 or 0."""
+        """Return the fields as cells of a CSV: what is on or off is 1 or 0."""
         return {name: int(x) if isinstance(x, bool) else x for name, x in dataclasses.asdict(self).items()}
 
     @property
     def types(self) -> Precision:
-        """What the name of the precision stands for."""
+        """Return the precision that the name stands for."""
         return PRECISIONS[self.precision]
 
     def check_machine(self) -> None:
-        """UserError if this machine has no such device, or its device no such precision."""
+        """Raise `UserError` if this machine has no such device, or its device no such precision."""
         if self.device == "cpu":
             return
         if not torch.cuda.is_available():
@@ -88,13 +88,13 @@ class Condition(ConditionName):
             raise UserError(f"{torch.cuda.get_device_name()} has no {self.precision}; GPUs from 2020 on (sm_80) do")
 
     @contextmanager
-    def active(self, threads: int) -> Iterator[None]:
-        """PyTorch set to the condition and to so many threads, and back again afterwards.
+    def apply(self, threads: int) -> Iterator[None]:
+        """Set PyTorch to the condition and to so many threads, and back again afterwards.
 
         torch.compile compiles every model anew, also when many share the code of a layer: its limit on that is lifted.
-        On a GPU cuDNN tries its algorithms and keeps the fastest of each shape, since shapes never change here. Numbers
-        too small for full precision count as zero: random weights may lead there where trained ones never do, and a
-        processor takes a hundred times as long for them.
+        On a GPU cuDNN tries its algorithms and keeps the fastest of each shape, since shapes never change here.
+        Denormal numbers count as zero: random weights may lead to them where trained ones never do, and a processor
+        takes a hundred times as long for them.
         """
         matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
         before = torch.get_num_threads(), cudnn.allow_tf32, cudnn.benchmark
@@ -103,7 +103,7 @@ class Condition(ConditionName):
             torch.set_float32_matmul_precision("high" if self.types.tf32 else "highest")
             cudnn.allow_tf32, cudnn.benchmark = self.types.tf32, True
             torch.set_flush_denormal(True)
-            with _compiling_all() if self.compiled else nullcontext():
+            with _compile_all() if self.compiled else nullcontext():
                 yield
         finally:
             torch.set_num_threads(before[0])
@@ -112,11 +112,11 @@ class Condition(ConditionName):
             torch.set_flush_denormal(False)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass; it does nothing unless the precision is mixed."""
+        """Return the context of a forward pass; it does nothing unless the precision is mixed."""
         return torch.autocast(self.device, self.types.compute) if self.types.autocast else nullcontext()
 
 
-def _compiling_all() -> AbstractContextManager[object]:
+def _compile_all() -> AbstractContextManager[object]:
     from torch._dynamo import config  # takes seconds to import
 
     patch: AbstractContextManager[object] = config.patch(COMPILE_ALL)

@@ -1,4 +1,4 @@
-"""The machine that measured: the facts that every row of timings is read with, and its name as a folder."""
+"""This module describes the machine that measures, and names its folder."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from replication.speed import watch
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def facts(device: torch.device) -> dict[str, Any]:
-    """Processor, threads, memory [bytes], libraries and, where `device` is one, the GPU; what could not be watched."""
-    found: dict[str, Any] = {
-        "name": name(device),
-        "slug": slug(device),
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """Return processor, threads, memory [bytes], libraries, the GPU if `device` is one, and what cannot be watched."""
+    facts: dict[str, Any] = {
+        "name": name_machine(device),
+        "slug": make_slug(device),
         "processor": processor(),
         "cores": os.cpu_count(),
-        "usable_cores": len(watch.processors()),
+        "usable_cores": len(watch.list_processors()),
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "governor": GOVERNOR.read_text().strip() if GOVERNOR.exists() else "unknown",
         "memory": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()}",
         "torch": torch.__version__,
-        "not_watched": watch.blind_spots(device),
+        "not_watched": watch.find_blind_spots(device),
     }
     if device.type == "cuda":
         gpu, card = torch.cuda.get_device_properties(device), watch.read_card(device)
-        found |= {
+        facts |= {
             "gpu": gpu.name,
             "gpu_memory": gpu.total_memory,
             "compute_capability": f"{gpu.major}.{gpu.minor}",
@@ -44,16 +44,16 @@ def facts(device: torch.device) -> dict[str, Any]:
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
         }
-    return found
+    return facts
 
 
-def name(device: torch.device) -> str:
-    """What does the work: the GPU, or the processor with the cores that this process may use."""
+def name_machine(device: torch.device) -> str:
+    """Name what does the work: the GPU, or the processor with the cores that this process may use."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor() or platform.machine()}, {len(watch.processors())} cores"
+    return f"{processor() or platform.machine()}, {len(watch.list_processors())} cores"
 
 
-def slug(device: torch.device) -> str:
-    """The name of the machine in lower case, for a folder: `amd-epyc-2-cores`."""
-    return re.sub(r"[^a-z0-9]+", "-", name(device).lower()).strip("-")
+def make_slug(device: torch.device) -> str:
+    """Return the name of the machine in lower case, for a folder: `amd-epyc-2-cores`."""
+    return re.sub(r"[^a-z0-9]+", "-", name_machine(device).lower()).strip("-")

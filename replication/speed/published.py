@@ -1,4 +1,4 @@
-"""Which cells are timed: those a user names, or those of the papers' own tables of speed."""
+"""This module lists the cells to time: those that a user names, or those of the papers' own tables of speed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, Cell
 from replication.speed.swin_table5 import MODULES
 
 REFERENCE = "deit_s", 224
-"""Comes first, so that all ratios of a run are to it."""
+"""This cell comes first, so that all ratios of a run are to it."""
 SIZED = ("vit_b32", "vit_l32", "vit_b16", "vit_l16", "resnet50"), (64, 128, 224, 384, 512)
-"""ViT's Figure 12: images per second against the image size."""
+"""ViT's Figure 12 draws the images per second of these against the image size."""
 
 
-def model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) -> list[Cell]:
-    """Every model (an id, or the spec of an own model) at every size, or at its own.
+def list_model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) -> list[Cell]:
+    """List every model (an id, or the spec of a user-defined model) at every size, or at its own.
 
-    UserError for an unknown model, or a size that one of them does not take.
+    Raise `UserError` for an unknown model, or a size that one of them does not take.
     """
     cells = []
     for variant in papers.chosen(models):
@@ -34,24 +34,24 @@ def model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) -> list
     return cells
 
 
-def published_cells(tables: Sequence[str] = ()) -> list[Cell]:
-    """What the papers' tables of speed time and the suite has, each cell once, DeiT-S at 224 px first.
+def list_published_cells(tables: Sequence[str] = ()) -> list[Cell]:
+    """List what the papers' tables of speed time and the suite has, each cell once, DeiT-S at 224 px first.
 
-    A model of which no size is printed is taken at its own. `tables` (`swin/table1a`) leaves theirs only; without them
-    ViT's Figure 12, what claims compare besides, the mechanisms and the kernels follow. UserError names the nearest
-    table.
+    A model without a printed size is taken at its own. With `tables` (`swin/table1a`) only theirs are listed; without,
+    ViT's Figure 12, the other cells that claims compare, the mechanisms and the kernels follow. Raise `UserError`,
+    which names the nearest table, for an unknown one.
     """
-    timed = {name: cells for name, cells in _tables() if cells}
+    timed = {name: cells for name, cells in _list_tables() if cells}
     for name in tables:
         if name not in timed:
             raise nearest(name, timed, "table of speeds")
     cells = dict.fromkeys(cell for name in tables or timed for cell in timed[name])
-    cells |= {} if tables else dict.fromkeys([*model_cells(*SIZED), *_claimed()])
+    cells |= {} if tables else dict.fromkeys([*list_model_cells(*SIZED), *_list_compared()])
     first = sorted(cells, key=lambda cell: (cell.subject, cell.image_size) != REFERENCE)
-    return [*first, *(() if tables else others())]
+    return [*first, *(() if tables else list_others())]
 
 
-def _tables() -> Iterator[tuple[str, list[Cell]]]:
+def _list_tables() -> Iterator[tuple[str, list[Cell]]]:
     variants = papers.variants()
 
     def cell(number: Published) -> Cell | None:
@@ -64,11 +64,11 @@ def _tables() -> Iterator[tuple[str, list[Cell]]]:
     for key, card in papers.cards().items():
         for table in card.tables:
             timed = (number for number in table.published if METRICS[number.metric].kind == "speed")
-            yield f"{key}/{table.id}", [found for number in timed if (found := cell(number))]
+            yield f"{key}/{table.id}", [one for number in timed if (one := cell(number))]
 
 
-def _claimed() -> Iterator[Cell]:
-    """What the papers' claims on speed compare."""
+def _list_compared() -> Iterator[Cell]:
+    """Yield the cells that the papers' claims on speed compare."""
     variants = papers.variants()
     for card in papers.cards().values():
         pairs = (pair for claim in card.claims if claim.speedup for pair in claim.speedup.pairs)
@@ -77,8 +77,8 @@ def _claimed() -> Iterator[Cell]:
                 yield Cell(model, "model", size or variant.image_size, variant)
 
 
-def others() -> Iterator[Cell]:
-    """Every mechanism on every grid that leaves it a key, and the kernels."""
+def list_others() -> Iterator[Cell]:
+    """Yield every mechanism on every grid that leaves it a key, and the kernels."""
     for name in MECHANISMS:
         sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
         yield from (Cell(mechanism_subject(name), "mechanism", side) for side in sides)

@@ -1,4 +1,4 @@
-"""What is timed, and how a step of it is made: models, attention alone, and the machine's own limits.
+"""This module makes the steps that are timed: of models, of attention alone, and of the machine's own limits.
 
 A cell is one subject at one image size. A mechanism is one attention layer over a square grid of tokens, whose side
 stands for the size, and a module is the same from Swin's Table 5. The kernels are a matrix product, a convolution and
@@ -37,22 +37,22 @@ from replication.speed.swin_table5 import MODULES
 
 SEED = 0
 SCALE = 0.02
-"""Standard deviation of the random weights: that of the papers' own initial ones."""
+"""The random weights have this standard deviation: that of the papers' own initial ones."""
 LINE = 64
-"""Numbers between which matrices start: allocators align to cache lines, and so do we."""
+"""Matrices start at multiples of so many numbers: allocators align to cache lines, and so do we."""
 ATTENTIONS = {mechanism_subject(name): make for name, (_, make) in MECHANISMS.items()}
-"""How the module of an attention mechanism is made, by its subject."""
+"""A subject stands for the function that makes the module of an attention mechanism."""
 MATMUL = 2048
-"""Rows and columns of the matrices that the kernel `matmul` multiplies; its image size."""
+"""The kernel `matmul` multiplies matrices of so many rows and columns, its image size."""
 CONVOLUTION, CHANNELS = 56, 256
-"""Side of the map, the image size, and channels in and out of the kernel `convolution`, which looks at 3 x 3."""
+"""The kernel `convolution`, 3 x 3, has a map of this side, its image size, and so many channels in and out."""
 COPY = 256
-"""What the kernel `copy` copies [MiB]; its image size."""
+"""The kernel `copy` copies so much [MiB], its image size."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One subject at one image size [px]; of attention alone that is tokens a side, of a kernel its own measure."""
+    """A cell is one subject at one image size [px]: for attention tokens a side, for kernels a measure of their own."""
 
     subject: str
     kind: str  # model | mechanism | module | kernel
@@ -64,31 +64,31 @@ class Cell:
 
 
 class MatrixProduct(nn.Module):
-    """A B, both square."""
+    """This kernel multiplies two square matrices, A B."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """The product."""
+        """Return the product."""
         return a @ b
 
 
 class Convolution(nn.Module):
-    """Images filtered by weights of 3 x 3. Products of matrices need not be what a library does fastest."""
+    """This kernel filters images by weights of 3 x 3. A library need not be fastest at products of matrices."""
 
     def forward(self, images: Tensor, weight: Tensor) -> Tensor:
-        """The maps, of the images' size."""
+        """Return maps of the images' size."""
         return F.conv2d(images, weight, padding=1)
 
 
 class Copy(nn.Module):
-    """A copy from memory to memory."""
+    """This kernel copies from memory to memory."""
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """The target, which is now as the source."""
+        """Return the target, which then equals the source."""
         return target.copy_(source)
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves matrices of weights as they were allocated: drawing those of a large model takes seconds."""
+    """This mode leaves matrices of weights as they were allocated: drawing those of a large model takes seconds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         first = args[0] if args else None
@@ -98,7 +98,7 @@ class _Undrawn(TorchFunctionMode):
 
 
 def build(cell: Cell, device: str = "cpu") -> nn.Module:
-    """The module of a cell, its matrices undrawn and the rest from a fixed seed; on `meta`, shapes alone."""
+    """Build the module of a cell, its matrices undrawn and the rest from a fixed seed; on `meta`, shapes alone."""
     if cell.kind == "kernel":
         return {"matmul": MatrixProduct, "convolution": Convolution, "copy": Copy}[cell.subject]()
     if cell.variant and device == "meta":
@@ -112,8 +112,8 @@ def build(cell: Cell, device: str = "cpu") -> nn.Module:
         return ATTENTIONS[cell.subject]()
 
 
-def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
-    """Shapes of the tensors that a step takes in: images (B, 3, H, W), tokens (B, N, D), a map (B, H, W, D), or two."""
+def list_shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
+    """List the shapes of a step's inputs: images (B, 3, H, W), tokens (B, N, D), a map (B, H, W, D), or two tensors."""
     if cell.subject == "matmul":
         return [(MATMUL, MATMUL)] * 2
     if cell.subject == "convolution":
@@ -127,17 +127,17 @@ def shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
     return [(condition.batch_size, 3, *sides(cell.image_size))]
 
 
-def input_type(cell: Cell, condition: Condition) -> torch.dtype:
-    """The type of those tensors; a kernel is run in that of the products."""
+def choose_input_type(cell: Cell, condition: Condition) -> torch.dtype:
+    """Choose the type of a step's inputs: a kernel runs in that of the products."""
     return condition.types.compute if cell.kind == "kernel" else condition.types.weights
 
 
-def step_of(
+def make_step(
     cell: Cell, condition: Condition, module: Callable[..., Any], inputs: Sequence[Tensor]
 ) -> Callable[[], Any]:
-    """One step of a cell: a forward pass; or forward, cross-entropy and backward, whose gradients are dropped.
+    """Make one step of a cell: a forward pass; or forward, cross-entropy and backward, whose gradients are dropped.
 
-    Kernels have no backward pass. UserError where there is one to train and it is no classifier.
+    Kernels have no backward pass. Raise `UserError` for the training of anything but a classifier.
     """
     arguments = (*inputs, sides(cell.image_size)) if cell.kind == "mechanism" else tuple(inputs)
 
@@ -168,7 +168,7 @@ def step_of(
 
 @dataclass(frozen=True)
 class Need:
-    """What a cell takes, from shapes alone."""
+    """A cell needs this, counted from shapes alone."""
 
     image_macs: int  # one image at inference
     step: Operations  # one step
@@ -176,31 +176,31 @@ class Need:
     matrices: int  # numbers in the matrices of weights
 
 
-def need(cell: Cell, condition: Condition) -> Need:
-    """Count a cell on `meta`; a mixed precision is taken for that of its products. UserError as of `step_of`."""
+def count_need(cell: Cell, condition: Condition) -> Need:
+    """Count a cell on `meta`; a mixed precision counts as that of its products. Raise `UserError` as `make_step`."""
     dtype = condition.types.compute
     if cell.kind == "kernel":
-        first, second = (math.prod(shape) for shape in shapes(cell, condition))
+        first, second = (math.prod(shape) for shape in list_shapes(cell, condition))
         macs = {"matmul": MATMUL**3, "convolution": second * CONVOLUTION**2, "copy": 0}[cell.subject]
         size = (first + second + (first if macs else 0)) * dtype.itemsize  # a result is as large as the first
         return Need(macs, Operations(macs, size), size, 0)
     module = set_attention(build(cell, "meta"), condition.attention).to(dtype)
     module.train(condition.mode == "train")
-    inputs = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes(cell, condition)]
-    step = step_of(cell, condition, module, inputs)
+    inputs = [torch.empty(shape, dtype=dtype, device="meta") for shape in list_shapes(cell, condition)]
+    step = make_step(cell, condition, module, inputs)
     counted: list[Operations] = []
     held = [*module.parameters(), *module.buffers(), *inputs]
     # own models may make tensors without saying where, as in torch.arange(N)
     with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext(), imitate_device():
         peak = count_peak(lambda: counted.append(count_operations(step)), held, condition.mode)
         if condition.mode == "train":
-            infer = step_of(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
+            infer = make_step(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
             counted.append(count_operations(infer))
-    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, matrices(module))
+    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, count_matrices(module))
 
 
-def matrices(module: nn.Module) -> int:
-    """Numbers in the matrices of weights of a module, as a pool lays them out."""
+def count_matrices(module: nn.Module) -> int:
+    """Count the numbers in the matrices of weights of a module, as a pool lays them out."""
     return sum(p.numel() + LINE for p in module.parameters() if p.dim() > 1)
 
 
@@ -208,7 +208,7 @@ def matrices(module: nn.Module) -> int:
 
 
 class Pool:
-    """What the cells of a run share: one storage of random numbers for all matrices, and one input of each shape.
+    """The cells of a run share a pool: one storage of random numbers for all matrices, and one input of each shape.
 
     Models that are timed in turns are all in memory at once, which sixty of them with weights of their own would not
     be. So the matrices of every model are views of the same storage, one after another as an allocator would lay them
@@ -218,42 +218,42 @@ class Pool:
     """
 
     def __init__(self, condition: Condition, matrices: int) -> None:
-        """Room for a model with so many numbers in its matrices."""
+        """Draw numbers for a model with so many in its matrices."""
         self.condition = condition
-        self.weights = self._random((matrices,), condition.types.weights, SCALE)
+        self.weights = self._draw((matrices,), condition.types.weights, SCALE)
         self._inputs: dict[tuple[tuple[int, ...], int, torch.dtype], Tensor] = {}
 
-    def _random(self, shape: tuple[int, ...], dtype: torch.dtype, scale: float = 1.0) -> Tensor:
+    def _draw(self, shape: tuple[int, ...], dtype: torch.dtype, scale: float = 1.0) -> Tensor:
         generator = torch.Generator(self.condition.device).manual_seed(SEED)
         return torch.empty(shape, dtype=dtype, device=self.condition.device).normal_(0, scale, generator=generator)
 
-    def inputs(self, cell: Cell) -> list[Tensor]:
-        """The tensors that a step of a cell takes in, made on the device."""
-        dtype, found = input_type(cell, self.condition), []
-        for place, shape in enumerate(shapes(cell, self.condition)):
+    def make_inputs(self, cell: Cell) -> list[Tensor]:
+        """Make the inputs of a step of a cell on the device."""
+        dtype, inputs = choose_input_type(cell, self.condition), []
+        for place, shape in enumerate(list_shapes(cell, self.condition)):
             if (shape, place, dtype) not in self._inputs:
-                tensor = self._random(shape, dtype)
+                tensor = self._draw(shape, dtype)
                 if self.condition.channels_last and tensor.dim() == 4:
                     tensor = tensor.to(memory_format=torch.channels_last)
                 self._inputs[shape, place, dtype] = tensor
-            found.append(self._inputs[shape, place, dtype])
-        return found
+            inputs.append(self._inputs[shape, place, dtype])
+        return inputs
 
     def lend(self, module: nn.Module) -> nn.Module:
-        """The module on the device, in the type of the weights, its matrices views of the storage."""
+        """Move a module to the device and the type of the weights, and make its matrices views of the storage."""
         place, views = 0, dict[nn.Parameter, nn.Parameter]()  # a matrix that two layers share stays one
         for layer in module.modules():
             for name, parameter in layer.named_parameters(recurse=False):
                 if parameter.dim() < 2:
                     continue
                 if parameter not in views:
-                    view = self.weights.as_strided(parameter.shape, self._strides(parameter), place)
+                    view = self.weights.as_strided(parameter.shape, self._find_strides(parameter), place)
                     views[parameter] = nn.Parameter(view, parameter.requires_grad)
                     place += math.ceil(parameter.numel() / LINE) * LINE
                 setattr(layer, name, views[parameter])
         return module.to(self.condition.device, self.condition.types.weights)
 
-    def _strides(self, parameter: Tensor) -> tuple[int, ...]:
+    def _find_strides(self, parameter: Tensor) -> tuple[int, ...]:
         channels_last = self.condition.channels_last and parameter.dim() == 4
         layout = torch.channels_last if channels_last else torch.contiguous_format
         return torch.empty(parameter.shape, device="meta", memory_format=layout).stride()
@@ -261,7 +261,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A step that is ready to be timed: it ran once, but if compiled, not yet so."""
+    """A step is ready to be timed. It ran once, uncompiled."""
 
     step: Callable[[], Any]
     attention_kernel: str  # math | flash | efficient | cudnn, joined by + where layers differ; "" without attention
@@ -271,33 +271,33 @@ def prepare(cell: Cell, condition: Condition, pool: Pool) -> Prepared:
     """Build the model of a cell and run its step once, uncompiled."""
     module = set_attention(pool.lend(build(cell)), condition.attention)
     module.train(condition.mode == "train")
-    inputs = pool.inputs(cell)
-    step = step_of(cell, condition, module, inputs)
+    inputs = pool.make_inputs(cell)
+    step = make_step(cell, condition, module, inputs)
     with AttentionKernels(condition) as kernels:
         step()
     has_attention = any(hasattr(layer, "fused_attn") for layer in module.modules())
     if has_attention and (condition.attention == "math" or not kernels.seen):
         kernels.seen.add("math")
     if condition.compiled:
-        step = step_of(cell, condition, torch.compile(module, dynamic=False), inputs)
+        step = make_step(cell, condition, torch.compile(module, dynamic=False), inputs)
     return Prepared(step, "+".join(sorted(kernels.seen)))
 
 
 class AttentionKernels(TorchFunctionMode):
-    """Asks PyTorch which kernel it takes for each scaled_dot_product_attention; `seen` are their names."""
+    """This mode asks PyTorch which kernel it takes for each scaled_dot_product_attention; `seen` are their names."""
 
     def __init__(self, condition: Condition) -> None:
-        """None is seen yet."""
+        """Start without kernels."""
         super().__init__()
         self.condition = condition
         self.seen: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.scaled_dot_product_attention:
-            self.seen.add(self._kernel(*args, **(kwargs or {})))
+            self.seen.add(self._find_kernel(*args, **(kwargs or {})))
         return func(*args, **(kwargs or {}))
 
-    def _kernel(self, *tensors: Any, **options: Any) -> str:
+    def _find_kernel(self, *tensors: Any, **options: Any) -> str:
         if self.condition.types.autocast:  # which would cast them within
             tensors = tuple(x.to(self.condition.types.compute) if isinstance(x, Tensor) else x for x in tensors)
         choice = SDPBackend(torch._fused_sdp_choice(*tensors, **options))

@@ -1,4 +1,4 @@
-"""The attention modules of Swin's Table 5, alone: each method at the four stages of Swin-T, for images of 224 px.
+"""This module makes the attention modules of Swin's Table 5: each method at the four stages of Swin-T, at 224 px.
 
 A module is the attention of one block: projections, windows and their shift, without norm and MLP. It is shifted in the
 last stage too, where Swin itself has one window and no shift: the table prints more for padding there (2.2 ms) than in
@@ -21,7 +21,7 @@ from replication.records.words import nearest
 
 WINDOW = 7
 STAGES = {"s1": (56, 96, 3), "s2": (28, 192, 6), "s3": (14, 384, 12), "s4": (7, 768, 24)}
-"""Side of the grid, width and heads."""
+"""A stage has this side of the grid, width and number of heads."""
 METHODS: dict[str, Callable[[Any], None]] = {
     "sliding_window_naive": sliding_windows,
     "performer": performer_attention,
@@ -29,27 +29,27 @@ METHODS: dict[str, Callable[[Any], None]] = {
     "shifted_window_padding": padded_windows,
     "shifted_window_cyclic": lambda block: None,
 }
-"""What each changes in a shifted block; names as the tables' rows."""
+"""Each method changes a shifted block in this way; it is named as the table's row."""
 
 
 class BlockAttention(nn.Module):
-    """The attention of a block of Swin, and nothing else of it."""
+    """This module is the attention of a block of Swin, and nothing else of it."""
 
     def __init__(self, block: SwinTransformerBlock) -> None:
-        """Takes the block apart: what is not attention is gone from it."""
+        """Take everything but the attention out of the block."""
         super().__init__()
         for part in ("norm1", "norm2", "mlp"):
             setattr(block, part, nn.Identity())
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, D) to the same."""
+        """Map (B, H, W, D) to the same shape."""
         return self.block._attn(x)
 
 
 @dataclass(frozen=True)
 class Module:
-    """One method at one stage."""
+    """A module is one method at one stage."""
 
     method: str
     side: int
@@ -58,11 +58,11 @@ class Module:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of what it takes in, but for the batch: (H, W, D)."""
+        """Return the shape of its input without the batch: (H, W, D)."""
         return self.side, self.side, self.dim
 
     def build(self) -> BlockAttention:
-        """With random weights."""
+        """Build the module with random weights."""
         block = SwinTransformerBlock(
             self.dim, (self.side, self.side), self.num_heads, None, WINDOW, WINDOW // 2, always_partition=True
         )
@@ -71,11 +71,11 @@ class Module:
 
 
 MODULES = {f"{method}_{stage}": Module(method, *sizes) for method in METHODS for stage, sizes in STAGES.items()}
-"""By the id that the table's cells have, `<method>_<stage>`."""
+"""The table's cells have these ids, `<method>_<stage>`."""
 
 
-def module(name: str) -> Module:
-    """The module of that id. UserError names the nearest."""
+def find_module(name: str) -> Module:
+    """Return the module of that id. Raise `UserError`, which names the nearest, for an unknown one."""
     if name not in MODULES:
         raise nearest(name, MODULES, "attention module")
     return MODULES[name]

@@ -1,9 +1,9 @@
-"""What else the machine did while a cell was timed: the reasons for which its timings cannot be trusted.
+"""This module watches what else the machine does while a cell is timed, and says why timings cannot be trusted.
 
 Processor time of other processes, and time that a hypervisor withheld, are what /proc/stat counts beyond this process
 with all its threads, on the processors that this process may use. It is read here, for psutil gives the processors in
-a row without their numbers, which are other ones where some are offline. A GPU is asked through `nvidia-smi`. What
-cannot be watched on a system is named by `blind_spots`, never taken for quiet.
+a row without their numbers, which differ where some are offline. A GPU is asked through `nvidia-smi`. What cannot be
+watched on a system is named by `find_blind_spots`, never taken for quiet.
 """
 
 from __future__ import annotations
@@ -32,34 +32,34 @@ SHORTEST_WATCH = 0.05  # [s]; in less even a process that takes a whole core is 
 
 
 class Load(NamedTuple):
-    """Seconds on the wall, and processor seconds: of this process, of all, and wanted but withheld by a hypervisor."""
+    """A load is wall seconds, and processor seconds of this process, of all, and those that a hypervisor withheld."""
 
     wall: float
     own: float
     busy: float
     withheld: float
 
-    def since(self, before: Load) -> Load:
-        """What was counted between two readings."""
+    def subtract(self, before: Load) -> Load:
+        """Return what was counted since the reading `before`."""
         return Load(*(now - then for now, then in zip(self, before, strict=True)))
 
 
-def processors() -> set[int]:
-    """The processors that this process may use."""
+def list_processors() -> set[int]:
+    """List the processors that this process may use."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def read_load() -> Load | None:
-    """The counters now; None on a system that has none."""
+    """Read the counters now. Return None on a system that has none."""
     try:
-        busy, withheld = processor_times(STAT.read_text(), processors())
+        busy, withheld = parse_processor_times(STAT.read_text(), list_processors())
     except OSError:
         return None
     return Load(time.perf_counter(), time.process_time(), busy, withheld)
 
 
-def processor_times(stat: str, processors: set[int]) -> tuple[float, float]:
-    """Busy and withheld seconds of some `processors`, from the text of /proc/stat.
+def parse_processor_times(stat: str, processors: set[int]) -> tuple[float, float]:
+    """Return the busy and the withheld seconds of some `processors`, from the text of /proc/stat.
 
     A line is `cpuN user nice system idle iowait irq softirq steal guest guest_nice`; a guest's time is in user already.
     """
@@ -72,10 +72,11 @@ def processor_times(stat: str, processors: set[int]) -> tuple[float, float]:
     return busy / os.sysconf("SC_CLK_TCK"), sum(line[7] for line in ticks) / os.sysconf("SC_CLK_TCK")
 
 
-def load_reasons(loads: Sequence[Load]) -> list[str]:
-    """Why timings taken during all of `loads`, one a round, are not valid; summed, as each is only a few ticks long.
+def explain_load(loads: Sequence[Load]) -> list[str]:
+    """Explain why timings taken during all of `loads`, one a round, are not valid; an empty list says that they are.
 
-    A step that was disturbed in its warm-up seems long and gets few samples: too few to see the load in.
+    Loads are summed, as each is only a few ticks long. A step that was disturbed in its warm-up seems long and gets few
+    samples: too few to see the load in.
     """
     if not loads:
         return []
@@ -92,7 +93,7 @@ def load_reasons(loads: Sequence[Load]) -> list[str]:
 
 @dataclass(frozen=True)
 class Card:
-    """What `nvidia-smi` says of one GPU: driver, computing processes by number, what slows its clocks.
+    """`nvidia-smi` says this of one GPU: driver, computing processes by number, what slows its clocks.
 
     `slowed` holds the slowdowns at this moment, `braked` the microseconds that the hardware has slowed itself so far
     (newer drivers count them).
@@ -105,19 +106,19 @@ class Card:
 
 
 def read_card(device: torch.device) -> Card | None:
-    """The state of a GPU now; None on a CPU, and where `nvidia-smi` gives no answer."""
+    """Read the state of a GPU now. Return None on a CPU, and where `nvidia-smi` gives no answer."""
     if device.type != "cuda":
         return None
     command = ["nvidia-smi", "-q", "-x", f"--id=GPU-{torch.cuda.get_device_properties(device).uuid}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-        return parse_card(done.stdout)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        return parse_card(answer.stdout)
     except (OSError, subprocess.SubprocessError, ElementTree.ParseError):
         return None
 
 
 def parse_card(xml: str) -> Card:
-    """The state of the GPU that `nvidia-smi -q -x --id=...` describes.
+    """Parse the state of the GPU that `nvidia-smi -q -x --id=...` describes.
 
     Slowed by heat, or by the hardware for any reason, is worth naming. A software power cap is not: it is how a card at
     full work settles. Nor are its time counters of software: they run on under a mere power cap. A process that only
@@ -138,8 +139,8 @@ def parse_card(xml: str) -> Card:
     return Card(root.findtext("driver_version") or "", processes, frozenset(slowed), braked)
 
 
-def card_reasons(cards: Sequence[Card], process: int) -> list[str]:
-    """Why timings of `process` taken between the first and the last of the readings `cards` are not valid."""
+def explain_cards(cards: Sequence[Card], process: int) -> list[str]:
+    """Explain why timings of `process` between the first and the last reading of `cards` are not valid."""
     reasons: dict[str, None] = {}  # in order, each once
     slowed: dict[str, None] = {}
     for card in cards:
@@ -153,8 +154,8 @@ def card_reasons(cards: Sequence[Card], process: int) -> list[str]:
     return [*reasons, *([f"clocks throttled: {', '.join(slowed)}"] if slowed else [])]
 
 
-def blind_spots(device: torch.device) -> list[str]:
-    """What cannot be watched on this system, so that a valid cell may still have been disturbed by it."""
+def find_blind_spots(device: torch.device) -> list[str]:
+    """Find what cannot be watched on this system, so that a valid cell may still have been disturbed by it."""
     blind = []
     if read_load() is None:
         blind.append(f"load of other processes and withheld time: no {STAT}")

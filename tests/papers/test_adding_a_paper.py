@@ -23,7 +23,7 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict
 from replication.report.figures import FIGURES
 from replication.report.figures.families import styles
-from replication.speed import published_cells
+from replication.speed import list_published_cells
 from tests.papers import test_cards
 from tests.papers.test_printed_digits import shorter
 
@@ -120,9 +120,9 @@ def test_it_is_counted_judged_and_on_the_page(toy: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_its_rows_of_speed_are_timed() -> None:
-    cells = [(cell.subject, cell.image_size) for cell in published_cells(["toy/table1"])]
+    cells = [(cell.subject, cell.image_size) for cell in list_published_cells(["toy/table1"])]
     assert cells == [("deit_s", 224), ("toy_s", 224)]
-    assert set(cells) <= {(cell.subject, cell.image_size) for cell in published_cells()}
+    assert set(cells) <= {(cell.subject, cell.image_size) for cell in list_published_cells()}
 
 
 @pytest.mark.usefixtures("toy")

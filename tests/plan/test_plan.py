@@ -15,7 +15,7 @@ from replication.plan.make import list_speed_tables, make_plan
 from replication.plan.plan import Run
 from replication.records.words import UserError
 from replication.schema import read_schema, with_defaults
-from replication.speed.published import published_cells
+from replication.speed.published import list_published_cells
 from tests.plan.keys import README, leaves, readme
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,10 +169,10 @@ def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch
 
 
 def test_every_table_that_may_be_timed_is() -> None:
-    timed = {cell.subject for cell in published_cells()}
+    timed = {cell.subject for cell in list_published_cells()}
     assert timed  # so that the names below are not all unknown
     for name in list_speed_tables():
-        assert published_cells([name])
+        assert list_published_cells([name])
 
 
 def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

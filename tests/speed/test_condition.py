@@ -52,7 +52,7 @@ def settings() -> tuple:
 @pytest.mark.parametrize(("precision", "products"), [("fp32", "highest"), ("tf32", "high")])
 def test_products_round_to_tf32_only_where_that_is_the_name(precision: str, products: str) -> None:
     before = settings()
-    with Condition("cuda", precision).active(threads=1):
+    with Condition("cuda", precision).apply(threads=1):
         assert settings() == (1, products, precision == "tf32", True)
     assert settings() == before
 
@@ -78,7 +78,7 @@ def test_every_model_is_compiled_though_many_share_the_code_of_a_layer() -> None
             return super().forward(x).relu()
 
     with torch._dynamo.config.patch(recompile_limit=8):  # other code may have raised it
-        with Condition(compiled=True).active(threads=1):
+        with Condition(compiled=True).apply(threads=1):
             for width in range(1, 11):
                 torch.compile(Layer(width, width), backend=backend, dynamic=False)(torch.ones(1, width))
         assert torch._dynamo.config.recompile_limit == 8

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 def test_facts_can_be_written_and_name_what_was_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "read_load", lambda: None)
-    facts = machine.facts(CPU)
+    facts = machine.describe_machine(CPU)
     assert json.loads(json.dumps(facts)) == facts
     assert facts["threads"] == torch.get_num_threads()
     assert any("no /proc/stat" in blind for blind in facts["not_watched"])
@@ -28,9 +28,9 @@ def test_facts_can_be_written_and_name_what_was_not_watched(monkeypatch: pytest.
     ],
 )
 def test_a_slug_keeps_letters_and_digits(name: str, slug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "name", lambda device: name)
-    assert machine.slug(CPU) == slug
+    monkeypatch.setattr(machine, "name_machine", lambda device: name)
+    assert machine.make_slug(CPU) == slug
 
 
 def test_the_slug_of_this_machine_counts_its_processors() -> None:
-    assert re.fullmatch(rf"[a-z0-9-]*[a-z0-9]-{len(watch.processors())}-cores", machine.slug(CPU))
+    assert re.fullmatch(rf"[a-z0-9-]*[a-z0-9]-{len(watch.list_processors())}-cores", machine.make_slug(CPU))

@@ -16,7 +16,7 @@ from replication.complexity.memory import count_peak
 from replication.records.rows import MemoryCell, columns
 from replication.records.words import UserError
 from replication.speed import memory
-from replication.speed.memory import Cell, memory_row, write_memory
+from replication.speed.memory import Cell, measure_cell, write_memory
 from replication.speed.onednn import ConvolutionCopies
 
 CELL = Cell("deit_ti", 224, 2, "train", "math", "cpu")
@@ -25,7 +25,7 @@ MIB = 2**20
 
 def row(**changes: object) -> dict[str, object]:
     cell = dataclasses.replace(CELL, **changes)  # type: ignore[arg-type]
-    return vars(memory_row(papers.variant(cell.subject), cell))
+    return vars(measure_cell(papers.variant(cell.subject), cell))
 
 
 @pytest.mark.slow
@@ -38,8 +38,8 @@ def test_measured_rise_is_what_shapes_say() -> None:
 
 def test_csv_has_a_row_for_every_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector is not trained here, a size need not fit; and neither stops the others."""
-    monkeypatch.setattr(memory, "_in_fresh_process", lambda cell: {"measured": 1000, "status": "measured"})
-    monkeypatch.setattr(memory, "available", lambda: 10**12)
+    monkeypatch.setattr(memory, "_run_in_fresh_process", lambda cell: {"measured": 1000, "status": "measured"})
+    monkeypatch.setattr(memory, "read_available", lambda: 10**12)
     write_memory(["deit_ti", "detr_r50"], 96, 1, ["infer", "train"], ["math"], tmp_path / "memory.csv")
     with (tmp_path / "memory.csv").open(newline="") as file:
         reader = csv.DictReader(file)
@@ -70,7 +70,7 @@ def test_rectangular_images_are_predicted_as_the_square_of_as_many_pixels() -> N
 
 
 def test_cell_larger_than_the_machine_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 10**6)
+    monkeypatch.setattr(memory, "read_available", lambda: 10**6)
     refused = row()
     assert (refused["status"], refused.get("measured")) == ("too large", None)
     assert "1000000 are available" in str(refused["reason"])
@@ -111,7 +111,7 @@ def gone(cell: Cell) -> dict[str, int]:
     ],
 )
 def test_process_that_fails_or_is_killed_is_a_row(measure: Callable[[Cell], dict], status: str, reason: str) -> None:
-    answer = memory._in_fresh_process(CELL, measure)
+    answer = memory._run_in_fresh_process(CELL, measure)
     assert answer["status"] == status
     assert reason in answer["reason"]
     assert "\n" not in answer["reason"]
@@ -134,7 +134,7 @@ def test_what_the_user_can_mend_is_one_line(changes: dict, message: str, tmp_pat
 
 def test_without_proc_memory_is_predicted_and_the_row_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PROC", Path("/nowhere"))
-    assert memory.available() > 0
+    assert memory.read_available() > 0
     answer = row()
     assert answer["predicted"]
     assert (answer["status"], answer.get("measured")) == ("not supported", None)

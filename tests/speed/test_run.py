@@ -15,13 +15,13 @@ from replication.records.rows import Sample, SpeedCell, columns
 from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing
 from replication.speed.condition import Condition
-from replication.speed.published import model_cells
+from replication.speed.published import list_model_cells
 from replication.speed.run import run, show
 from replication.speed.subjects import Cell
 
 module = sys.modules[run.__module__]  # which the package hides behind its function
 Clock = Callable[..., list[Timing | Failure]]
-DEIT, RESNET = (model_cells([model], [32])[0] for model in ("deit_ti", "resnet18"))
+DEIT, RESNET = (list_model_cells([model], [32])[0] for model in ("deit_ti", "resnet18"))
 
 
 def clock(*outcomes: Sequence[Sequence[float]] | Failure | str) -> Clock:
@@ -95,7 +95,7 @@ def test_what_measures_the_machine_is_never_too_large(monkeypatch: pytest.Monkey
 
 
 def test_a_cell_that_a_processor_has_no_memory_for_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "available", lambda: 10 * 2**20)
+    monkeypatch.setattr(module, "read_available", lambda: 10 * 2**20)
     monkeypatch.setattr(module, "prepare", lambda cell, *args: pytest.fail(f"{cell} was built"))
     [row] = timed(monkeypatch, [DEIT])
     assert row.status == "out of memory"
@@ -159,7 +159,7 @@ def test_a_model_of_the_user_that_cannot_be_counted_is_timed_and_says_so(
 ) -> None:
     (tmp_path / "nets_of_speed.py").write_text(NETS)
     monkeypatch.syspath_prepend(tmp_path)
-    cells = model_cells([f"nets_of_speed:{name}" for name in ("Queries", "Lazy", "Reads")], [32])
+    cells = list_model_cells([f"nets_of_speed:{name}" for name in ("Queries", "Lazy", "Reads")], [32])
     queries, lazy, reads = timed(monkeypatch, cells, *[[[1.0], [1.0]]] * 3)
     assert {row.status for row in (queries, lazy, reads)} == {"measured"}
     assert (queries.macs, queries.reason) == (4 * 8 * 8, "")

@@ -15,18 +15,18 @@ from replication.complexity.sweep import build_skeleton
 from replication.models.attention import set_attention
 from replication.records.words import Size, UserError
 from replication.speed.condition import Condition
-from replication.speed.published import model_cells, others, published_cells
-from replication.speed.subjects import AttentionKernels, Cell, Pool, build, need, prepare
+from replication.speed.published import list_model_cells, list_others, list_published_cells
+from replication.speed.subjects import AttentionKernels, Cell, Pool, build, count_need, prepare
 
 CPU = Condition()
 
 
 def cell(model: str, size: Size = 64) -> Cell:
-    return model_cells([model], [size])[0]
+    return list_model_cells([model], [size])[0]
 
 
 def pool(*cells: Cell, condition: Condition = CPU) -> Pool:
-    return Pool(condition, max(need(cell, condition).matrices for cell in cells))
+    return Pool(condition, max(count_need(cell, condition).matrices for cell in cells))
 
 
 def extents(module: nn.Module) -> list[tuple[int, int]]:
@@ -124,9 +124,9 @@ def test_pytorch_is_asked_about_the_types_that_autocast_will_give() -> None:
     asked: list[torch.dtype] = []
 
     class Listening(AttentionKernels):
-        def _kernel(self, *tensors: Any, **options: Any) -> str:
+        def _find_kernel(self, *tensors: Any, **options: Any) -> str:
             asked.append(tensors[0].dtype)
-            return super()._kernel(*tensors, **options)
+            return super()._find_kernel(*tensors, **options)
 
     q = torch.ones(1, 1, 4, 8)
     with Listening(Condition(precision="amp-bf16")) as kernels:
@@ -140,7 +140,7 @@ def test_models_and_images_have_the_type_of_the_precision(precision: str) -> Non
     condition, one = Condition(precision=precision), cell("deit_ti", 32)
     shared = pool(one, condition=condition)
     module = shared.lend(build(one))
-    kinds = {x.dtype for x in (*module.parameters(), *shared.inputs(one))}
+    kinds = {x.dtype for x in (*module.parameters(), *shared.make_inputs(one))}
     assert kinds == {torch.bfloat16 if precision == "bf16" else torch.float32}
     assert prepare(one, condition, shared).step().dtype == condition.types.compute
 
@@ -150,9 +150,9 @@ def test_channels_last_is_for_images_and_convolutions() -> None:
     shared = pool(one, condition=condition)
     module: Any = shared.lend(build(one))
     assert module.layer1[0].conv1.weight.is_contiguous(memory_format=torch.channels_last)
-    assert shared.inputs(one)[0].is_contiguous(memory_format=torch.channels_last)
+    assert shared.make_inputs(one)[0].is_contiguous(memory_format=torch.channels_last)
     usual = Pool(Condition(batch_size=2), shared.weights.numel())
-    assert shared.inputs(one)[0].equal(usual.inputs(one)[0])
+    assert shared.make_inputs(one)[0].equal(usual.make_inputs(one)[0])
 
 
 def test_a_training_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_a_training_step_leaves_no_gradients(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("one", [cell("detr_r50", 64), Cell("global_attention", "mechanism", 7)])
 def test_only_classifiers_are_trained(one: Cell) -> None:
     with pytest.raises(UserError, match="only classification models are trained"):
-        need(one, Condition(mode="train"))
+        count_need(one, Condition(mode="train"))
 
 
 # --- counts -----------------------------------------------------------------------------------------
@@ -178,8 +178,8 @@ def test_only_classifiers_are_trained(one: Cell) -> None:
 def test_the_multiply_adds_of_a_training_step_are_thrice_the_forward_pass_less_the_gradient_of_the_images() -> None:
     B, N, D = 2, (64 // 16) ** 2, 192
     one = cell("deit_ti")
-    forward = need(one, CPU)
-    trained = need(one, Condition(mode="train", batch_size=B))
+    forward = count_need(one, CPU)
+    trained = count_need(one, Condition(mode="train", batch_size=B))
     assert trained.image_macs == forward.image_macs == forward.step.macs
     assert trained.step.macs == B * (3 * forward.image_macs - N * D * 3 * 16**2)
 
@@ -192,8 +192,8 @@ def test_an_own_model_may_make_tensors_where_it_likes(monkeypatch: pytest.Monkey
         "        return super().forward(x.flatten(1) + torch.arange(3 * 8 * 8))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    [one] = model_cells(["toy_of_speed:Toy(in_features=192, out_features=5)"], [8])
-    assert need(one, CPU).step.macs == 192 * 5
+    [one] = list_model_cells(["toy_of_speed:Toy(in_features=192, out_features=5)"], [8])
+    assert count_need(one, CPU).step.macs == 192 * 5
     assert prepare(one, CPU, pool(one)).step().shape == (1, 5)
 
 
@@ -201,22 +201,24 @@ def test_counts_are_those_of_the_sweep() -> None:
     one = cell("pvt_tiny")
     model = set_attention(build_skeleton(papers.variant("pvt_tiny"), 64), "math")
     macs, peak = count_dispatch(model, 64)
-    counted = need(one, CPU)
+    counted = count_need(one, CPU)
     assert (counted.step.macs, counted.peak_memory) == (macs, peak)
 
 
 @pytest.mark.slow
 def test_the_kernels_read_and_write_what_the_roofline_takes_them_to() -> None:
-    matmul, convolution, copy = (need(one, CPU) for one in others() if one.kind == "kernel")
+    matmul, convolution, copy = (count_need(one, CPU) for one in list_others() if one.kind == "kernel")
     assert matmul.step == (2048**3, 3 * 4 * 2048**2)
     assert convolution.step == (9 * 256**2 * 56**2, 4 * (2 * 256 * 56**2 + 9 * 256**2))
     assert copy.step == (0, 2 * 256 * 2**20)
-    assert [math.prod(prepare(one, CPU, Pool(CPU, 0)).step().shape) for one in others() if one.kind == "kernel"] == [
+    assert [
+        math.prod(prepare(one, CPU, Pool(CPU, 0)).step().shape) for one in list_others() if one.kind == "kernel"
+    ] == [
         2048**2,
         256 * 56**2,
         64 * 2**20,
     ]
-    half = need(Cell("matmul", "kernel", 2048), Condition(precision="amp-bf16", mode="train"))
+    half = count_need(Cell("matmul", "kernel", 2048), Condition(precision="amp-bf16", mode="train"))
     assert half.step == (2048**3, 3 * 2 * 2048**2)
 
 
@@ -224,7 +226,7 @@ def test_the_kernels_read_and_write_what_the_roofline_takes_them_to() -> None:
 
 
 def test_every_cell_of_the_speed_tables_can_be_laid_out() -> None:
-    cells = published_cells()
+    cells = list_published_cells()
     assert len(cells) == len(set(cells))
     assert (cells[0].subject, cells[0].image_size) == ("deit_s", 224)
     assert {one.kind for one in cells} == {"model", "mechanism", "module", "kernel"}
@@ -233,21 +235,21 @@ def test_every_cell_of_the_speed_tables_can_be_laid_out() -> None:
 
 
 def test_a_table_has_its_models_at_the_sizes_printed() -> None:
-    cells = published_cells(["swin/table8"])
+    cells = list_published_cells(["swin/table8"])
     sizes = {(one.subject, one.image_size) for one in cells}
     assert sizes == {(model, size) for model in ("swin_t", "swin_s", "swin_b") for size in (224, 256, 320, 384)}
 
 
 def test_a_model_without_a_printed_size_is_taken_at_its_own() -> None:
-    assert Cell("detr_r50", "model", "800x1066") in published_cells(["detr/table1"])
+    assert Cell("detr_r50", "model", "800x1066") in list_published_cells(["detr/table1"])
 
 
 def test_an_unknown_table_names_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'swin/table1a'"):
-        published_cells(["swin/tabel1a"])
+        list_published_cells(["swin/tabel1a"])
 
 
-@pytest.mark.parametrize("one", [one for one in others() if one.image_size == 14], ids=lambda one: one.subject)
+@pytest.mark.parametrize("one", [one for one in list_others() if one.image_size == 14], ids=lambda one: one.subject)
 def test_mechanisms_keep_the_shape_of_their_tokens(one: Cell) -> None:
     condition = Condition(batch_size=2)
     assert prepare(one, condition, pool(one, condition=condition)).step().shape == (2, 14**2, 384)

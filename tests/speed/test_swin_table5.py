@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
 from replication.records.words import UserError
-from replication.speed.swin_table5 import METHODS, MODULES, STAGES, BlockAttention, module
+from replication.speed.swin_table5 import METHODS, MODULES, STAGES, BlockAttention, find_module
 
 every_module = pytest.mark.parametrize("name", MODULES)
 
@@ -69,4 +69,4 @@ def test_a_module_is_its_attention_alone(name: str) -> None:
 
 def test_an_unknown_module_names_the_nearest() -> None:
     with pytest.raises(UserError, match="'performer_s5'; did you mean 'performer_s4'"):
-        module("performer_s5")
+        find_module("performer_s5")

@@ -13,7 +13,15 @@ import torch
 
 from replication.speed import clock, watch
 from replication.speed.clock import Timing, time_blocks
-from replication.speed.watch import Card, Load, card_reasons, load_reasons, parse_card, processor_times, read_load
+from replication.speed.watch import (
+    Card,
+    Load,
+    explain_cards,
+    explain_load,
+    parse_card,
+    parse_processor_times,
+    read_load,
+)
 
 CPU = torch.device("cpu")
 counted = pytest.mark.skipif(not watch.STAT.exists(), reason="this system does not count the load")
@@ -23,7 +31,7 @@ counted = pytest.mark.skipif(not watch.STAT.exists(), reason="this system does n
 def busy_processes() -> Iterator[list[int]]:
     """A process on every core that does nothing but work; their numbers."""
     command = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in watch.processors()]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in watch.list_processors()]
     try:
         for process in started:
             assert process.stdout is not None
@@ -63,7 +71,7 @@ def test_all_that_other_processes_used_is_counted(busy_processes: list[int]) -> 
     after = read_load()
     assert before is not None
     assert after is not None
-    used = after.since(before)
+    used = after.subtract(before)
     ticks = 0.01 * 2 * (len(busy_processes) + 1)  # each count is rounded down to one
     assert used.busy - used.own >= theirs - ticks
     assert used.own < 0.25  # a sleep
@@ -90,39 +98,39 @@ def test_the_threads_of_this_process_are_its_own() -> None:
     after = read_load()
     assert before is not None
     assert after is not None
-    used = after.since(before)
+    used = after.subtract(before)
     assert len(threads_used) == 3
     assert used.own >= sum(threads_used)
-    assert used.busy <= len(watch.processors()) * (used.wall + 0.02)
+    assert used.busy <= len(watch.list_processors()) * (used.wall + 0.02)
 
 
 def test_what_this_process_does_with_all_its_threads_is_no_disturbance() -> None:
-    assert load_reasons([Load(wall=0.15, own=0.3, busy=0.3, withheld=0.0)] * 10) == []
+    assert explain_load([Load(wall=0.15, own=0.3, busy=0.3, withheld=0.0)] * 10) == []
 
 
 def test_nothing_is_said_of_a_load_that_was_not_watched() -> None:
-    assert load_reasons([]) == []
+    assert explain_load([]) == []
 
 
 def test_what_was_timed_too_shortly_to_see_a_load_is_not_valid() -> None:
     busy_core = Load(wall=0.002, own=0.002, busy=0.004, withheld=0)
-    assert load_reasons([busy_core] * 20) == ["timed for 0.04 s only, too short to see what else the machine did"]
-    assert load_reasons([busy_core] * 30) == ["other processes used 1.00 cores"]
+    assert explain_load([busy_core] * 20) == ["timed for 0.04 s only, too short to see what else the machine did"]
+    assert explain_load([busy_core] * 30) == ["other processes used 1.00 cores"]
 
 
 def test_a_tenth_of_a_core_in_all_blocks_together_is_too_much() -> None:
     """A reading is off by up to two ticks: 0.02 s of the 2 s on top of the limit."""
     quiet, loud = Load(0.2, 0.2, 0.221, 0), Load(0.2, 0.2, 0.223, 0)
-    assert load_reasons([quiet] * 10) == []
-    assert load_reasons([loud] * 10) == ["other processes used 0.12 cores"]
-    assert load_reasons([loud, *[Load(0.2, 0.2, 0.2, 0)] * 9]) == []
+    assert explain_load([quiet] * 10) == []
+    assert explain_load([loud] * 10) == ["other processes used 0.12 cores"]
+    assert explain_load([loud, *[Load(0.2, 0.2, 0.2, 0)] * 9]) == []
 
 
 def test_the_hypervisor_may_withhold_a_fiftieth_of_what_was_wanted() -> None:
-    assert load_reasons([Load(wall=2, own=1.92, busy=1.92, withheld=0.08)]) == [
+    assert explain_load([Load(wall=2, own=1.92, busy=1.92, withheld=0.08)]) == [
         "the hypervisor withheld 4.0 % of the time"
     ]
-    assert load_reasons([Load(wall=2, own=1.98, busy=1.98, withheld=0.02)]) == []
+    assert explain_load([Load(wall=2, own=1.98, busy=1.98, withheld=0.02)]) == []
 
 
 def test_processor_times_of_the_processors_that_may_be_used() -> None:
@@ -135,14 +143,14 @@ def test_processor_times_of_the_processors_that_may_be_used() -> None:
         "intr 1 2 3\n"
     )
     tick = 1 / os.sysconf("SC_CLK_TCK")
-    assert processor_times(stat, {0}) == pytest.approx((161 * tick, 70 * tick))
-    assert processor_times(stat, {0, 10}) == pytest.approx((361 * tick, 100 * tick))
+    assert parse_processor_times(stat, {0}) == pytest.approx((161 * tick, 70 * tick))
+    assert parse_processor_times(stat, {0, 10}) == pytest.approx((361 * tick, 100 * tick))
 
 
 def test_a_system_without_counters_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "STAT", tmp_path / "stat")
     assert read_load() is None
-    assert watch.blind_spots(CPU) == [f"load of other processes and withheld time: no {tmp_path / 'stat'}"]
+    assert watch.find_blind_spots(CPU) == [f"load of other processes and withheld time: no {tmp_path / 'stat'}"]
 
 
 def xml(processes: str = "", slowed: str = "", counted: str = "", word: str = "event") -> str:
@@ -209,22 +217,22 @@ def test_no_card_in_the_answer() -> None:
 
 def test_alone_on_a_card_that_idles_between_blocks_at_its_power_cap() -> None:
     cards = [parse_card(xml(OWN + DESKTOP, "gpu_idle sw_power_cap", braked(5)))] * 3
-    assert card_reasons(cards, process=7) == []
-    assert card_reasons([], process=7) == []
+    assert explain_cards(cards, process=7) == []
+    assert explain_cards([], process=7) == []
 
 
 def test_another_process_on_the_card_is_named_once_without_its_folder() -> None:
     cards = [parse_card(xml(OWN)), parse_card(xml(OWN + OTHER)), parse_card(xml(OWN + OTHER))]
-    assert card_reasons(cards, process=7) == ["process train uses the GPU"]
+    assert explain_cards(cards, process=7) == ["process train uses the GPU"]
 
 
 def test_in_a_container_one_of_the_numbers_is_this_process() -> None:
-    assert card_reasons([parse_card(xml(OWN))], process=1) == []
-    assert card_reasons([parse_card(xml(OWN + OTHER))], process=1) == ["1 other processes use the GPU"]
+    assert explain_cards([parse_card(xml(OWN))], process=1) == []
+    assert explain_cards([parse_card(xml(OWN + OTHER))], process=1) == ["1 other processes use the GPU"]
 
 
 def test_slow_clocks_at_any_moment_and_those_that_the_hardware_counted() -> None:
     hot, counted = parse_card(xml(OWN, "hw_thermal_slowdown", braked(5))), parse_card(xml(OWN, "", braked(6)))
     cool = parse_card(xml(OWN, "", braked(5)))
-    assert card_reasons([cool, hot, cool], process=7) == ["clocks throttled: hw thermal slowdown"]
-    assert card_reasons([cool, counted], process=7) == ["clocks throttled: hw therm slowdown"]
+    assert explain_cards([cool, hot, cool], process=7) == ["clocks throttled: hw thermal slowdown"]
+    assert explain_cards([cool, counted], process=7) == ["clocks throttled: hw therm slowdown"]

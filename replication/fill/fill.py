@@ -17,7 +17,7 @@ from replication.records.rows import Published, Weight
 from replication.records.store import sha256
 from replication.records.words import UserError
 from replication.released import evaluated, lying
-from replication.report import filled_tables
+from replication.report import render_filled_tables
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def fill(
             job.multi_scale,
         )
     tables = {(cell.paper, cell.table) for cell in plan.numbers}
-    for text in filled_tables(results / "evaluation", tables):
+    for text in render_filled_tables(results / "evaluation", tables):
         say(text)
 
 

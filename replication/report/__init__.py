@@ -6,7 +6,7 @@
 
 from replication.report.collect import collect
 from replication.report.figures import write_figures
-from replication.report.filled import filled_tables
+from replication.report.filled import render_filled_tables
 from replication.report.judge import judge
 from replication.report.page import write_page
 from replication.report.show import show
@@ -16,9 +16,9 @@ from replication.report.weights_list import list_weights
 
 __all__ = [
     "collect",
-    "filled_tables",
     "judge",
     "list_weights",
+    "render_filled_tables",
     "show",
     "write_figures",
     "write_page",

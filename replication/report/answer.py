@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from replication import papers
 from replication.records.metrics import METRICS
 from replication.records.rows import STATUSES, ClaimResult, Order, StackOrder, Verdict
-from replication.report.formats import declared, markdown_table, number
+from replication.report.formats import format_markdown_table, format_number, format_range
 from replication.report.tables import ELSEWHERE, grid, summary
 
 
@@ -19,9 +19,9 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: S
     parts = [
         f"**{headline}** {rest}",
         on_claims(claims),
-        markdown_table(grid(summary(verdicts))),
+        format_markdown_table(grid(summary(verdicts))),
         "The claims that are contradicted:",
-        markdown_table(
+        format_markdown_table(
             [
                 ("paper", "printed", "ours", "from", "why"),
                 *(_claim(claim) for claim in claims if claim.status == "contradicted"),
@@ -32,7 +32,9 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: S
         parts += [
             "Do our speeds keep the order of the printed ones? Kendall's τ (1: the same order, 0: none, −1: the "
             "reverse) over the tables of three rows or more, beside that of the order which multiply-adds alone give:",
-            markdown_table([("condition", "orders", "by our clock", "by multiply-adds alone"), *by_condition(orders)]),
+            format_markdown_table(
+                [("condition", "orders", "by our clock", "by multiply-adds alone"), *by_condition(orders)]
+            ),
         ]
     return "\n\n".join(parts)
 
@@ -86,8 +88,11 @@ def _statuses(claims: Sequence[ClaimResult]) -> str:
 
 def _claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
     """Paper, statement, our estimate and range, what it was estimated from, and why it does not hold."""
-    interval = "" if claim.ci_low == claim.ci_high else f" [{number(claim.ci_low)}, {number(claim.ci_high)}]"
-    ours = f"{number(claim.estimate)}{interval}, declared {declared(claim.low, claim.high)} {claim.unit}".strip()
+    interval = (
+        "" if claim.ci_low == claim.ci_high else f" [{format_number(claim.ci_low)}, {format_number(claim.ci_high)}]"
+    )
+    asked = format_range(claim.low, claim.high)
+    ours = f"{format_number(claim.estimate)}{interval}, declared {asked} {claim.unit}".strip()
     exact = {"counts": "counts", "speed": "speed on one machine"}
     source = exact.get(claim.source, f"small models, {claim.n_seeds} seeds")
     return claim.paper, f"{claim.statement} ({claim.where})", ours, source, claim.reason

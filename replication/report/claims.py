@@ -33,7 +33,7 @@ from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
 from replication.report.commands import count_command
-from replication.report.speeds import SpeedRun, canonical, invalid, size_of, timing_command
+from replication.report.speeds import SpeedRun, choose_canonical, explain_invalid, find_size, write_timing_command
 
 CLAIM_RULES = {
     "supported": "the whole interval of our estimate lies in the range that the card declares beforehand; for "
@@ -151,16 +151,16 @@ def _trained(experiments: Iterable[str]) -> str:
 def _timed(
     result: ClaimResult, speedup: Speedup, table: str, measured: Iterable[Measured], timed: Iterable[SpeedRun]
 ) -> ClaimResult:
-    run = canonical(timed, speedup.device)
+    run = choose_canonical(timed, speedup.device)
     if run is None:
         raise MissingError(f"no run of this machine timed inference{speedup.device and f' on {speedup.device}'}")
     pairs = [(_row(run, *faster), _row(run, *slower)) for faster, slower in speedup.pairs]
-    ratios = [run.speedup(faster, slower) for faster, slower in pairs]
+    ratios = [run.compute_speedup(faster, slower) for faster, slower in pairs]
     used = [run.cells[row] for row in dict.fromkeys(itertools.chain(*pairs))]
     estimate, low, high = map(min, zip(*ratios, strict=True))
     status, reason = verdict_on((low, high), result.low, result.high)
     if not all(cell.valid for cell in used):
-        status, reason = "inconclusive", f"invalid: {invalid(used)}"
+        status, reason = "inconclusive", f"invalid: {explain_invalid(used)}"
     cells = {(cell.subject, cell.image_size) for cell in used}
     numbers = [
         m
@@ -176,13 +176,13 @@ def _timed(
         scale=_scales(numbers),
         status=status,
         reason=f"{reason}; on {run.words}",
-        command=timing_command(run, used, table and f"{result.paper}/{table}"),
+        command=write_timing_command(run, used, table and f"{result.paper}/{table}"),
     )
 
 
 def _row(run: SpeedRun, model: str, image_size: Size | None) -> int:
     """The row of a model that the run measured. MissingError if it did not."""
-    size = size_of(model, image_size, papers.variants())
+    size = find_size(model, image_size, papers.variants())
     row = run.find(model, size)
     where = f"{model} at {size}" if size else model
     if row is None:

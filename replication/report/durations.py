@@ -16,11 +16,11 @@ from replication.records.words import UserError, as_size
 NOT_MEASURED = "not measured"
 
 
-def durations(results: Path) -> dict[str, Any]:
-    """Seconds and how many: `count` and `speed` of cells, `training` by experiment. Plain data, for a manifest.
+def measure_durations(results: Path) -> dict[str, Any]:
+    """Sum up seconds and numbers: `count` and `speed` of cells, `training` by experiment, as plain data for a manifest.
 
-    Kinds of which no manifest says how long it took are left out. Of a training that was killed and went on, the
-    manifest knows the last part alone. UserError if a manifest is not what was written.
+    Kinds for which no manifest tells the time are left out. The manifest of a training that was killed and resumed
+    covers the last part only. Raise `UserError` if a manifest has changed since it was written.
     """
     found: dict[str, Any] = {}
     for path in sorted(results.glob("complexity/*/counts.json")):
@@ -34,15 +34,17 @@ def durations(results: Path) -> dict[str, Any]:
     return found | ({"training": training} if training else {})
 
 
-def past(folder: Path) -> Mapping[str, Any]:
-    """What is known of how long things took: of a run by its manifests, of a published one by its own."""
+def read_durations(folder: Path) -> Mapping[str, Any]:
+    """Read how long things took: from the manifests of a run, or from the one manifest of a published run."""
     manifest = folder / "manifest.json"
-    known: Mapping[str, Any] = read_manifest(manifest).get("durations", {}) if manifest.exists() else durations(folder)
+    known: Mapping[str, Any] = (
+        read_manifest(manifest).get("durations", {}) if manifest.exists() else measure_durations(folder)
+    )
     return known
 
 
 def _add(to: dict[str, Any], kind: str, path: Path, number: int) -> None:
-    """Add the time between the start and the end that a manifest names, if it names them, to its kind."""
+    """Add the time between the start and the end in a manifest, if it has both, to its kind."""
     manifest = read_manifest(path)
     if "started" in manifest and "ended" in manifest:
         try:
@@ -54,38 +56,38 @@ def _add(to: dict[str, Any], kind: str, path: Path, number: int) -> None:
         to[kind] = {"seconds": seconds, "number": cells}
 
 
-def estimate(command: str, known: Mapping[str, Any]) -> str:
-    """How long a printed command takes, in words, by what is `known` of the past: `durations`."""
+def estimate_time(command: str, known: Mapping[str, Any]) -> str:
+    """Estimate in words how long a printed command takes, from the `known` durations (`measure_durations`)."""
     program, *words = command.replace("'", "").split() or [""]
-    options = _options(words)
+    options = _parse_options(words)
     if program == "snakemake":
-        return _trainings(options, known.get("training", {}))
+        return _estimate_trainings(options, known.get("training", {}))
     kind = {"complexity": "count", "speed": "speed"}.get(words[2] if len(words) > 2 else "", "")
-    past, cells = known.get(kind), _cells(options)
+    past, cells = known.get(kind), _count_cells(options)
     if not past or not past["number"] or not cells:
         return NOT_MEASURED
     each = past["seconds"] / past["number"]
     what = {"count": "counting", "speed": "timing"}[kind]
     return (
-        f"about {_time(cells * each)} of {what}, after PyTorch has started: {cells} {_plural('cell', cells)} at"
+        f"about {_format_time(cells * each)} of {what}, after PyTorch has started: {cells} {_inflect('cell', cells)} at"
         f" {each:.2g} s each, the mean of {past['number']:,}"
     )
 
 
-def _trainings(options: Mapping[str, list[str]], known: Mapping[str, Any]) -> str:
-    """Of the experiments that a configuration names, if all of them were trained."""
+def _estimate_trainings(options: Mapping[str, list[str]], known: Mapping[str, Any]) -> str:
+    """Estimate the time of the experiments that a configuration names, if all of them have been trained."""
     named = next((word for word in options.get("--config", ()) if word.startswith("experiments=")), "")
     asked = [experiment for experiment in named.removeprefix("experiments=").strip("[]").split(",") if experiment]
     if "--configfile" in options or not asked or not set(asked) <= set(known):
         return NOT_MEASURED
     seconds, number = (sum(known[experiment][key] for experiment in asked) for key in ("seconds", "number"))
     return (
-        f"about {_time(seconds)} for {number} {_plural('training', number)}, one after the other, as they took;"
+        f"about {_format_time(seconds)} for {number} {_inflect('training', number)}, one after the other, as they took;"
         " what else the workflow has to do first in a fresh folder is not measured"
     )
 
 
-def _options(words: Iterable[str]) -> dict[str, list[str]]:
+def _parse_options(words: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     of: list[str] = []
     for word in words:
@@ -96,8 +98,8 @@ def _options(words: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _cells(options: Mapping[str, list[str]]) -> int:
-    """How many models at image sizes a command counts or times: those it names, or the speeds its table prints."""
+def _count_cells(options: Mapping[str, list[str]]) -> int:
+    """Count the models at image sizes that a command counts or times: those it names, or those its table prints."""
     if tables := options.get("--tables"):
         published = (n for card in papers.cards().values() for table in card.tables for n in table.published)
         speeds = (n for n in published if METRICS[n.metric].kind == "speed" and f"{n.paper}/{n.table}" in tables)
@@ -106,11 +108,11 @@ def _cells(options: Mapping[str, list[str]]) -> int:
     return sum(papers.variant(model).allows(size) for model in models for size in sizes)
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     if seconds < 60:
         return f"{max(seconds, 0.1):.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
-def _plural(noun: str, number: int) -> str:
+def _inflect(noun: str, number: int) -> str:
     return noun if number == 1 else f"{noun}s"

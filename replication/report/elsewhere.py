@@ -44,24 +44,24 @@ CONFIRMED = (
 DIFFERS = "an accuracy that we have not measured, and others find another one; the reason says by how much"
 
 
-def elsewhere(verdicts: Iterable[Verdict], found: Iterable[Evidence]) -> list[Verdict]:
-    """The verdicts with what others found beside them, and decided by that where we measured nothing."""
+def add_evidence(verdicts: Iterable[Verdict], found: Iterable[Evidence]) -> list[Verdict]:
+    """Add to the verdicts what others found, and let that decide where we measured nothing."""
     again = {witness.id for witness in witnesses() if witness.same_as}
     of_number: dict[str, list[Evidence]] = {}
     for one in found:
         if one.confidence != "weak" and one.witness not in again:
             of_number.setdefault(one.number, []).append(one)
-    return [_decided(verdict, of_number[verdict.id]) if verdict.id in of_number else verdict for verdict in verdicts]
+    return [_decide(verdict, of_number[verdict.id]) if verdict.id in of_number else verdict for verdict in verdicts]
 
 
-def _decided(verdict: Verdict, found: Sequence[Evidence]) -> Verdict:
+def _decide(verdict: Verdict, found: Sequence[Evidence]) -> Verdict:
     kind = next(kind for kind in (WEIGHTS, RETRAINED, QUOTED) if any(one.kind == kind for one in found))
     of_kind = [one for one in found if one.kind == kind]
     if kind == RETRAINED:
-        value, low, high, within = _pooled(verdict, of_kind)
+        value, low, high, within = _pool_trainings(verdict, of_kind)
         sources = list(dict.fromkeys(one.source for one in of_kind))
     else:
-        value, low, high, within = _median(verdict, of_kind)
+        value, low, high, within = _find_median(verdict, of_kind)
         sources = [next(one.source for one in of_kind if float(one.value) == value)]
     verdict = dataclasses.replace(
         verdict,
@@ -77,37 +77,42 @@ def _decided(verdict: Verdict, found: Sequence[Evidence]) -> Verdict:
     off = round(value - float(verdict.published), 9)  # 0.31, not 0.31000000000000227
     outcome = "confirmed elsewhere" if abs(off) <= within else "differs elsewhere"
     return dataclasses.replace(
-        verdict, verdict=outcome, reason=f"{_said(kind, of_kind, off, within)}; {verdict.reason}"
+        verdict, verdict=outcome, reason=f"{_describe(kind, of_kind, off, within)}; {verdict.reason}"
     )
 
 
-def _median(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, float, float]:
-    """The median evaluation (of two the lower), the least, the most, and how far off it confirms, in printed units."""
+def _find_median(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, float, float]:
+    """Return the median evaluation (the lower of two), the least, the most, and the tolerance, in printed units."""
     values = sorted(one.value for one in found)
     median = statistics.median_low(values)
-    within = EVALUATED_WITHIN.get(verdict.dataset, EVALUATED_WITHIN_ELSE) * _point(verdict)
-    return float(median), float(values[0]), float(values[-1]), float(within + _half(verdict.published) + _half(median))
+    within = EVALUATED_WITHIN.get(verdict.dataset, EVALUATED_WITHIN_ELSE) * _convert_point(verdict)
+    return (
+        float(median),
+        float(values[0]),
+        float(values[-1]),
+        float(within + _halve_digit(verdict.published) + _halve_digit(median)),
+    )
 
 
-def _pooled(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, float, float]:
-    """The mean of the trainings, its 95 % interval, and how far off it confirms, in printed units."""
-    deviation = TRAINING_DEVIATION.get(verdict.dataset, TRAINING_DEVIATION_ELSE) * float(_point(verdict))
+def _pool_trainings(verdict: Verdict, found: Sequence[Evidence]) -> tuple[float, float, float, float]:
+    """Return the mean of the trainings, its 95 % interval, and the tolerance, in printed units."""
+    deviation = TRAINING_DEVIATION.get(verdict.dataset, TRAINING_DEVIATION_ELSE) * float(_convert_point(verdict))
     mean, error = pool_random_effects([float(one.value) for one in found], [deviation] * len(found))
-    within = 1.96 * math.hypot(error, deviation) + float(_half(verdict.published))
+    within = 1.96 * math.hypot(error, deviation) + float(_halve_digit(verdict.published))
     return mean, mean - 1.96 * error, mean + 1.96 * error, within
 
 
-def _point(verdict: Verdict) -> Decimal:
-    """One point in the printed unit."""
+def _convert_point(verdict: Verdict) -> Decimal:
+    """Convert one point to the printed unit."""
     return Decimal("0.01") if verdict.unit == "fraction" else Decimal(1)
 
 
-def _half(printed: Decimal) -> Decimal:
-    """Half of the last digit."""
+def _halve_digit(printed: Decimal) -> Decimal:
+    """Return half a unit of the last printed digit."""
     return Decimal(1).scaleb(int(printed.as_tuple().exponent)) / 2
 
 
-def _said(kind: str, found: Sequence[Evidence], off: float, within: float) -> str:
+def _describe(kind: str, found: Sequence[Evidence], off: float, within: float) -> str:
     many = len(found) > 1
     if kind == WEIGHTS:
         what = "evaluations of the same weights, their median" if many else "an evaluation of the same weights"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from replication import papers
 from replication.report.collect import evaluations
-from replication.report.formats import markdown
+from replication.report.formats import format_markdown
 from replication.report.judge import judge_cells
 from replication.report.tables import judged_tables
 
 
-def filled_tables(folder: Path, tables: Collection[tuple[str, str]]) -> list[str]:
-    """Tables by paper and id, as printed, with what the evaluations in `folder` gave and the verdict, as Markdown."""
+def render_filled_tables(folder: Path, tables: Collection[tuple[str, str]]) -> list[str]:
+    """Render printed tables, by paper and id, with the evaluations in `folder` and the verdicts, as Markdown."""
     cards = papers.cards()
     cells = [n for key, card in cards.items() for t in card.tables if (key, t.id) in tables for n in t.published]
     verdicts = judge_cells(cells, evaluations(folder), cards)
-    return [markdown(one.grid, one.table.title, one.lines) for one in judged_tables(cards, verdicts)]
+    return [format_markdown(one.grid, one.table.title, one.lines) for one in judged_tables(cards, verdicts)]

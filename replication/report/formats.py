@@ -32,31 +32,31 @@ _LATEX = str.maketrans(
 )
 
 
-def markdown_table(grid: Sequence[Sequence[str]]) -> str:
-    """The grid, its first row the header."""
+def format_markdown_table(grid: Sequence[Sequence[str]]) -> str:
+    """Format a grid, whose first row is the header, as a Markdown table."""
     head, *body = ([cell.replace("|", "\\|") for cell in row] for row in grid)
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *body])
 
 
-def markdown(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str]) -> str:
-    """The grid, its first row the header, under a heading and a paragraph for each line."""
-    return "\n\n".join([f"# {title}", *lines, markdown_table(grid)]) + "\n"
+def format_markdown(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str]) -> str:
+    """Format a grid, whose first row is the header, under a heading and a paragraph for each line."""
+    return "\n\n".join([f"# {title}", *lines, format_markdown_table(grid)]) + "\n"
 
 
-def latex_escape(text: str) -> str:
-    """`text` as LaTeX sets it: special characters escaped, the signs of these tables as mathematics."""
+def escape_latex(text: str) -> str:
+    """Escape `text` for LaTeX: special characters are escaped, the signs of these tables become mathematics."""
     return text.translate(_LATEX)
 
 
-def latex(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> str:
-    """The grid, its first row the header, as a floating table with the title and the lines as its caption."""
-    head, *body = (" & ".join(map(latex_escape, row)) + r" \\" for row in grid)
+def format_latex(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> str:
+    """Format a grid, whose first row is the header, as a floating table; title and lines are the caption."""
+    head, *body = (" & ".join(map(escape_latex, row)) + r" \\" for row in grid)
     return "\n".join(
         [
             r"% \usepackage{amssymb, booktabs, adjustbox}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{latex_escape(' '.join([f'{title}.', *lines]))}}}",
+            rf"\caption{{{escape_latex(' '.join([f'{title}.', *lines]))}}}",
             rf"\label{{tab:{label}}}",
             r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.8\textheight}",
             rf"\begin{{tabular}}{{{'l' * len(grid[0])}}}",
@@ -73,8 +73,8 @@ def latex(grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label
     )
 
 
-def number(value: float | None) -> str:
-    """A number for a reader: four significant digits, whole numbers in full (`35,904`), nothing for None."""
+def format_number(value: float | None) -> str:
+    """Format a number: four significant digits, whole numbers in full (`35,904`), "" for None."""
     if value is None:
         return ""
     if 1000 <= abs(value) < 1e12:
@@ -82,10 +82,10 @@ def number(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def declared(low: float, high: float) -> str:
-    """The range that a card declares for a claim, in words: `1.9 to 2.1`, `at least 1`, `at most 3`."""
+def format_range(low: float, high: float) -> str:
+    """Format the range that a card declares for a claim: `1.9 to 2.1`, `at least 1`, `at most 3`."""
     if math.isinf(high):
-        return f"at least {number(low)}"
+        return f"at least {format_number(low)}"
     if math.isinf(low):
-        return f"at most {number(high)}"
-    return f"{number(low)} to {number(high)}"
+        return f"at most {format_number(high)}"
+    return f"{format_number(low)} to {format_number(high)}"

@@ -60,18 +60,18 @@ from replication.records.words import Size
 from replication.report.accuracies import Accuracies
 from replication.report.claims import judge_claims
 from replication.report.commands import count_command
-from replication.report.elsewhere import CONFIRMED, DIFFERS, elsewhere
+from replication.report.elsewhere import CONFIRMED, DIFFERS, add_evidence
 from replication.report.speeds import (
     SpeedRun,
-    canonical,
-    orders,
+    choose_canonical,
+    compute_orders,
+    compute_ratios,
+    compute_stability,
+    find_size,
     read_runs,
-    relative,
-    size_of,
-    stability,
-    timing_command,
+    write_timing_command,
 )
-from replication.report.stacks import stack_flips, stack_orders
+from replication.report.stacks import compute_stack_orders, find_stack_flips
 from replication.report.witnesses import turned_orders, witnessed
 
 RULES = {
@@ -113,19 +113,19 @@ def judge(results: Path) -> None:
     cards = papers.cards()
     printed = {cell.paper for cell in cells}
     timed, variants = read_runs(results), papers.variants()
-    ratios = relative(cells, timed, variants)
+    ratios = compute_ratios(cells, timed, variants)
     found = witnessed(cells, cards)
-    verdicts = elsewhere(judge_cells(cells, measured, cards, canonical(timed), ratios), found)
+    verdicts = add_evidence(judge_cells(cells, measured, cards, choose_canonical(timed), ratios), found)
     claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs, timed)
     written: dict[str, tuple[list[Any], type]] = {
         "verdicts": (verdicts, Verdict),
         "claims": (claims, ClaimResult),
         "witnesses": (found, Evidence),
         "speed/relative": (ratios, Relative),
-        "speed/orders": (orders(cells, timed, variants), Order),
-        "speed/stability": (stability(timed), Stability),
-        "speed/stack_orders": (stack_orders(cells, variants), StackOrder),
-        "speed/stack_flips": (stack_flips(cells, variants), StackFlip),
+        "speed/orders": (compute_orders(cells, timed, variants), Order),
+        "speed/stability": (compute_stability(timed), Stability),
+        "speed/stack_orders": (compute_stack_orders(cells, variants), StackOrder),
+        "speed/stack_flips": (find_stack_flips(cells, variants), StackFlip),
         "turned_orders": (turned_orders(cells, found), TurnedOrder),
     }
     for name, (rows, kind) in written.items():
@@ -209,7 +209,7 @@ def _speed(
     cell: Published, run: SpeedRun | None, ours: Relative | None, variants: Mapping[str, Variant], card: Card
 ) -> Verdict:
     """The verdict on a speed: our ratio to the table's reference row, or why there is none."""
-    size = size_of(cell.model, cell.image_size, variants)
+    size = find_size(cell.model, cell.image_size, variants)
     row = run.find(cell.model, size) if run else None
     if run is None or row is None:
         hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
@@ -231,7 +231,7 @@ def _speed(
     if cell.model in variants:
         reason = "; ".join([reason, *card.causes_of(cell.name)])
     cells = [c for c in run.cells if (c.subject, c.image_size) in ((cell.model, ours.image_size), reference)]
-    command = timing_command(run, cells, f"{cell.paper}/{cell.table}")
+    command = write_timing_command(run, cells, f"{cell.paper}/{cell.table}")
     return _verdict(cell, ours.ours, "not comparable", reason, command)
 
 

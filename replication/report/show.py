@@ -13,8 +13,8 @@ from replication.records.metrics import METRICS
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, claim_id
 from replication.records.words import UserError, nearest
-from replication.report.durations import estimate, past
-from replication.report.formats import declared, number
+from replication.report.durations import estimate_time, read_durations
+from replication.report.formats import format_number, format_range
 from replication.report.witnesses import witnessed
 from replication.witnesses import licence, witnesses
 
@@ -177,12 +177,17 @@ def _intervals(printed: Published, verdict: Verdict, way: Way | None, folder: Pa
             and size in (None, m.image_size)
             and model in ("", m.model)
         ]
-        return [f"{m.metric} {number(m.value)} {_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}" for m in found]
+        return [
+            f"{m.metric} {format_number(m.value)} {_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}" for m in found
+        ]
     return []
 
 
 def _claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str, str]]:
-    printed = [claim.numbers, "" if claim.effect is None else f"a difference of {number(claim.effect)} {claim.unit}"]
+    printed = [
+        claim.numbers,
+        "" if claim.effect is None else f"a difference of {format_number(claim.effect)} {claim.unit}",
+    ]
     lines = [
         ("id", claim_id(card.key, claim.id)),
         ("claim", claim.statement),
@@ -190,7 +195,7 @@ def _claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str,
         *_paper(card),
         ("where", claim.where),
         ("test", _test(claim)),
-        ("declared", f"{declared(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""),
+        ("declared", f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""),
     ]
     causes = card.causes_of(claim.id)
     if judged is None or (found := judged.claims.get(claim_id(card.key, claim.id))) is None:
@@ -221,15 +226,15 @@ def _estimated(found: ClaimResult) -> str:
     facts = [
         found.scale,
         f"{found.n_seeds} seeds" if found.n_seeds else "",
-        "" if found.p_holm is None else f"Holm's p {number(found.p_holm)}",
+        "" if found.p_holm is None else f"Holm's p {format_number(found.p_holm)}",
     ]
     interval = "" if found.ci_low == found.ci_high else _interval(found.ci_low, found.ci_high)
-    estimated = " ".join(filter(None, [number(found.estimate), interval, found.unit]))
+    estimated = " ".join(filter(None, [format_number(found.estimate), interval, found.unit]))
     return ", ".join(filter(None, [estimated, *facts]))
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+    return "" if low is None or high is None else f"[{format_number(low)}, {format_number(high)}]"
 
 
 def _paper(card: Card) -> list[tuple[str, str]]:
@@ -248,7 +253,7 @@ def _outcome(verdict: str, reason: str, causes: Iterable[str], command: str, fol
         ("why", reason),
         *_causes(causes),
         ("command", command or "none"),
-        ("takes", estimate(command, past(folder)) if command else ""),
+        ("takes", estimate_time(command, read_durations(folder)) if command else ""),
         ("results", str(folder)),
     ]
 
@@ -268,8 +273,8 @@ def _line_of_number(printed: Published, judged: _Results | None) -> tuple[str, .
 
 def _line_of_claim(name: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
     found = judged.claims.get(name) if judged else None
-    ours = "" if found is None or found.estimate is None else number(found.estimate)
-    asked = f"{declared(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""
+    ours = "" if found is None or found.estimate is None else format_number(found.estimate)
+    asked = f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""
     return name, asked, ours, found.status if found else ""
 
 

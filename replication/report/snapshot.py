@@ -13,7 +13,7 @@ from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import now, write_manifest, write_text
 from replication.records.words import UserError
 from replication.report.answer import answer
-from replication.report.durations import durations
+from replication.report.durations import measure_durations
 from replication.report.speeds import read_runs
 
 KEPT = (
@@ -89,7 +89,7 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     copy_kept(results, fresh)
     write_text(fresh / PACKAGE, package_text(fresh))
-    facts = {"run": read_manifest(results / "verdicts.json"), "durations": durations(results)}
+    facts = {"run": read_manifest(results / "verdicts.json"), "durations": measure_durations(results)}
     published = sorted(path for path in fresh.rglob("*") if path.is_file())
     write_manifest(fresh / "manifest.json", started, published, **facts)
     if out.exists():

@@ -11,7 +11,7 @@ import pandas as pd
 from replication.frames import read_frame
 from replication.records.reading import read_manifest, read_records
 from replication.records.rows import MechanismCost, Order, SpeedCell, Stability, mechanism_subject
-from replication.report.speed_crossings import Pair, pairs
+from replication.report.speed_crossings import Pair, compare_pairs
 from replication.report.speeds import SpeedRun, read_runs
 
 
@@ -38,15 +38,15 @@ class Section:
     unreliable: list[tuple[Told, SpeedCell, str]]  # and why
 
 
-def speed_section(results: Path) -> Section:
-    """Read `speed/`, and other machines' runs in `reference/`. What was judged of runs since removed is left out."""
-    runs = [_told(number, run) for number, run in enumerate(read_runs(results), 1)]
+def read_speed_section(results: Path) -> Section:
+    """Read `speed/`, and other machines' runs in `reference/`; judgements of runs since removed are left out."""
+    runs = [_describe_run(number, run) for number, run in enumerate(read_runs(results), 1)]
     places = {(told.run.condition, told.run.machine): told.number - 1 for told in runs}
     return Section(
         runs=runs,
-        orders=_orders(read_records(results / "speed" / "orders.csv", Order), places),
-        stability=_stability(read_records(results / "speed" / "stability.csv", Stability), runs, places),
-        crossings=_crossings(runs, _padded(results / "complexity" / "mechanisms.csv")),
+        orders=_tabulate_orders(read_records(results / "speed" / "orders.csv", Order), places),
+        stability=_tabulate_stability(read_records(results / "speed" / "stability.csv", Stability), runs, places),
+        crossings=_tabulate_crossings(runs, _find_padded(results / "complexity" / "mechanisms.csv")),
         unreliable=[
             (told, cell, f"{cell.status}: {cell.reason}" if cell.valid is None else cell.invalid)
             for told in runs
@@ -56,7 +56,7 @@ def speed_section(results: Path) -> Section:
     )
 
 
-def _told(number: int, run: SpeedRun) -> Told:
+def _describe_run(number: int, run: SpeedRun) -> Told:
     facts = read_manifest(run.folder / "cells.json", timed_on=dict)["timed_on"]
     versions = (("torch", "torch"), ("CUDA", "cuda"), ("cuDNN", "cudnn"), ("driver", "driver"))
     software = [f"{facts['threads']} threads"] if run.setting.device == "cpu" and "threads" in facts else []
@@ -71,7 +71,7 @@ def _told(number: int, run: SpeedRun) -> Told:
     )
 
 
-def _orders(
+def _tabulate_orders(
     orders: Sequence[Order], places: dict[tuple[str, str], int]
 ) -> list[tuple[str, str, str, list[Order | None]]]:
     lines: dict[tuple[str, str, str], list[Order | None]] = {}
@@ -82,7 +82,7 @@ def _orders(
     return [(*key, line) for key, line in lines.items()]
 
 
-def _stability(
+def _tabulate_stability(
     found: Sequence[Stability], runs: Sequence[Told], places: dict[tuple[str, str], int]
 ) -> list[tuple[Told, list[Stability | None]]]:
     matrix: list[list[Stability | None]] = [[None] * (len(runs) - 1) for _ in runs]
@@ -94,16 +94,16 @@ def _stability(
     return [(told, line) for told, line in zip(runs, matrix, strict=True) if any(line)]
 
 
-def _padded(mechanisms: Path) -> set[tuple[str, int]]:
-    """Subjects and sides of grids that a mechanism does not cut into equal parts."""
+def _find_padded(mechanisms: Path) -> set[tuple[str, int]]:
+    """Find the subjects and sides of grids that a mechanism does not cut into equal parts."""
     counted = read_frame(mechanisms, MechanismCost)
     inexact = counted[counted["exact"] == 0]
     return {(mechanism_subject(name), side) for name, side in zip(inexact["mechanism"], inexact["grid"], strict=True)}
 
 
-def _crossings(runs: Sequence[Told], padded: set[tuple[str, int]]) -> list[tuple[Told, list[Pair]]]:
+def _tabulate_crossings(runs: Sequence[Told], padded: set[tuple[str, int]]) -> list[tuple[Told, list[Pair]]]:
     found: dict[str, tuple[Told, list[Pair]]] = {}
     for told in runs:
         if any(cell.kind == "mechanism" and cell.status == "measured" for cell in told.run.cells):
-            found.setdefault(told.run.machine, (told, list(pairs(pd.DataFrame(told.run.cells), padded))))
+            found.setdefault(told.run.machine, (told, list(compare_pairs(pd.DataFrame(told.run.cells), padded))))
     return list(found.values())

@@ -49,12 +49,12 @@ class SpeedRun:
 
     @property
     def setting(self) -> SpeedCell:
-        """A cell, for what all of them share."""
+        """A cell whose condition all cells share."""
         return self.cells[0]
 
     @property
     def words(self) -> str:
-        """Machine and condition, for a sentence."""
+        """The machine and the condition, in words for a sentence."""
         of = self.setting
         extra = [name for name, on in (("compiled", of.compiled), ("channels last", of.channels_last)) if on]
         parts = [of.precision, f"{of.attention} attention", f"batch {of.batch_size}", *extra]
@@ -70,17 +70,17 @@ class SpeedRun:
         return not self.own, *other, of.compiled, of.channels_last, *last
 
     def find(self, model: str, image_size: Size | None) -> int | None:
-        """The row of a model at an image size, or at the only one it was asked at; None if there is none."""
+        """Find the row of a model at an image size, or at the only one that was timed; None if there is none."""
         found = [i for i, c in enumerate(self.cells) if c.subject == model and image_size in (None, c.image_size)]
         return found[0] if len(found) == 1 else None
 
-    def speedup(self, row: int, over: int) -> tuple[float, float, float]:
-        """How many times as fast one measured cell is as another, with its 95 % interval; blocks are paired."""
+    def compute_speedup(self, row: int, over: int) -> tuple[float, float, float]:
+        """Compute how many times as fast one measured cell is as another, with its 95 % interval, paired by blocks."""
         return estimate_ratio(self.blocks[over], self.blocks[row])
 
 
 def read_runs(results: Path) -> list[SpeedRun]:
-    """The finished runs of this machine, then those of others that it has been told of, each once.
+    """Read the finished runs of this machine, then those that other machines have published, each once.
 
     A run writes its manifest last, so a folder without one does not count.
     """
@@ -102,18 +102,21 @@ def _read(manifest: Path, *, own: bool) -> SpeedRun | None:
     return SpeedRun(manifest.parent.name, facts["name"], facts["slug"], own, manifest.parent, cells, by_cell)
 
 
-def canonical(runs: Iterable[SpeedRun], device: str = "") -> SpeedRun | None:
-    """The run of this machine that verdicts and claims rest on, of those on `device` if one is named."""
+def choose_canonical(runs: Iterable[SpeedRun], device: str = "") -> SpeedRun | None:
+    """Choose the run of this machine that verdicts and claims rest on, on `device` if one is named.
+
+    Return None if there is none.
+    """
     return next((r for r in runs if r.own and r.setting.mode == "infer" and device in ("", r.setting.device)), None)
 
 
-def size_of(model: str, image_size: Size | None, variants: Mapping[str, Variant]) -> Size | None:
-    """The image size, or else the native one of a model; modules have none."""
+def find_size(model: str, image_size: Size | None, variants: Mapping[str, Variant]) -> Size | None:
+    """Find the image size, or else the native one of a model; modules have none."""
     return image_size or (variants[model].image_size if model in variants else None)
 
 
-def timing_command(run: SpeedRun, cells: Iterable[SpeedCell], table: str = "") -> str:
-    """The command that times these cells by hand, under the condition of a run.
+def write_timing_command(run: SpeedRun, cells: Iterable[SpeedCell], table: str = "") -> str:
+    """Write the command that times these cells by hand, under the condition of a run.
 
     Models at several image sizes, and modules, are timed with all of their `table` (`swin/table5`).
     """
@@ -148,37 +151,37 @@ class _Timed:
 
     @property
     def speed(self) -> float:
-        """As printed [1/s]."""
+        """The printed speed [1/s]."""
         printed = float(self.cell.value)
         return printed if self.cell.metric == "throughput" else 1 / (printed * SECONDS[self.cell.unit])
 
 
-def _tables(
+def _group_tables(
     published: Iterable[Published], run: SpeedRun, variants: Mapping[str, Variant]
 ) -> Iterator[tuple[_Timed, list[_Timed]]]:
-    """For every table and metric of which a run measured something: the reference row, and all measured rows."""
+    """Yield the reference row and all measured rows of every table and metric that a run measured a part of."""
     groups: dict[tuple[str, str, str], list[_Timed]] = {}
     for cell in published:
         if METRICS[cell.metric].kind == "speed":
-            row = run.find(cell.model, size_of(cell.model, cell.image_size, variants))
+            row = run.find(cell.model, find_size(cell.model, cell.image_size, variants))
             if row is not None and run.cells[row].status == "measured":
                 groups.setdefault((cell.paper, cell.table, cell.metric), []).append(_Timed(cell, row, run.cells[row]))
     for rows in groups.values():
         yield next((t for t in rows if (t.ours.subject, t.ours.image_size) == REFERENCE), rows[0]), rows
 
 
-def relative(
+def compute_ratios(
     published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]
 ) -> list[Relative]:
-    """Every printed speed that a run of inference measured, as a multiple of its table's reference row.
+    """Compute every printed speed that a run of inference measured as a multiple of its table's reference row.
 
     A latency is the time of one image: the inverse of our images per second, whatever the batch. A row is valid if both
     cells are.
     """
     found = []
     for run in runs:
-        speedup = functools.cache(run.speedup)
-        for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
+        speedup = functools.cache(run.compute_speedup)
+        for reference, rows in _group_tables(published, run, variants) if run.setting.mode == "infer" else ():
             for timed in rows:
                 ratio, low, high = speedup(timed.row, reference.row)
                 of = [timed.ours] if timed.row == reference.row else [timed.ours, reference.ours]
@@ -201,7 +204,7 @@ def relative(
                         ci_low=low,
                         ci_high=high,
                         valid=int(all(cell.valid for cell in of)),
-                        invalid=invalid(of),
+                        invalid=explain_invalid(of),
                         condition=run.condition,
                         machine=run.machine,
                         reference_model=reference.ours.subject,
@@ -211,21 +214,23 @@ def relative(
     return found
 
 
-def invalid(cells: Iterable[SpeedCell]) -> str:
-    """Why cells are not valid, each by its name; nothing if they are."""
+def explain_invalid(cells: Iterable[SpeedCell]) -> str:
+    """Explain why cells are not valid, each by its name; return "" if all are."""
     return "; ".join(f"{cell.subject}@{cell.image_size}: {cell.invalid}" for cell in cells if not cell.valid)
 
 
-def orders(published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]) -> list[Order]:
-    """Kendall's tau (b) of every table that has at least three rows that were timed: printed speeds against a run's.
+def compute_orders(
+    published: Sequence[Published], runs: Iterable[SpeedRun], variants: Mapping[str, Variant]
+) -> list[Order]:
+    """Compute Kendall's tau (b) of every table with at least three timed rows: printed speeds against a run's.
 
-    Beside it stands that of the multiply-adds of the same rows. Rows that are not valid take part, and are told: what
-    blurs a speed can only blur an order. A model that a table prints twice alike counts once. Where all speeds are
-    printed alike there is no order.
+    The tau of the multiply-adds of the same rows stands beside it. Rows that are not valid take part and are counted,
+    for what blurs a speed can only blur an order. A model that a table prints twice alike counts once. Where all speeds
+    are printed alike there is no order.
     """
     found = []
     for run in runs:
-        for reference, rows in _tables(published, run, variants) if run.setting.mode == "infer" else ():
+        for reference, rows in _group_tables(published, run, variants) if run.setting.mode == "infer" else ():
             timed = {(t.row, t.speed): t.ours for t in rows}
             printed = [speed for _, speed in timed]
             if len(printed) < FEWEST or len(set(printed)) == 1:
@@ -234,21 +239,24 @@ def orders(published: Sequence[Published], runs: Iterable[SpeedRun], variants: M
             cell = reference.cell
             key = (cell.paper, cell.table, cell.metric, run.condition, run.machine)
             valid = sum(cell.valid == 1 for cell in timed.values())
-            by_macs = _tau_of_macs(printed, [cell.macs for cell in timed.values()])
+            by_macs = _correlate_macs(printed, [cell.macs for cell in timed.values()])
             found.append(Order(*key, reference.name, len(printed), valid, float(tau), float(p_value), by_macs))
     return found
 
 
-def _tau_of_macs(printed: Sequence[float], macs: Sequence[int | None]) -> float | None:
-    """Kendall's tau (b) between printed speeds and multiply-adds, the fewer the faster."""
+def _correlate_macs(printed: Sequence[float], macs: Sequence[int | None]) -> float | None:
+    """Compute Kendall's tau (b) between printed speeds and multiply-adds, where the fewer are the faster."""
     known = [-count for count in macs if count is not None]
     if len(known) < len(macs) or len(set(known)) == 1:
         return None
     return float(stats.kendalltau(printed, known).statistic)
 
 
-def stability(runs: Iterable[SpeedRun]) -> list[Stability]:
-    """Kendall's tau (b) of every two runs, over the models at image sizes that are valid in both, at least three."""
+def compute_stability(runs: Iterable[SpeedRun]) -> list[Stability]:
+    """Compute Kendall's tau (b) of every two runs, over the models at image sizes that are valid in both.
+
+    Runs that share fewer than three are left out.
+    """
     found = []
     for a, b in itertools.combinations(runs, 2):
         left, right = (

@@ -20,7 +20,7 @@ from replication.records.reading import read_records
 from replication.records.rows import VERDICTS, Published, Quotation, Summary, Verdict, cells, fields
 from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
 from replication.records.words import UserError
-from replication.report.formats import latex, markdown
+from replication.report.formats import format_latex, format_markdown
 from replication.report.quotations import LINES, TITLE, quotation_grid, quotations
 
 MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~○◇△×–", strict=True))
@@ -225,5 +225,5 @@ def write_tables(results: Path) -> None:
 
 
 def _write_text(stem: Path, grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> None:
-    write_text(stem.with_suffix(".md"), markdown(grid, title, lines))
-    write_text(stem.with_suffix(".tex"), latex(grid, title, lines, label))
+    write_text(stem.with_suffix(".md"), format_markdown(grid, title, lines))
+    write_text(stem.with_suffix(".tex"), format_latex(grid, title, lines, label))

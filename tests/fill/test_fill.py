@@ -61,7 +61,7 @@ def test_a_command_reaches_the_evaluator(
     file.touch()
     monkeypatch.setattr(module, "fetch_weights", lambda *_: [])
     monkeypatch.setattr(module, "evaluate", lambda *given: reached.append(given))
-    monkeypatch.setattr(module, "filled_tables", lambda *_: [])
+    monkeypatch.setattr(module, "render_filled_tables", lambda *_: [])
     said: list[str] = []
     module.fill(arguments.names, tmp_path, images, tmp_path / "results", said.append)
     assert said[0].startswith(f"{one.id} at {way.image_size} px on ")

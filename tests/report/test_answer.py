@@ -9,7 +9,7 @@ import pytest
 
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.report.answer import answer, on_numbers
-from replication.report.formats import number
+from replication.report.formats import format_number
 
 COUNT = Verdict(
     "swin",
@@ -60,4 +60,4 @@ def test_contradicted_claims_say_why_and_orders_stand_beside_counts() -> None:
     [(None, ""), (35904.0, "35,904"), (0.00012345, "0.0001234"), (999.96, "1000"), (-1234.5, "-1,234")],
 )
 def test_numbers_are_read_without_exponents(value: float | None, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text

@@ -18,9 +18,9 @@ from replication.records.reading import read_records
 from replication.records.rows import Measured, Run
 from replication.records.words import Size
 from replication.report.claims import judge_claims
-from replication.report.durations import NOT_MEASURED, estimate
+from replication.report.durations import NOT_MEASURED, estimate_time
 from replication.report.judge import judge_cells
-from replication.report.speeds import canonical, read_runs, relative
+from replication.report.speeds import choose_canonical, compute_ratios, read_runs
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
@@ -33,7 +33,7 @@ def printed() -> tuple[str, ...]:
     runs = read_records(RESULTS / "reference" / "training" / "runs.csv", Run)
     timed = [dataclasses.replace(run, own=True) for run in read_runs(RESULTS)]
     cells = [number for card in cards.values() for table in card.tables for number in table.published]
-    verdicts = judge_cells(cells, measured, cards, canonical(timed), relative(cells, timed, variants))
+    verdicts = judge_cells(cells, measured, cards, choose_canonical(timed), compute_ratios(cells, timed, variants))
     claims = judge_claims(cards.values(), measured, runs, timed)
     return tuple(sorted({*(v.command for v in verdicts), *(c.command for c in claims)} - {""}))
 
@@ -65,8 +65,8 @@ def test_every_count_and_timing_has_an_estimate_once_one_was_measured() -> None:
     known = {kind: {"seconds": 30.0, "number": 10} for kind in ("count", "speed")}
     for command in printed():
         if command.startswith(("python -m replication complexity", "python -m replication speed")):
-            assert estimate(command, known) != NOT_MEASURED, command
-            assert estimate(command, {}) == NOT_MEASURED
+            assert estimate_time(command, known) != NOT_MEASURED, command
+            assert estimate_time(command, {}) == NOT_MEASURED
 
 
 def check_models(arguments: argparse.Namespace) -> None:

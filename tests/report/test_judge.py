@@ -16,7 +16,7 @@ from replication.records.rows import ClaimResult, Measured, Order, Published, Re
 from replication.records.words import Size
 from replication.report.answer import answer
 from replication.report.judge import compare_architecture, compare_count, judge_cells
-from replication.report.speeds import read_runs, relative
+from replication.report.speeds import compute_ratios, read_runs
 from tests.report.timings import too_large, write_timings
 
 # --- counts -----------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def timed(card: Card, folder: Path, **changes: Any) -> list[Verdict]:
     write_timings(folder / "speed" / "x", seconds, changes=changes)
     (run,) = read_runs(folder)
     variants = {**papers.variants(), "toy_s": card.variants[0]}
-    return judge_cells(table, [], papers.cards() | {"toy": card}, run, relative(table, [run], variants))
+    return judge_cells(table, [], papers.cards() | {"toy": card}, run, compute_ratios(table, [run], variants))
 
 
 def test_a_speed_is_compared_as_a_multiple_of_the_reference_row(card: Card, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from replication import papers
 from replication.records.rows import Published, StackFlip, StackOrder
-from replication.report.stacks import FEWEST, stack_flips, stack_orders
+from replication.report.stacks import FEWEST, compute_stack_orders, find_stack_flips
 from replication.report.witnesses import turned_orders, witnessed
 from replication.witnesses import stack_speeds, stacks
 
@@ -18,12 +18,12 @@ def cells() -> list[Published]:
 
 @pytest.fixture(scope="module")
 def orders(cells: list[Published]) -> list[StackOrder]:
-    return stack_orders(cells, papers.variants())
+    return compute_stack_orders(cells, papers.variants())
 
 
 @pytest.fixture(scope="module")
 def flips(cells: list[Published]) -> list[StackFlip]:
-    return stack_flips(cells, papers.variants())
+    return find_stack_flips(cells, papers.variants())
 
 
 def test_every_stack_has_speeds_and_a_licence_and_is_compared(orders: list[StackOrder]) -> None:

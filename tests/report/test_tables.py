@@ -13,7 +13,7 @@ from replication.records.card import Card
 from replication.records.reading import read_records
 from replication.records.rows import Summary, Verdict, cells
 from replication.records.words import UserError
-from replication.report.formats import latex_escape
+from replication.report.formats import escape_latex
 from replication.report.tables import KINDS, judged, summary
 
 
@@ -62,7 +62,7 @@ def test_latex_escapes_and_keeps_its_columns(tables: Path) -> None:
 
 
 def test_latex_escape_of_every_special_character() -> None:
-    assert latex_escape(r"\ & % $ # _ { } ~ ^") == (
+    assert escape_latex(r"\ & % $ # _ { } ~ ^") == (
         r"\textbackslash{} \& \% \$ \# \_ \{ \} \textasciitilde{} \textasciicircum{}"
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from replication import papers
 from replication.records.rows import Evidence, Published, Verdict
-from replication.report.elsewhere import elsewhere
+from replication.report.elsewhere import add_evidence
 from replication.report.judge import judge_cells
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS, witnessed
 from replication.witnesses import networks, sources, witnesses
@@ -101,7 +101,7 @@ def decided(value: str, *evidence: Evidence, **changes: object) -> Verdict:
     cards = papers.cards()
     (cell,) = [n for table in cards["swin"].tables for n in table.published if n.id == "swin/table1a/swin-t-224/top1"]
     cell = replace(cell, value=Decimal(value), **changes)  # type: ignore[arg-type]
-    (verdict,) = elsewhere(judge_cells([cell], [], cards), [replace(one, number=cell.id) for one in evidence])
+    (verdict,) = add_evidence(judge_cells([cell], [], cards), [replace(one, number=cell.id) for one in evidence])
     return verdict
 
 
@@ -153,7 +153,7 @@ def test_what_decides_nothing() -> None:
 def test_one_training_that_two_have_published_counts_once(found: dict[str, list[Evidence]]) -> None:
     number = "detr/gist_r50_150ep/detr-r50-150ep/ap"
     (cell,) = [n for table in papers.cards()["detr"].tables for n in table.published if n.id == number]
-    (verdict,) = elsewhere(judge_cells([cell], [], papers.cards()), found[number])
+    (verdict,) = add_evidence(judge_cells([cell], [], papers.cards()), found[number])
     assert (len(found[number]), verdict.witnesses) == (3, 2)
     assert {w.same_as for w in witnesses()} - {""} <= {w.id for w in witnesses()}
 
@@ -163,7 +163,7 @@ def test_our_own_measurement_comes_first() -> None:
         *("swin", "table1a", "Swin-T, 224", "top1", "swin_t", 224, "imagenet-1k", "top1", Decimal("81.3"), "%", "yes"),
         *(81.3, 1.0, "reproduced", "the released weights give 81.30, +0.00 points", ""),
     )
-    (found,) = elsewhere([counted], [replace(witness("50.0"), number=counted.id)])
+    (found,) = add_evidence([counted], [replace(witness("50.0"), number=counted.id)])
     assert (found.verdict, found.reason, found.witness) == (counted.verdict, counted.reason, 50.0)
 
 

@@ -38,7 +38,9 @@ rule insight:
         out=INSIGHT,
         root=PLAN.data["root"],
         corrupt=PLAN.data["corrupt"],
-        changes=lambda wildcards: options.write_recipe_options(PLAN, wildcards.experiment),
+        changes=lambda wildcards: options.write_recipe_options(
+            PLAN, wildcards.experiment
+        ),
         digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # taken apart again when the recipe changes
     shell:
         "python -m replication insight --experiment {wildcards.experiment} --arm {wildcards.arm}"

@@ -7,7 +7,9 @@ rule training:
         data=lambda wildcards: ancient(
             PLAN.list_fetched(wildcards.experiment, wildcards.arm)
         ),
-        start=lambda wildcards: PLAN.list_start_weights(wildcards.experiment, wildcards.arm),
+        start=lambda wildcards: PLAN.list_start_weights(
+            wildcards.experiment, wildcards.arm
+        ),
         teacher=lambda wildcards: PLAN.list_teacher_weights(
             wildcards.experiment, wildcards.arm
         ),
@@ -40,7 +42,9 @@ rule training:
         others=lambda wildcards: options.write_arm_options(
             PLAN, wildcards.experiment, wildcards.arm
         ),
-        changes=lambda wildcards: options.write_recipe_options(PLAN, wildcards.experiment),
+        changes=lambda wildcards: options.write_recipe_options(
+            PLAN, wildcards.experiment
+        ),
         digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # trained again when the recipe changes
     shell:
         "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"

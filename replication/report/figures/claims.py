@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from replication.records.rows import STATUSES
 from replication.report.claims import ALPHA
 from replication.report.figures.complexity import axes, nothing
-from replication.report.formats import declared, number
+from replication.report.formats import format_number, format_range
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 _STATUS_STYLE = dict(
@@ -124,6 +124,6 @@ def normalised(low: float, high: float, values: Sequence[float]) -> tuple[float,
 
 def _numbers(claim: pd.Series) -> str:
     spread = pd.notna(claim["ci_low"]) and claim["ci_low"] < claim["ci_high"]
-    interval = f" [{number(claim['ci_low'])}, {number(claim['ci_high'])}]" if spread else ""
+    interval = f" [{format_number(claim['ci_low'])}, {format_number(claim['ci_high'])}]" if spread else ""
     unit = "" if pd.isna(claim["unit"]) else f" {claim['unit']}"
-    return f"{number(claim['estimate'])}{interval}{unit}; declared {declared(claim['low'], claim['high'])}"
+    return f"{format_number(claim['estimate'])}{interval}{unit}; declared {format_range(claim['low'], claim['high'])}"

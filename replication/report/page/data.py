@@ -39,7 +39,7 @@ from replication.records.rows import (
 )
 from replication.records.store import digest, sha256
 from replication.report.claims import CLAIM_RULES
-from replication.report.durations import estimate, past
+from replication.report.durations import estimate_time, read_durations
 from replication.report.judge import RULES
 from replication.report.page.linked import AUTHOR, TITLE
 from replication.report.show import READ
@@ -85,7 +85,7 @@ _COUNTED = {
 def report_data(results: Path) -> dict[str, Any]:
     """All that the page shows of a folder of results, as plain data. UserError if a file is not what was written."""
     cards = papers.cards()
-    runs, known = read_runs(results), past(results)
+    runs, known = read_runs(results), read_durations(results)
     verdicts = read_records(results / "verdicts.csv", Verdict)
     tested = read_records(results / "claims.csv", ClaimResult)
     published = {number.id: number for number in read_records(results / "published.csv", Published)}
@@ -212,7 +212,7 @@ def _evidence(verdict: Verdict) -> str:
 
 
 def _takes(command: str, known: Mapping[str, Any]) -> str:
-    return estimate(command, known) if command else ""
+    return estimate_time(command, known) if command else ""
 
 
 def _timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:

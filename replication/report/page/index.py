@@ -30,10 +30,10 @@ from replication.records.rows import (
 from replication.report.answer import by_condition, by_stack, on_claims, on_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
-from replication.report.formats import number
+from replication.report.formats import format_number
 from replication.report.judge import RULES
 from replication.report.page.library import LIBRARY, library, style
-from replication.report.speed_section import speed_section
+from replication.report.speed_section import read_speed_section
 from replication.report.tables import KINDS, UNITS_NOTE, summary
 
 SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "main")
@@ -60,7 +60,7 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
             kinds=KINDS,
             statuses={status: found[status] for status in STATUSES},
             units_note=UNITS_NOTE,
-            speed=speed_section(results),
+            speed=read_speed_section(results),
             by_condition=by_condition(read_records(results / "speed" / "orders.csv", Order)),
             by_stack=by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
             figures=list(_figures(results / "figures")),
@@ -90,7 +90,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": number, "code": code}
+    found.filters |= {"number": format_number, "code": code}
     return found
 
 

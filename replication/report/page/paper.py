@@ -13,7 +13,7 @@ from replication import papers
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, cells
 from replication.report.figures import FIGURES
-from replication.report.formats import declared
+from replication.report.formats import format_range
 from replication.report.page.index import BROWSER, environment
 from replication.report.page.linked import claim_review
 from replication.report.tables import LEGEND, UNITS_NOTE, Cell, Judged, summary
@@ -37,7 +37,7 @@ def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], resu
             run=run,
             tables=own,
             claims=tested,
-            declared=declared,
+            declared=format_range,
             counts={
                 kind: n for kind, n in cells(summary(verdicts)[0]).items() if kind not in ("paper", "numbers") and n
             },

@@ -16,8 +16,8 @@ from replication import report
 from replication.complexity import mechanisms
 from replication.records.card import Card
 from replication.report.figures import complexity, read_frames, speed
-from replication.report.speed_crossings import Curve, compared, crossings, pairs
-from replication.report.speed_section import speed_section
+from replication.report.speed_crossings import Curve, compare_curves, compare_pairs, find_crossings
+from replication.report.speed_section import read_speed_section
 from tests.report.timed import BANDWIDTH, PEAK, relative_table, write_speed
 
 
@@ -31,40 +31,40 @@ SIZES = [4, 16, 64, 256, 1024]
 
 def test_power_laws_cross_where_they_are_equal() -> None:
     # 3 n^2 = 60 n^(1/2) at n^(3/2) = 20
-    (crossing,) = crossings(("square", "root"), power_law(3, 2, SIZES), power_law(60, 0.5, SIZES))
+    (crossing,) = find_crossings(("square", "root"), power_law(3, 2, SIZES), power_law(60, 0.5, SIZES))
     assert crossing.tokens == pytest.approx(20 ** (2 / 3))
     assert (crossing.below, crossing.above, crossing.low, crossing.high) == ("square", "root", 4, 16)
-    (back,) = crossings(("root", "square"), power_law(60, 0.5, SIZES), power_law(3, 2, SIZES))
+    (back,) = find_crossings(("root", "square"), power_law(60, 0.5, SIZES), power_law(3, 2, SIZES))
     assert back == crossing
 
 
 def test_where_intervals_overlap_nothing_is_decided() -> None:
     # n against 50 at widths of a half: apart from 150 on, and up to 16
-    (crossing,) = crossings(("n", "50"), power_law(1, 1, SIZES, 0.5), power_law(50, 0, SIZES, 0.5))
+    (crossing,) = find_crossings(("n", "50"), power_law(1, 1, SIZES, 0.5), power_law(50, 0, SIZES, 0.5))
     assert (crossing.low, crossing.high) == (16, 256)
     assert crossing.tokens == pytest.approx(50)
-    assert compared(("n", "50"), power_law(1, 1, [64], 0.5), power_law(50, 0, [64], 0.5)) == "no difference"
+    assert compare_curves(("n", "50"), power_law(1, 1, [64], 0.5), power_law(50, 0, [64], 0.5)) == "no difference"
 
 
 def test_a_curve_is_straight_between_its_own_sizes() -> None:
     thin = power_law(60, 0.5, [2, 32, 2048])
-    (crossing,) = crossings(("square", "root"), power_law(3, 2, SIZES), thin)
+    (crossing,) = find_crossings(("square", "root"), power_law(3, 2, SIZES), thin)
     assert crossing.tokens == pytest.approx(20 ** (2 / 3))
     assert (crossing.low, crossing.high) == (4, 16)
 
 
 def test_a_tie_of_exact_counts_is_no_crossing() -> None:
     line, bend = power_law(1, 1, SIZES), {**power_law(2, 1, SIZES), 4: (4.0, 4.0, 4.0)}
-    assert crossings(("line", "bend"), line, bend) == []
-    assert compared(("line", "bend"), line, bend) == "line wherever they differ"
-    assert compared(("line", "twice"), line, power_law(2, 1, SIZES)) == "line at every size"
-    assert compared(("line", "elsewhere"), line, power_law(2, 1, [5000])) == ""
+    assert find_crossings(("line", "bend"), line, bend) == []
+    assert compare_curves(("line", "bend"), line, bend) == "line wherever they differ"
+    assert compare_curves(("line", "twice"), line, power_law(2, 1, SIZES)) == "line at every size"
+    assert compare_curves(("line", "elsewhere"), line, power_law(2, 1, [5000])) == ""
 
 
 def test_every_crossing_is_named() -> None:
     flat, wave = power_law(1, 0, SIZES), {n: (v, v, v) for n, v in zip(SIZES, (4, 0.25, 0.25, 4, 4), strict=True)}
     words = "flat to 8 [4, 16], then wave; wave to 128 [64, 256], then flat"
-    assert compared(("flat", "wave"), flat, wave) == words
+    assert compare_curves(("flat", "wave"), flat, wave) == words
 
 
 def test_every_mechanism_has_a_style() -> None:
@@ -81,11 +81,11 @@ def timed(results: Path) -> Path:
 def test_time_is_told_by_valid_cells_and_cost_by_all(timed: Path) -> None:
     cells = read_frames(timed).cells
     run = cells[cells["attention"] == "math"]
-    (pair,) = pairs(run, ())
+    (pair,) = compare_pairs(run, ())
     assert (pair.first, pair.second) == ("global", "windowed")
     assert pair.time == "global to 400 [196, 784], then windowed"
     assert pair.macs == "global to 900 [784, 3,136], then windowed"
-    (pair,) = pairs(run.assign(valid=0, status="too large"), ())
+    (pair,) = compare_pairs(run.assign(valid=0, status="too large"), ())
     assert (pair.time, pair.macs) == ("", "global to 900 [784, 3,136], then windowed")
 
 
@@ -94,9 +94,9 @@ def test_padded_grids_are_left_out(timed: Path) -> None:
     run = cells[cells["attention"] == "math"]
     padded = run["image_size"] == 8
     dearer = run.assign(macs=run["macs"].where(~(padded & (run["subject"] == "windowed_attention")), 1))
-    (pair,) = pairs(dearer, ())
+    (pair,) = compare_pairs(dearer, ())
     assert pair.macs.count("then") == 2
-    (pair,) = pairs(dearer, {("windowed_attention", 8)})
+    (pair,) = compare_pairs(dearer, {("windowed_attention", 8)})
     assert pair.macs == "global to 900 [784, 3,136], then windowed"
 
 
@@ -211,7 +211,7 @@ def test_the_largest_batch_is_what_is_left_beside_the_weights() -> None:
 def test_the_section_of_the_page(timed: Path) -> None:
     report.collect(timed, "laptop", seeds=3)
     report.judge(timed)
-    section = speed_section(timed)
+    section = read_speed_section(timed)
     assert [told.run.condition for told in section.runs] == ["cpu_fp32_math_infer_b1", "cpu_fp32_fused_infer_b1"]
     assert (section.runs[0].measured, section.runs[0].valid) == (16, 15)
     assert {(told.number, cell.subject, why) for told, cell, why in section.unreliable if told.number == 1} == {
@@ -229,5 +229,5 @@ def test_what_was_judged_of_a_run_since_removed_is_left_out(timed: Path) -> None
     report.collect(timed, "laptop", seeds=3)
     report.judge(timed)
     shutil.rmtree(timed / "speed" / "cpu_fp32_fused_infer_b1")
-    section = speed_section(timed)
+    section = read_speed_section(timed)
     assert (len(section.runs), section.stability) == (1, [])

@@ -126,10 +126,10 @@ def measure(layers: int, queries: int, classes: int, objects: int, rounds: int) 
 
     def match(outputs: Outputs) -> tuple[Tensor, Tensor]:
         logits, boxes = (torch.stack([o[name] for o in layers_of(outputs)]) for name in ("pred_logits", "pred_boxes"))
-        return criterion.matcher.match(logits, boxes, Objects.of(targets, like=boxes))
+        return criterion.matcher.match(logits, boxes, Objects.gather(targets, like=boxes))
 
     ways: dict[str, tuple[Callable[[Outputs], object], Callable[[Outputs], Tensor]]] = {
-        "ours": (match, lambda outputs: criterion.total(criterion(outputs, targets))),
+        "ours": (match, lambda outputs: criterion.compute_total(criterion(outputs, targets))),
         "usual": (
             lambda outputs: usual_matching(layers_of(outputs), targets),
             lambda outputs: usual_loss(layers_of(outputs), targets, classes),

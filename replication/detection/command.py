@@ -12,7 +12,7 @@ def _declare_average_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=path, required=True, metavar="JSON", help="COCO's results: predictions.json")
 
 
-def _average_precision(args: argparse.Namespace) -> str:
+def _evaluate_predictions(args: argparse.Namespace) -> str:
     from replication.detection.average_precision import evaluate_file
 
     found = evaluate_file(args.ground_truth, args.results)
@@ -24,7 +24,7 @@ COMMANDS = (
         "average-precision",
         "evaluate stored predictions again: COCO's twelve numbers",
         _declare_average_precision,
-        _average_precision,
+        _evaluate_predictions,
         "average-precision --ground-truth instances_val2017.json \\\n      --results predictions.json",
         Stage.EXAMINE,
     ),

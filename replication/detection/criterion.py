@@ -45,17 +45,17 @@ class SetCriterion(nn.Module):
         eos_coef: float,
         losses: Sequence[str] = LOSSES,
     ) -> None:
-        """`num_classes` K without "no object"; `losses` are the groups to compute.
+        """Prepare for `num_classes` K classes, "no object" not counted; `losses` are the groups to compute.
 
-        A weight of `weight_dict` holds after every layer, unless one is given for a layer by its name, as loss_ce_0; a
-        loss without one has weight 0. UserError for unknown names, and if nothing has a weight.
+        A weight of `weight_dict` holds after every layer, unless one is given for a single layer by its name, such as
+        loss_ce_0; a loss without a weight has weight 0. Raise `UserError` for unknown names, and if every weight is 0.
         """
         super().__init__()
         for loss in losses:
             if loss not in LOSSES:
                 raise nearest(loss, LOSSES, "group of losses")
         for name in weight_dict:
-            if _without_layer(name) not in WEIGHTED:
+            if _strip_layer(name) not in WEIGHTED:
                 raise nearest(name, WEIGHTED, "loss")
         if not any(weight_dict.values()):
             raise UserError("every loss has weight 0")
@@ -66,35 +66,37 @@ class SetCriterion(nn.Module):
         self.register_buffer("empty_weight", empty_weight)
 
     def forward(self, outputs: Mapping[str, Any], targets: Sequence[Target]) -> dict[str, Tensor]:
-        """The losses of `outputs`, as `models.detr.Detr` gives them, and `targets`, one of each image.
+        """Compute the losses of `outputs`, which `models.detr.Detr` returns, for `targets`, one for each image.
 
-        UserError as in `HungarianMatcher.match`.
+        Raise `UserError` as `HungarianMatcher.match` does.
         """
         layers = [*outputs.get("aux_outputs", ()), outputs]
-        logits = _stacked(layer["pred_logits"] for layer in layers)  # (L, B, Q, K + 1)
-        boxes = _stacked(layer["pred_boxes"] for layer in layers)  # (L, B, Q, 4)
-        objects = Objects.of(targets, like=boxes)
+        logits = _stack(layer["pred_logits"] for layer in layers)  # (L, B, Q, K + 1)
+        boxes = _stack(layer["pred_boxes"] for layer in layers)  # (L, B, Q, 4)
+        objects = Objects.gather(targets, like=boxes)
         queries, matched = self.matcher.match(logits, boxes, objects)
         pairs = torch.arange(len(layers), device=boxes.device).unsqueeze(1), objects.images, queries  # each (L, S)
-        found: dict[str, Tensor] = {}  # of every layer (L,)
+        measures: dict[str, Tensor] = {}  # of every layer (L,)
         if "labels" in self.losses:
-            found["loss_ce"] = self._classes(logits, pairs, objects.labels[matched])
+            measures["loss_ce"] = self._compare_classes(logits, pairs, objects.labels[matched])
         if "boxes" in self.losses:
-            found |= _boxes(boxes[pairs], objects.boxes[matched])
+            measures |= _compare_boxes(boxes[pairs], objects.boxes[matched])
         if "cardinality" in self.losses:
-            found["cardinality_error"] = _cardinality(logits, objects)
-        last = {name: values[-1] for name, values in found.items()}
+            measures["cardinality_error"] = _measure_cardinality_error(logits, objects)
+        last = {name: values[-1] for name, values in measures.items()}
         if "labels" in self.losses:
-            last["class_error"] = _class_error(logits[-1, objects.images, queries[-1]], objects.labels[matched[-1]])
-        return last | {f"{name}_{i}": values[i] for i in range(len(layers) - 1) for name, values in found.items()}
+            last["class_error"] = _measure_class_error(
+                logits[-1, objects.images, queries[-1]], objects.labels[matched[-1]]
+            )
+        return last | {f"{name}_{i}": values[i] for i in range(len(layers) - 1) for name, values in measures.items()}
 
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """What training minimises: the weighted sum of the losses of all layers."""
-        weights = {name: self.weight_dict.get(name, self.weight_dict.get(_without_layer(name))) for name in losses}
+    def compute_total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Return what training minimises: the weighted sum of the losses of all layers."""
+        weights = {name: self.weight_dict.get(name, self.weight_dict.get(_strip_layer(name))) for name in losses}
         return torch.stack([losses[name] * weight for name, weight in weights.items() if weight is not None]).sum()
 
-    def _classes(self, logits: Tensor, pairs: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """Weighted mean of the cross-entropy of each layer (L,), with `labels` (L, S) where the `pairs` are."""
+    def _compare_classes(self, logits: Tensor, pairs: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """Return each layer's weighted mean cross-entropy (L,); `pairs` have `labels` (L, S), all else "no object"."""
         classes = torch.full(logits.shape[:3], self.num_classes, device=logits.device)
         classes[pairs] = labels
         weight = self.empty_weight.to(logits)
@@ -102,31 +104,32 @@ class SetCriterion(nn.Module):
         return terms.view(len(logits), -1).sum(1) / weight[classes].flatten(1).sum(1)
 
 
-def _without_layer(name: str) -> str:
-    """The name of a loss without the number of its layer."""
+def _strip_layer(name: str) -> str:
+    """Remove the number of the layer from the name of a loss."""
     return re.sub(r"_\d+$", "", name)
 
 
-def _stacked(layers: Iterable[Tensor]) -> Tensor:
-    """What several layers say, in no less than single precision."""
+def _stack(layers: Iterable[Tensor]) -> Tensor:
+    """Stack the predictions of several layers, in no less than single precision."""
     together = torch.stack(list(layers))
     return together.to(torch.promote_types(together.dtype, torch.float32))
 
 
-def _boxes(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
-    """The two losses of matched boxes (L, S, 4: cxcywh), over the number of boxes, for each layer (L,)."""
+def _compare_boxes(predicted: Tensor, true: Tensor) -> dict[str, Tensor]:
+    """Return the two losses of matched boxes (L, S, 4: cxcywh), divided by the number of boxes, for each layer (L,)."""
     predicted_xyxy, true_xyxy = (box_convert(boxes, "cxcywh", "xyxy") for boxes in (predicted, true))
-    number = _number_of_boxes(true)
+    number = _count_boxes(true)
     return {
         "loss_bbox": (predicted - true).abs().sum((1, 2)) / number,
         "loss_giou": generalized_box_iou_loss(predicted_xyxy, true_xyxy, eps=0).sum(1) / number,
     }
 
 
-def _number_of_boxes(true: Tensor) -> Tensor:
-    """The mean number over the processes, at least 1.
+def _count_boxes(true: Tensor) -> Tensor:
+    """Return the mean number of boxes over the processes, at least 1.
 
-    Processes learn together, so the number is exchanged only where there are gradients: one may evaluate alone.
+    Processes learn together, so they exchange the number only where there are gradients: one process may evaluate
+    alone.
     """
     number = torch.tensor(float(true.shape[1]), device=true.device)
     if torch.is_grad_enabled() and distributed.is_available() and distributed.is_initialized():
@@ -136,16 +139,16 @@ def _number_of_boxes(true: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _class_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """Share [%] of the matched queries (S, K + 1) whose likeliest class is not the label; 100 if there are none."""
+def _measure_class_error(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the share [%] of matched queries (S, K + 1) with a wrong likeliest class; 100 if there are no queries."""
     if len(labels) == 0:
         return logits.new_tensor(100.0)
     return 100 * (logits.argmax(1) != labels).to(logits.dtype).mean()
 
 
 @torch.no_grad()
-def _cardinality(logits: Tensor, objects: Objects) -> Tensor:
-    """Mean distance, over the images, of the number of queries that say an object from the number of objects (L,)."""
+def _measure_cardinality_error(logits: Tensor, objects: Objects) -> Tensor:
+    """Return how far the number of queries that say an object is from that of objects: the mean over images (L,)."""
     says_object = logits[..., :-1].amax(3) >= logits[..., -1]
     wanted = torch.tensor(objects.sizes, device=logits.device)
     return (says_object.sum(2) - wanted).abs().to(logits.dtype).mean(1)

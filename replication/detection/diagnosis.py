@@ -35,7 +35,7 @@ CONFIDENT = 0.5
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The name of the failure, the numbers that show it, and what to try: one line, empty where nothing failed."""
+    """A failure's name, the numbers that show it, and what to try: one line, which is empty where nothing failed."""
 
     name: str
     evidence: str
@@ -59,58 +59,63 @@ ADVICE = {
 
 
 def diagnose(ground_truth: Mapping[str, Any], results: Results, boxes: Tensor) -> Diagnosis:
-    """What failed, by `results` on a data set and the `boxes` (images, queries, 4: cxcywh in 0..1) of every query.
+    """Tell what failed from the `results` on a data set and the `boxes` of all queries.
 
-    "collapsed": no query's box follows the image. Else nothing, where AP50 is not poor. Else "boxes only" or
-    "classification only", where the other is not learned; "no matches", where hardly an object is overlapped or hardly
-    a result is not "no object"; or, where none of these is to be seen, "poor".
+    The boxes are (images, queries, 4: cxcywh in 0..1). "collapsed" means that no query's box follows the image.
+    Otherwise nothing failed if AP50 is not poor. Otherwise it is "boxes only" or "classification only", where the other
+    is not learned; "no matches", where hardly an object is overlapped or hardly a result is not "no object"; or "poor",
+    where none of these is to be seen.
     """
     measure = AveragePrecision(ground_truth)
-    ap_50 = measure.at(results, 0.5)
+    ap_50 = measure.compute_at(results, 0.5)
     if ap_50 is None:
         return Diagnosis("", "there are no objects")
-    of_queries, of_objects = _spread(boxes), float(_spread(_objects(measure.index.dataset).unsqueeze(1)))
+    of_queries = _measure_spread(boxes)
+    of_objects = float(_measure_spread(_collect_boxes(measure.index.dataset).unsqueeze(1)))
     if of_queries.numel() and len(boxes) > 1 and of_queries.max() < STILL * of_objects:
         moved = f"from image to image no query's box spreads by more than {of_queries.max():.4f} of its side"
-        return _failed("collapsed", f"{moved}, objects by {of_objects:.4f}")
+        return _report_failure("collapsed", f"{moved}, objects by {of_objects:.4f}")
     evidence = f"AP50 is {ap_50:.1f} %"
     if ap_50 >= POOR:
         return Diagnosis("", evidence)
-    shifted = _given_to_the_next(results, measure.image_ids)
+    shifted = _shift_images(results, measure.image_ids)
     alone = {
-        what: [measure.at(given, iou, classes) or 0.0 for given in (results, shifted)]
+        what: [measure.compute_at(candidates, iou, classes) or 0.0 for candidates in (results, shifted)]
         for what, iou, classes in (("boxes", 0.5, False), ("classes", 0.0, True))
     }
-    evidence += "".join(f", of {what} alone {here:.1f} % (chance {luck:.1f} %)" for what, (here, luck) in alone.items())
-    learned = {what for what, (here, luck) in alone.items() if here - luck >= LEARNED}
+    evidence += "".join(
+        f", of {what} alone {reached:.1f} % (chance {luck:.1f} %)" for what, (reached, luck) in alone.items()
+    )
+    learned = {what for what, (reached, luck) in alone.items() if reached - luck >= LEARNED}
     if "boxes" in learned:
-        return _failed("boxes only", evidence)
+        return _report_failure("boxes only", evidence)
     if "classes" in learned:
-        return _failed("classification only", evidence)
-    images = measure.found(results, score=0.0, classes=False)
+        return _report_failure("classification only", evidence)
+    images = measure.count_found(results, score=0.0, classes=False)
     objects, overlapped = sum(one.objects for one in images), sum(one.found for one in images)
     confident = sum(result["score"] > CONFIDENT for result in results)
     evidence += f", {overlapped} of {objects} objects overlapped, {confident} of {len(results)} results confident"
-    return _failed("no matches" if min(overlapped, confident) < RARE * objects else "poor", evidence)
+    return _report_failure("no matches" if min(overlapped, confident) < RARE * objects else "poor", evidence)
 
 
-def _failed(name: str, evidence: str) -> Diagnosis:
+def _report_failure(name: str, evidence: str) -> Diagnosis:
     return Diagnosis(name, evidence, ADVICE[name])
 
 
-def _objects(ground_truth: Mapping[str, Any]) -> Tensor:
-    """Boxes of all objects (n, 4), cxcywh in 0..1."""
+def _collect_boxes(ground_truth: Mapping[str, Any]) -> Tensor:
+    """Return the boxes (n, 4: cxcywh in 0..1) of all objects but crowds."""
     sides = {image["id"]: (image["width"], image["height"]) for image in ground_truth["images"]}
     objects = [one for one in ground_truth["annotations"] if not one["iscrowd"]]
     scale = torch.tensor([sides[one["image_id"]] * 2 for one in objects], dtype=torch.float64)
     return box_convert(torch.tensor([one["bbox"] for one in objects], dtype=torch.float64), "xywh", "cxcywh") / scale
 
 
-def _spread(boxes: Tensor) -> Tensor:
-    """Of boxes (n, queries, 4) the standard deviation over n, averaged over the coordinates: (queries,)."""
+def _measure_spread(boxes: Tensor) -> Tensor:
+    """Return the standard deviation over n of boxes (n, queries, 4), averaged over the coordinates: (queries,)."""
     return boxes.double().std(dim=0, correction=0).mean(dim=1)
 
 
-def _given_to_the_next(results: Results, image_ids: list[int]) -> Results:
+def _shift_images(results: Results, image_ids: list[int]) -> Results:
+    """Give the results of each image to the next one."""
     following = dict(zip(image_ids, image_ids[1:] + image_ids[:1], strict=True))
     return [{**result, "image_id": following[result["image_id"]]} for result in results]

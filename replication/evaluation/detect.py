@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from replication.data.annotations import find_files
 from replication.data.detection import Scenes, load_split
-from replication.detection.average_precision import average_precision, coco_results, write_results
+from replication.detection.average_precision import compute_average_precision, format_results, write_results
 from replication.evaluation import mmdetection
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
@@ -56,9 +56,9 @@ def detect(
         dataset = name_dataset(dataset, split, folder)
         model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
         results = mmdetection.predict(model, split, what)
-    measures = average_precision(split.ground_truth, results)
+    measures = compute_average_precision(split.ground_truth, results)
     if variant.family in mmdetection.MASKED:
-        measures |= average_precision(split.ground_truth, results, masks=True)
+        measures |= compute_average_precision(split.ground_truth, results, masks=True)
     write_results(out / "predictions.json", results)
     numbers = [
         Evaluated(variant.id, image_size, dataset, name, x, "%", None, None, len(split))
@@ -99,5 +99,5 @@ def predict(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
     batches = split.read_batches(torch.arange(len(split)).split(1), seed=0)
     with torch.inference_mode():
         for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
-            results += coco_results(model(images.to(device)), targets.image_ids, targets.sizes)
+            results += format_results(model(images.to(device)), targets.image_ids, targets.sizes)
     return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from replication.detection.average_precision import AveragePrecision, Results, suppressed
+from replication.detection.average_precision import AveragePrecision, Results, suppress_overlaps
 from replication.records.rows import LayerPrecision
 
 
@@ -13,7 +13,7 @@ def measure_layers(measure: AveragePrecision, layers: Sequence[Results]) -> list
     """Return a row for the results after each decoder layer, from 1, without and with suppression."""
     rows = []
     for layer, results in enumerate(layers, start=1):
-        for nms, kept in (("no", results), ("yes", suppressed(results))):
+        for nms, kept in (("no", results), ("yes", suppress_overlaps(results))):
             precisions = measure(kept)
             rows.append(LayerPrecision(layer, nms, precisions["ap_box"], precisions["ap_box_50"]))
     return rows

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from replication.data.detection import Scenes
-from replication.detection.average_precision import coco_results
+from replication.detection.average_precision import format_results
 from replication.models.detr import Detr
 
 
@@ -43,7 +43,7 @@ def predict_split(model: Detr, split: Scenes, batch: int) -> Predictions:
         outputs = model(images, targets.padding)
         seconds += time.perf_counter() - started
         layers = (*outputs["aux_outputs"], outputs)
-        batches.append([coco_results(layer, targets.image_ids, targets.sizes) for layer in layers])
+        batches.append([format_results(layer, targets.image_ids, targets.sizes) for layer in layers])
         boxes.append(outputs["pred_boxes"])
     whole = torch.cat(boxes)
     results = tuple(list(chain.from_iterable(layer)) for layer in zip(*batches, strict=True))

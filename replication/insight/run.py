@@ -126,7 +126,7 @@ def _write_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> di
     looks = find_looks(model, split)
     write_results(into / "predictions.json", test.results)
     write_rows(into / "layers.csv", of_layers, LayerPrecision)
-    write_rows(into / "classes.csv", measure.per_class(test.results), ClassPrecision)
+    write_rows(into / "classes.csv", measure.compute_per_class(test.results), ClassPrecision)
     write_rows(into / "slots.csv", of_slots, SlotPrediction)
     write_bytes(into / "attention.npz", looks.archive)
     return {**layers.summarise_layers(of_layers), **slots.summarise_slots(of_slots), **looks.numbers}
@@ -135,6 +135,6 @@ def _write_test(model: Detr, split: Scenes, test: Predictions, into: Path) -> di
 def _write_crowds(split: Scenes, seen: Predictions, into: Path) -> dict[str, float]:
     """Write what can be told of the crowds, and return its numbers."""
     measure = AveragePrecision(split.ground_truth, split.image_ids)
-    found = measure.found(seen.results, SCORE, OVERLAP, classes=False)
+    found = measure.count_found(seen.results, SCORE, OVERLAP, classes=False)
     write_rows(into / "crowd.csv", found, CrowdedImage)
     return crowds.summarise_crowds(found, seen.queries)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from replication.data import Dataset
 from replication.data.detection import Scenes, Targets
-from replication.detection.average_precision import AveragePrecision, coco_results
+from replication.detection.average_precision import AveragePrecision, format_results
 from replication.detection.criterion import SetCriterion
 from replication.detection.diagnosis import diagnose
 from replication.detection.matching import HungarianMatcher
@@ -58,7 +58,7 @@ class SetPrediction:
 
         Each micro-batch is normalised by its own number of objects, not by that of the batch.
         """
-        return self.criterion.total(self.criterion(module(images, targets.padding), targets.objects))
+        return self.criterion.compute_total(self.criterion(module(images, targets.padding), targets.objects))
 
     def evaluate(self, module: nn.Module, split: Scenes, device: torch.device) -> dict[str, float]:
         """Measure the mean loss and COCO's average precisions and recalls [%], where the split has such objects."""
@@ -68,8 +68,8 @@ class SetPrediction:
         for images, read in split.read_batches(torch.arange(len(split)).split(self.batch), seed=0):
             targets = read.to(device)
             outputs = module(images.to(device), targets.padding)
-            losses.append(self.criterion.total(self.criterion(outputs, targets.objects)))
-            results += coco_results(outputs, read.image_ids, read.sizes)
+            losses.append(self.criterion.compute_total(self.criterion(outputs, targets.objects)))
+            results += format_results(outputs, read.image_ids, read.sizes)
             boxes.append(outputs["pred_boxes"].float().cpu())
         truth = split.ground_truth
         self.evaluated = truth, results, torch.cat(boxes)

@@ -19,10 +19,10 @@ from pycocotools.cocoeval import COCOeval
 
 from replication.detection.average_precision import (
     AveragePrecision,
-    average_precision,
-    coco_results,
+    compute_average_precision,
     evaluate_file,
-    suppressed,
+    format_results,
+    suppress_overlaps,
     write_results,
 )
 from replication.records.metrics import COCO_BOXES, METRICS
@@ -104,7 +104,7 @@ def test_pycocotools_by_hand_says_the_same(images: list[int] | None, tmp_path: P
     results = imperfect(ground_truth)
     expected = by_hand(tmp_path, ground_truth, results, images)
     assert 5 < expected[0] < 60
-    assert list(average_precision(ground_truth, results, images).values()) == expected
+    assert list(compute_average_precision(ground_truth, results, images).values()) == expected
     if images is None:
         write_results(tmp_path / "ours.json", results)
         assert list(evaluate_file(tmp_path / "truth.json", tmp_path / "ours.json").values()) == expected
@@ -116,9 +116,9 @@ def test_an_index_can_be_asked_again_and_leaves_all_as_it_was(capsys: pytest.Cap
     before = copy.deepcopy((ground_truth, results))
     measure = AveragePrecision(ground_truth)
     first = measure(results)
-    measure.at(results, 0.0, classes=False)
-    measure.per_class(results)
-    measure.found(results, score=0.5)
+    measure.compute_at(results, 0.0, classes=False)
+    measure.compute_per_class(results)
+    measure.count_found(results, score=0.5)
     measure([])
     assert measure(results) == first
     assert (ground_truth, results) == before
@@ -137,7 +137,7 @@ def test_a_miss_between_two_hits_in_closed_form() -> None:
         {"image_id": 0, "category_id": 1, "bbox": box, "score": score}
         for box, score in zip((boxes[0], [200.0, 200.0, 9.0, 9.0], boxes[1]), (0.9, 0.8, 0.7), strict=True)
     ]
-    stats = average_precision(ground_truth, results)
+    stats = compute_average_precision(ground_truth, results)
     # Precision is 1 up to a recall of 0.50, the first 51 of 101 recalls, and two in three beyond.
     assert stats["ap_box"] == pytest.approx(100 * (51 + 50 * 2 / 3) / 101)
     assert (stats["ar_box_1"], stats["ar_box_10"]) == (50, 100)
@@ -148,10 +148,10 @@ def test_a_miss_between_two_hits_in_closed_form() -> None:
 def test_a_perfect_detector_has_all_of_it() -> None:
     ground_truth = scenes()
     results = perfect(ground_truth)
-    stats = average_precision(ground_truth, results)
+    stats = compute_average_precision(ground_truth, results)
     assert {name for name, value in stats.items() if value != pytest.approx(100)} <= {"ar_box_1"}
     small = {**ground_truth, "annotations": [one for one in ground_truth["annotations"] if one["area"] < 32**2]}
-    stats = average_precision(small, perfect(small))
+    stats = compute_average_precision(small, perfect(small))
     assert [name for name, value in stats.items() if value is None] == [
         *("ap_box_medium", "ap_box_large", "ar_box_medium", "ar_box_large")
     ]
@@ -164,16 +164,18 @@ def test_annotations_may_leave_out_crowd_and_area() -> None:
         one |= {"iscrowd": 0, "area": one["bbox"][2] * one["bbox"][3]}
     results = imperfect(ground_truth)
     bare = [{key: one[key] for key in ("id", "image_id", "category_id", "bbox")} for one in ground_truth["annotations"]]
-    assert average_precision({**ground_truth, "annotations": bare}, results) == average_precision(ground_truth, results)
+    assert compute_average_precision({**ground_truth, "annotations": bare}, results) == compute_average_precision(
+        ground_truth, results
+    )
 
 
 def test_nothing_found_is_0_and_nothing_to_find_is_not_applicable() -> None:
     ground_truth = scenes()
-    assert set(average_precision(ground_truth, []).values()) == {0.0}
+    assert set(compute_average_precision(ground_truth, []).values()) == {0.0}
     empty = {**ground_truth, "annotations": []}
-    assert set(average_precision(empty, []).values()) == {None}
-    assert set(average_precision(empty, perfect(ground_truth)).values()) == {None}
-    assert {row.ap_box for row in AveragePrecision(ground_truth).per_class([])} == {0.0, None}
+    assert set(compute_average_precision(empty, []).values()) == {None}
+    assert set(compute_average_precision(empty, perfect(ground_truth)).values()) == {None}
+    assert {row.ap_box for row in AveragePrecision(ground_truth).compute_per_class([])} == {0.0, None}
 
 
 def test_suppression_undoes_duplicates() -> None:
@@ -184,15 +186,15 @@ def test_suppression_undoes_duplicates() -> None:
     ]
     loose = [{**one, "score": one["score"] - 0.001} for one in copies]  # after its better, before the next object
     both = [one for pair in zip(loose, results, strict=True) for one in pair]
-    assert average_precision(ground_truth, both)["ap_box"] < 70  # type: ignore[operator]
-    assert suppressed(both) == results
-    assert suppressed(both, iou=0.85) == both
+    assert compute_average_precision(ground_truth, both)["ap_box"] < 70  # type: ignore[operator]
+    assert suppress_overlaps(both) == results
+    assert suppress_overlaps(both, iou=0.85) == both
     other = [{**one, "category_id": 99} for one in results] + [
         {**one, "image_id": one["image_id"] + 100} for one in results
     ]
-    assert suppressed(results + other) == results + other  # not those of another class or image
-    assert suppressed(copies + results) == copies  # the better one stays, good or bad
-    assert suppressed([]) == []
+    assert suppress_overlaps(results + other) == results + other  # not those of another class or image
+    assert suppress_overlaps(copies + results) == copies  # the better one stays, good or bad
+    assert suppress_overlaps([]) == []
 
 
 def test_without_classes_any_result_finds_any_object() -> None:
@@ -201,30 +203,30 @@ def test_without_classes_any_result_finds_any_object() -> None:
     right = perfect(ground_truth)
     following = dict(zip(CATEGORIES, CATEGORIES[1:] + CATEGORIES[:1], strict=True))
     wrong = [{**one, "category_id": following[one["category_id"]]} for one in right]
-    assert measure.at(wrong, 0.5) == 0
-    assert measure.at(wrong, 0.5, classes=False) == pytest.approx(100)
-    assert measure.at(right, 0.5) == measure(right)["ap_box_50"]
+    assert measure.compute_at(wrong, 0.5) == 0
+    assert measure.compute_at(wrong, 0.5, classes=False) == pytest.approx(100)
+    assert measure.compute_at(right, 0.5) == measure(right)["ap_box_50"]
     results = imperfect(ground_truth)
-    assert measure.at(results, 0.75) == measure(results)["ap_box_75"]
+    assert measure.compute_at(results, 0.75) == measure(results)["ap_box_75"]
     relabelled = {**ground_truth, "annotations": [{**one, "category_id": 1} for one in ground_truth["annotations"]]}
     known = [one for one in results if one["category_id"] in CATEGORIES]
-    assert measure.at(known, 0.5, classes=False) == pytest.approx(
-        AveragePrecision(relabelled).at([{**one, "category_id": 1} for one in known], 0.5)
+    assert measure.compute_at(known, 0.5, classes=False) == pytest.approx(
+        AveragePrecision(relabelled).compute_at([{**one, "category_id": 1} for one in known], 0.5)
     )
 
 
 def test_classes_alone_at_an_overlap_of_0() -> None:
     ground_truth = scenes()
     away = [{**one, "bbox": [390.0, 390.0, 1.0, 1.0]} for one in perfect(ground_truth)]
-    assert AveragePrecision(ground_truth).at(away, 0.0) == pytest.approx(100)
-    assert AveragePrecision(ground_truth).at(away, 0.01) == 0
+    assert AveragePrecision(ground_truth).compute_at(away, 0.0) == pytest.approx(100)
+    assert AveragePrecision(ground_truth).compute_at(away, 0.01) == 0
 
 
 def test_rows_of_classes_average_to_the_whole() -> None:
     ground_truth = scenes()
     results = imperfect(ground_truth)
     measure = AveragePrecision(ground_truth)
-    rows = measure.per_class(results)
+    rows = measure.compute_per_class(results)
     assert [row.category_id for row in rows] == [*CATEGORIES, 9]
     assert [row.name for row in rows] == [f"thing {category}" for category in (*CATEGORIES, 9)]
     assert sum(row.objects for row in rows) == len(ground_truth["annotations"]) - 1  # the crowd
@@ -238,25 +240,27 @@ def test_found_counts_each_object_once() -> None:
     results = perfect(ground_truth)
     measure = AveragePrecision(ground_truth)
     objects = [sum(one["image_id"] == image for one in results) for image in range(12)]
-    assert measure.found(results * 2, score=0.0) == [CrowdedImage(n, count, count) for n, count in enumerate(objects)]
-    assert measure.found([], score=0.0) == [CrowdedImage(n, count, 0) for n, count in enumerate(objects)]
+    assert measure.count_found(results * 2, score=0.0) == [
+        CrowdedImage(n, count, count) for n, count in enumerate(objects)
+    ]
+    assert measure.count_found([], score=0.0) == [CrowdedImage(n, count, 0) for n, count in enumerate(objects)]
     crowd = next(one for one in ground_truth["annotations"] if one["iscrowd"])
     on_crowd = [{**results[0], **{key: crowd[key] for key in ("image_id", "category_id", "bbox")}}]
-    assert measure.found(on_crowd, score=0.0) == measure.found([], score=0.0)
+    assert measure.count_found(on_crowd, score=0.0) == measure.count_found([], score=0.0)
     threshold = results[9]["score"]
-    assert sum(one.found for one in measure.found(results, score=threshold)) == 10
+    assert sum(one.found for one in measure.count_found(results, score=threshold)) == 10
     lower = [{**one, "bbox": [*one["bbox"][:3], 0.6 * one["bbox"][3]], "category_id": 9} for one in results]
-    assert sum(one.found for one in measure.found(lower, score=0.0)) == 0
-    assert measure.found(lower, score=0.0, classes=False) == measure.found(results, score=0.0)
-    assert sum(one.found for one in measure.found(lower, score=0.0, iou=0.7, classes=False)) == 0
+    assert sum(one.found for one in measure.count_found(lower, score=0.0)) == 0
+    assert measure.count_found(lower, score=0.0, classes=False) == measure.count_found(results, score=0.0)
+    assert sum(one.found for one in measure.count_found(lower, score=0.0, iou=0.7, classes=False)) == 0
 
 
 def test_found_agrees_with_recall() -> None:
     ground_truth = scenes()
     results = imperfect(ground_truth)
     measure = AveragePrecision(ground_truth)
-    rows = measure.found(results, score=0.0, classes=False)
-    evaluation = measure._accumulated(results, useCats=0)
+    rows = measure.count_found(results, score=0.0, classes=False)
+    evaluation = measure._accumulate(results, useCats=0)
     recall = evaluation.eval["recall"][0, 0, 0, -1]
     assert sum(row.found for row in rows) / sum(row.objects for row in rows) == pytest.approx(recall)
 
@@ -265,7 +269,7 @@ def test_outputs_become_results_as_the_authors_make_them() -> None:
     logits = torch.tensor([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]).log() + 3  # the last is "no object"
     boxes = torch.tensor([[0.5, 0.5, 0.2, 0.4], [0.25, 0.75, 0.5, 0.1]])
     outputs = {"pred_logits": torch.stack([logits, logits.flip(0)]), "pred_boxes": torch.stack([boxes, boxes])}
-    results = coco_results(outputs, (7, 3), torch.tensor([[100, 200], [10, 20]]))  # height, width
+    results = format_results(outputs, (7, 3), torch.tensor([[100, 200], [10, 20]]))  # height, width
     assert [(one["image_id"], one["category_id"]) for one in results] == [(7, 1), (7, 0), (3, 0), (3, 1)]
     assert [one["score"] for one in results] == pytest.approx([0.3, 0.7, 0.7, 0.3])
     corners = [[80.0, 30.0, 40.0, 40.0], [0.0, 70.0, 100.0, 10.0], [8.0, 3.0, 4.0, 4.0], [0.0, 7.0, 10.0, 1.0]]
@@ -279,10 +283,10 @@ def test_results_of_a_batch_are_those_of_its_images_and_survive_a_file(tmp_path:
         "pred_boxes": torch.rand(3, 20, 4, generator=generator),
     }
     sizes = torch.tensor([[480, 640], [333, 500], [64, 64]])
-    whole = coco_results(outputs, range(3), sizes)
+    whole = format_results(outputs, range(3), sizes)
     for n in range(3):
         one = slice(n, n + 1)
-        assert whole[20 * n : 20 * n + 20] == coco_results({k: v[one] for k, v in outputs.items()}, [n], sizes[one])
+        assert whole[20 * n : 20 * n + 20] == format_results({k: v[one] for k, v in outputs.items()}, [n], sizes[one])
     assert torch.equal(
         torch.tensor([one["score"] for one in whole]).view(3, 20),
         outputs["pred_logits"].softmax(dim=2)[:, :, :-1].amax(dim=2),
@@ -298,9 +302,9 @@ def test_results_of_a_batch_are_those_of_its_images_and_survive_a_file(tmp_path:
 
 MEASURES: list[Callable[[AveragePrecision, list[dict[str, Any]]], Any]] = [
     lambda measure, results: measure(results),
-    lambda measure, results: measure.at(results, 0.5),
-    lambda measure, results: measure.per_class(results),
-    lambda measure, results: measure.found(results, score=0.5),
+    lambda measure, results: measure.compute_at(results, 0.5),
+    lambda measure, results: measure.compute_per_class(results),
+    lambda measure, results: measure.count_found(results, score=0.5),
 ]
 
 

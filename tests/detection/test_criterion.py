@@ -110,7 +110,7 @@ def test_batch_without_objects_learns_to_say_so() -> None:
     assert found["loss_ce"].item() == pytest.approx(no_object)
     assert {found[name].item() for name in BOX_LOSSES} == {0}
     assert found["class_error"].item() == 100  # as the authors have it
-    criterion().total(found).backward()
+    criterion().compute_total(found).backward()
     assert outputs["pred_logits"].grad is not None
     assert outputs["pred_logits"].grad.abs().sum() > 0
     assert torch.equal(outputs["pred_boxes"].grad, torch.zeros_like(outputs["pred_boxes"]))  # type: ignore[arg-type]
@@ -144,9 +144,9 @@ def test_total_weighs_every_layer_alike() -> None:
     loss = criterion()
     found = loss({**outputs[1], "aux_outputs": outputs[:1]}, targets)
     expected = sum(weight * (found[name] + found[f"{name}_0"]).item() for name, weight in WEIGHTS.items())
-    assert loss.total(found).item() == pytest.approx(expected)
+    assert loss.compute_total(found).item() == pytest.approx(expected)
     first_off = criterion(weight_dict=WEIGHTS | {f"{name}_0": 0.0 for name in WEIGHTS})
-    assert first_off.total(found).item() == pytest.approx(
+    assert first_off.compute_total(found).item() == pytest.approx(
         sum(weight * found[name].item() for name, weight in WEIGHTS.items())
     )
 
@@ -158,8 +158,8 @@ def test_loss_without_weight_teaches_nothing(weights: dict[str, float]) -> None:
         value.requires_grad_()
     loss = criterion(weight_dict=weights)
     found = loss(outputs, targets)
-    assert loss.total(found).item() == pytest.approx(found["loss_ce"].item())
-    loss.total(found).backward()
+    assert loss.compute_total(found).item() == pytest.approx(found["loss_ce"].item())
+    loss.compute_total(found).backward()
     assert outputs["pred_boxes"].grad is None or not outputs["pred_boxes"].grad.any()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from replication.detection.average_precision import coco_results
+from replication.detection.average_precision import format_results
 from replication.detection.diagnosis import ADVICE, POOR, Diagnosis, diagnose
 
 IMAGES, QUERIES, CLASSES, OBJECTS = 24, 12, 6, 4
@@ -52,7 +52,7 @@ class Detector:
         noise = torch.rand(IMAGES, QUERIES, CLASSES + 1, generator=self.random)
         logits = noise + self.sureness * torch.nn.functional.one_hot(self.classes, CLASSES + 1)
         outputs = {"pred_logits": logits, "pred_boxes": self.boxes}
-        results = coco_results(outputs, range(IMAGES), torch.tensor([SIZE] * IMAGES))
+        results = format_results(outputs, range(IMAGES), torch.tensor([SIZE] * IMAGES))
         return diagnose(self.ground_truth, results, self.boxes)
 
 

@@ -85,7 +85,7 @@ def test_layers_together_are_matched_as_one_by_one() -> None:
     matcher, targets = HungarianMatcher(), objects(2, 0, 5)
     layers = [predictions(3, 6, seed) for seed in range(3)]
     logits, boxes = (torch.stack([layer[name] for layer in layers]) for name in ("pred_logits", "pred_boxes"))
-    queries, matched = matcher.match(logits, boxes, Objects.of(targets, like=boxes))
+    queries, matched = matcher.match(logits, boxes, Objects.gather(targets, like=boxes))
     assert queries.shape == matched.shape == (3, 7)
     for layer, outputs in enumerate(layers):
         alone = matcher(outputs, targets)

@@ -53,7 +53,7 @@ def test_as_many_as_pycocotools_counts() -> None:
             results.append({"image_id": image, "category_id": 2, "bbox": box, "score": score})
     categories = [{"id": 1, "name": "one"}, {"id": 2, "name": "other"}]
     measure = AveragePrecision({"images": images, "annotations": annotations, "categories": categories})
-    found = [one.found for one in measure.found(results, 0.5, 0.5, classes=False)]
+    found = [one.found for one in measure.count_found(results, 0.5, 0.5, classes=False)]
     assert counts == found
     assert len(set(counts)) > 3
 

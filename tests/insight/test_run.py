@@ -18,7 +18,7 @@ from replication import data
 from replication.__main__ import main
 from replication.data import scenes
 from replication.data.detection import Scenes, load_split
-from replication.detection.average_precision import coco_results, evaluate_file
+from replication.detection.average_precision import evaluate_file, format_results
 from replication.insight import take_apart
 from replication.insight.density import measure_density
 from replication.insight.looks import find_looks
@@ -219,7 +219,7 @@ def test_predictions_do_not_depend_on_the_batches(root: Path) -> None:
         outputs = model(images)
     sizes = torch.stack([target["size"] for target in targets.objects])
     for layer, expected in zip(one.layers, (*outputs["aux_outputs"], outputs), strict=True):
-        scores = [result["score"] for result in coco_results(expected, split.image_ids, sizes)]
+        scores = [result["score"] for result in format_results(expected, split.image_ids, sizes)]
         assert [result["score"] for result in layer] == pytest.approx(scores, rel=1e-4)
 
 

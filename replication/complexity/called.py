@@ -1,4 +1,4 @@
-"""This count adds up the functions that a model calls. It replaces fvcore's where a model cannot be traced.
+"""This module counts the functions that a model calls, in place of fvcore where a model cannot be traced.
 
 It sees PyTorch's functions as Python calls them, before they become operators and with attention whole, so it shares
 nothing with the count of the dispatched operators. It does not see the calls inside a scripted module.

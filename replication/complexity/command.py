@@ -26,7 +26,7 @@ def _declare_count(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="batch sizes for peak memory at the native image size; at other sizes it is 1 (default: %(default)s)",
     )
-    parser.add_argument("--out", type=path, required=True, help="folder for counts.csv and memory.csv")
+    parser.add_argument("--out", type=path, required=True, help="write counts.csv and memory.csv to this folder")
 
 
 def _count(args: argparse.Namespace) -> str:
@@ -37,8 +37,12 @@ def _count(args: argparse.Namespace) -> str:
 
 
 def _declare_merge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folders", nargs="+", type=path, required=True, help="folders written by `count`")
-    parser.add_argument("--out", type=path, required=True, help="folder for the joined counts.csv and memory.csv")
+    parser.add_argument(
+        "--folders", nargs="+", type=path, required=True, help="read these folders, which `count` wrote"
+    )
+    parser.add_argument(
+        "--out", type=path, required=True, help="write the joined counts.csv and memory.csv to this folder"
+    )
 
 
 def _merge(args: argparse.Namespace) -> None:
@@ -48,7 +52,7 @@ def _merge(args: argparse.Namespace) -> None:
 
 
 def _declare_mechanisms(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=path, required=True, help="the CSV")
+    parser.add_argument("--out", type=path, required=True, help="write this CSV")
 
 
 def _count_mechanisms(args: argparse.Namespace) -> None:
@@ -58,9 +62,9 @@ def _count_mechanisms(args: argparse.Namespace) -> None:
 
 
 def _declare_scaling(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--counts", type=path, required=True, help="counts.csv")
-    parser.add_argument("--mechanisms", type=path, required=True, help="mechanisms.csv")
-    parser.add_argument("--out", type=path, required=True, help="the CSV")
+    parser.add_argument("--counts", type=path, required=True, help="read this counts.csv")
+    parser.add_argument("--mechanisms", type=path, required=True, help="read this mechanisms.csv")
+    parser.add_argument("--out", type=path, required=True, help="write this CSV")
 
 
 def _fit_scaling(args: argparse.Namespace) -> None:
@@ -70,8 +74,8 @@ def _fit_scaling(args: argparse.Namespace) -> None:
 
 
 def _declare_crossings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--counts", type=path, required=True, help="counts.csv")
-    parser.add_argument("--out", type=path, required=True, help="the CSV")
+    parser.add_argument("--counts", type=path, required=True, help="read this counts.csv")
+    parser.add_argument("--out", type=path, required=True, help="write this CSV")
 
 
 def _find_crossings(args: argparse.Namespace) -> None:

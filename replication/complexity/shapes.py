@@ -29,7 +29,7 @@ class RememberedShapes(TorchDispatchMode):
 
 
 class _Layout(NamedTuple):
-    """A tensor on `meta` is no more than this."""
+    """A layout holds all that a tensor on `meta` has."""
 
     size: torch.Size
     stride: tuple[int, ...]

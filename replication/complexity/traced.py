@@ -152,8 +152,8 @@ def _trace_convolution(
         total = [d * (int(k) - 1) for k, d in zip(weight.shape[2:], _repeat_for_sides(dilation, weight), strict=True)]
         input = pad(input, [side for n in reversed(total) for side in (0, n % 2)])
         padding = [n // 2 for n in total]
-    placed = [_repeat_for_sides(n, weight) for n in (stride, 0 if padding == "valid" else padding, dilation)]
-    return _convolve(input, weight, bias, *placed, False, _repeat_for_sides(0, weight), groups)
+    placement = [_repeat_for_sides(n, weight) for n in (stride, 0 if padding == "valid" else padding, dilation)]
+    return _convolve(input, weight, bias, *placement, False, _repeat_for_sides(0, weight), groups)
 
 
 def _trace_transposed_convolution(
@@ -166,8 +166,8 @@ def _trace_transposed_convolution(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    placed = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
-    return _convolve(input, weight, bias, *placed, True, _repeat_for_sides(output_padding, weight), groups)
+    placement = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
+    return _convolve(input, weight, bias, *placement, True, _repeat_for_sides(output_padding, weight), groups)
 
 
 def _trace_general_convolution(
@@ -181,8 +181,8 @@ def _trace_general_convolution(
     output_padding: Any,
     groups: int,
 ) -> Tensor:
-    placed = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
-    return _convolve(input, weight, bias, *placed, transposed, _repeat_for_sides(output_padding, weight), groups)
+    placement = [_repeat_for_sides(n, weight) for n in (stride, padding, dilation)]
+    return _convolve(input, weight, bias, *placement, transposed, _repeat_for_sides(output_padding, weight), groups)
 
 
 def _convolve(input: Tensor, weight: Tensor, *arguments: Any) -> Tensor:

@@ -59,7 +59,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Failure:
-    """This says why a step was not timed. `status` is out of memory, not supported or failed."""
+    """A failure says why a step was not timed. `status` is out of memory, not supported or failed."""
 
     status: str
     reason: str

@@ -100,7 +100,9 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
         "--memory", nargs="+", default=[], metavar="ID", help="measure the peak memory of these as well (needs --out)"
     )
     protocol.add_argument(
-        "--out", type=path, help="folder for cells.csv, samples.csv, memory.csv and cells.json (default: print only)"
+        "--out",
+        type=path,
+        help="write cells.csv, samples.csv, memory.csv and cells.json to this folder (default: print only)",
     )
 
 

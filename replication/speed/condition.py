@@ -62,7 +62,7 @@ class Condition(ConditionName):
                 what = "attention policy" if name == "attention" else name
                 raise nearest(getattr(self, name), choices, what)
         if self.batch_size < 1:
-            raise UserError(f"a batch of {self.batch_size} images is none; the least is 1")
+            raise UserError(f"a batch has at least one image, not {self.batch_size}")
         if self.device not in PRECISIONS[self.precision].devices:
             able = [name for name, precision in PRECISIONS.items() if self.device in precision.devices]
             raise UserError(f"a {self.device} has no precision '{self.precision}' here, but {', '.join(able)}")

@@ -36,7 +36,7 @@ class ConvolutionCopies(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func is aten.convolution.default and self._is_followed(args[0], args[1], groups=args[8]):
+        if func is aten.convolution.default and self._uses_onednn(args[0], args[1], groups=args[8]):
             x, weight = args[:2]
             if suggest_memory_format(x) is torch.channels_last:
                 self._allocate(_count_weight_bytes(weight))
@@ -45,7 +45,7 @@ class ConvolutionCopies(TorchDispatchMode):
                 blocks = _count_in_blocks(result.shape, block) * result.itemsize
                 self._allocate(blocks)  # the result is copied out of them; it was not there when they were computed:
                 self._allocate(_count_copy_bytes(x, block) + weight.nbytes + blocks - result.nbytes)
-        if func is aten.convolution_backward.default and self._is_followed(args[1], args[2], groups=args[9]):
+        if func is aten.convolution_backward.default and self._uses_onednn(args[1], args[2], groups=args[9]):
             gradient, x, weight = args[:3]
             block, last = self._choose_block(weight, groups=args[9]), suggest_memory_format(x) is torch.channels_last
             copies = (
@@ -56,7 +56,7 @@ class ConvolutionCopies(TorchDispatchMode):
             self._allocate(copies + weight.nbytes)  # the last gradient, of the weights, is made in blocks as well
         return result
 
-    def _is_followed(self, x: Tensor, weight: Tensor, groups: int) -> bool:
+    def _uses_onednn(self, x: Tensor, weight: Tensor, groups: int) -> bool:
         """Tell whether PyTorch calls oneDNN (`use_mkldnn` of Convolution.cpp) and the processor's blocks are known."""
         large = groups > 1 or min(weight.shape[2:]) > 3 or len(x) > 1 or x.numel() > 20480
         return self.block > 0 and x.dim() == 4 and large

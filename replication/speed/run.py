@@ -56,7 +56,7 @@ def run(
     if blocks < 2:
         raise UserError("an interval takes at least 2 blocks")
     if memory and not out:
-        raise UserError("measured memory is a file: name a folder, --out")
+        raise UserError("measured memory is written to a file: name a folder with --out")
     cores = len(list_processors())
     if (threads := threads or cores) > cores:
         raise UserError(f"{threads} threads are more than the {cores} cores that this process may use")

@@ -168,7 +168,7 @@ def make_step(
 
 @dataclass(frozen=True)
 class Need:
-    """A cell needs this, counted from shapes alone."""
+    """A need is what a cell takes, counted from shapes alone."""
 
     image_macs: int  # one image at inference
     step: Operations  # one step
@@ -188,15 +188,15 @@ def count_need(cell: Cell, condition: Condition) -> Need:
     module.train(condition.mode == "train")
     inputs = [torch.empty(shape, dtype=dtype, device="meta") for shape in list_shapes(cell, condition)]
     step = make_step(cell, condition, module, inputs)
-    counted: list[Operations] = []
+    steps: list[Operations] = []
     held = [*module.parameters(), *module.buffers(), *inputs]
     # own models may make tensors without saying where, as in torch.arange(N)
     with torch.device("meta") if cell.variant and cell.variant.family == OWN else nullcontext(), imitate_device():
-        peak = count_peak(lambda: counted.append(count_operations(step)), held, condition.mode)
+        peak = count_peak(lambda: steps.append(count_operations(step)), held, condition.mode)
         if condition.mode == "train":
             infer = make_step(cell, dataclasses.replace(condition, mode="infer"), module, inputs)
-            counted.append(count_operations(infer))
-    return Need(counted[-1].macs // condition.batch_size, counted[0], peak, count_matrices(module))
+            steps.append(count_operations(infer))
+    return Need(steps[-1].macs // condition.batch_size, steps[0], peak, count_matrices(module))
 
 
 def count_matrices(module: nn.Module) -> int:

@@ -156,9 +156,9 @@ def explain_cards(cards: Sequence[Card], process: int) -> list[str]:
 
 def find_blind_spots(device: torch.device) -> list[str]:
     """Find what cannot be watched on this system, so that a valid cell may still have been disturbed by it."""
-    blind = []
+    spots = []
     if read_load() is None:
-        blind.append(f"load of other processes and withheld time: no {STAT}")
+        spots.append(f"load of other processes and withheld time: no {STAT}")
     if device.type == "cuda" and read_card(device) is None:
-        blind.append("processes and clocks of the GPU: nvidia-smi gives no answer")
-    return blind
+        spots.append("processes and clocks of the GPU: nvidia-smi gives no answer")
+    return spots

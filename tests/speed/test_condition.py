@@ -28,7 +28,7 @@ def test_its_columns_are_columns_of_the_table() -> None:
         ({"precision": "amp-bf61"}, "unknown precision 'amp-bf61'; did you mean 'amp-bf16'?"),
         ({"attention": "fusd"}, "unknown attention policy 'fusd'; did you mean 'fused'?"),
         ({"mode": "training"}, "unknown mode 'training'; did you mean 'train'?"),
-        ({"batch_size": 0}, "a batch of 0 images"),
+        ({"batch_size": 0}, "a batch has at least one image, not 0"),
         ({"precision": "tf32"}, "a cpu has no precision 'tf32' here, but fp32, amp-bf16, bf16"),
     ],
 )

@@ -20,7 +20,7 @@ COLORS = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """One image costs this. `stages` says how it is cut up, e.g. "56x56 w7; 28x28 w7" (w window, r reduction)."""
+    """A cost is of one image. `stages` says how it is cut up, e.g. "56x56 w7; 28x28 w7" (w window, r reduction)."""
 
     macs: int
     macs_attention: int  # the products QK^T and AV alone

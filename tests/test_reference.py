@@ -11,7 +11,7 @@ from replication.papers import cards, variant, write_published
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import sha256
-from replication.report.answer import answer
+from replication.report.answer import write_answer
 from replication.report.judge import EQUAL
 
 pytestmark = pytest.mark.snapshot
@@ -38,7 +38,7 @@ def test_readme_quotes_its_answer() -> None:
     verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
     claims = read_records(REFERENCE / "claims.csv", ClaimResult)
     orders = read_records(REFERENCE / "speed" / "orders.csv", Order)
-    assert f"-->\n{answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(
+    assert f"-->\n{write_answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(
         encoding="utf-8"
     )
 

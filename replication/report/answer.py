@@ -10,21 +10,21 @@ from replication import papers
 from replication.records.metrics import METRICS
 from replication.records.rows import STATUSES, ClaimResult, Order, StackOrder, Verdict
 from replication.report.formats import format_markdown_table, format_number, format_range
-from replication.report.tables import ELSEWHERE, grid, summary
+from replication.report.tables import ELSEWHERE, count_verdicts, format_summary
 
 
-def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
-    """The counts of verdicts and statuses, the claims that do not hold, and how well speeds keep their order."""
-    headline, rest = on_numbers(verdicts)
+def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
+    """Write the counts of verdicts and statuses, the contradicted claims, and how well speeds keep their order."""
+    headline, rest = summarise_numbers(verdicts)
     parts = [
         f"**{headline}** {rest}",
-        on_claims(claims),
-        format_markdown_table(grid(summary(verdicts))),
+        summarise_claims(claims),
+        format_markdown_table(format_summary(count_verdicts(verdicts))),
         "The claims that are contradicted:",
         format_markdown_table(
             [
                 ("paper", "printed", "ours", "from", "why"),
-                *(_claim(claim) for claim in claims if claim.status == "contradicted"),
+                *(_describe_claim(claim) for claim in claims if claim.status == "contradicted"),
             ]
         ),
     ]
@@ -33,14 +33,14 @@ def answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: S
             "Do our speeds keep the order of the printed ones? Kendall's τ (1: the same order, 0: none, −1: the "
             "reverse) over the tables of three rows or more, beside that of the order which multiply-adds alone give:",
             format_markdown_table(
-                [("condition", "orders", "by our clock", "by multiply-adds alone"), *by_condition(orders)]
+                [("condition", "orders", "by our clock", "by multiply-adds alone"), *group_by_condition(orders)]
             ),
         ]
     return "\n\n".join(parts)
 
 
-def on_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """What became of the printed numbers: what was checked by a measurement, and what the rest of them is."""
+def summarise_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
+    """Summarise the printed numbers in two texts: those that a measurement checked, and the rest."""
     compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
     built = [v for v in compared if METRICS[v.metric].kind == "architecture"]
     checked = [v for v in compared if METRICS[v.metric].kind != "architecture"]
@@ -66,28 +66,28 @@ def on_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     return headline, rest
 
 
-def on_claims(claims: Sequence[ClaimResult]) -> str:
-    """What became of the claims, those on counts apart from those put to small trainings, and to a stopwatch if any."""
+def summarise_claims(claims: Sequence[ClaimResult]) -> str:
+    """Summarise the claims: those on counts, those put to small trainings, and those put to the clock, if any."""
     tested = [claim for claim in claims if claim.status != "needs data"]
     counted, timed = ([c for c in tested if c.source == source] for source in ("counts", "speed"))
     trained = [c for c in tested if c.source not in ("counts", "speed")]
-    speed = f"{len(timed)} rest on speed on one machine: {_statuses(timed)}. " if timed else ""
+    speed = f"{len(timed)} rest on speed on one machine: {_count_statuses(timed)}. " if timed else ""
     return (
-        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_statuses(counted)}. {len(trained)} are for "
-        f"trainings of small models, which test no more than a direction: {_statuses(trained)}. {speed}"
+        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_count_statuses(counted)}. {len(trained)} are for "
+        f"trainings of small models, which test no more than a direction: {_count_statuses(trained)}. {speed}"
         f"{len(claims) - len(tested)} need data."
     )
 
 
-def _statuses(claims: Sequence[ClaimResult]) -> str:
-    """Every status that there can be, with how many claims have it."""
+def _count_statuses(claims: Sequence[ClaimResult]) -> str:
+    """Count the claims of each status, in words."""
     found = Counter(claim.status for claim in claims)
     always = ("supported", "contradicted", "inconclusive")
     return ", ".join(f"{found[status]} {status}" for status in STATUSES if status in always or found[status])
 
 
-def _claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
-    """Paper, statement, our estimate and range, what it was estimated from, and why it does not hold."""
+def _describe_claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
+    """Return paper, statement, our estimate and range, what it was estimated from, and why it does not hold."""
     interval = (
         "" if claim.ci_low == claim.ci_high else f" [{format_number(claim.ci_low)}, {format_number(claim.ci_high)}]"
     )
@@ -98,24 +98,28 @@ def _claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:
     return claim.paper, f"{claim.statement} ({claim.where})", ours, source, claim.reason
 
 
-def by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
-    """For every run: how many orders there are, and the median and the range of tau by the clock and by counts."""
+def group_by_condition(orders: Sequence[Order]) -> list[tuple[str, str, str, str]]:
+    """Return for every run how many orders there are, and median and range of tau by the clock and by counts."""
     runs = dict.fromkeys((order.condition, order.machine) for order in orders)
     lines = []
     for condition, machine in runs:
         of = [order for order in orders if (order.condition, order.machine) == (condition, machine)]
         counted = [order.tau_macs for order in of if order.tau_macs is not None]
-        lines.append((f"{condition}, {machine}", str(len(of)), _spread([o.tau for o in of]), _spread(counted)))
+        lines.append(
+            (f"{condition}, {machine}", str(len(of)), _format_spread([o.tau for o in of]), _format_spread(counted))
+        )
     return lines
 
 
-def by_stack(orders: Sequence[StackOrder]) -> list[tuple[str, str, str, str]]:
-    """For every public benchmark: mode and device, software, how many orders there are, the median and range of tau."""
+def group_by_stack(orders: Sequence[StackOrder]) -> list[tuple[str, str, str, str]]:
+    """Return for every benchmark: mode and device, software, number of orders, median and range of tau."""
     groups: dict[tuple[str, str], list[float]] = {}
     for order in orders:
         groups.setdefault((f"{order.mode}, {order.device}", f"{order.software} ({order.date})"), []).append(order.tau)
-    return [(where, software, str(len(taus)), _spread(taus)) for (where, software), taus in sorted(groups.items())]
+    return [
+        (where, software, str(len(taus)), _format_spread(taus)) for (where, software), taus in sorted(groups.items())
+    ]
 
 
-def _spread(taus: Sequence[float]) -> str:
+def _format_spread(taus: Sequence[float]) -> str:
     return f"{statistics.median(taus):.2f} ({min(taus):.2f} to {max(taus):.2f})" if taus else ""

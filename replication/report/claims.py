@@ -32,7 +32,7 @@ from replication.records.card import Card, Claim, Contrast, Lookup, MissingError
 from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
-from replication.report.commands import count_command
+from replication.report.commands import write_count_command
 from replication.report.speeds import SpeedRun, choose_canonical, explain_invalid, find_size, write_timing_command
 
 CLAIM_RULES = {
@@ -52,26 +52,26 @@ _CLAIMED = "snakemake --cores all results/claims.csv"
 def judge_claims(
     cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun] = ()
 ) -> list[ClaimResult]:
-    """The status of every claim, in the order of the cards."""
+    """Judge every claim, in the order of the cards."""
     return [
-        _explained(limited(result, claim), card)
+        _add_cause(limit_status(result, claim), card)
         for card in cards
         for claim, result in zip(
             card.claims,
-            corrected([_claim(card.key, claim, measured, runs, timed) for claim in card.claims]),
+            correct_claims([_judge_claim(card.key, claim, measured, runs, timed) for claim in card.claims]),
             strict=True,
         )
     ]
 
 
-def _explained(result: ClaimResult, card: Card) -> ClaimResult:
-    """With the cause that the card records, if counts contradict the claim."""
+def _add_cause(result: ClaimResult, card: Card) -> ClaimResult:
+    """Add the cause that the card records, if counts contradict the claim."""
     if (result.source, result.status) != ("counts", "contradicted"):
         return result
     return dataclasses.replace(result, reason="; ".join([result.reason, *card.causes_of(result.claim)]))
 
 
-def _claim(
+def _judge_claim(
     paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun]
 ) -> ClaimResult:
     result = ClaimResult(
@@ -87,45 +87,45 @@ def _claim(
     )
     try:
         if claim.estimate is not None:
-            return _estimated(result, claim, measured)
+            return _judge_estimate(result, claim, measured)
         if claim.contrast is not None:
-            return _contrasted(result, claim.contrast, measured, runs)
+            return _judge_contrast(result, claim.contrast, measured, runs)
         if claim.speedup is not None:
-            return _timed(result, claim.speedup, claim.table, measured, timed)
+            return _judge_speedup(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
-        command = _trained(claim.contrast.experiments) if claim.contrast else _CLAIMED
+        command = _write_command(claim.contrast.experiments) if claim.contrast else _CLAIMED
         return dataclasses.replace(result, reason=str(missing), command=command)
     return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
 
 
-def _estimated(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) -> ClaimResult:
+def _judge_estimate(result: ClaimResult, claim: Claim, measured: Sequence[Measured]) -> ClaimResult:
     assert claim.estimate is not None
     used: list[Measured] = []
     bounds: tuple[Bound, ...] = ("value", "ci_low", "ci_high")
-    values = [claim.estimate(lookup(measured, papers.variants(), bound, used)) for bound in bounds]
+    values = [claim.estimate(make_lookup(measured, papers.variants(), bound, used)) for bound in bounds]
     counted = all(m.metric in METRICS and m.image_size for m in used)
-    status, reason = verdict_on((min(values), max(values)), result.low, result.high)
+    status, reason = decide_status((min(values), max(values)), result.low, result.high)
     return dataclasses.replace(
         result,
         source="counts",
         estimate=values[0],
         ci_low=min(values),
         ci_high=max(values),
-        scale=_scales(used),
+        scale=_join_scales(used),
         status=status,
         reason=reason,
-        command=count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
+        command=write_count_command((m.model for m in used), (m.image_size for m in used if m.image_size))
         if counted
-        else _trained(m.experiment for m in used),
+        else _write_command(m.experiment for m in used),
     )
 
 
-def _contrasted(
+def _judge_contrast(
     result: ClaimResult, contrast: Contrast, measured: Sequence[Measured], runs: Sequence[Run]
 ) -> ClaimResult:
-    differences = paired(runs, contrast)
+    differences = pair_by_seed(runs, contrast)
     interval = compute_student_interval(differences)
-    status, reason = verdict_on(interval, result.low, result.high)
+    status, reason = decide_status(interval, result.low, result.high)
     used = [m for m in measured if m.model in contrast.arms and m.metric == contrast.metric]
     return dataclasses.replace(
         result,
@@ -135,30 +135,30 @@ def _contrasted(
         ci_high=interval[1] if interval else None,
         p_value=compute_student_p_value(differences, result.low, result.high) if interval else None,
         n_seeds=len(differences),
-        scale=_scales(used),
+        scale=_join_scales(used),
         status=status,
         reason=reason,
-        command=_trained(contrast.experiments),
+        command=_write_command(contrast.experiments),
     )
 
 
-def _trained(experiments: Iterable[str]) -> str:
-    """The command that runs these experiments and judges."""
+def _write_command(experiments: Iterable[str]) -> str:
+    """Write the command that runs these experiments and judges."""
     named = [experiment for experiment in dict.fromkeys(experiments) if experiment]
     return f"{_CLAIMED} --config 'experiments=[{','.join(named)}]'" if named else _CLAIMED
 
 
-def _timed(
+def _judge_speedup(
     result: ClaimResult, speedup: Speedup, table: str, measured: Iterable[Measured], timed: Iterable[SpeedRun]
 ) -> ClaimResult:
     run = choose_canonical(timed, speedup.device)
     if run is None:
         raise MissingError(f"no run of this machine timed inference{speedup.device and f' on {speedup.device}'}")
-    pairs = [(_row(run, *faster), _row(run, *slower)) for faster, slower in speedup.pairs]
+    pairs = [(_find_row(run, *faster), _find_row(run, *slower)) for faster, slower in speedup.pairs]
     ratios = [run.compute_speedup(faster, slower) for faster, slower in pairs]
     used = [run.cells[row] for row in dict.fromkeys(itertools.chain(*pairs))]
     estimate, low, high = map(min, zip(*ratios, strict=True))
-    status, reason = verdict_on((low, high), result.low, result.high)
+    status, reason = decide_status((low, high), result.low, result.high)
     if not all(cell.valid for cell in used):
         status, reason = "inconclusive", f"invalid: {explain_invalid(used)}"
     cells = {(cell.subject, cell.image_size) for cell in used}
@@ -173,15 +173,15 @@ def _timed(
         estimate=estimate,
         ci_low=low,
         ci_high=high,
-        scale=_scales(numbers),
+        scale=_join_scales(numbers),
         status=status,
         reason=f"{reason}; on {run.words}",
         command=write_timing_command(run, used, table and f"{result.paper}/{table}"),
     )
 
 
-def _row(run: SpeedRun, model: str, image_size: Size | None) -> int:
-    """The row of a model that the run measured. MissingError if it did not."""
+def _find_row(run: SpeedRun, model: str, image_size: Size | None) -> int:
+    """Find the row of a model that the run measured. Raise `MissingError` if it did not."""
     size = find_size(model, image_size, papers.variants())
     row = run.find(model, size)
     where = f"{model} at {size}" if size else model
@@ -192,12 +192,12 @@ def _row(run: SpeedRun, model: str, image_size: Size | None) -> int:
     return row
 
 
-def _scales(used: Iterable[Measured]) -> str:
+def _join_scales(used: Iterable[Measured]) -> str:
     return " + ".join(sorted({m.scale for m in used}))
 
 
-def verdict_on(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
-    """Status and reason for an interval held against the declared range [low, high], its ends included."""
+def decide_status(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
+    """Return status and reason for an interval against the declared range [low, high], its ends included."""
     if interval is None:
         return "inconclusive", "one seed has no interval"
     if low <= interval[0] and interval[1] <= high:
@@ -207,8 +207,8 @@ def verdict_on(interval: tuple[float, float] | None, low: float, high: float) ->
     return "inconclusive", "the interval crosses an end of the declared range"
 
 
-def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The results of one paper with Holm's p values; what they no longer decide is `inconclusive`."""
+def correct_claims(results: Sequence[ClaimResult]) -> list[ClaimResult]:
+    """Correct the p values of one paper by Holm's method; what they no longer decide is `inconclusive`."""
     tested = [result.p_value for result in results if result.p_value is not None]
     adjusted = iter(correct_by_holm(tested))
     found = []
@@ -224,8 +224,8 @@ def corrected(results: Sequence[ClaimResult]) -> list[ClaimResult]:
     return found
 
 
-def limited(result: ClaimResult, claim: Claim) -> ClaimResult:
-    """The result with the status that its test can give: one that is no test gives none, a weak one decides nothing."""
+def limit_status(result: ClaimResult, claim: Claim) -> ClaimResult:
+    """Limit the status to what the test allows: one that is no test gives none, a weak one is inconclusive."""
     if claim.untestable:
         return dataclasses.replace(result, status="not testable here", reason=claim.untestable)
     if claim.weak and result.estimate is not None:
@@ -234,10 +234,11 @@ def limited(result: ClaimResult, claim: Claim) -> ClaimResult:
     return result
 
 
-def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:
-    """The difference for every seed that all arms have, by seed. MissingError if an arm has no runs, or none is shared.
+def pair_by_seed(runs: Iterable[Run], contrast: Contrast) -> list[float]:
+    """Compute the difference for every seed that all arms share, in the order of the seeds.
 
-    Arms of different experiments must have been tested on as many images of the same data set.
+    Raise `MissingError` if an arm has no runs, if no seed is shared, or if the arms were tested on different data sets
+    or numbers of images.
     """
     values: dict[str, dict[int, float]] = {arm: {} for arm in contrast.arms}
     tested: dict[tuple[str, int | None], str] = {}
@@ -263,11 +264,14 @@ def paired(runs: Iterable[Run], contrast: Contrast) -> list[float]:
 Bound = Literal["value", "ci_low", "ci_high"]
 
 
-def lookup(measured: Iterable[Measured], variants: Mapping[str, Variant], bound: Bound, used: list[Measured]) -> Lookup:
-    """Finds measured numbers at their value or an end of their interval; what is found is added to `used`.
+def make_lookup(
+    measured: Iterable[Measured], variants: Mapping[str, Variant], bound: Bound, used: list[Measured]
+) -> Lookup:
+    """Make the function that finds measured numbers at their value or an end of their interval, and adds them to
+    `used`.
 
     Without an image size, a model variant is looked up at its native one (or where none applies, as for a slope); any
-    other model at the only size there is.
+    other model at the only size that was measured.
     """
     rows = {(m.model, m.metric, m.dataset, m.image_size): m for m in measured}
 

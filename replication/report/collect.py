@@ -53,25 +53,27 @@ def collect(
     """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
 
     `trained` and `insight` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds` counts; without
-    them, all that are there. Runs of another scale and of seeds beyond do not count. A file that no other instrument
-    has written has no rows: what it would have measured is then missing, not wrong.
-    UserError for a run that is asked for and not there, unfinished, of another scale, or not what was written.
+    them, all runs in the folder count. Runs of another scale and of seeds beyond do not count. A file that no other
+    instrument has written has no rows: what it would have measured is then missing, not wrong.
+
+    Raise `UserError` for a run that is asked for and is missing, unfinished, of another scale, or changed since it was
+    written.
     """
     started = now()
     complexity, runs_csv = results / "complexity", results / "training" / "runs.csv"
-    machines = dict(_complete(results / "training", scale, seeds, trained))
-    insights = dict(_complete(results / "insight", scale, seeds, insight))
+    machines = dict(_find_complete(results / "training", scale, seeds, trained))
+    insights = dict(_find_complete(results / "insight", scale, seeds, insight))
     runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
     runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
     measured = [
-        *_counts(complexity / "counts.csv"),
-        *_memory(complexity / "memory.csv"),
-        *_mechanisms(complexity / "mechanisms.csv"),
-        *_scaling(complexity / "scaling.csv"),
-        *evaluations(results / "evaluation"),
-        *(row for run in read_runs(results) if run.own for row in _clocked(run, scale)),
-        *_over_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
+        *_read_counts(complexity / "counts.csv"),
+        *_read_memory(complexity / "memory.csv"),
+        *_read_mechanisms(complexity / "mechanisms.csv"),
+        *_read_scaling(complexity / "scaling.csv"),
+        *read_evaluations(results / "evaluation"),
+        *(row for run in read_runs(results) if run.own for row in _read_speeds(run, scale)),
+        *_average_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
     write_rows(runs_csv, runs, Run)
     write_rows(results / "measured.csv", measured, Measured)
@@ -80,8 +82,10 @@ def collect(
         write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
 
 
-def _complete(folder: Path, scale: str, seeds: int, arms: Sequence[str] | None = None) -> Iterator[tuple[Path, str]]:
-    """The folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
+def _find_complete(
+    folder: Path, scale: str, seeds: int, arms: Sequence[str] | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
     if arms is None:
         found = sorted(folder.glob("*/*/seed*/manifest.json"))
     else:
@@ -103,7 +107,7 @@ def _read(path: Path, row: type[R]) -> list[R]:
     return read_records(path, row) if path.exists() else []
 
 
-def _exact(
+def _make_exact(
     path: Path,
     model: str,
     size: Size | None,
@@ -112,7 +116,7 @@ def _exact(
     interval: tuple[float | None, float | None] = (None, None),
     **under: Any,
 ) -> Iterator[Measured]:
-    """A number that is the same on every machine, if there is one; `under` is what it was counted under."""
+    """Yield a number that is the same on every machine, if it is known; `under` is its condition."""
     unit = {"peak_memory": "bytes", "crossover": "tokens"}.get(quantity, "")
     low, high = interval
     if value is not None:
@@ -134,53 +138,53 @@ def _exact(
         )
 
 
-def _counts(path: Path) -> Iterator[Measured]:
+def _read_counts(path: Path) -> Iterator[Measured]:
     for row in _read(path, Count):
         cell = path, row.model, row.image_size
-        yield from _exact(*cell, "params", row.params)
-        yield from _exact(*cell, "macs", row.macs)
+        yield from _make_exact(*cell, "params", row.params)
+        yield from _make_exact(*cell, "macs", row.macs)
         for peak in PEAKS:
             under: dict[str, Any] = {"mode": peak.mode, "attention": peak.attention, "batch_size": 1}
-            yield from _exact(*cell, "peak_memory", getattr(row, peak.name), **under)
-        yield from _parts(*cell, row.macs, row.macs_attention)
+            yield from _make_exact(*cell, "peak_memory", getattr(row, peak.name), **under)
+        yield from _split_macs(*cell, row.macs, row.macs_attention)
 
 
-def _parts(path: Path, model: str, size: Size, macs: int | None, attention: int | None) -> Iterator[Measured]:
-    """Multiply-adds with the products of attention, and without them."""
+def _split_macs(path: Path, model: str, size: Size, macs: int | None, attention: int | None) -> Iterator[Measured]:
+    """Yield the multiply-adds of the attention products, and those of all the rest."""
     linear = None if macs is None or attention is None else macs - attention
-    yield from _exact(path, model, size, "macs", attention, part="attention")
-    yield from _exact(path, model, size, "macs", linear, part="linear")
+    yield from _make_exact(path, model, size, "macs", attention, part="attention")
+    yield from _make_exact(path, model, size, "macs", linear, part="linear")
 
 
-def _memory(path: Path) -> Iterator[Measured]:
+def _read_memory(path: Path) -> Iterator[Measured]:
     for row in _read(path, PeakMemory):
         if row.batch_size != 1:  # batch 1 is in the counts
             under: dict[str, Any] = {"mode": row.mode, "attention": row.attention, "batch_size": row.batch_size}
-            yield from _exact(path, row.model, row.image_size, "peak_memory", row.peak_memory, **under)
+            yield from _make_exact(path, row.model, row.image_size, "peak_memory", row.peak_memory, **under)
 
 
-def _mechanisms(path: Path) -> Iterator[Measured]:
+def _read_mechanisms(path: Path) -> Iterator[Measured]:
     for row in _read(path, MechanismCost):
         cell = path, row.subject, row.grid
-        yield from _exact(*cell, "macs", row.macs)
-        yield from _exact(*cell, "macs", row.macs_attention, part="attention")
-        yield from _exact(*cell, "peak_memory", row.peak_memory_math, attention="math", batch_size=1)
-        yield from _exact(*cell, "peak_memory", row.peak_memory_fused, attention="fused", batch_size=1)
-        yield from _exact(*cell, "macs", row.macs - row.macs_attention, part="linear")
+        yield from _make_exact(*cell, "macs", row.macs)
+        yield from _make_exact(*cell, "macs", row.macs_attention, part="attention")
+        yield from _make_exact(*cell, "peak_memory", row.peak_memory_math, attention="math", batch_size=1)
+        yield from _make_exact(*cell, "peak_memory", row.peak_memory_fused, attention="fused", batch_size=1)
+        yield from _make_exact(*cell, "macs", row.macs - row.macs_attention, part="linear")
 
 
-def _scaling(path: Path) -> Iterator[Measured]:
+def _read_scaling(path: Path) -> Iterator[Measured]:
     for row in _read(path, ScalingFit):
         model = mechanism_subject(row.model) if row.model in MECHANISMS else row.model
         of = COSTS[row.metric]
         under: dict[str, Any] = {"cost": of.quantity, "mode": of.mode, "attention": of.attention, "part": row.part}
-        yield from _exact(path, model, None, "slope", row.slope, (row.ci_low, row.ci_high), **under)
+        yield from _make_exact(path, model, None, "slope", row.slope, (row.ci_low, row.ci_high), **under)
         if row.part == "whole":  # attention has no linear part to overtake
-            yield from _exact(path, model, None, "crossover", row.crossover_tokens, **under)
+            yield from _make_exact(path, model, None, "crossover", row.crossover_tokens, **under)
 
 
-def evaluations(folder: Path) -> Iterator[Measured]:
-    """What released weights reach, which is of the papers' own scale."""
+def read_evaluations(folder: Path) -> Iterator[Measured]:
+    """Yield the accuracies of released weights, which count as the papers' own scale."""
     for path in sorted(folder.glob("*/*/*/evaluation.csv")):
         machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
         for row in _read(path, Evaluated):
@@ -203,8 +207,8 @@ def evaluations(folder: Path) -> Iterator[Measured]:
             )
 
 
-def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
-    """Speed and memory of one run."""
+def _read_speeds(run: SpeedRun, scale: str) -> Iterator[Measured]:
+    """Yield speed and memory of one run."""
     for cell in run.cells:
         if cell.valid and cell.images_per_second is not None and cell.kind != "kernel":
             yield Measured(
@@ -249,19 +253,19 @@ def _clocked(run: SpeedRun, scale: str) -> Iterator[Measured]:
             )
 
 
-def _trained(run: Run) -> str:
-    """A model of a paper by its id, so that its published cells find it; any other arm as `<experiment>/<arm>`."""
+def _name_trained(run: Run) -> str:
+    """Name a model of a paper by its id, so that its published cells find it; any other arm by `<experiment>/<arm>`."""
     known = {e.id: {arm.id: e.variant(arm.id) for arm in e.arms} for _, e in papers.experiments().values()}
     model = known.get(run.experiment, {}).get(run.arm)
     return model.id if model and model == papers.variants().get(model.id) else f"{run.experiment}/{run.arm}"
 
 
-def _over_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
-    """Test results averaged over the seeds of an arm."""
+def _average_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
+    """Yield test results averaged over the seeds of an arm."""
     groups: dict[tuple[str, Size | None, str, str, str, str, str], list[Run]] = {}
     for run in runs:
         dataset = usual_name(run.dataset)
-        key = (_trained(run), run.image_size, dataset, run.metric, run.unit, run.experiment, run.arm)
+        key = (_name_trained(run), run.image_size, dataset, run.metric, run.unit, run.experiment, run.arm)
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():
         values = [run.value for run in group]

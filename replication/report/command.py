@@ -57,19 +57,19 @@ def _judge(args: argparse.Namespace) -> None:
     judge(results_folder(args.results))
 
 
-def _tables(args: argparse.Namespace) -> None:
+def _write_tables(args: argparse.Namespace) -> None:
     from replication.report.tables import write_tables
 
     write_tables(results_folder(args.results))
 
 
-def _figures(args: argparse.Namespace) -> None:
+def _draw_figures(args: argparse.Namespace) -> None:
     from replication.report.figures import write_figures
 
     write_figures(results_folder(args.results))
 
 
-def _report(args: argparse.Namespace) -> None:
+def _write_page(args: argparse.Namespace) -> None:
     from replication.report.page import write_page
 
     write_page(results_folder(args.results))
@@ -80,7 +80,7 @@ def _declare_snapshot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--readme", type=path, default=Path("README.md"), help="default: %(default)s")
 
 
-def _snapshot(args: argparse.Namespace) -> None:
+def _write_snapshot(args: argparse.Namespace) -> None:
     from replication.report.snapshot import write_snapshot
 
     results = results_folder(args.results)
@@ -126,8 +126,8 @@ def _verify(args: argparse.Namespace) -> str:
     return f"{args.folder} is what was written"
 
 
-def _reads_results(name: str, summary: str, run: Callable[[argparse.Namespace], None]) -> Command:
-    """A command that reads a folder of results and writes into it, and is told nothing else."""
+def _make_command(name: str, summary: str, run: Callable[[argparse.Namespace], None]) -> Command:
+    """Make a command that reads a folder of results, writes into it, and takes no other option."""
     return Command(name, summary, add_results, run, f"{name} --results results/smoke", Stage.JUDGE)
 
 
@@ -148,15 +148,15 @@ COMMANDS = (
         "collect --results results/smoke --scale smoke --seeds 2",
         Stage.JUDGE,
     ),
-    _reads_results("judge", "hold published against measured: verdicts.csv and claims.csv", _judge),
-    _reads_results("tables", "write the papers' tables again, with ours and the verdict", _tables),
-    _reads_results("figures", "draw the figures", _figures),
-    _reads_results("report", "write the page", _report),
+    _make_command("judge", "hold published against measured: verdicts.csv and claims.csv", _judge),
+    _make_command("tables", "write the papers' tables again, with ours and the verdict", _write_tables),
+    _make_command("figures", "draw the figures", _draw_figures),
+    _make_command("report", "write the page", _write_page),
     Command(
         "snapshot",
         "publish the present results below them, as reference/, and the README's answer",
         _declare_snapshot,
-        _snapshot,
+        _write_snapshot,
         "snapshot",
         Stage.KEEP,
     ),

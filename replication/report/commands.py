@@ -7,21 +7,21 @@ from collections.abc import Iterable
 from replication.records.words import Size, sides
 
 
-def count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
-    """The command that counts these models at these image sizes by hand."""
+def write_count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
+    """Write the command that counts these models at these image sizes by hand."""
     return (
         f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
         f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
     )
 
 
-def fill_command(number: str) -> str:
-    """The command that evaluates the published weights which stand for a number, by its id."""
+def write_fill_command(number: str) -> str:
+    """Write the command that evaluates the published weights which stand for a number, by its id."""
     return f"python -m replication fill {number}"
 
 
-def train_command(experiment: str) -> str:
-    """The command that runs an experiment at the scale `full` and judges."""
+def write_train_command(experiment: str) -> str:
+    """Write the command that runs an experiment at the scale `full` and judges."""
     return (
         f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{experiment}]'"
         " -- results/full/verdicts.csv"

@@ -6,15 +6,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 from replication import papers
-from replication.report.collect import evaluations
+from replication.report.collect import read_evaluations
 from replication.report.formats import format_markdown
 from replication.report.judge import judge_cells
-from replication.report.tables import judged_tables
+from replication.report.tables import join_tables
 
 
 def render_filled_tables(folder: Path, tables: Collection[tuple[str, str]]) -> list[str]:
     """Render printed tables, by paper and id, with the evaluations in `folder` and the verdicts, as Markdown."""
     cards = papers.cards()
     cells = [n for key, card in cards.items() for t in card.tables if (key, t.id) in tables for n in t.published]
-    verdicts = judge_cells(cells, evaluations(folder), cards)
-    return [format_markdown(one.grid, one.table.title, one.lines) for one in judged_tables(cards, verdicts)]
+    verdicts = judge_cells(cells, read_evaluations(folder), cards)
+    return [format_markdown(one.grid, one.table.title, one.lines) for one in join_tables(cards, verdicts)]

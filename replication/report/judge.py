@@ -59,7 +59,7 @@ from replication.records.store import now, write_manifest, write_rows
 from replication.records.words import Size
 from replication.report.accuracies import Accuracies
 from replication.report.claims import judge_claims
-from replication.report.commands import count_command
+from replication.report.commands import write_count_command
 from replication.report.elsewhere import CONFIRMED, DIFFERS, add_evidence
 from replication.report.speeds import (
     SpeedRun,
@@ -72,7 +72,7 @@ from replication.report.speeds import (
     write_timing_command,
 )
 from replication.report.stacks import compute_stack_orders, find_stack_flips
-from replication.report.witnesses import turned_orders, witnessed
+from replication.report.witnesses import find_evidence, find_turned_orders
 
 RULES = {
     "reproduced": "ours equals the printed digits when rounded or truncated, or lies within 1 % of the printed value; "
@@ -101,7 +101,7 @@ _JUDGED = "snakemake --cores all results/verdicts.csv"
 
 
 def judge(results: Path) -> None:
-    """Hold `published.csv` against `measured.csv`, `training/runs.csv` and `speed/`: `verdicts.csv` and `claims.csv`.
+    """Judge `published.csv` by `measured.csv`, `training/runs.csv` and `speed/`: write `verdicts.csv` and `claims.csv`.
 
     The claims are those of the papers in `published.csv`. Speeds also get `speed/relative.csv`, `speed/orders.csv` and
     `speed/stability.csv`, without rows where nothing was timed.
@@ -114,7 +114,7 @@ def judge(results: Path) -> None:
     printed = {cell.paper for cell in cells}
     timed, variants = read_runs(results), papers.variants()
     ratios = compute_ratios(cells, timed, variants)
-    found = witnessed(cells, cards)
+    found = find_evidence(cells, cards)
     verdicts = add_evidence(judge_cells(cells, measured, cards, choose_canonical(timed), ratios), found)
     claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs, timed)
     written: dict[str, tuple[list[Any], type]] = {
@@ -126,7 +126,7 @@ def judge(results: Path) -> None:
         "speed/stability": (compute_stability(timed), Stability),
         "speed/stack_orders": (compute_stack_orders(cells, variants), StackOrder),
         "speed/stack_flips": (find_stack_flips(cells, variants), StackFlip),
-        "turned_orders": (turned_orders(cells, found), TurnedOrder),
+        "turned_orders": (find_turned_orders(cells, found), TurnedOrder),
     }
     for name, (rows, kind) in written.items():
         write_rows(results / f"{name}.csv", rows, kind)
@@ -146,40 +146,40 @@ def judge_cells(
     run: SpeedRun | None = None,
     ratios: Iterable[Relative] = (),
 ) -> list[Verdict]:
-    """The verdict on every published number, in their order; speeds by the canonical `run` and its `ratios`."""
+    """Judge every published number, in their order; speeds by the canonical `run` and its `ratios`."""
     cells = list(cells)
-    ours = {r.id: r for r in ratios if run and _of(r, run)}
+    ours = {r.id: r for r in ratios if run and _belongs_to(r, run)}
     best_last = sorted(measured, key=lambda m: (m.precision in ("", "fp32"), m.n or 0))  # of weights evaluated twice
     numbers = {(m.weights or m.model, m.image_size, m.metric, m.dataset, bool(m.seed_set)): m for m in best_last}
     variants = {variant.id: variant for card in cards.values() for variant in card.variants}
     accuracies = Accuracies(numbers, cards)
     return [
-        _speed(cell, run, ours.get(cell.id), variants, cards[cell.paper])
+        _judge_speed(cell, run, ours.get(cell.id), variants, cards[cell.paper])
         if METRICS[cell.metric].kind == "speed"
-        else _verdict(cell, *accuracies.verdict(cell))
+        else _make_verdict(cell, *accuracies.judge(cell))
         if METRICS[cell.metric].kind == "accuracy"
-        else _cell(cell, numbers, variants.get(cell.model), cards[cell.paper])
+        else _judge_cell(cell, numbers, variants.get(cell.model), cards[cell.paper])
         for cell in cells
     ]
 
 
-def _cell(cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, card: Card) -> Verdict:
-    ours, verdict, reason = _outcome(cell, numbers, variant)
+def _judge_cell(cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, card: Card) -> Verdict:
+    ours, verdict, reason = _find_outcome(cell, numbers, variant)
     command = ""
     if variant and ours is not None:
         counted = METRICS[cell.metric].kind == "count"
-        command = count_command([variant.id], [_size(cell, variant)]) if counted else _JUDGED
+        command = write_count_command([variant.id], [_choose_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
     if variant and (command or verdict == "not comparable") and not reason.startswith(EQUAL):
         reason = "; ".join([reason, *card.causes_of(cell.name)])
-    return _verdict(cell, ours, verdict, reason, command)
+    return _make_verdict(cell, ours, verdict, reason, command)
 
 
-def _verdict(
+def _make_verdict(
     cell: Published, ours: Decimal | float | None, verdict: str, reason: str, command: str, weights: str = ""
 ) -> Verdict:
-    """A speed of ours is no `Decimal`, and gets no ratio of absolute values."""
+    """Make a verdict. A speed of ours is no `Decimal`, and gets no ratio of absolute values."""
     return Verdict(
         paper=cell.paper,
         table=cell.table,
@@ -201,23 +201,23 @@ def _verdict(
     )
 
 
-def _of(row: Relative, run: SpeedRun) -> bool:
+def _belongs_to(row: Relative, run: SpeedRun) -> bool:
     return (row.condition, row.machine) == (run.condition, run.machine)
 
 
-def _speed(
+def _judge_speed(
     cell: Published, run: SpeedRun | None, ours: Relative | None, variants: Mapping[str, Variant], card: Card
 ) -> Verdict:
-    """The verdict on a speed: our ratio to the table's reference row, or why there is none."""
+    """Judge a speed: give our ratio to the table's reference row, or why there is none."""
     size = find_size(cell.model, cell.image_size, variants)
     row = run.find(cell.model, size) if run else None
     if run is None or row is None:
         hardware = f"the table's hardware is {cell.hardware}" if cell.hardware else "the table names no hardware"
-        return _verdict(cell, None, "not attempted", f"no run measured its speed; {hardware}", "")
+        return _make_verdict(cell, None, "not attempted", f"no run measured its speed; {hardware}", "")
     if ours is None:
         unmeasured = run.cells[row]
         reason = f"{unmeasured.status} on {run.words}: {unmeasured.reason}"
-        return _verdict(cell, None, "not attempted", reason, "")
+        return _make_verdict(cell, None, "not attempted", reason, "")
     reference = (ours.reference_model, ours.reference_size)
     if reference == (cell.model, ours.image_size):
         reason = f"on {run.words}: the table's reference row"
@@ -232,17 +232,17 @@ def _speed(
         reason = "; ".join([reason, *card.causes_of(cell.name)])
     cells = [c for c in run.cells if (c.subject, c.image_size) in ((cell.model, ours.image_size), reference)]
     command = write_timing_command(run, cells, f"{cell.paper}/{cell.table}")
-    return _verdict(cell, ours.ours, "not comparable", reason, command)
+    return _make_verdict(cell, ours.ours, "not comparable", reason, command)
 
 
-def _size(cell: Published, variant: Variant) -> Size:
+def _choose_size(cell: Published, variant: Variant) -> Size:
     return cell.image_size or variant.image_size
 
 
-def _outcome(
+def _find_outcome(
     cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None
 ) -> tuple[Decimal | None, str, str]:
-    """Our value in the printed unit, the verdict and its reason, of a cell that is no accuracy and no speed."""
+    """Return our value in the printed unit, the verdict and its reason, for a cell that is no accuracy and no speed."""
     kind = METRICS[cell.metric].kind
     if kind == "setting":
         return None, "not attempted", "a setting of the recipe, an input rather than a result"
@@ -250,11 +250,11 @@ def _outcome(
         return None, "not attempted", "the cost of a whole training is not measured"
     if variant is None:
         return None, "not attempted", f"no model '{cell.model}' in the suite yet"
-    size = _size(cell, variant)
+    size = _choose_size(cell, variant)
     if not variant.allows(size):
         return None, "not attempted", f"{variant.id} cannot be built for {size} px"
     if kind == "architecture":
-        ours = _hyper_parameter(variant, cell)
+        ours = _find_hyper_parameter(variant, cell)
         if ours is None:
             return None, "not attempted", f"{variant.id} is built without such a parameter"
         return ours, *compare_architecture(cell.value, ours)
@@ -268,7 +268,7 @@ def _outcome(
 
 
 def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
-    """Verdict and reason for a count, both in the printed unit; `printed` has as many digits as the paper prints."""
+    """Return verdict and reason for a count, both in the printed unit; `printed` keeps the digits of the paper."""
     last_digit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
     if ours.quantize(last_digit, ROUND_HALF_UP) == printed:
         return "reproduced", f"{EQUAL} when rounded to the printed digits"
@@ -285,14 +285,14 @@ def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
 
 
 def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
-    """Verdict and reason for a hyper-parameter: equal or not."""
+    """Return verdict and reason for a hyper-parameter, which is equal or not."""
     if ours == printed:
         return "reproduced", f"{EQUAL} to the hyper-parameter that builds the model"
     return "differs", f"the model is built with {ours.normalize():f}"
 
 
-def _hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
-    """The value that builds `variant`, of the stage `[i]` that the column names; None if it has no such parameter."""
+def _find_hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
+    """Find the value that builds `variant`, of the stage `[i]` in the column; None if there is no such parameter."""
     image_size = cell.image_size or variant.image_size
     architecture, stages = variant.at(image_size), variant.stages(image_size)
     index = re.search(r"\[(\d+)\]$", cell.column)

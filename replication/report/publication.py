@@ -29,7 +29,7 @@ KEYWORDS = "vision transformer, replication, benchmark, reproducibility"
 def write_publication(results: Path, out: Path, root: Path) -> None:
     """Write the publishable folder `out` of the run in `results`, with the licence and the citation in `root`.
 
-    The same results give the same bytes. UserError if the run has no end, or `out` is there already.
+    The same results give the same bytes. Raise `UserError` if the run is not finished, or if `out` exists.
     """
     if not (results / "report" / "index.html").exists():
         raise UserError(f"{results} holds no finished run: run `snakemake --cores all` first")
@@ -41,15 +41,17 @@ def write_publication(results: Path, out: Path, root: Path) -> None:
     for name in BESIDE:
         shutil.copy(root / name, fresh / name)
     write_text(fresh / PACKAGE, package_text(fresh))
-    write_text(fresh / CRATE, json.dumps(crate(fresh, run_facts(results)), indent=1, ensure_ascii=False) + "\n")
-    write_text(fresh / SUMS, "".join(f"{sha256(fresh / name)}  {name}\n" for name in _names(fresh)))
+    write_text(
+        fresh / CRATE, json.dumps(describe_crate(fresh, run_facts(results)), indent=1, ensure_ascii=False) + "\n"
+    )
+    write_text(fresh / SUMS, "".join(f"{sha256(fresh / name)}  {name}\n" for name in _list_names(fresh)))
     fresh.rename(out)
 
 
-def crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    """The RO-Crate description of a folder: what names the run, and every file with its kind, size and digest."""
+def describe_crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a folder as an RO-Crate: what names the run, and every file with its kind, size and digest."""
     described = {resource["path"]: resource["description"] for resource in package(folder)["resources"]}
-    names = _names(folder)
+    names = _list_names(folder)
     files = [
         {
             "@id": name,
@@ -84,7 +86,7 @@ def crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": [about, whole, authors, *files]}
 
 
-def _names(folder: Path) -> list[str]:
-    """The files of a folder, those left out that describe all others."""
+def _list_names(folder: Path) -> list[str]:
+    """List the files of a folder except the one that holds the digests of all others."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in found if name != SUMS)

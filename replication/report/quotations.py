@@ -20,7 +20,7 @@ from replication import papers
 from replication.records.card import Card, Table, Variant
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.rows import ProbableCause, Published, Quotation
-from replication.report.witnesses import ABLATION, Places, percent, plain
+from replication.report.witnesses import ABLATION, Places, convert_to_percent, simplify
 from replication.witnesses import probable_causes
 
 UNEXPLAINED = "unexplained"
@@ -32,26 +32,26 @@ LINES = (
 _OF_OTHERS = re.compile(r"not paper numbers|not the vit paper|quote|re-implementations|its two versions")
 
 
-def quotations(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Quotation]:
-    """Every printing of every quantity that is printed with several values, those of one quantity together."""
+def find_quotations(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Quotation]:
+    """Find every printing of every quantity that is printed with several values, those of one quantity together."""
     tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
     variants, causes = papers.variants(), probable_causes()
     owner = {variant.id: card.key for card in cards.values() for variant in card.variants}
     printed: dict[str, dict[tuple[str, str], list[Published]]] = {}
     for cell in cells:
         table = tables[cell.paper, cell.table]
-        if METRICS[cell.metric].kind in ("count", "accuracy", "speed") and not _left_out(cell, table):
-            quantity = _quantity(cell, Places(cell, table, variants.get(cell.model)), variants.get(cell.model))
+        if METRICS[cell.metric].kind in ("count", "accuracy", "speed") and not _is_left_out(cell, table):
+            quantity = _name_quantity(cell, Places(cell, table, variants.get(cell.model)), variants.get(cell.model))
             printed.setdefault(quantity, {}).setdefault((cell.paper, cell.table), []).append(cell)
     found = []
     for quantity, in_tables in printed.items():
-        same = [of for of in in_tables.values() if len({_value(cell) for cell in of}) == 1]
+        same = [of for of in in_tables.values() if len({_convert_value(cell) for cell in of}) == 1]
         printings = list(itertools.chain.from_iterable(same))
-        values = {_value(cell) for cell in printings}
+        values = {_convert_value(cell) for cell in printings}
         sources = {(cell.paper, cell.source.partition(",")[0]) for cell in printings}
-        if len(sources) < 2 or all(_alike(*pair) for pair in itertools.combinations(values, 2)):
+        if len(sources) < 2 or all(_agree(*pair) for pair in itertools.combinations(values, 2)):
             continue
-        rounded = any(all(_alike(value, one) for value in values) for one in values)
+        rounded = any(all(_agree(value, one) for value in values) for one in values)
         cause = causes.get(quantity, ProbableCause(quantity, "rounding" if rounded else UNEXPLAINED, ""))
         found += [
             Quotation(
@@ -68,8 +68,8 @@ def quotations(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Qu
     return found
 
 
-def quotation_grid(found: Sequence[Quotation]) -> list[list[str]]:
-    """The quotations as text, below their header: what is printed where, and what the difference probably is."""
+def format_quotations(found: Sequence[Quotation]) -> list[list[str]]:
+    """Format the quotations below a header: what is printed where, and what the difference probably is."""
     grid = [["quantity", "printed", "probably", "what tells that"]]
     for quantity, of in itertools.groupby(found, key=lambda one: one.quantity):
         printings = list(of)
@@ -82,34 +82,34 @@ def quotation_grid(found: Sequence[Quotation]) -> list[list[str]]:
     return grid
 
 
-def _left_out(cell: Published, table: Table) -> bool:
-    title = plain(table.title)
+def _is_left_out(cell: Published, table: Table) -> bool:
+    title = simplify(table.title)
     return bool(_OF_OTHERS.search(title)) or (METRICS[cell.metric].kind == "accuracy" and bool(ABLATION.search(title)))
 
 
-def _quantity(cell: Published, places: Places, variant: Variant | None) -> str:
-    """What the number is of, in words."""
+def _name_quantity(cell: Published, places: Places, variant: Variant | None) -> str:
+    """Say in words what quantity the number is."""
     metric = "top1" if cell.metric == "top1_error" else cell.metric
     size = cell.image_size or (variant.image_size if variant and variant.task == "classification" else "")
     told: list[str] = []
     if METRICS[cell.metric].kind == "accuracy":
         far = [] if variant and variant.task == "classification" else [f"{places.title} {places.notes}"]
-        lengths = places.told_lengths(places.column, places.row, *far)
+        lengths = places.find_lengths(places.column, places.row, *far)
         told = [*sorted(places.pretrainings), *sorted(length for length in lengths if not length.endswith("k"))]
         told += ["multi-scale"] * places.multi_scale
         size = "" if variant and variant.task != "classification" else size
     return " ".join(filter(None, [metric, cell.model, str(size), cell.dataset, *told]))
 
 
-def _value(cell: Published) -> Decimal:
-    """The number in ones, or an accuracy in percent, with its printed digits."""
+def _convert_value(cell: Published) -> Decimal:
+    """Convert the number to ones, or an accuracy to percent, with its printed digits."""
     if METRICS[cell.metric].kind == "accuracy":
-        return percent(cell)
+        return convert_to_percent(cell)
     return cell.value.scaleb(Decimal(UNIT_SCALE.get(cell.unit, 1)).adjusted())
 
 
-def _alike(one: Decimal, other: Decimal) -> bool:
-    """Whether the one of fewer digits is the other, rounded or cut."""
+def _agree(one: Decimal, other: Decimal) -> bool:
+    """Tell whether the number with fewer digits is the other one, rounded or truncated."""
     fine, coarse = sorted((one, other), key=lambda value: int(value.as_tuple().exponent))
     digit = Decimal(1).scaleb(int(coarse.as_tuple().exponent))
     return any(fine.quantize(digit, rounding) == coarse for rounding in (ROUND_HALF_UP, ROUND_DOWN))

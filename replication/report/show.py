@@ -15,7 +15,7 @@ from replication.records.rows import ClaimResult, Measured, Published, Relative,
 from replication.records.words import UserError, nearest
 from replication.report.durations import estimate_time, read_durations
 from replication.report.formats import format_number, format_range
-from replication.report.witnesses import witnessed
+from replication.report.witnesses import find_evidence
 from replication.witnesses import licence, witnesses
 
 READ = {
@@ -40,10 +40,10 @@ class _Results:
 
 
 def show(name: str, results: Path) -> str:
-    """What is known of the number or claim called `name`, or a line for each whose id begins with that.
+    """Describe the number or claim called `name`, or each whose id begins with that in one line.
 
-    Ours is that of the run in `results`, or else of the one published below it, `reference`; without either, the cards
-    speak alone. UserError names the nearest id, and says so where the results are of other cards.
+    Ours is that of the run in `results`, or else of the one published below it, `reference`; without either, only the
+    cards are shown. Raise `UserError`, which names the nearest id, for an unknown one, and for results of other cards.
     """
     name = name.strip("/")
     cards = papers.cards().values()
@@ -51,17 +51,17 @@ def show(name: str, results: Path) -> str:
     claims = {claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
     below = [one for one in (*numbers, *claims) if f"{one}/".startswith(f"{name}/")]
     if not below:
-        raise _unknown(name, [*numbers, *claims])
+        raise _name_nearest(name, [*numbers, *claims])
     judged = _read(results)
     if name in numbers:
-        return _aligned(_number(*numbers[name], judged))
+        return _align_facts(_show_number(*numbers[name], judged))
     if name in claims:
-        return _aligned(_claim(*claims[name], judged))
+        return _align_facts(_show_claim(*claims[name], judged))
     lines = [
-        _line_of_number(numbers[one][2], judged) if one in numbers else _line_of_claim(one, claims[one][1], judged)
+        _make_number_line(numbers[one][2], judged) if one in numbers else _make_claim_line(one, claims[one][1], judged)
         for one in below
     ]
-    return "\n".join([*_columns(lines), f"from {judged.folder}" if judged else NO_RESULTS])
+    return "\n".join([*_align_columns(lines), f"from {judged.folder}" if judged else NO_RESULTS])
 
 
 def _read(results: Path) -> _Results | None:
@@ -72,8 +72,8 @@ def _read(results: Path) -> _Results | None:
     return _Results(folder, {v.id: v for v in verdicts}, {c.id: c for c in claims})
 
 
-def _unknown(name: str, ids: Iterable[str]) -> UserError:
-    """The nearest id, or beginning of one: a paper, a table, a row."""
+def _name_nearest(name: str, ids: Iterable[str]) -> UserError:
+    """Make the error that names the nearest id, or the nearest beginning of one: a paper, a table, a row."""
     beginnings = {one.rsplit("/", parts)[0] for one in ids for parts in range(one.count("/") + 1)}
     papers_of_ids = {one for one in beginnings if "/" not in one}
     paper = name.partition("/")[0]
@@ -83,7 +83,7 @@ def _unknown(name: str, ids: Iterable[str]) -> UserError:
 # --- one --------------------------------------------------------------------------------------------
 
 
-def _number(card: Card, table: Table, printed: Published, judged: _Results | None) -> list[tuple[str, str]]:
+def _show_number(card: Card, table: Table, printed: Published, judged: _Results | None) -> list[tuple[str, str]]:
     metric = METRICS[printed.metric]
     where = [
         f"at {printed.image_size} px" if printed.image_size else "",
@@ -95,19 +95,19 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         ("id", printed.id),
         ("printed", " ".join(filter(None, [str(printed.value), printed.unit, *where]))),
         ("metric", f"{metric.name}: {metric.description}"),
-        *_paper(card),
+        *_describe_paper(card),
         ("table", f"{table.id}: {table.title}"),
         ("row", printed.row),
         ("column", printed.column),
         ("model", f"{printed.model}, {variant.label}" if variant else f"{printed.model} (not built by the suite)"),
         ("source", f"{printed.source}; {READ[printed.verified]}"),
         *(("note", note) for note in table.notes),
-        *([("weights", _weights(way.weights))] if way and way.weights else []),
+        *([("weights", _describe_weights(way.weights))] if way and way.weights else []),
     ]
-    lines += [("witness", witness) for witness in _witnesses(card, table, printed)]
+    lines += [("witness", witness) for witness in _show_witnesses(card, table, printed)]
     causes = card.causes_of(printed.name)
     if judged is None or printed.id not in judged.verdicts:
-        return [*lines, *_causes(causes), ("results", _nothing(judged, "number"))]
+        return [*lines, *_list_causes(causes), ("results", _explain_absence(judged, "number"))]
     verdict = judged.verdicts[printed.id]
     if (verdict.published, verdict.unit) != (printed.value, printed.unit):
         raise UserError(
@@ -116,16 +116,16 @@ def _number(card: Card, table: Table, printed: Published, judged: _Results | Non
         )
     return [
         *lines,
-        ("ours", _ours(printed, verdict)),
-        *(("interval", interval) for interval in _intervals(printed, verdict, way, judged.folder)),
-        *_outcome(verdict.verdict, verdict.reason, causes, verdict.command, judged.folder),
+        ("ours", _describe_ours(printed, verdict)),
+        *(("interval", interval) for interval in _list_intervals(printed, verdict, way, judged.folder)),
+        *_describe_outcome(verdict.verdict, verdict.reason, causes, verdict.command, judged.folder),
     ]
 
 
-def _witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
-    """What others found of the same network, each with how close it is, how it was found, its source and licence."""
+def _show_witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
+    """Yield what others found of the same network: how close it is, how it was found, its source and licence."""
     known = {witness.id: witness for witness in witnesses()}
-    for one in witnessed(table.published, {card.key: card}):
+    for one in find_evidence(table.published, {card.key: card}):
         if one.number == printed.id:
             witness = known[one.witness]
             how = [
@@ -144,12 +144,12 @@ def _witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
             )
 
 
-def _weights(name: str) -> str:
+def _describe_weights(name: str) -> str:
     one = weight(name)
     return f"{name}, {one.printed or 'no accuracy printed'} ({one.source}); {one.licence}"
 
 
-def _ours(printed: Published, verdict: Verdict) -> str:
+def _describe_ours(printed: Published, verdict: Verdict) -> str:
     if verdict.measured is None:
         return "none"
     ours = f"{verdict.measured:.6g} {printed.unit}".rstrip()
@@ -158,8 +158,8 @@ def _ours(printed: Published, verdict: Verdict) -> str:
     return ours + ratio + exact.get(METRICS[printed.metric].kind, "")
 
 
-def _intervals(printed: Published, verdict: Verdict, way: Way | None, folder: Path) -> list[str]:
-    """Of a speed, its multiple of the reference row in every run; of an accuracy, what was measured."""
+def _list_intervals(printed: Published, verdict: Verdict, way: Way | None, folder: Path) -> list[str]:
+    """List a speed's multiple of the reference row in every run, or what was measured of an accuracy."""
     kind = METRICS[printed.metric].kind
     if kind == "speed":
         rows = [row for row in read_records(folder / "speed" / "relative.csv", Relative) if row.id == printed.id]
@@ -178,12 +178,13 @@ def _intervals(printed: Published, verdict: Verdict, way: Way | None, folder: Pa
             and model in ("", m.model)
         ]
         return [
-            f"{m.metric} {format_number(m.value)} {_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}" for m in found
+            f"{m.metric} {format_number(m.value)} {_format_interval(m.ci_low, m.ci_high)} {m.unit}, n = {m.n}"
+            for m in found
         ]
     return []
 
 
-def _claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str, str]]:
+def _show_claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str, str]]:
     printed = [
         claim.numbers,
         "" if claim.effect is None else f"a difference of {format_number(claim.effect)} {claim.unit}",
@@ -192,26 +193,26 @@ def _claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple[str,
         ("id", claim_id(card.key, claim.id)),
         ("claim", claim.statement),
         ("printed", "; ".join(filter(None, printed)).rstrip()),
-        *_paper(card),
+        *_describe_paper(card),
         ("where", claim.where),
-        ("test", _test(claim)),
-        ("declared", f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""),
+        ("test", _describe_test(claim)),
+        ("declared", f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _is_testable(claim) else ""),
     ]
     causes = card.causes_of(claim.id)
     if judged is None or (found := judged.claims.get(claim_id(card.key, claim.id))) is None:
-        return [*lines, *_causes(causes), ("results", _nothing(judged, "claim"))]
+        return [*lines, *_list_causes(causes), ("results", _explain_absence(judged, "claim"))]
     return [
         *lines,
-        ("ours", _estimated(found)),
-        *_outcome(found.status, found.reason, causes, found.command, judged.folder),
+        ("ours", _describe_estimate(found)),
+        *_describe_outcome(found.status, found.reason, causes, found.command, judged.folder),
     ]
 
 
-def _testable(claim: Claim) -> bool:
+def _is_testable(claim: Claim) -> bool:
     return bool(claim.estimate or claim.contrast or claim.speedup)
 
 
-def _test(claim: Claim) -> str:
+def _describe_test(claim: Claim) -> str:
     if claim.contrast:
         minus = f", less {' + '.join(claim.contrast.minus)}" if claim.contrast.minus else ""
         return f"{claim.contrast.metric} of {' + '.join(claim.contrast.plus)}{minus}"
@@ -220,7 +221,7 @@ def _test(claim: Claim) -> str:
     return "from measured numbers" if claim.estimate else ""
 
 
-def _estimated(found: ClaimResult) -> str:
+def _describe_estimate(found: ClaimResult) -> str:
     if found.estimate is None:
         return "none"
     facts = [
@@ -228,62 +229,64 @@ def _estimated(found: ClaimResult) -> str:
         f"{found.n_seeds} seeds" if found.n_seeds else "",
         "" if found.p_holm is None else f"Holm's p {format_number(found.p_holm)}",
     ]
-    interval = "" if found.ci_low == found.ci_high else _interval(found.ci_low, found.ci_high)
+    interval = "" if found.ci_low == found.ci_high else _format_interval(found.ci_low, found.ci_high)
     estimated = " ".join(filter(None, [format_number(found.estimate), interval, found.unit]))
     return ", ".join(filter(None, [estimated, *facts]))
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def _format_interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{format_number(low)}, {format_number(high)}]"
 
 
-def _paper(card: Card) -> list[tuple[str, str]]:
+def _describe_paper(card: Card) -> list[tuple[str, str]]:
     return [("paper", f"{card.title} ({card.venue} {card.year}), arXiv:{card.arxiv}")]
 
 
-def _causes(causes: Iterable[str]) -> list[tuple[str, str]]:
+def _list_causes(causes: Iterable[str]) -> list[tuple[str, str]]:
     return [("cause", cause) for cause in causes]
 
 
-def _outcome(verdict: str, reason: str, causes: Iterable[str], command: str, folder: Path) -> list[tuple[str, str]]:
+def _describe_outcome(
+    verdict: str, reason: str, causes: Iterable[str], command: str, folder: Path
+) -> list[tuple[str, str]]:
     for cause in causes:
         reason = reason.removesuffix(f"; {cause}")
     return [
         ("verdict", verdict),
         ("why", reason),
-        *_causes(causes),
+        *_list_causes(causes),
         ("command", command or "none"),
         ("takes", estimate_time(command, read_durations(folder)) if command else ""),
         ("results", str(folder)),
     ]
 
 
-def _nothing(judged: _Results | None, what: str) -> str:
+def _explain_absence(judged: _Results | None, what: str) -> str:
     return NO_RESULTS if judged is None else f"the run in {judged.folder} did not judge this {what}"
 
 
 # --- many -------------------------------------------------------------------------------------------
 
 
-def _line_of_number(printed: Published, judged: _Results | None) -> tuple[str, ...]:
+def _make_number_line(printed: Published, judged: _Results | None) -> tuple[str, ...]:
     found = judged.verdicts.get(printed.id) if judged else None
     ours = "" if found is None or found.measured is None else f"{found.measured:.6g}"
     return printed.id, f"{printed.value} {printed.unit}".rstrip(), ours, found.verdict if found else ""
 
 
-def _line_of_claim(name: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
+def _make_claim_line(name: str, claim: Claim, judged: _Results | None) -> tuple[str, ...]:
     found = judged.claims.get(name) if judged else None
     ours = "" if found is None or found.estimate is None else format_number(found.estimate)
-    asked = f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _testable(claim) else ""
+    asked = f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _is_testable(claim) else ""
     return name, asked, ours, found.status if found else ""
 
 
-def _columns(lines: list[tuple[str, ...]]) -> list[str]:
+def _align_columns(lines: list[tuple[str, ...]]) -> list[str]:
     lines = [("id", "printed or declared", "ours", "verdict"), *lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
-def _aligned(lines: list[tuple[str, str]]) -> str:
-    """A fact a line; what there is nothing to say of is left out."""
+def _align_facts(lines: list[tuple[str, str]]) -> str:
+    """Write one fact a line, and leave out the empty ones."""
     return "\n".join(f"{name:<9} {text}" for name, text in lines if text)

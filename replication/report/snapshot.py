@@ -12,7 +12,7 @@ from replication.records.reading import read_bytes, read_manifest, read_records,
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import now, write_manifest, write_text
 from replication.records.words import UserError
-from replication.report.answer import answer
+from replication.report.answer import write_answer
 from replication.report.durations import measure_durations
 from replication.report.speeds import read_runs
 
@@ -34,13 +34,13 @@ BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 
 
 def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
-    """Copy what is published of a run into a folder, and the files of the patterns `besides`.
+    """Copy the publishable files of a run into a folder, and the files of the patterns `besides`.
 
-    UserError if a file is not what was written, or if one that was written is missing.
+    Raise `UserError` if a file has changed since it was written, or is missing.
     """
     patterns = (*KEPT, *besides)
     kept = {path.relative_to(results): path for pattern in patterns for path in results.glob(pattern)}
-    for name in _written(results, patterns):
+    for name in _find_written(results, patterns):
         if name not in kept:
             raise UserError(f"{results / name} is missing; run `snakemake --cores all` again")
     for run in read_runs(results):
@@ -52,8 +52,8 @@ def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
         target.write_bytes(read_bytes(path))
 
 
-def _written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
-    """What the manifests of a run say was written, of what is published."""
+def _find_written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """Yield the publishable files that a run wrote, as its manifests list them."""
     manifests = (
         path for pattern in ("*.json", "*/*.json", "training/*/*/seed*/*.json") for path in results.glob(pattern)
     )
@@ -69,12 +69,13 @@ def _written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
 def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     """Replace the folder `out` by the publishable part of `results`, and the marked block of `readme` by its answer.
 
-    What this machine timed is published under its name, `<machine>/speed/`, and what others have published stays.
-    Figures are published as SVG, and no archive is: those are for a release. `datapackage.json` describes the CSVs. The
-    manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where), and how
-    long counts, timings and trainings took.
-    Killed at any moment, it loses nothing that was published: the next one goes on from what is there.
-    UserError if the run is not complete or the README has no such block.
+    What this machine timed is published under its name, `<machine>/speed/`, and what other machines have published
+    stays. Figures are published as SVG; archives and PNG files are for a release only. `datapackage.json` describes the
+    CSVs. The manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where),
+    and how long counts, timings and trainings took.
+
+    If it is killed at any moment, nothing that was published is lost: the next call continues from what is there. Raise
+    `UserError` if the run is not complete or the README has no such block.
     """
     started = now()
     if not (results / "report" / "index.html").exists():
@@ -97,5 +98,5 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     fresh.rename(out)
     shutil.rmtree(before, ignore_errors=True)
     verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)
-    block = answer(verdicts, claims, read_records(out / "speed" / "orders.csv", Order))
+    block = write_answer(verdicts, claims, read_records(out / "speed" / "orders.csv", Order))
     write_text(readme, BLOCK.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text))

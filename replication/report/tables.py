@@ -21,7 +21,7 @@ from replication.records.rows import VERDICTS, Published, Quotation, Summary, Ve
 from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
 from replication.records.words import UserError
 from replication.report.formats import format_latex, format_markdown
-from replication.report.quotations import LINES, TITLE, quotation_grid, quotations
+from replication.report.quotations import LINES, TITLE, find_quotations, format_quotations
 
 MARKS = dict(zip(VERDICTS, "✓≠⊕⊖~○◇△×–", strict=True))
 LEGEND = (
@@ -46,58 +46,58 @@ class Cell:
     @property
     def ours(self) -> str:
         """Our numbers, one digit longer than printed; empty if we have none."""
-        return _listed([_shown(v) for v in self.verdicts]) if self.measured else ""
+        return _format_list([_format_ours(v) for v in self.verdicts]) if self.measured else ""
 
     @property
     def measured(self) -> str:
         """Our numbers in full, in the unit of the table; empty if we have none."""
         if all(v.measured is None for v in self.verdicts):
             return ""
-        return _listed(["-" if v.measured is None else repr(v.measured) for v in self.verdicts])
+        return _format_list(["-" if v.measured is None else repr(v.measured) for v in self.verdicts])
 
     @property
     def elsewhere(self) -> str:
-        """What others found of a number, one digit longer than printed; empty if nobody has, or the cell is a list."""
+        """What others found of a number, one digit longer than printed; empty for a list and if nobody found any."""
         (one, *others) = self.verdicts or (None,)
-        return "" if one is None or others or one.witness is None else _digits(one, one.witness)
+        return "" if one is None or others or one.witness is None else _format_digits(one, one.witness)
 
     @property
     def verdict(self) -> str:
-        """The verdict, once if all numbers of the cell share it."""
-        return ", ".join(_once(v.verdict for v in self.verdicts))
+        """The verdicts, as a single one if all numbers of the cell share it."""
+        return ", ".join(_merge_equal(v.verdict for v in self.verdicts))
 
     @property
     def marks(self) -> str:
-        """The verdict as a mark, once if all numbers of the cell share it, and whether they were read elsewhere."""
+        """The verdicts as marks, a single one if all numbers share it, and whether they were read elsewhere."""
         elsewhere = "†" if any(v.verified != "yes" for v in self.verdicts) else ""
-        return "".join(MARKS[verdict] for verdict in _once(v.verdict for v in self.verdicts)) + elsewhere
+        return "".join(MARKS[verdict] for verdict in _merge_equal(v.verdict for v in self.verdicts)) + elsewhere
 
     @property
     def text(self) -> str:
-        """What a reader sees: `24.5 / 24.49 ✓`."""
+        """The text that a reader sees: `24.5 / 24.49 ✓`."""
         found = f"({self.elsewhere})" if self.elsewhere else ""
         return " ".join(filter(None, [self.printed, f"/ {self.ours}" if self.ours else "", found, self.marks]))
 
 
-def _once(texts: Iterable[str]) -> list[str]:
+def _merge_equal(texts: Iterable[str]) -> list[str]:
     listed = list(texts)
     return listed[:1] if len(set(listed)) == 1 else listed
 
 
-def _listed(numbers: Sequence[str]) -> str:
+def _format_list(numbers: Sequence[str]) -> str:
     return numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]"
 
 
-def _shown(verdict: Verdict) -> str:
+def _format_ours(verdict: Verdict) -> str:
     if verdict.measured is None:
         return "-"
     if METRICS[verdict.metric].kind == "architecture":
         return f"{verdict.measured:g}"
-    return _digits(verdict, verdict.measured)
+    return _format_digits(verdict, verdict.measured)
 
 
-def _digits(verdict: Verdict, value: float) -> str:
-    """A value with one digit more than the paper prints."""
+def _format_digits(verdict: Verdict, value: float) -> str:
+    """Format a value with one digit more than the paper prints."""
     decimals = max(0, -int(verdict.published.as_tuple().exponent)) + 1
     return f"{value:.{decimals}f}"
 
@@ -111,7 +111,7 @@ class Judged:
 
     @property
     def grid(self) -> list[Sequence[str]]:
-        """Header and rows of text, as a reader sees them."""
+        """The header and the rows of text, as a reader sees them."""
         return [self.table.header, *([cell.text for cell in row] for row in self.cells)]
 
     @property
@@ -127,12 +127,12 @@ class Judged:
 
     @property
     def reasons(self) -> list[str]:
-        """Every reason that a number of the table has, once."""
+        """Every reason that a number of the table has, without repetition."""
         verdicts = (verdict for row in self.cells for cell in row for verdict in cell.verdicts)
         return list(dict.fromkeys(verdict.reason for verdict in verdicts))
 
-    def wide(self) -> tuple[list[dict[str, str]], list[str]]:
-        """Rows and columns of the CSV: what the ids of the row begin with, then as printed, ours, verdict."""
+    def widen(self) -> tuple[list[dict[str, str]], list[str]]:
+        """Return rows and columns of the CSV: the common beginning of the row's ids, then as printed, ours, verdict."""
         numeric = {name for row in self.table.cells for name, cell in zip(self.table.header, row, strict=True) if cell}
         witnessed = {
             name for row in self.cells for name, cell in zip(self.table.header, row, strict=True) if cell.elsewhere
@@ -150,10 +150,10 @@ class Judged:
         return rows, list(rows[0])
 
 
-def judged(table: Table, verdicts: Sequence[Verdict]) -> Judged:
-    """The table with its verdicts, which are in the order of its numbers.
+def join_verdicts(table: Table, verdicts: Sequence[Verdict]) -> Judged:
+    """Join a table with its verdicts, which are in the order of its numbers.
 
-    UserError if the verdicts are not those of this table (its card was edited since).
+    Raise `UserError` if the verdicts are not those of this table (its card was edited since).
     """
     if [(n.id, n.metric) for n in table.published] != [(v.id, v.metric) for v in verdicts]:
         raise UserError(f"the verdicts on {table.paper} {table.id} are not those of its card; judge again")
@@ -167,8 +167,8 @@ def judged(table: Table, verdicts: Sequence[Verdict]) -> Judged:
     )
 
 
-def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Iterator[Judged]:
-    """Every table that has verdicts, in the order of the cards. UserError if no card has it."""
+def join_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Iterator[Judged]:
+    """Yield every table that has verdicts, in the order of the cards. Raise `UserError` if no card has it."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.paper, verdict.table), []).append(verdict)
@@ -176,11 +176,11 @@ def judged_tables(cards: Mapping[str, Card], verdicts: Iterable[Verdict]) -> Ite
     for key in groups:
         if key not in tables:
             raise UserError(f"the verdicts name a table that no card has, {' '.join(key)}; judge again")
-    return (judged(table, groups[key]) for key, table in tables.items() if key in groups)
+    return (join_verdicts(table, groups[key]) for key, table in tables.items() if key in groups)
 
 
-def summary(verdicts: Iterable[Verdict]) -> list[Summary]:
-    """How many numbers of each paper got which verdict; the last row is their sum."""
+def count_verdicts(verdicts: Iterable[Verdict]) -> list[Summary]:
+    """Count the numbers of each paper by verdict; the last row is their sum."""
     counts: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         input_of_ours = verdict.measured is not None and METRICS[verdict.metric].kind == "architecture"
@@ -193,8 +193,8 @@ def summary(verdicts: Iterable[Verdict]) -> list[Summary]:
     ]
 
 
-def grid(counts: Sequence[Summary]) -> list[list[str]]:
-    """The rows of a summary as text, below their header."""
+def format_summary(counts: Sequence[Summary]) -> list[list[str]]:
+    """Format the rows of a summary as text, below their header."""
     return [list(fields(Summary)), *([str(value) for value in cells(row).values()] for row in counts)]
 
 
@@ -208,18 +208,18 @@ def write_tables(results: Path) -> None:
     rows = read_records(results / "verdicts.csv", Verdict)
     cards, stems = papers.cards(), [folder / "summary", folder / "quotations"]
     printed: list[Published] = []
-    for judged_table in judged_tables(cards, rows):
+    for judged_table in join_tables(cards, rows):
         printed += judged_table.table.published
         table, stem = judged_table.table, folder / judged_table.table.paper / judged_table.table.id
         stems.append(stem)
-        write_csv(stem.with_suffix(".csv"), *judged_table.wide())
+        write_csv(stem.with_suffix(".csv"), *judged_table.widen())
         _write_text(stem, judged_table.grid, table.title, judged_table.lines, f"{table.paper}-{table.id}")
-    quoted = quotations(printed, cards)
+    quoted = find_quotations(printed, cards)
     write_rows(folder / "quotations.csv", quoted, Quotation)
-    _write_text(folder / "quotations", quotation_grid(quoted), TITLE, LINES, "quotations")
-    counts = summary(rows)
+    _write_text(folder / "quotations", format_quotations(quoted), TITLE, LINES, "quotations")
+    counts = count_verdicts(rows)
     write_rows(folder / "summary.csv", counts, Summary)
-    _write_text(folder / "summary", grid(counts), "Verdicts by paper", [], "summary")
+    _write_text(folder / "summary", format_summary(counts), "Verdicts by paper", [], "summary")
     files = [stem.with_suffix(suffix) for stem in stems for suffix in (".csv", ".md", ".tex")]
     write_manifest(folder / "tables.json", started, files, numbers=len(rows))
 

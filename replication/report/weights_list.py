@@ -13,7 +13,7 @@ from replication.released import chosen, lying
 
 
 def list_weights(names: Sequence[str], checkpoints: Path) -> str:
-    """The records of some names, as `released.chosen` has them, or all: a line each, and the sum of their files."""
+    """List the records of some names (see `released.chosen`), or all: a line each, and the sum of their files."""
     found = chosen(names) if names else list(weights().values())
     there, variants = lying(checkpoints), papers.variants()
     cells = Counter(

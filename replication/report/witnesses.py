@@ -42,8 +42,8 @@ _HEADLINES = {"imagenet-1k": "top1", "imagenet-real": "top1", "imagenet-v2": "to
 _EPOCHS = {"12": "1x", "36": "3x", "37": "3x"}
 
 
-def witnessed(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evidence]:
-    """Every witness of every published number, in the order of the numbers."""
+def find_evidence(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evidence]:
+    """Find every witness of every published number, in the order of the numbers."""
     of_network: dict[str, list[Witness]] = {}
     for witness in witnesses():
         for name in witness.networks.split():
@@ -51,14 +51,14 @@ def witnessed(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evi
     data = {name: {one.dataset for one in of} for name, of in of_network.items()}
     tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
     found = []
-    for cell, network, match in _matches(list(cells), tables, data):
-        said = [_evidence(cell, network, match, witness) for witness in of_network[network.id]]
+    for cell, network, match in _find_matches(list(cells), tables, data):
+        said = [_judge_witness(cell, network, match, witness) for witness in of_network[network.id]]
         found += sorted(filter(None, said), key=lambda one: (one.kind, one.witness))
     return found
 
 
-def turned_orders(cells: Iterable[Published], evidence: Iterable[Evidence]) -> list[TurnedOrder]:
-    """Every pair of accuracies of one column whose order turns round where one evaluator measured both networks."""
+def find_turned_orders(cells: Iterable[Published], evidence: Iterable[Evidence]) -> list[TurnedOrder]:
+    """Find every pair of accuracies of one column whose order is opposite where one evaluator measured both."""
     numbers, who = {cell.id: cell for cell in cells}, {witness.id: witness.who for witness in witnesses()}
     of_one: dict[tuple[str, str, str, str, str, str], dict[str, Evidence]] = {}
     for one in evidence:
@@ -83,7 +83,7 @@ def turned_orders(cells: Iterable[Published], evidence: Iterable[Evidence]) -> l
 
 @dataclass(frozen=True)
 class _Match:
-    """How a published number is of a network: how sure that it is this file, if at all, how far off, in what words."""
+    """How a number and a network match: the confidence that it is this file, if any, the difference, the words."""
 
     confidence: str
     difference: Decimal
@@ -92,12 +92,12 @@ class _Match:
     multi_scale: bool
 
 
-def _matches(
+def _find_matches(
     cells: Sequence[Published], tables: Mapping[tuple[str, str], Table], data: Mapping[str, set[str]]
 ) -> Iterator[tuple[Published, Network, _Match]]:
-    """The network that each number is of, where there is one."""
+    """Yield the network of each number that has one, and how they match."""
     variants = papers.variants()
-    called = _called()
+    called = _index_networks()
     rows: dict[tuple[str, str, str], list[Published]] = {}
     for cell in cells:
         rows.setdefault((cell.paper, cell.table, cell.row), []).append(cell)
@@ -113,22 +113,25 @@ def _matches(
     nearest: dict[tuple[str, ...], Decimal] = {}
     for cell, network, match in found:
         if not match.zoos:
-            key = _rivals(cell, network)
+            key = _name_rivals(cell, network)
             nearest[key] = min(match.difference, nearest.get(key, match.difference))
     return (
         (cell, network, match)
         for cell, network, match in found
-        if match.zoos or match.difference == nearest[_rivals(cell, network)]
+        if match.zoos or match.difference == nearest[_name_rivals(cell, network)]
     )
 
 
-def _rivals(cell: Published, network: Network) -> tuple[str, ...]:
-    """What the numbers share of which only the nearest are of the network; a paper's own number is the looser mark."""
+def _name_rivals(cell: Published, network: Network) -> tuple[str, ...]:
+    """Return the key of the numbers of which only the nearest belong to the network.
+
+    Of a paper's own network it leaves out the column.
+    """
     return (cell.paper, cell.table, network.id, cell.metric, cell.dataset, cell.column if network.owned != 0 else "")
 
 
-def _called() -> dict[str, list[Network]]:
-    """The networks by model and by every other name that a table may give them."""
+def _index_networks() -> dict[str, list[Network]]:
+    """Index the networks by model and by every other name that a table may give them."""
     called: dict[str, list[Network]] = {}
     for network in networks():
         for name in (network.model, *filter(None, network.names.split("; "))):
@@ -143,18 +146,18 @@ class Places:
         """Read the words of a number's column, row and table."""
         self.cell, self.variant = cell, variant
         self.label, self.place = cell.row, f"{cell.row}, {cell.column}"
-        self.column, self.row = plain(cell.column), plain(cell.row)
-        self.title, self.notes = plain(table.title), plain("; ".join(table.notes))
-        self.name = f"{plain(cell.table)} {self.row} {self.column}"
+        self.column, self.row = simplify(cell.column), simplify(cell.row)
+        self.title, self.notes = simplify(table.title), simplify("; ".join(table.notes))
+        self.name = f"{simplify(cell.table)} {self.row} {self.column}"
 
     @property
     def schedules(self) -> set[str]:
         """The lengths of training that the nearest words tell: 1x, 160k, 500 epochs."""
-        return self.told_lengths(self.column, self.row, f"{self.title} {self.notes}")
+        return self.find_lengths(self.column, self.row, f"{self.title} {self.notes}")
 
     @staticmethod
-    def told_lengths(*texts: str) -> set[str]:
-        """The lengths of training that the first of these texts tells that tells one."""
+    def find_lengths(*texts: str) -> set[str]:
+        """Find the lengths of training in the first of these texts that holds any."""
         for text in texts:
             found = set(re.findall(r"(?<![\dx.])(?:1|3|9|18)x\b(?!\d)|\b(?:40|80|160|320)k\b", text))
             for epochs in re.findall(r"(\d+)[- ]?ep(?:ochs?)?\b", text):
@@ -185,22 +188,22 @@ class Places:
 
     @property
     def zoos(self) -> frozenset[str]:
-        """The collections of weights that the row or the name of its table speaks of."""
+        """The collections of weights that are named in the row or in the name of its table."""
         return frozenset(zoo for zoo in _ZOOS if zoo in self.name)
 
     @property
     def multi_scale(self) -> bool:
-        """Whether the number is of a test at several scales."""
+        """Whether the number comes from a test at several scales."""
         return "ms" in self.column.split() or f"{self.column}: multi-scale" in self.notes
 
 
-def plain(text: str) -> str:
-    """Lower case, words apart."""
+def simplify(text: str) -> str:
+    """Convert a text to lower case, its words separated by spaces."""
     return text.lower().replace("_", " ")
 
 
 def _match(places: Places, row: Sequence[Published], network: Network, alone: bool) -> _Match | None:
-    """How the number is of this network; None if something that is told of both differs."""
+    """Match a number with this network; return None if something that is known of both differs."""
     cell, size = places.cell, places.size
     told, schedules = places.pretrainings, places.schedules
     labelled = network.model != cell.model
@@ -212,18 +215,18 @@ def _match(places: Places, row: Sequence[Published], network: Network, alone: bo
         return None
     if network.schedule and schedules and network.schedule not in schedules:
         return None
-    named = any(plain(name) in places.name for name in network.names.split("; ") if name)
+    named = any(simplify(name) in places.name for name in network.names.split("; ") if name)
     if places.zoos and not named:
         return None
     told_by_length = network.schedule in schedules
     difference, confidence = Decimal(0), "sure"
     if network.printed is not None and not (places.zoos and named):
-        number = _headline(cell, row, network.metric)
+        number = _find_headline(cell, row, network.metric)
         if number is None:
             confidence = "weak"
         else:
             difference = abs(number - network.printed)
-            confidence = _confidence(difference, bool(network.owned))
+            confidence = _grade_confidence(difference, bool(network.owned))
         if (number is None and network.pretraining not in told) or not (confidence or told_by_length):
             return None
     elif not (network.schedule or named or (alone and network.pretraining in told)):
@@ -232,43 +235,43 @@ def _match(places: Places, row: Sequence[Published], network: Network, alone: bo
     return _Match(confidence, difference, places.zoos, bool(ABLATION.search(places.title)), multi_scale)
 
 
-def _confidence(difference: Decimal, owned: bool) -> str:
-    """How sure it is that a number is of a file of which another is printed; empty if it is not."""
+def _grade_confidence(difference: Decimal, owned: bool) -> str:
+    """Grade the confidence that a number comes from a file with another number; return "" if it does not."""
     if not owned:
         return "likely" if difference <= SURE else ""
     return "sure" if difference <= SURE else "likely" if difference < LIKELY else ""
 
 
-def _headline(cell: Published, row: Sequence[Published], metric: str) -> Decimal | None:
-    """The number of the row by which its network is told, in percent: its own, or that beside it."""
+def _find_headline(cell: Published, row: Sequence[Published], metric: str) -> Decimal | None:
+    """Find the number of the row that identifies its network, in percent: its own, or that beside it."""
     if metric == "miou_ms":
-        return percent(cell) if cell.metric == "miou" else None
-    if _of(cell) == metric and cell.dataset in ("imagenet-1k", "coco"):
-        return percent(cell)
+        return convert_to_percent(cell) if cell.metric == "miou" else None
+    if _name_metric(cell) == metric and cell.dataset in ("imagenet-1k", "coco"):
+        return convert_to_percent(cell)
     beside = [
         one
         for one in row
-        if _of(one) == metric and one.dataset in ("imagenet-1k", "coco") and one.image_size == cell.image_size
+        if _name_metric(one) == metric and one.dataset in ("imagenet-1k", "coco") and one.image_size == cell.image_size
     ]
     same = [
         one
         for one in beside
-        if one.column == re.sub(r"top5|ap_mask|real_|v2_|ap\d\d_box|ap\d\d_mask", _twin, cell.column)
+        if one.column == re.sub(r"top5|ap_mask|real_|v2_|ap\d\d_box|ap\d\d_mask", _name_twin, cell.column)
     ]
     chosen = same or beside
-    return percent(chosen[0]) if chosen else None
+    return convert_to_percent(chosen[0]) if chosen else None
 
 
-def _twin(found: re.Match[str]) -> str:
+def _name_twin(found: re.Match[str]) -> str:
     return {"top5": "top1", "real_": "", "v2_": ""}.get(found[0], "ap_box")
 
 
-def _of(cell: Published) -> str:
+def _name_metric(cell: Published) -> str:
     return _SCALE.get(cell.metric, cell.metric)
 
 
-def percent(cell: Published) -> Decimal:
-    """An accuracy in percent; an error is what it leaves."""
+def convert_to_percent(cell: Published) -> Decimal:
+    """Convert an accuracy to percent; an error becomes an accuracy."""
     value = cell.value * 100 if cell.unit == "fraction" else cell.value
     return 100 - value if cell.metric == "top1_error" else value
 
@@ -276,16 +279,16 @@ def percent(cell: Published) -> Decimal:
 # --- what a witness says of it ----------------------------------------------------------------------
 
 
-def _evidence(cell: Published, network: Network, match: _Match, witness: Witness) -> Evidence | None:
-    """What a witness of the network says of the number; None if it measured something else."""
-    metric = "miou_ms" if match.multi_scale else _of(cell)
+def _judge_witness(cell: Published, network: Network, match: _Match, witness: Witness) -> Evidence | None:
+    """Return what a witness of the network says of the number; None if it measured something else."""
+    metric = "miou_ms" if match.multi_scale else _name_metric(cell)
     if (_SCALE.get(witness.metric, witness.metric), witness.dataset) != (metric, cell.dataset):
         return None
     if network.image_size is not None and witness.image_size != network.image_size:
         return None
     found = 100 - witness.value if witness.metric == "top1_error" else witness.value
-    value = _as_printed(found, cell)
-    kind, confidence = _kind(cell, network, match, witness, value)
+    value = _convert_to_printed(found, cell)
+    kind, confidence = _classify(cell, network, match, witness, value)
     if not confidence:
         return None
     if match.ablation:
@@ -293,13 +296,13 @@ def _evidence(cell: Published, network: Network, match: _Match, witness: Witness
     return Evidence(cell.id, witness.id, kind, confidence, value, value - cell.value, witness.source)
 
 
-def _as_printed(found: Decimal, cell: Published) -> Decimal:
+def _convert_to_printed(found: Decimal, cell: Published) -> Decimal:
     value = 100 - found if cell.metric == "top1_error" else found
     return value / 100 if cell.unit == "fraction" else value
 
 
-def _kind(cell: Published, network: Network, match: _Match, witness: Witness, value: Decimal) -> tuple[str, str]:
-    """Evaluation, training, or the very number that is quoted, with the confidence; none if it is neither."""
+def _classify(cell: Published, network: Network, match: _Match, witness: Witness, value: Decimal) -> tuple[str, str]:
+    """Classify a witness as evaluation, training or quotation of the number, with the confidence, which may be ""."""
     digit = Decimal(1).scaleb(int(cell.value.as_tuple().exponent))
     alike = abs(value - cell.value) < digit
     if witness.kind == "evaluation":

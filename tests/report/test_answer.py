@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from replication.records.rows import ClaimResult, Order, Verdict
-from replication.report.answer import answer, on_numbers
+from replication.report.answer import summarise_numbers, write_answer
 from replication.report.formats import format_number
 
 COUNT = Verdict(
@@ -37,7 +37,7 @@ def test_quotations_count_once_and_hyper_parameters_hold_nothing() -> None:
     depth = replace(COUNT, metric="depth", measured=2.0)
     accuracy = replace(COUNT, metric="top1", verdict="train", measured=None, verified="no")
     confirmed = replace(accuracy, verdict="confirmed elsewhere", verified="yes")
-    headline, rest = on_numbers([COUNT, quoted, other, wrong, depth, accuracy, confirmed])
+    headline, rest = summarise_numbers([COUNT, quoted, other, wrong, depth, accuracy, confirmed])
     assert headline == "Of 7 printed numbers, 4 are checked by a measurement of ours: 3 hold, 1 differ."
     assert "They are 3 different quantities" in rest
     assert "Another 1 are hyper-parameters" in rest
@@ -50,7 +50,7 @@ def test_contradicted_claims_say_why_and_orders_stand_beside_counts() -> None:
         "c", "swin", "Section 1", "It is small.", "", None, 0, 1, "", status="contradicted", reason="it is 2"
     )
     order = Order("swin", "t", "throughput", "cpu_fp32", "a machine", "swin_t@224", 4, 4, 0.5, 0.1, 0.25)
-    told = answer([COUNT], [replace(claim, source="counts", estimate=2, ci_low=2, ci_high=2)], [order])
+    told = write_answer([COUNT], [replace(claim, source="counts", estimate=2, ci_low=2, ci_high=2)], [order])
     assert "| swin | It is small. (Section 1) | 2, declared 0 to 1 | counts | it is 2 |" in told
     assert "| cpu_fp32, a machine | 1 | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) |" in told
 

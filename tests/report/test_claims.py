@@ -15,8 +15,8 @@ from replication.papers import cards
 from replication.records.card import Card, Claim, Contrast, MissingError, Speedup
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
-from replication.report.answer import on_claims
-from replication.report.claims import corrected, judge_claims, lookup, paired, verdict_on
+from replication.report.answer import summarise_claims
+from replication.report.claims import correct_claims, decide_status, judge_claims, make_lookup, pair_by_seed
 from replication.report.speeds import read_runs
 from tests.report.timings import too_large, write_timings
 
@@ -36,13 +36,13 @@ from tests.report.timings import too_large, write_timings
     ],
 )
 def test_status(interval: tuple[float, float] | None, status: str) -> None:
-    assert verdict_on(interval, 1.0, 2.0)[0] == status
+    assert decide_status(interval, 1.0, 2.0)[0] == status
 
 
 def test_one_sided_ranges() -> None:
-    assert verdict_on((0.6, 900.0), 0.5, math.inf)[0] == "supported"
-    assert verdict_on((0.4, 900.0), 0.5, math.inf)[0] == "inconclusive"
-    assert verdict_on((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
+    assert decide_status((0.6, 900.0), 0.5, math.inf)[0] == "supported"
+    assert decide_status((0.4, 900.0), 0.5, math.inf)[0] == "inconclusive"
+    assert decide_status((-9.0, 0.4), 0.5, math.inf)[0] == "contradicted"
 
 
 NUMBER = Measured("toy_s", 224, "", 0.0, "", None, None, None, "exact", "any", "", "", quantity="macs")
@@ -141,7 +141,7 @@ def test_what_is_missing_is_named(toy_papers: Card) -> None:
     assert results["better"].command.endswith("--config 'experiments=[exp]'")
     assert (results["unmeasured"].reason, results["unmeasured"].command) == ("needs a GPU", "")
     with pytest.raises(MissingError, match="share no seed"):
-        paired([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast(("exp/b",), ("exp/a",)))
+        pair_by_seed([run("a", 0, 1.0), run("b", 1, 1.0)], Contrast(("exp/b",), ("exp/a",)))
 
 
 def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(card: Card) -> None:
@@ -154,7 +154,7 @@ def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(c
         measured("macs", 5.0, model="global_attention", image_size=28),
         measured("params", 6.0, image_size=384),
     ]
-    find = lookup(rows, variants, "value", [])
+    find = make_lookup(rows, variants, "value", [])
     assert (find("toy_s", "macs"), find("toy_s", "macs", 384), find("windowed_attention", "macs")) == (1.0, 2.0, 3.0)
     assert find("global_attention", "macs", 28) == 5.0
     for model, metric, size in [
@@ -172,7 +172,7 @@ def test_lookup_takes_the_native_size_of_a_variant_and_the_only_size_of_others(c
 def test_a_p_value_below_5_percent_is_an_interval_that_crosses_no_end(low: float, high: float, spread: float) -> None:
     values = [1.0 + spread * x for x in (-1.0, 0.3, 0.8, -0.1)]
     ends = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    decided = verdict_on((float(ends.low), float(ends.high)), low, high)[0] != "inconclusive"
+    decided = decide_status((float(ends.low), float(ends.high)), low, high)[0] != "inconclusive"
     assert (compute_student_p_value(values, low, high) < 0.05) == decided
 
 
@@ -180,7 +180,7 @@ def test_what_holm_leaves_undecided_says_so_and_exact_claims_are_left_alone() ->
     def result(p: float | None, status: str) -> ClaimResult:
         return ClaimResult("c", "toy", "", "", "", None, 0, 1, "", p_value=p, status=status, reason="it lies there")
 
-    found = corrected([result(0.001, "supported"), result(None, "supported"), result(0.04, "contradicted")] * 2)
+    found = correct_claims([result(0.001, "supported"), result(None, "supported"), result(0.04, "contradicted")] * 2)
     assert [r.p_holm for r in found[:3]] == pytest.approx([0.004, None, 0.08])
     assert [r.status for r in found[:3]] == ["supported", "supported", "inconclusive"]
     assert found[2].reason == "it lies there, but not after Holm's correction over 4 contrasts"
@@ -191,13 +191,13 @@ def test_a_difference_of_differences_takes_arms_of_several_experiments() -> None
     runs += [run("few", s, 4.0, experiment="other") for s in range(3)]
     runs += [run("many", s, 19.0, experiment="other") for s in range(4)]
     contrast = Contrast(("exp/few", "other/many"), ("other/few", "exp/many"))
-    assert paired(runs, contrast) == [(10 + s - 4) - (20 - 19) for s in range(3)]
+    assert pair_by_seed(runs, contrast) == [(10 + s - 4) - (20 - 19) for s in range(3)]
 
 
 def test_arms_tested_on_other_images_do_not_compare() -> None:
     runs = [run("a", 0, 1.0), replace(run("b", 0, 1.0), n=100)]
     with pytest.raises(MissingError, match="exp/a and exp/b were not tested on the same images"):
-        paired(runs, Contrast(("exp/b",), ("exp/a",)))
+        pair_by_seed(runs, Contrast(("exp/b",), ("exp/a",)))
 
 
 # --- speed ------------------------------------------------------------------------------------------
@@ -267,5 +267,5 @@ def test_a_speed_that_could_not_be_had_says_why(toy_papers: Card, tmp_path: Path
 
 def test_claims_on_speed_are_counted_apart(toy_papers: Card, tmp_path: Path) -> None:
     found = timed_claim(toy_papers, tmp_path)
-    assert "1 rest on speed on one machine: 1 supported, 0 contradicted" in on_claims([found])
-    assert "speed" not in on_claims([replace(found, source="counts")])
+    assert "1 rest on speed on one machine: 1 supported, 0 contradicted" in summarise_claims([found])
+    assert "speed" not in summarise_claims([replace(found, source="counts")])

@@ -14,7 +14,7 @@ from replication.records.card import Card, Variant
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Stability, Verdict
 from replication.records.words import Size
-from replication.report.answer import answer
+from replication.report.answer import write_answer
 from replication.report.judge import compare_architecture, compare_count, judge_cells
 from replication.report.speeds import compute_ratios, read_runs
 from tests.report.timings import too_large, write_timings
@@ -192,7 +192,9 @@ def test_a_speed_that_was_not_measured_says_why(card: Card, tmp_path: Path) -> N
 
 def test_speeds_need_no_numbers_of_ours_to_be_checked(card: Card, tmp_path: Path) -> None:
     """They are measured but neither hold nor differ, and the answer counts them as neither."""
-    assert answer(timed(card, tmp_path), [], []).startswith("**Of 2 printed numbers, 0 are checked by a measurement")
+    assert write_answer(timed(card, tmp_path), [], []).startswith(
+        "**Of 2 printed numbers, 0 are checked by a measurement"
+    )
 
 
 # --- files ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from replication import papers
 from replication.records.rows import Quotation
-from replication.report.quotations import UNEXPLAINED, quotation_grid, quotations
+from replication.report.quotations import UNEXPLAINED, find_quotations, format_quotations
 from replication.witnesses import probable_causes
 
 
@@ -15,7 +15,7 @@ def found() -> dict[str, list[Quotation]]:
     """The printings by quantity."""
     cards = papers.cards()
     of_quantity: dict[str, list[Quotation]] = {}
-    for one in quotations([n for card in cards.values() for table in card.tables for n in table.published], cards):
+    for one in find_quotations([n for card in cards.values() for table in card.tables for n in table.published], cards):
         of_quantity.setdefault(one.quantity, []).append(one)
     return of_quantity
 
@@ -54,7 +54,7 @@ def test_every_cause_on_record_is_of_a_difference(found: dict[str, list[Quotatio
 
 
 def test_the_table_has_a_row_a_quantity(found: dict[str, list[Quotation]]) -> None:
-    _, *rows = quotation_grid([one for of in found.values() for one in of])
+    _, *rows = format_quotations([one for of in found.values() for one in of])
     assert [row[0] for row in rows] == list(found)
     (row,) = [row for row in rows if row[0] == "ap_box mask_r_cnn_swin_t coco 1x"]
     assert row[1] == "43.7 %: swin/readme_coco (own); 42.2 %: twins/table4"

@@ -7,7 +7,7 @@ import pytest
 from replication import papers
 from replication.records.rows import Published, StackFlip, StackOrder
 from replication.report.stacks import FEWEST, compute_stack_orders, find_stack_flips
-from replication.report.witnesses import turned_orders, witnessed
+from replication.report.witnesses import find_evidence, find_turned_orders
 from replication.witnesses import stack_speeds, stacks
 
 
@@ -63,7 +63,7 @@ def test_transformers_pass_convolutional_networks_with_the_age_of_software(flips
 
 
 def test_orders_that_turn_round_where_one_evaluator_measured_both(cells: list[Published]) -> None:
-    turned = turned_orders(cells, witnessed(cells, papers.cards()))
+    turned = find_turned_orders(cells, find_evidence(cells, papers.cards()))
     assert all(order.printed_gap > 0 > order.measured_gap for order in turned)
     swin_s = [
         o.who for o in turned if (o.better, o.worse) == ("twins/table1/twins-svt-b/top1", "twins/table1/swin-s/top1")

@@ -14,7 +14,7 @@ from replication.records.reading import read_records
 from replication.records.rows import Summary, Verdict, cells
 from replication.records.words import UserError
 from replication.report.formats import escape_latex
-from replication.report.tables import KINDS, judged, summary
+from replication.report.tables import KINDS, count_verdicts, join_verdicts
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_latex_escape_of_every_special_character() -> None:
 
 
 def test_summary_counts_every_verdict_once(tables: Path, results_verdicts: list[Verdict]) -> None:
-    toy, everything = summary(results_verdicts)
+    toy, everything = count_verdicts(results_verdicts)
     counts = {
         "paper": "toy", "reproduced": 2, "differs": 1, "confirmed elsewhere": 0, "differs elsewhere": 0,
         "not comparable": 0, "evaluate": 0, "fine-tune": 0, "train": 2, "not public": 0,
@@ -87,4 +87,4 @@ def results_verdicts(tables: Path) -> list[Verdict]:
 
 def test_verdicts_on_another_table_are_refused(results_verdicts: list[Verdict], card: Card) -> None:
     with pytest.raises(UserError, match="toy table1 are not those of its card; judge again"):
-        judged(card.tables[0], results_verdicts[1:9])
+        join_verdicts(card.tables[0], results_verdicts[1:9])

@@ -11,7 +11,7 @@ from replication import papers
 from replication.records.rows import Evidence, Published, Verdict
 from replication.report.elsewhere import add_evidence
 from replication.report.judge import judge_cells
-from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS, witnessed
+from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS, find_evidence
 from replication.witnesses import networks, sources, witnesses
 
 
@@ -20,7 +20,7 @@ def found() -> dict[str, list[Evidence]]:
     """The witnesses of every number, by its id."""
     cards = papers.cards()
     of_number: dict[str, list[Evidence]] = {}
-    for one in witnessed([n for card in cards.values() for table in card.tables for n in table.published], cards):
+    for one in find_evidence([n for card in cards.values() for table in card.tables for n in table.published], cards):
         of_number.setdefault(one.number, []).append(one)
     return of_number
 
@@ -173,7 +173,7 @@ def test_every_number_keeps_its_place(found: dict[str, list[Evidence]]) -> None:
     table = next(table for table in card.tables if table.id == "table1a")
 
     def of(cells: list[Published]) -> set[tuple[str, str, str]]:
-        return {(one.number, one.witness, one.confidence) for one in witnessed(cells, {card.key: card})}
+        return {(one.number, one.witness, one.confidence) for one in find_evidence(cells, {card.key: card})}
 
     assert of(table.published) == of(table.published[::-1])
     assert of(table.published) == {

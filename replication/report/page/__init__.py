@@ -12,7 +12,7 @@ from replication.report.page.data import data_text, report_data
 from replication.report.page.downloads import tables_zip
 from replication.report.page.index import index
 from replication.report.page.paper import paper_page
-from replication.report.tables import judged_tables
+from replication.report.tables import join_tables
 
 __all__ = ["write_page"]
 
@@ -25,7 +25,7 @@ def write_page(results: Path) -> None:
     started, folder = now(), results / "report"
     data = report_data(results)
     text = data_text(data)
-    tables = list(judged_tables(papers.cards(), read_records(results / "verdicts.csv", Verdict)))
+    tables = list(join_tables(papers.cards(), read_records(results / "verdicts.csv", Verdict)))
     pages = {f"papers/{key}.html": paper_page(key, data, tables, results) for key in data["papers"]}
     written = {"report.json": text, "index.html": index(results, data, text), **pages}
     for name, content in written.items():

@@ -27,14 +27,14 @@ from replication.records.rows import (
     Verdict,
     cells,
 )
-from replication.report.answer import by_condition, by_stack, on_claims, on_numbers
+from replication.report.answer import group_by_condition, group_by_stack, summarise_claims, summarise_numbers
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
 from replication.report.formats import format_number
 from replication.report.judge import RULES
 from replication.report.page.library import LIBRARY, library, style
 from replication.report.speed_section import read_speed_section
-from replication.report.tables import KINDS, UNITS_NOTE, summary
+from replication.report.tables import KINDS, UNITS_NOTE, count_verdicts
 
 SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "main")
 """The files of `browser/` in their order."""
@@ -47,7 +47,7 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
     """The page of a run, with its data as `text` in it."""
     judged = read_records(results / "verdicts.csv", Verdict)
     tested = read_records(results / "claims.csv", ClaimResult)
-    (headline, rest), found = on_numbers(judged), Counter(claim.status for claim in tested)
+    (headline, rest), found = summarise_numbers(judged), Counter(claim.status for claim in tested)
     return (
         environment()
         .get_template("index.html.j2")
@@ -55,14 +55,14 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
             run=data["run"],
             headline=headline,
             rest=rest,
-            on_claims=on_claims(tested),
-            summary=[cells(row) for row in summary(judged)],
+            on_claims=summarise_claims(tested),
+            summary=[cells(row) for row in count_verdicts(judged)],
             kinds=KINDS,
             statuses={status: found[status] for status in STATUSES},
             units_note=UNITS_NOTE,
             speed=read_speed_section(results),
-            by_condition=by_condition(read_records(results / "speed" / "orders.csv", Order)),
-            by_stack=by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
+            by_condition=group_by_condition(read_records(results / "speed" / "orders.csv", Order)),
+            by_stack=group_by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
             figures=list(_figures(results / "figures")),
             experiments=_experiments(read_records(results / "measured.csv", Measured)),
             own=own_models(results / "complexity"),

@@ -16,7 +16,7 @@ from replication.report.figures import FIGURES
 from replication.report.formats import format_range
 from replication.report.page.index import BROWSER, environment
 from replication.report.page.linked import claim_review
-from replication.report.tables import LEGEND, UNITS_NOTE, Cell, Judged, summary
+from replication.report.tables import LEGEND, UNITS_NOTE, Cell, Judged, count_verdicts
 
 
 def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], results: Path) -> str:
@@ -39,7 +39,9 @@ def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], resu
             claims=tested,
             declared=format_range,
             counts={
-                kind: n for kind, n in cells(summary(verdicts)[0]).items() if kind not in ("paper", "numbers") and n
+                kind: n
+                for kind, n in cells(count_verdicts(verdicts)[0]).items()
+                if kind not in ("paper", "numbers") and n
             },
             differing=_by_cause(verdict for verdict in verdicts if verdict.verdict == "differs"),
             figures={name: figure for name, figure in FIGURES.items() if name.startswith(f"{key}_")},

@@ -16,7 +16,7 @@ from typing import Any
 from replication.records.description import PACKAGE, package, package_text
 from replication.records.store import sha256, write_text
 from replication.records.words import UserError
-from replication.report.page.data import run_facts
+from replication.report.page.data import read_run_facts
 from replication.report.snapshot import copy_kept
 
 RELEASED = ("figures/*.png", "report/tables.zip")
@@ -42,7 +42,7 @@ def write_publication(results: Path, out: Path, root: Path) -> None:
         shutil.copy(root / name, fresh / name)
     write_text(fresh / PACKAGE, package_text(fresh))
     write_text(
-        fresh / CRATE, json.dumps(describe_crate(fresh, run_facts(results)), indent=1, ensure_ascii=False) + "\n"
+        fresh / CRATE, json.dumps(describe_crate(fresh, read_run_facts(results)), indent=1, ensure_ascii=False) + "\n"
     )
     write_text(fresh / SUMS, "".join(f"{sha256(fresh / name)}  {name}\n" for name in _list_names(fresh)))
     fresh.rename(out)

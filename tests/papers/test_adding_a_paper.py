@@ -22,7 +22,7 @@ from replication.plan.make import make_plan
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict
 from replication.report.figures import FIGURES
-from replication.report.figures.families import styles
+from replication.report.figures.families import choose_styles
 from replication.speed import list_published_cells
 from tests.papers import test_cards
 from tests.papers.test_printed_digits import shorter
@@ -127,7 +127,7 @@ def test_its_rows_of_speed_are_timed() -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_figures_have_one_more_colour_and_nobody_is_recoloured() -> None:
-    before, after = styles(BEFORE), styles(papers.cards())
+    before, after = choose_styles(BEFORE), choose_styles(papers.cards())
     assert after == {**before, "toy": after["toy"]}
     assert after["toy"] not in before.values()
 

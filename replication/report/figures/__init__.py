@@ -78,35 +78,35 @@ class Figure:
     section: str  # of the page
 
 
-def _captioned(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figure:
-    """A figure with the words of `captions/<section>/<name>.rst`: a title, the line below it, the caption."""
+def _add_caption(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figure:
+    """Make a figure with the words of `captions/<section>/<name>.rst`: a title, the line below it, the caption."""
     (file,) = Path(__file__).parent.glob(f"captions/*/{name}.rst")
     title, _, caption = file.read_text(encoding="utf-8").split("\n", 2)
     return Figure(title, " ".join(caption.split()), draw, section=file.parent.name)
 
 
 _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
-    "verdicts": lambda r: outcomes.verdicts_by_paper(r.verdicts),
-    "claims": lambda r: claims.claims(r.claims),
-    "effects": lambda r: claims.forest(r.claims),
-    "complexity_macs": lambda r: complexity.complexity_macs(r.mechanisms, r.scaling),
-    "complexity_memory": lambda r: complexity.complexity_memory(r.mechanisms, r.scaling),
-    "models_macs": lambda r: complexity.models_macs(r.counts, papers.cards()),
-    "accuracy_cost": lambda r: families.accuracy_cost(r.published, r.counts, papers.cards()),
-    "growth": lambda r: families.growth(r.counts, papers.cards()),
-    "pvt_figure6": lambda r: complexity.pvt_figure6(r.counts),
-    "loss_curves": lambda r: outcomes.loss_curves(r.epochs),
-    "detr_layers": lambda r: detection.layers(r.layers),
-    "detr_slots": lambda r: detection.slots(r.slots),
-    "detr_attention": lambda r: detection.attention(r.attention),
-    "detr_crowds": lambda r: detection.crowds(r.crowd, r.slots),
-    "speed_tables": lambda r: speed.speed_tables(r.relative, r.orders),
-    "speed_curves": lambda r: speed.speed_curves(r.cells),
-    "speed_roofline": lambda r: speed.speed_roofline(r.cells, papers.cards()),
-    "speed_memory": lambda r: speed.speed_memory(r.memory, papers.cards()),
-    "throughput_size": lambda r: speed.throughput_size(r.cells, r.counts, r.batches, papers.cards()),
+    "verdicts": lambda r: outcomes.draw_verdicts(r.verdicts),
+    "claims": lambda r: claims.draw_claims(r.claims),
+    "effects": lambda r: claims.draw_forest(r.claims),
+    "complexity_macs": lambda r: complexity.draw_complexity_macs(r.mechanisms, r.scaling),
+    "complexity_memory": lambda r: complexity.draw_complexity_memory(r.mechanisms, r.scaling),
+    "models_macs": lambda r: complexity.draw_models_macs(r.counts, papers.cards()),
+    "accuracy_cost": lambda r: families.draw_accuracy_cost(r.published, r.counts, papers.cards()),
+    "growth": lambda r: families.draw_growth(r.counts, papers.cards()),
+    "pvt_figure6": lambda r: complexity.draw_pvt_figure6(r.counts),
+    "loss_curves": lambda r: outcomes.draw_loss_curves(r.epochs),
+    "detr_layers": lambda r: detection.draw_layers(r.layers),
+    "detr_slots": lambda r: detection.draw_slots(r.slots),
+    "detr_attention": lambda r: detection.draw_attention(r.attention),
+    "detr_crowds": lambda r: detection.draw_crowds(r.crowd, r.slots),
+    "speed_tables": lambda r: speed.draw_speed_tables(r.relative, r.orders),
+    "speed_curves": lambda r: speed.draw_speed_curves(r.cells),
+    "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.cards()),
+    "speed_memory": lambda r: speed.draw_speed_memory(r.memory, papers.cards()),
+    "throughput_size": lambda r: speed.draw_throughput_size(r.cells, r.counts, r.batches, papers.cards()),
 }
-FIGURES = {name: _captioned(name, draw) for name, draw in _DRAWN.items()}
+FIGURES = {name: _add_caption(name, draw) for name, draw in _DRAWN.items()}
 """Every figure by name, in the order of the page."""
 
 _STYLE = {
@@ -126,38 +126,38 @@ def write_figures(results: Path) -> None:
     folder, frames = results / "figures", read_frames(results)
     files = []
     for name, figure in FIGURES.items():
-        for suffix, data in rendered(figure, frames).items():
+        for suffix, data in render_figure(figure, frames).items():
             files.append(folder / f"{name}.{suffix}")
             write_bytes(files[-1], data)
     write_manifest(folder / "figures.json", started, files, figures=list(FIGURES))
 
 
 def read_frames(results: Path) -> Frames:
-    """The tables in a folder of results. Of trainings and insights, those of the runs that `collect` found."""
+    """Read the tables in a folder of results; of trainings and insights, those of the runs that `collect` found."""
     complexity, insight, speed = results / "complexity", results / "insight", results / "speed"
     runs, timed = _read(results / "training" / "runs.csv", Run), read_runs(results)
     return Frames(
         published=_read(results / "published.csv", Published),
         mechanisms=_read(complexity / "mechanisms.csv", MechanismCost),
         scaling=_read(complexity / "scaling.csv", ScalingFit),
-        counts=_squares(_read(complexity / "counts.csv", Count)),
-        epochs=_epochs(results / "training", runs),
+        counts=_select_squares(_read(complexity / "counts.csv", Count)),
+        epochs=_read_epochs(results / "training", runs),
         verdicts=_read(results / "verdicts.csv", Verdict),
         claims=_read(results / "claims.csv", ClaimResult),
-        layers=_insight(insight, runs, "layers.csv"),
-        slots=_insight(insight, runs, "slots.csv"),
-        crowd=_insight(insight, runs, "crowd.csv"),
-        attention=_insight(insight, runs, "attention.npz"),
+        layers=_read_insight(insight, runs, "layers.csv"),
+        slots=_read_insight(insight, runs, "slots.csv"),
+        crowd=_read_insight(insight, runs, "crowd.csv"),
+        attention=_read_insight(insight, runs, "attention.npz"),
         batches=_read(complexity / "memory.csv", PeakMemory),
-        cells=_timed(timed),
-        memory=_memory(timed),
+        cells=_join_cells(timed),
+        memory=_join_memory(timed),
         relative=_read(speed / "relative.csv", Relative),
         orders=_read(speed / "orders.csv", Order),
     )
 
 
-def rendered(figure: Figure, frames: Frames) -> dict[str, bytes]:
-    """The files of one figure by suffix."""
+def render_figure(figure: Figure, frames: Frames) -> dict[str, bytes]:
+    """Render the files of one figure, by suffix."""
     files = {}
     with matplotlib.rc_context(_STYLE):
         drawn = figure.draw(frames)
@@ -173,16 +173,16 @@ def _read(path: Path, row: type) -> pd.DataFrame:
     return read_frame(path, row) if path.exists() else pd.DataFrame()
 
 
-def _squares(counts: pd.DataFrame) -> pd.DataFrame:
-    """The counts of square images, whose size is a number: curves are drawn over it."""
+def _select_squares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Select the counts of square images, whose size is one number over which curves are drawn."""
     if counts.empty:
         return counts
     counts = counts[~counts["image_size"].astype(str).str.contains("x")]
     return counts.astype({"image_size": int})
 
 
-def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """The `epochs.csv` of every run with epochs that `collect` found below `training`, with the arm it starts from."""
+def _read_epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """Read the `epochs.csv` of every run with epochs that `collect` found, with the arm that it starts from."""
     if runs.empty:
         return pd.DataFrame()
     start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
@@ -197,8 +197,8 @@ def _epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(learned, ignore_index=True) if learned else pd.DataFrame()
 
 
-def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The file `name` that `insight` wrote for every run of the detector of the figures that `collect` found."""
+def _read_insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Read the file `name` that `insight` wrote, for every run of the figures' detector that `collect` found."""
     if runs.empty:
         return pd.DataFrame()
     own = runs[(runs["experiment"] == detection.EXPERIMENT) & (runs["arm"] == detection.ARM)]
@@ -206,27 +206,27 @@ def _insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     for seed in own["seed"].drop_duplicates():
         folder = insight / detection.EXPERIMENT / detection.ARM / f"seed{seed}"
         if (folder / "manifest.json").exists() and (folder / name).exists():  # the manifest is written last
-            table = read_frame(folder / name, INSIGHT[name]) if name in INSIGHT else _attention(folder / name)
+            table = read_frame(folder / name, INSIGHT[name]) if name in INSIGHT else _read_attention(folder / name)
             tables.append(table.assign(seed=seed))
     filled = [table for table in tables if len(table)]  # columns without rows have no type
     return pd.concat(filled or tables or [pd.DataFrame()], ignore_index=True)
 
 
-def _timed(runs: Iterable[SpeedRun]) -> pd.DataFrame:
-    """The cells of all runs, one below the other, with the run's condition and machine."""
+def _join_cells(runs: Iterable[SpeedRun]) -> pd.DataFrame:
+    """Join the cells of all runs, with the run's condition and machine."""
     rows = [{**vars(cell), "condition": run.condition, "machine": run.machine} for run in runs for cell in run.cells]
     return pd.DataFrame(rows)
 
 
-def _memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
-    """The memory that runs measured, with the machine."""
+def _join_memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
+    """Join the memory that runs measured, with the machine."""
     files = [(run.folder / "memory.csv", run.machine) for run in runs]
     found = [(read_records(path, MemoryCell), machine) for path, machine in files if path.exists()]
     return pd.DataFrame([{**vars(row), "machine": machine} for rows, machine in found for row in rows])
 
 
-def _attention(path: Path) -> pd.DataFrame:
-    """The objects of an `attention.npz`, one a row, as `detection.attention` takes them."""
+def _read_attention(path: Path) -> pd.DataFrame:
+    """Read the objects of an `attention.npz`, one a row, as `draw_attention` takes them."""
     rows = []
     try:
         with np.load(io.BytesIO(read_bytes(path))) as found:

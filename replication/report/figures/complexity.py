@@ -39,64 +39,64 @@ _FIGURE_6 = {
 }
 
 
-def axes(width: float = 6.6, height: float = 4.2) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes, in inches."""
+def make_axes(width: float = 6.6, height: float = 4.2) -> tuple[Figure, Axes]:
+    """Make an empty figure with one pair of axes; sizes are in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def nothing(why: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
-    figure, ax = axes(height=1.2)
+def draw_nothing(why: str) -> Figure:
+    """Make a figure that says why there is nothing to draw."""
+    figure, ax = make_axes(height=1.2)
     ax.text(0.5, 0.5, f"Nothing to draw: {why}", ha="center", va="center")
     ax.set_axis_off()
     return figure
 
 
-def complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
-    """Multiply-adds of the attention products and of the projections around them against tokens, by mechanism."""
+def draw_complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
+    """Draw multiply-adds of attention products and of the projections around them against tokens, by mechanism."""
     if mechanisms.empty:
-        return nothing("the mechanisms are not counted yet")
-    figure, ax = axes(height=5.6)
+        return draw_nothing("the mechanisms are not counted yet")
+    figure, ax = make_axes(height=5.6)
     for name, (label, colour, marker) in MECHANISMS.items():
-        exact = _exact(mechanisms, name)
+        exact = _select_exact(mechanisms, name)
         if exact.empty:
             continue
-        whole = _fit(scaling, name, "whole")
-        label = _fitted(label, _fit(scaling, name, "attention"), whole, exact["tokens"])
+        whole = _find_fit(scaling, name, "whole")
+        label = _describe_fit(label, _find_fit(scaling, name, "attention"), whole, exact["tokens"])
         line = {"color": colour, "marker": marker, **_WIDE.get(name, {})}
         ax.plot(exact["tokens"], exact["macs_attention"], label=label, **line)
         ax.plot(exact["tokens"], exact["macs"] - exact["macs_attention"], color=colour, ls=":", lw=1.2)
         _mark_crossover(ax, whole, exact["tokens"], colour)
     ax.plot([], [], color="0.3", ls=":", lw=1.2, label="the linear maps around the products, same colours")
     ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER)
-    _log_log(figure, ax, "tokens", "multiply-adds of one layer, one image")
+    _set_log_log(figure, ax, "tokens", "multiply-adds of one layer, one image")
     return figure
 
 
-def complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
-    """Peak memory of one attention layer against tokens, with the score matrix kept (math) and not (fused)."""
+def draw_complexity_memory(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Figure:
+    """Draw the peak memory of one attention layer against tokens, with scores kept (math) and not (fused)."""
     if mechanisms.empty:
-        return nothing("the mechanisms are not counted yet")
-    figure, ax = axes(height=6.6)
+        return draw_nothing("the mechanisms are not counted yet")
+    figure, ax = make_axes(height=6.6)
     for name, (mechanism, colour, marker) in MECHANISMS.items():
-        rows = _exact(mechanisms, name)
+        rows = _select_exact(mechanisms, name)
         if rows.empty:
             continue
         for attention, style, face in (("math", "-", colour), ("fused", "--", "white")):
             memory = rows[f"peak_memory_{attention}"] / 2**20
             line = {"color": colour, "marker": marker, "mfc": face, "ls": style, **_WIDE.get(name, {})}
-            fit = _fit(scaling, name, "attention", f"peak_memory_infer_{attention}")
-            label = _fitted(f"{mechanism}, {attention}", fit, fit, rows["tokens"], " for many tokens")
+            fit = _find_fit(scaling, name, "attention", f"peak_memory_infer_{attention}")
+            label = _describe_fit(f"{mechanism}, {attention}", fit, fit, rows["tokens"], " for many tokens")
             ax.plot(rows["tokens"], memory, label=label, **line)
             _mark_crossover(ax, fit, rows["tokens"], colour)
     ax.plot([], [], color="0.3", ls="--", lw=1, label=_CROSSOVER.replace("costs", "takes"))
-    _log_log(figure, ax, "tokens", "peak memory of one layer, one image [MiB]")
+    _set_log_log(figure, ax, "tokens", "peak memory of one layer, one image [MiB]")
     return figure
 
 
-def own_models(counts: pd.DataFrame, cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
-    """How to draw the user's own models, which are those of no card: black and thick, in four kinds of line."""
+def style_own_models(counts: pd.DataFrame, cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
+    """Choose the style of user-defined models, those of no card: black and thick, in four kinds of line."""
     known = {variant.id for card in cards.values() for variant in card.variants}
     own = [] if counts.empty else [model for model in counts["model"].unique() if model not in known]
     line = {"color": "black", "marker": "*", "mfc": "white", "ms": 8, "lw": 2.2}
@@ -104,30 +104,30 @@ def own_models(counts: pd.DataFrame, cards: Mapping[str, Card]) -> dict[str, dic
     return {model: {**line, "ls": style} for model, style in zip(own, styles, strict=False)}
 
 
-def models_macs(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Multiply-adds of whole models against the side of a square image."""
+def draw_models_macs(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Draw multiply-adds of whole models against the side of a square image."""
     shown = {model: (label, {"color": colour, "marker": marker}) for model, (label, colour, marker) in _MODELS.items()}
-    shown |= {model: (model, line) for model, line in own_models(counts, cards).items()}
+    shown |= {model: (model, line) for model, line in style_own_models(counts, cards).items()}
     if counts.empty or not counts["model"].isin(shown).any():
-        return nothing(f"none of {', '.join(_MODELS)} is counted yet")
-    figure, ax = axes(height=4.6)
+        return draw_nothing(f"none of {', '.join(_MODELS)} is counted yet")
+    figure, ax = make_axes(height=4.6)
     for model, (label, line) in shown.items():
         rows = counts[counts["model"] == model].sort_values("image_size")
         ax.plot(rows["image_size"], rows["macs"] / 1e9, label=label, **line)
-    _log_log(figure, ax, "image size [px]", "multiply-adds of one image [G]")
+    _set_log_log(figure, ax, "image size [px]", "multiply-adds of one image [G]")
     sides = [side for side in (128, 224, 512, 1024, 2048, 4096) if counts["image_size"].isin([side]).any()]
     ax.set_xticks(sides, [str(side) for side in sides])
     ax.set_xticks([], minor=True)
     return figure
 
 
-def pvt_figure6(counts: pd.DataFrame) -> Figure:
-    """Figure 6 of the PVT paper: GFLOPs (multiply-adds) against the input scale."""
+def draw_pvt_figure6(counts: pd.DataFrame) -> Figure:
+    """Draw Figure 6 of the PVT paper: GFLOPs (multiply-adds) against the input scale."""
     if counts.empty or not counts["model"].isin(_FIGURE_6).any():
-        return nothing(f"none of {', '.join(_FIGURE_6)} is counted yet")
-    figure, ax = axes()
+        return draw_nothing(f"none of {', '.join(_FIGURE_6)} is counted yet")
+    figure, ax = make_axes()
     for model, (label, colour, marker, style) in _FIGURE_6.items():
-        rows = _of(counts, "model", model)
+        rows = _select_rows(counts, "model", model)
         ax.plot(rows["image_size"], rows["macs"] / 1e9, color=colour, marker=marker, ls=style, label=label)
     ax.set(xlim=(0, 1320), ylim=(0, 300), xticks=range(0, 1281, 160))
     ax.set(xlabel="input scale [px]", ylabel="GFLOPs as the paper counts: multiply-adds [G]")
@@ -136,26 +136,28 @@ def pvt_figure6(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def _exact(mechanisms: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The grids that a mechanism cuts into equal parts."""
-    rows = _of(mechanisms, "mechanism", name)
+def _select_exact(mechanisms: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Select the grids that a mechanism cuts into equal parts."""
+    rows = _select_rows(mechanisms, "mechanism", name)
     return rows[rows["exact"] == 1]
 
 
-def _of(rows: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
+def _select_rows(rows: pd.DataFrame, column: str, name: str) -> pd.DataFrame:
     return rows[rows[column] == name].sort_values("tokens")
 
 
-def _fit(scaling: pd.DataFrame, model: str, part: str, metric: str = "macs") -> pd.Series | None:
-    """The fit of a metric of a model or mechanism, if there is one."""
+def _find_fit(scaling: pd.DataFrame, model: str, part: str, metric: str = "macs") -> pd.Series | None:
+    """Find the fit of a metric of a model or mechanism, if there is one."""
     if scaling.empty:
         return None
     rows = scaling[(scaling["model"] == model) & (scaling["metric"] == metric) & (scaling["part"] == part)]
     return None if rows.empty else rows.iloc[0]
 
 
-def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None, tokens: pd.Series, regime: str = "") -> str:
-    """The legend's words on a curve: slope with its interval, what theory says (and where), and the crossover N*."""
+def _describe_fit(
+    label: str, fit: pd.Series | None, whole: pd.Series | None, tokens: pd.Series, regime: str = ""
+) -> str:
+    """Describe a curve for the legend: slope with its interval, what theory says (and where), the crossover N*."""
     words = [label]
     if fit is not None and pd.notna(fit["slope"]):
         interval = "" if pd.isna(fit["ci_low"]) else f" [{fit['ci_low']:.2f}, {fit['ci_high']:.2f}]"
@@ -167,12 +169,12 @@ def _fitted(label: str, fit: pd.Series | None, whole: pd.Series | None, tokens: 
 
 
 def _mark_crossover(ax: Axes, whole: pd.Series | None, tokens: pd.Series, colour: str) -> None:
-    """A vertical line at N*, if it lies among the sizes drawn."""
+    """Draw a vertical line at N*, if it lies among the sizes drawn."""
     if whole is not None and tokens.min() <= whole["crossover_tokens"] <= tokens.max():
         ax.axvline(whole["crossover_tokens"], color=colour, ls="--", lw=1)
 
 
-def _log_log(figure: Figure, ax: Axes, x: str, y: str) -> None:
+def _set_log_log(figure: Figure, ax: Axes, x: str, y: str) -> None:
     ax.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
     figure.legend(frameon=False, loc="outside lower left", fontsize="small")
     sns.despine(fig=figure)

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from replication.records.card import Card
-from replication.report.figures.complexity import nothing, own_models
+from replication.report.figures.complexity import draw_nothing, style_own_models
 
 GROWTH = {
     "macs": "multiply-adds of one image [G]",
@@ -18,20 +18,20 @@ GROWTH = {
 }
 
 
-def styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of every family that is shown beside others, those with a table of accuracies first."""
+def choose_styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
+    """Choose colour and marker of every family that is compared, those with a table of accuracies first."""
     shown = [key for key, card in cards.items() if card.headline or card.compared]
     return {
         key: (cards[key].colour, cards[key].marker) for key in sorted(shown, key=lambda key: not cards[key].headline)
     }
 
 
-def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame:
-    """ImageNet-1k top-1 accuracies [%] that papers print for their own models, and for networks no paper here owns.
+def select_headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame:
+    """Select ImageNet-1k top-1 accuracies [%] that papers print for their own models and for networks of no card.
 
-    Of each card the table it names as `headline`. Columns: family (the card of the model), model, image_size, top1.
-    Where no image size is printed it is the native one, unless the table prints only others: then nobody
-    said which, and the number is left out.
+    They come from the table that each card names as `headline`. Columns: family (the card of the model), model,
+    image_size, top1. Where no image size is printed it is the native one, unless the table prints only others: then the
+    size is unknown, and the number is left out.
     """
     owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
     native = {variant.id: variant.image_size for card in cards.values() for variant in card.variants}
@@ -53,19 +53,19 @@ def headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.DataFrame
     return found[["family", "model", "image_size", "top1"]].drop_duplicates()
 
 
-def accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Published top-1 accuracy against our multiply-adds and parameters, one colour and marker a family."""
+def draw_accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Draw published top-1 accuracy against our multiply-adds and parameters, one colour and marker a family."""
     if published.empty or counts.empty:
-        return nothing("nothing is counted yet")
-    rows = headline(published, cards).merge(counts, on=["model", "image_size"])
+        return draw_nothing("nothing is counted yet")
+    rows = select_headline(published, cards).merge(counts, on=["model", "image_size"])
     if rows.empty:
-        return nothing("no model of the papers' main tables is counted yet")
+        return draw_nothing("no model of the papers' main tables is counted yet")
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for ax, (column, scale, label) in zip(
         panels, (("macs", 1e9, "multiply-adds of one image [G]"), ("params", 1e6, "parameters [M]")), strict=True
     ):
-        for family, (colour, marker) in styles(cards).items():
+        for family, (colour, marker) in choose_styles(cards).items():
             own = rows[rows["family"] == family].sort_values(column)
             large = own["image_size"] > 224
             style = {"color": colour, "marker": marker, "ls": "", "ms": 5}
@@ -79,27 +79,27 @@ def accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Mapping[
     return figure
 
 
-def growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Cost against image size of the models that stand for their papers; a second one of a family is dashed.
+def draw_growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Draw cost against image size of the models that represent their papers; a family's second one is dashed.
 
-    Models of no card are the user's own: black and thick.
+    Models of no card are user-defined: black and thick.
     """
     labels = {variant.id: variant.label for card in cards.values() for variant in card.variants}
     models = [(key, card.compared) for key, card in cards.items() if card.compared]
-    yours = own_models(counts, cards)
+    yours = style_own_models(counts, cards)
     rows = (
         counts[counts["model"].isin([*yours, *(model for _, own in models for model in own)])]
         if len(counts)
         else counts
     )
     if rows.empty:
-        return nothing("none of the compared models is counted yet")
+        return draw_nothing("none of the compared models is counted yet")
     figure = Figure(figsize=(7.2, 7.6), layout="constrained")
     panels = figure.subplots(len(GROWTH), 1, sharex=True)
     for ax, (metric, label) in zip(panels, GROWTH.items(), strict=True):
         scale = 1e9 if metric == "macs" else 2**20
         for family, own in models:
-            colour, marker = styles(cards)[family]
+            colour, marker = choose_styles(cards)[family]
             for model, style in zip(own, ("-", "--"), strict=False):
                 of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
                 line = {"color": colour, "marker": marker, "ls": style, "ms": 4, "lw": 1.2}

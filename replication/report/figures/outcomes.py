@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from replication.records.metrics import METRICS
-from replication.report.figures.complexity import axes, nothing
+from replication.report.figures.complexity import draw_nothing, make_axes
 from replication.report.tables import BUILT, KINDS
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
@@ -41,14 +41,14 @@ _CURVES = {
 }
 
 
-def loss_curves(epochs: pd.DataFrame) -> Figure:
-    """Losses and what else was validated per epoch, a line for the mean over seeds, a band from smallest to largest.
+def draw_loss_curves(epochs: pd.DataFrame) -> Figure:
+    """Draw losses and other validated metrics by epoch: mean over seeds, and a band from smallest to largest.
 
     A row holds the arms of an experiment that start alike, from scratch or from the weights of the same arm, and a
     panel for every column that they have values in.
     """
     if epochs.empty:
-        return nothing("no training has run yet")
+        return draw_nothing("no training has run yet")
     groups = list(epochs.groupby(["experiment", "start_from"]))
     shown = [
         {name: _CURVES[name] for name in _CURVES if name in runs and runs[name].notna().any()} for _, runs in groups
@@ -70,14 +70,14 @@ def loss_curves(epochs: pd.DataFrame) -> Figure:
     return figure
 
 
-def verdicts_by_paper(verdicts: pd.DataFrame) -> Figure:
-    """The share of each verdict among a paper's numbers, with their count; hyper-parameters build our models."""
+def draw_verdicts(verdicts: pd.DataFrame) -> Figure:
+    """Draw the share of each verdict among a paper's numbers, with counts; hyper-parameters build our models."""
     if verdicts.empty:
-        return nothing("no number is judged yet")
+        return draw_nothing("no number is judged yet")
     built = verdicts["measured"].notna() & verdicts["metric"].map(lambda name: METRICS[name].kind == "architecture")
     kinds = verdicts["verdict"].mask(built, BUILT)
     counts = pd.crosstab(verdicts["paper"], kinds).reindex(columns=list(KINDS), fill_value=0)
-    figure, ax = axes(width=8, height=1.4 + 0.5 * len(counts))
+    figure, ax = make_axes(width=8, height=1.4 + 0.5 * len(counts))
     shares = counts.div(counts.sum(axis=1), axis=0) * 100
     labels = [
         f"{paper}: {row['reproduced']:,} reproduced,\n{row['differs']:,} differ, of {row.sum():,}"

@@ -19,8 +19,8 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from replication.records.card import Card
 from replication.records.rows import mechanism_subject
-from replication.report.figures.complexity import MECHANISMS, nothing
-from replication.report.figures.families import styles
+from replication.report.figures.complexity import MECHANISMS, draw_nothing
+from replication.report.figures.families import choose_styles
 
 PANELS = 8  # of the published tables
 LARGE = 200 * 2**20  # bytes: below, the program itself blurs what is measured of a step
@@ -33,18 +33,18 @@ _LINES = {"math": "-", "fused": "--"}
 _GREY = "0.6"
 
 
-def first_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those of `rows` that the first run measured: runs come in the order of `speeds`, the canonical one first."""
+def select_first_run(rows: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows that the first run measured; `rows` have the order of `speeds`, the canonical run first."""
     if rows.empty:
         return rows
     return rows[(rows[["condition", "machine"]] == rows[["condition", "machine"]].iloc[0]).all(axis=1)]
 
 
-def chosen_tables(relative: pd.DataFrame) -> list[pd.DataFrame]:
-    """The tables of the figure, one frame each: those with at least three rows, without those that repeat another's.
+def choose_tables(relative: pd.DataFrame) -> list[pd.DataFrame]:
+    """Choose the tables of the figure, one frame each: those of three rows or more that repeat no other's models.
 
-    Of a table that prints throughput and latency of the same models one is enough.
-    Every paper's longest first, then the longest of the rest, up to `PANELS`; in the order of the papers.
+    Of a table that prints throughput and latency of the same models one is enough. Every paper's longest comes first,
+    then the longest of the rest, up to `PANELS`; they are in the order of the papers.
     """
     tables: list[pd.DataFrame] = []
     known: list[set[tuple[Any, ...]]] = []
@@ -63,33 +63,33 @@ def chosen_tables(relative: pd.DataFrame) -> list[pd.DataFrame]:
     return sorted((tables[index] for index in best), key=lambda rows: rows.index[0])
 
 
-def speed_tables(relative: pd.DataFrame, orders: pd.DataFrame) -> Figure:
-    """Published speeds against ours, each over that of the table's own reference row; one panel a table."""
-    rows = first_run(relative)
-    tables = chosen_tables(rows) if not rows.empty else []
+def draw_speed_tables(relative: pd.DataFrame, orders: pd.DataFrame) -> Figure:
+    """Draw published speeds against ours, as multiples of the table's reference row; one panel a table."""
+    rows = select_first_run(relative)
+    tables = choose_tables(rows) if not rows.empty else []
     if not tables:
-        return nothing("no published table has three rows whose speed is measured")
+        return draw_nothing("no published table has three rows whose speed is measured")
     columns = min(4, len(tables))
     lines = math.ceil(len(tables) / columns)
     figure = Figure(figsize=(0.2 + 1.75 * columns, 2 * lines + 0.5), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for ax, table in zip(grid.flat, tables, strict=False):
-        _against(ax, table)
-        ax.set_title(_table_title(table, orders), fontsize="small")
+        _draw_table(ax, table)
+        ax.set_title(_write_title(table, orders), fontsize="small")
     for ax in grid.flat[len(tables) :]:
         ax.set_axis_off()
     figure.supxlabel("times as fast as the reference row, as printed", fontsize="medium")
     figure.supylabel("times as fast, measured here", fontsize="medium")
-    _subtitle(figure, rows)
+    _add_subtitle(figure, rows)
     sns.despine(fig=figure)
     return figure
 
 
-def speed_curves(cells: pd.DataFrame) -> Figure:
-    """Latency of the attention mechanisms against tokens, and the rate of multiply-adds that they reach."""
-    rows = _measured(cells, "mechanism")
+def draw_speed_curves(cells: pd.DataFrame) -> Figure:
+    """Draw the latency of attention mechanisms against tokens, and the rate of multiply-adds that they reach."""
+    rows = _select_measured(cells, "mechanism")
     if rows.empty:
-        return nothing("no attention mechanism is timed yet")
+        return draw_nothing("no attention mechanism is timed yet")
     first = rows.drop_duplicates("machine")[_SETTING][:2]  # of each machine the first setting, in both attentions
     shown = [rows[(rows[_SETTING] == setting).all(axis=1)] for _, setting in first.iterrows()]
     styled = {mechanism_subject(name): style for name, style in MECHANISMS.items()}
@@ -98,13 +98,13 @@ def speed_curves(cells: pd.DataFrame) -> Figure:
     for (above, below), setting in zip(grid.T, shown, strict=True):
         for (condition, subject), curve in setting.groupby(["condition", "subject"], sort=False):
             run = cells[(cells["condition"] == condition) & (cells["machine"] == setting["machine"].iloc[0])]
-            _latency(above, below, curve.sort_values("side"), styled[str(subject)], roof(run).matmul)
-        above.set_title(_words(setting, " and ".join(setting["attention"].drop_duplicates())), fontsize="small")
+            _draw_latency(above, below, curve.sort_values("side"), styled[str(subject)], find_roof(run).matmul)
+        above.set_title(_describe_run(setting, " and ".join(setting["attention"].drop_duplicates())), fontsize="small")
         above.set(xscale="log", yscale="log")
         below.set(xscale="log", yscale="log", xlabel="tokens")
-        _plain(above.xaxis, multiples=(1, 3))
-        _plain(above.yaxis, multiples=(1, 3))
-        _plain(below.yaxis)
+        _set_plain_ticks(above.xaxis, multiples=(1, 3))
+        _set_plain_ticks(above.yaxis, multiples=(1, 3))
+        _set_plain_ticks(below.yaxis)
     grid[0, 0].set_ylabel("time of one step [ms]")
     grid[1, 0].set_ylabel("operations [GFLOP/s]")
     keys: dict[str, dict[str, Any]] = {
@@ -122,23 +122,23 @@ def speed_curves(cells: pd.DataFrame) -> Figure:
     return figure
 
 
-def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Achieved operations a second against arithmetic intensity, below what the machine's matmul and copy reach."""
-    run = first_run(cells)
-    models, mechanisms = _measured(run, "model"), _measured(run, "mechanism")
+def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Draw operations a second against arithmetic intensity, below what the machine's matmul and copy reach."""
+    run = select_first_run(cells)
+    models, mechanisms = _select_measured(run, "model"), _select_measured(run, "mechanism")
     if models.empty and mechanisms.empty:
-        return nothing("no model is timed yet")
+        return draw_nothing("no model is timed yet")
     figure = Figure(figsize=(7.2, 5.2), layout="constrained")
     ax = figure.subplots()
     owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
     families = models["subject"].map(owner)
-    for family, (colour, marker) in {**styles(cards), "of no paper here": (_GREY, "x")}.items():
-        of = models[(families == family) if family in cards else ~families.isin(styles(cards))]
-        _points(ax, of, colour, marker, family)
-    _points(ax, mechanisms, "0.2", "o", "attention alone")
-    matmul, convolution, bandwidth = roof(run)
+    for family, (colour, marker) in {**choose_styles(cards), "of no paper here": (_GREY, "x")}.items():
+        of = models[(families == family) if family in cards else ~families.isin(choose_styles(cards))]
+        _draw_points(ax, of, colour, marker, family)
+    _draw_points(ax, mechanisms, "0.2", "o", "attention alone")
+    matmul, convolution, bandwidth = find_roof(run)
     peak = max((found for found in (matmul, convolution) if found is not None), default=None)
-    intensities, _ = _intensity(pd.concat([models, mechanisms]))
+    intensities, _ = _compute_intensity(pd.concat([models, mechanisms]))
     if peak is not None and bandwidth is not None:
         ridge = peak / bandwidth
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
@@ -155,27 +155,27 @@ def speed_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")
     ax.set_ylabel("operations [GFLOP/s]")
-    _plain(ax.xaxis)
-    _plain(ax.yaxis)
-    _name_extremes(ax, models, _labels(cards))
+    _set_plain_ticks(ax.xaxis)
+    _set_plain_ticks(ax.yaxis)
+    _name_extremes(ax, models, _list_labels(cards))
     figure.legend(frameon=False, loc="outside lower center", ncols=5, fontsize="small")
-    _subtitle(figure, run)
+    _add_subtitle(figure, run)
     sns.despine(fig=figure)
     return figure
 
 
-def speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Memory from shapes less what a process really took, in percent of the latter, one line a model."""
+def draw_speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
+    """Draw memory from shapes less what a process really took, in percent of the latter, one line a model."""
     rows = memory[memory["status"] == "measured"] if not memory.empty else memory
     if rows.empty:
-        return nothing("no memory is measured yet")
+        return draw_nothing("no memory is measured yet")
     models = list(rows["subject"].drop_duplicates())[::-1]
     figure = Figure(figsize=(7.2, 1.6 + 0.2 * len(models)), layout="constrained")
     ax = figure.subplots()
     ax.axvline(0, color="0.3", lw=1)
     ax.axvspan(-2, 2, color="#e9eef3", lw=0, zorder=0, label="within 2 %")
     kinds = rows.groupby(["machine", "mode", "attention"], sort=False)
-    for ((machine, mode, attention), of), colour, marker in zip(kinds, _palette(), "os^DvPX*p", strict=False):
+    for ((machine, mode, attention), of), colour, marker in zip(kinds, _list_colours(), "os^DvPX*p", strict=False):
         large = of["measured"] >= LARGE
         name: str | None = f"{mode}, {attention}, on {machine}"
         for part, face in ((of[large], colour), (of[~large], "white")):
@@ -184,7 +184,7 @@ def speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
             y = [models.index(subject) for subject in part["subject"]]
             ax.plot(part["difference"], y, ls="", marker=marker, color=colour, mfc=face, ms=5, label=name)
             name = None  # the legend shows what is drawn
-    names = _labels(cards)
+    names = _list_labels(cards)
     ax.set(yticks=range(len(models)), yticklabels=[names.get(model, model) for model in models])
     ax.set(ylim=(-0.6, len(models) - 0.4), xlabel="predicted less measured, of the measured [%]")
     figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize="small")
@@ -192,22 +192,27 @@ def speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     return figure
 
 
-def throughput_size(
+def draw_throughput_size(
     cells: pd.DataFrame, counts: pd.DataFrame, batches: pd.DataFrame, cards: Mapping[str, Card]
 ) -> Figure:
-    """Images a second against the image size, and about the largest batch that a 16 GiB device holds."""
-    rows = _measured(first_run(cells), "model")
+    """Draw images a second against image size, and about the largest batch that a 16 GiB device holds."""
+    rows = _select_measured(select_first_run(cells), "model")
     if not rows.empty:
         rows = rows[rows.groupby("subject")["side"].transform("nunique") >= 2].dropna(subset="side")
     if rows.empty:
-        return nothing("no model is timed at two image sizes")
-    fits = largest_batches(counts, batches)
+        return draw_nothing("no model is timed at two image sizes")
+    fits = estimate_largest_batches(counts, batches)
     fits = fits[fits["model"].isin(rows["subject"]) & fits["image_size"].between(rows["side"].min(), LARGEST_SIZE)]
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     panels = figure.subplots(1, 1 if fits.empty else 2, squeeze=False)[0]
-    names = _labels(cards)
+    names = _list_labels(cards)
     for index, (model, own) in enumerate(rows.sort_values("side").groupby("subject", sort=False)):
-        style: dict[str, Any] = {"color": _palette()[index % 9], "marker": "os^DvPX*p"[index % 9], "ms": 4, "lw": 1.2}
+        style: dict[str, Any] = {
+            "color": _list_colours()[index % 9],
+            "marker": "os^DvPX*p"[index % 9],
+            "ms": 4,
+            "lw": 1.2,
+        }
         rate = own["images_per_second"]
         panels[0].errorbar(own["side"], rate, (rate - own["ci_low"], own["ci_high"] - rate), **style)
         panels[0].plot([], [], label=names.get(str(model), str(model)), **style)
@@ -217,20 +222,20 @@ def throughput_size(
         panels[-1].plot(held["image_size"], held["largest"], **style)
     for ax, words in zip(panels, ("images a second", "largest batch in 16 GiB, about"), strict=False):
         ax.set(xscale="log", yscale="log", xlabel="image size [px]", ylabel=words)
-        _plain(ax.xaxis, 2, (1, 1.5))
-        _plain(ax.yaxis)
+        _set_plain_ticks(ax.xaxis, 2, (1, 1.5))
+        _set_plain_ticks(ax.yaxis)
     figure.legend(frameon=False, loc="outside lower center", ncols=5, fontsize="small")
-    _subtitle(figure, rows)
+    _add_subtitle(figure, rows)
     sns.despine(fig=figure)
     return figure
 
 
-def largest_batches(counts: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
-    """About the largest batch for inference within `DEVICE_MEMORY`, by model and image size, unfused attention.
+def estimate_largest_batches(counts: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
+    """Estimate the largest batch for inference within `DEVICE_MEMORY`, by model and size, unfused attention.
 
-    What is alive at batch 1 less the parameters is taken to be alive once for every image. At batch 1 some copies are
-    views, so models for which that misses the count at a larger batch by more than 10 % are left out.
-    Columns: model, image_size, largest.
+    What is alive at batch 1 less the parameters is assumed to be alive once for every image. At batch 1 some copies are
+    views, so models for which that misses the count at a larger batch by more than 10 % are left out. Columns: model,
+    image_size, largest.
     """
     columns = ["model", "image_size", "largest"]
     if counts.empty or batches.empty:
@@ -253,9 +258,9 @@ class Roof(NamedTuple):
     copy: float | None
 
 
-def roof(run: pd.DataFrame) -> Roof:
-    """The best that the kernels of a run reached."""
-    kernels = _measured(run, "kernel")
+def find_roof(run: pd.DataFrame) -> Roof:
+    """Find the best that the kernels of a run reached."""
+    kernels = _select_measured(run, "kernel")
 
     def reached(subject: str, work: pd.Series) -> float | None:
         of = kernels["subject"] == subject
@@ -265,39 +270,39 @@ def roof(run: pd.DataFrame) -> Roof:
     return Roof(reached("matmul", operations), reached("convolution", operations), reached("copy", kernels["traffic"]))
 
 
-def _measured(cells: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The measured cells of a kind, with the `side` of their images or grids; none for images that are not square."""
+def _select_measured(cells: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Select the measured cells of a kind, with the `side` of their images or grids; images must be square."""
     if cells.empty:
         return cells
     rows = cells[(cells["kind"] == kind) & (cells["status"] == "measured")]
     return rows.assign(side=pd.to_numeric(rows["image_size"], errors="coerce"))
 
 
-def _palette() -> list[str]:
-    """Nine colours that differ in print: the palette's but its grey, and black."""
+def _list_colours() -> list[str]:
+    """List nine colours that differ in print: those of the palette except its grey, and black."""
     colours = sns.color_palette("colorblind").as_hex()
     return [*colours[:7], colours[9], "0.2"]
 
 
-def _labels(cards: Mapping[str, Card]) -> dict[str, str]:
+def _list_labels(cards: Mapping[str, Card]) -> dict[str, str]:
     return {variant.id: variant.label for card in cards.values() for variant in card.variants}
 
 
-def _words(rows: pd.DataFrame, attention: str) -> str:
-    """The machine and the condition of a run, for a title."""
+def _describe_run(rows: pd.DataFrame, attention: str) -> str:
+    """Describe the machine and the condition of a run, for a title."""
     of = rows.iloc[0]
     extra = [word for word in ("compiled", "channels_last") if of[word]]
     parts = [of["device"], of["precision"], f"attention {attention}", of["mode"], f"batch {of['batch_size']}", *extra]
     return f"{of['machine']}\n{', '.join(map(str, parts)).replace('_', ' ')}"
 
 
-def _subtitle(figure: Figure, rows: pd.DataFrame) -> None:
+def _add_subtitle(figure: Figure, rows: pd.DataFrame) -> None:
     of = rows.iloc[0]
     figure.suptitle(f"{of['machine']}: {of['condition'].replace('_', ', ')}", fontsize="small")
 
 
-def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
-    """The table, and Kendall's tau of its order, that by multiply-adds, and the rows that it is of."""
+def _write_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
+    """Write the title: the table, Kendall's tau of its order and of that by multiply-adds, the number of rows."""
     of, keys = table.iloc[0], ["paper", "table", "metric", "condition", "machine"]
     found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
     name = f"{of['paper']} {of['table']}" + (f" [{of['unit']}]" if of["metric"] == "latency" else "")
@@ -309,8 +314,8 @@ def _table_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     return f"{name}\nτ = {order['tau']:.2f}{counted}\n({valid})"
 
 
-def _against(ax: Axes, table: pd.DataFrame) -> None:
-    """One table: printed against measured ratios, on equal logarithmic axes, with the diagonal."""
+def _draw_table(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw one table: printed against measured ratios, on equal logarithmic axes, with the diagonal."""
     ends = table[["published_ratio", "ratio"]].to_numpy(float)
     span = (np.nanmin(ends) / 1.3, np.nanmax(ends) * 1.3)
     ax.plot(span, span, color="0.6", lw=0.8)
@@ -322,14 +327,14 @@ def _against(ax: Axes, table: pd.DataFrame) -> None:
     ax.plot(1, 1, ls="", marker="+", ms=9, color="0.2", zorder=1)
     ax.set(xscale="log", yscale="log", xlim=span, ylim=span)
     ax.set_box_aspect(1)
-    ticks = _ticks(*span)
+    ticks = _choose_ticks(*span)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.set_minor_locator(NullLocator())
 
 
-def _ticks(low: float, high: float) -> list[float]:
-    """At most four round numbers between two, evenly far apart on a logarithmic axis."""
+def _choose_ticks(low: float, high: float) -> list[float]:
+    """Choose at most four round numbers between two, evenly far apart on a logarithmic axis."""
     inside: list[float] = []
     for mantissas in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8)):
         steps = [mantissa * 10.0**power for power in range(-4, 5) for mantissa in mantissas]
@@ -337,15 +342,17 @@ def _ticks(low: float, high: float) -> list[float]:
     return inside[:: math.ceil(len(inside) / 4)]
 
 
-def _plain(axis: Axis, base: int = 10, multiples: tuple[float, ...] = (1, 2, 5)) -> None:
-    """Round numbers, written out, on a logarithmic axis."""
+def _set_plain_ticks(axis: Axis, base: int = 10, multiples: tuple[float, ...] = (1, 2, 5)) -> None:
+    """Set round numbers, written out, on a logarithmic axis."""
     axis.set_major_locator(LogLocator(base, multiples))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def _latency(above: Axes, below: Axes, curve: pd.DataFrame, style: tuple[str, str, str], peak: float | None) -> None:
-    """One mechanism in one run: its times and rates, and the time that its operations would take at the roof."""
+def _draw_latency(
+    above: Axes, below: Axes, curve: pd.DataFrame, style: tuple[str, str, str], peak: float | None
+) -> None:
+    """Draw one mechanism in one run: times and rates, and the time that its operations would take at the roof."""
     _, colour, marker = style
     tokens, seconds = curve["side"] ** 2, curve["median"]
     line: dict[str, Any] = {"color": colour, "ls": _LINES[curve["attention"].iloc[0]], "lw": 1.2}
@@ -362,16 +369,16 @@ def _latency(above: Axes, below: Axes, curve: pd.DataFrame, style: tuple[str, st
         below.axhline(peak / 1e9, color="0.3", ls=":", lw=0.9)
 
 
-def _intensity(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Operations per byte [FLOP/B], and operations a second [FLOP/s], of every cell."""
+def _compute_intensity(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Compute operations per byte [FLOP/B] and operations a second [FLOP/s] of every cell."""
     return 2 * rows["macs"] / rows["traffic"], 2 * rows["macs"] / rows["median"]
 
 
-def _points(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, name: str) -> None:
-    """Cells in the roofline: the valid ones filled, the others hollow."""
+def _draw_points(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, name: str) -> None:
+    """Draw cells in the roofline: the valid ones filled, the others hollow."""
     if rows.empty:
         return
-    x, y = _intensity(rows)
+    x, y = _compute_intensity(rows)
     valid = rows["valid"] == 1
     style: dict[str, Any] = {"ls": "", "marker": marker, "ms": 5, "color": colour}
     ax.plot(x[valid], y[valid] / 1e9, label=name, **style)
@@ -379,10 +386,10 @@ def _points(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, name: str) -
 
 
 def _name_extremes(ax: Axes, models: pd.DataFrame, names: Mapping[str, str]) -> None:
-    """Names the models with the largest and the smallest rate and intensity."""
+    """Name the models with the largest and the smallest rate and intensity."""
     if models.empty:
         return
-    x, y = _intensity(models)
+    x, y = _compute_intensity(models)
     places = {  # one that is extreme twice is named once
         **{x.argmin(): ((-5, 0), "right"), x.argmax(): ((5, 0), "left")},
         **{y.argmin(): ((5, -8), "left"), y.argmax(): ((5, 5), "left")},

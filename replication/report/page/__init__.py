@@ -8,10 +8,10 @@ from replication import papers
 from replication.records.reading import read_records
 from replication.records.rows import Verdict
 from replication.records.store import now, write_bytes, write_manifest, write_text
-from replication.report.page.data import data_text, report_data
-from replication.report.page.downloads import tables_zip
-from replication.report.page.index import index
-from replication.report.page.paper import paper_page
+from replication.report.page.data import format_data, read_report_data
+from replication.report.page.downloads import zip_tables
+from replication.report.page.index import render_index
+from replication.report.page.paper import render_paper
 from replication.report.tables import join_tables
 
 __all__ = ["write_page"]
@@ -23,13 +23,13 @@ def write_page(results: Path) -> None:
     They are made from `verdicts.csv`, `claims.csv`, `figures/`, `tables/` and the manifests of the instruments.
     """
     started, folder = now(), results / "report"
-    data = report_data(results)
-    text = data_text(data)
+    data = read_report_data(results)
+    text = format_data(data)
     tables = list(join_tables(papers.cards(), read_records(results / "verdicts.csv", Verdict)))
-    pages = {f"papers/{key}.html": paper_page(key, data, tables, results) for key in data["papers"]}
-    written = {"report.json": text, "index.html": index(results, data, text), **pages}
+    pages = {f"papers/{key}.html": render_paper(key, data, tables, results) for key in data["papers"]}
+    written = {"report.json": text, "index.html": render_index(results, data, text), **pages}
     for name, content in written.items():
         write_text(folder / name, content)
-    write_bytes(folder / "tables.zip", tables_zip(results))
+    write_bytes(folder / "tables.zip", zip_tables(results))
     files = [folder / name for name in (*written, "tables.zip")]
     write_manifest(folder / "index.json", started, files, digest_of_results=data["run"]["digest"])

@@ -82,8 +82,11 @@ _COUNTED = {
 }
 
 
-def report_data(results: Path) -> dict[str, Any]:
-    """All that the page shows of a folder of results, as plain data. UserError if a file is not what was written."""
+def read_report_data(results: Path) -> dict[str, Any]:
+    """Read all that the page shows of a folder of results, as plain data.
+
+    Raise `UserError` if a file has changed since it was written.
+    """
     cards = papers.cards()
     runs, known = read_runs(results), read_durations(results)
     verdicts = read_records(results / "verdicts.csv", Verdict)
@@ -91,29 +94,29 @@ def report_data(results: Path) -> dict[str, Any]:
     published = {number.id: number for number in read_records(results / "published.csv", Published)}
     counts = read_records(results / "complexity" / "counts.csv", Count)
     trained: list[Any] = [row for row in read_records(results / "measured.csv", Measured) if row.experiment]
-    trained += _rates(results / "insight")
-    numbers = [{**cells(v), **cells(_behind(v, published[v.id], cards, known))} for v in verdicts]
+    trained += _read_rates(results / "insight")
+    numbers = [{**cells(v), **cells(_describe_behind(v, published[v.id], cards, known))} for v in verdicts]
     shown = {verdict.paper for verdict in verdicts}
     speed = results / "speed"
     tables: dict[str, Any] = {
-        "numbers": table(numbers, {**columns(Verdict), **columns(Behind)}),
-        "claims": table(
-            [{**cells(claim), "takes": _takes(claim.command, known)} for claim in tested],
+        "numbers": make_table(numbers, {**columns(Verdict), **columns(Behind)}),
+        "claims": make_table(
+            [{**cells(claim), "takes": _estimate_time(claim.command, known)} for claim in tested],
             {**columns(ClaimResult), "takes": columns(Behind)["takes"]},
         ),
-        "counts": table(counts, _COUNTED),
-        "timings": table(_timings(runs), _TIMED),
-        "witnesses": table(_witnesses(results / "witnesses.csv"), {**columns(Evidence), **_WITNESSED}),
-        "speeds": table(read_records(speed / "relative.csv", Relative), columns(Relative)),
-        "orders": table(read_records(speed / "orders.csv", Order), columns(Order)),
-        "stacks": table(read_records(speed / "stack_orders.csv", StackOrder), columns(StackOrder)),
-        "stability": table(read_records(speed / "stability.csv", Stability), columns(Stability)),
-        "trained": table(trained, columns(Measured)),
+        "counts": make_table(counts, _COUNTED),
+        "timings": make_table(_list_timings(runs), _TIMED),
+        "witnesses": make_table(_read_witnesses(results / "witnesses.csv"), {**columns(Evidence), **_WITNESSED}),
+        "speeds": make_table(read_records(speed / "relative.csv", Relative), columns(Relative)),
+        "orders": make_table(read_records(speed / "orders.csv", Order), columns(Order)),
+        "stacks": make_table(read_records(speed / "stack_orders.csv", StackOrder), columns(StackOrder)),
+        "stability": make_table(read_records(speed / "stability.csv", Stability), columns(Stability)),
+        "trained": make_table(trained, columns(Measured)),
     }
     named = {verdict.model for verdict in verdicts} | {count.model for count in counts}
     return {
-        "run": run_facts(results),
-        "papers": {key: _paper(card) for key, card in cards.items() if key in shown},
+        "run": read_run_facts(results),
+        "papers": {key: _describe_paper(card) for key, card in cards.items() if key in shown},
         "models": {
             variant.id: {"label": variant.label, "image_size": variant.image_size}
             for variant in papers.variants().values()
@@ -129,24 +132,26 @@ def report_data(results: Path) -> dict[str, Any]:
     }
 
 
-def data_text(data: Mapping[str, Any]) -> str:
-    """The data as JSON, a column a line."""
+def format_data(data: Mapping[str, Any]) -> str:
+    """Format the data as JSON, one column a line."""
 
-    def listed(value: Any, depth: int) -> str:
+    def format_value(value: Any, depth: int) -> str:
         if depth == 0 or not isinstance(value, Mapping):
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        entries = (f"{json.dumps(key, ensure_ascii=False)}: {listed(entry, depth - 1)}" for key, entry in value.items())
+        entries = (
+            f"{json.dumps(key, ensure_ascii=False)}: {format_value(entry, depth - 1)}" for key, entry in value.items()
+        )
         return "{\n" + ",\n".join(entries) + "\n}"
 
     return (
         "{\n"
-        + ",\n".join(f'"{key}": {listed(value, 2 if key == "tables" else 1)}' for key, value in data.items())
+        + ",\n".join(f'"{key}": {format_value(value, 2 if key == "tables" else 1)}' for key, value in data.items())
         + "\n}\n"
     )
 
 
-def run_facts(results: Path) -> dict[str, Any]:
-    """What names a run: its date, the version and the commit that judged it, and the digest of its results."""
+def read_run_facts(results: Path) -> dict[str, Any]:
+    """Read what names a run: its date, the version and the commit that judged it, the digest of its results."""
     alone, published = results / "verdicts.json", results / "manifest.json"
     facts: dict[str, type] = {"commit": str, "ended": str}
     judged = read_manifest(alone, **facts) if alone.exists() else read_manifest(published, run=dict)["run"]
@@ -163,14 +168,14 @@ def run_facts(results: Path) -> dict[str, Any]:
     }
 
 
-def table(rows: Iterable[Any], described: Mapping[str, Column]) -> dict[str, Any]:
-    """Rows, instances of a class or mappings, as columns."""
+def make_table(rows: Iterable[Any], described: Mapping[str, Column]) -> dict[str, Any]:
+    """Convert rows, instances of a class or mappings, to columns."""
     listed = [row if isinstance(row, Mapping) else cells(row) for row in rows]
-    return {name: _column([_plain(row[name]) for row in listed]) for name in described}
+    return {name: _compress_column([_simplify(row[name]) for row in listed]) for name in described}
 
 
-def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a table of `report.json`, as mappings: the inverse of `table`."""
+def restore_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Restore the rows of a table of `report.json`, as mappings: the inverse of `make_table`."""
     lists = {
         name: [column["values"][place] for place in column["index"]] if isinstance(column, Mapping) else column
         for name, column in columns.items()
@@ -178,13 +183,13 @@ def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(lists, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
 
 
-def _plain(value: Any) -> Any:
+def _simplify(value: Any) -> Any:
     if isinstance(value, Decimal):
         return str(value)  # with its printed digits
     return None if isinstance(value, float) and value in (float("inf"), -float("inf")) else value
 
 
-def _column(values: list[Any]) -> Any:
+def _compress_column(values: list[Any]) -> Any:
     distinct = list(dict.fromkeys(values))
     if all(isinstance(value, str) for value in distinct) and 2 * len(distinct) < len(values):
         place = {value: index for index, value in enumerate(distinct)}
@@ -192,31 +197,33 @@ def _column(values: list[Any]) -> Any:
     return values
 
 
-def _behind(verdict: Verdict, printed: Published, cards: Mapping[str, Card], known: Mapping[str, Any]) -> Behind:
+def _describe_behind(
+    verdict: Verdict, printed: Published, cards: Mapping[str, Card], known: Mapping[str, Any]
+) -> Behind:
     (cause,) = cards[verdict.paper].causes_of(printed.name) or [""]
     return Behind(
         source=printed.source,
         hardware=printed.hardware,
         note=printed.note,
-        evidence=_evidence(verdict),
+        evidence=_describe_evidence(verdict),
         cause=cause if cause in verdict.reason else "",
-        takes=_takes(verdict.command, known),
+        takes=_estimate_time(verdict.command, known),
     )
 
 
-def _evidence(verdict: Verdict) -> str:
+def _describe_evidence(verdict: Verdict) -> str:
     if verdict.measured is None:
         return "none" if verdict.witness is None else "of others"
     kinds = {"count": "counted", "speed": "timed", "architecture": BUILT, "accuracy": "evaluated or trained"}
     return kinds.get(METRICS[verdict.metric].kind, "none")
 
 
-def _takes(command: str, known: Mapping[str, Any]) -> str:
+def _estimate_time(command: str, known: Mapping[str, Any]) -> str:
     return estimate_time(command, known) if command else ""
 
 
-def _timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
-    """The models that were timed, by run."""
+def _list_timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
+    """List the models that were timed, by run."""
     return [
         {**cells(cell), "condition": run.condition, "machine": run.machine}
         for run in runs
@@ -225,8 +232,8 @@ def _timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
     ]
 
 
-def _witnesses(path: Path) -> list[dict[str, Any]]:
-    """What others found of single numbers, with who it was and how."""
+def _read_witnesses(path: Path) -> list[dict[str, Any]]:
+    """Read what others found of single numbers, with who found it and how."""
     known = {witness.id: witness for witness in witnesses()}
     return [
         {**cells(one), **{name: getattr(known[one.witness], name) for name in _WITNESSED}}
@@ -234,8 +241,8 @@ def _witnesses(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _rates(insight: Path) -> list[dict[str, Any]]:
-    """Images per second of every detector when its test images were run, once, on one core: the median over seeds."""
+def _read_rates(insight: Path) -> list[dict[str, Any]]:
+    """Read the images per second of every detector on its test images, on one core: the median over seeds."""
     found: dict[tuple[str, str], list[float]] = {}
     for path in sorted(insight.glob("*/*/seed*/manifest.json")):
         manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
@@ -255,7 +262,7 @@ def _rates(insight: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _paper(card: Card) -> dict[str, Any]:
+def _describe_paper(card: Card) -> dict[str, Any]:
     return {
         **{name: getattr(card, name) for name in ("title", "authors", "venue", "year", "arxiv", "code")},
         "tables": {

@@ -12,15 +12,15 @@ from replication.records.reading import read_bytes
 THEN = (1980, 1, 1, 0, 0, 0)  # the first time that the format knows
 
 
-def tables_zip(results: Path) -> bytes:
-    """Every table of `tables/`, as Markdown, LaTeX and CSV."""
+def zip_tables(results: Path) -> bytes:
+    """Pack every table of `tables/`, as Markdown, LaTeX and CSV, into a zip archive."""
     folder = results / "tables"
     found = (path for path in folder.rglob("*") if path.suffix in (".csv", ".md", ".tex"))
     return archive({path.relative_to(results).as_posix(): read_bytes(path) for path in found})
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """Files by name as a zip archive, in alphabetical order."""
+    """Pack files by name into a zip archive, in alphabetical order."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in sorted(files.items()):

@@ -32,7 +32,7 @@ from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
 from replication.report.formats import format_number
 from replication.report.judge import RULES
-from replication.report.page.library import LIBRARY, library, style
+from replication.report.page.library import LIBRARY, read_library, read_style
 from replication.report.speed_section import read_speed_section
 from replication.report.tables import KINDS, UNITS_NOTE, count_verdicts
 
@@ -43,13 +43,13 @@ SHOWN_OTHERWISE = {"verdicts", "claims", "growth", "models_macs", "complexity_me
 BROWSER = Path(__file__).parent / "browser"
 
 
-def index(results: Path, data: Mapping[str, Any], text: str) -> str:
-    """The page of a run, with its data as `text` in it."""
+def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
+    """Render the page of a run, with its data as `text` in it."""
     judged = read_records(results / "verdicts.csv", Verdict)
     tested = read_records(results / "claims.csv", ClaimResult)
     (headline, rest), found = summarise_numbers(judged), Counter(claim.status for claim in tested)
     return (
-        environment()
+        make_environment()
         .get_template("index.html.j2")
         .render(
             run=data["run"],
@@ -63,17 +63,17 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
             speed=read_speed_section(results),
             by_condition=group_by_condition(read_records(results / "speed" / "orders.csv", Order)),
             by_stack=group_by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
-            figures=list(_figures(results / "figures")),
-            experiments=_experiments(read_records(results / "measured.csv", Measured)),
-            own=own_models(results / "complexity"),
+            figures=list(_read_figures(results / "figures")),
+            experiments=_list_experiments(read_records(results / "measured.csv", Measured)),
+            own=read_own_models(results / "complexity"),
             rules=RULES,
             claim_rules=CLAIM_RULES,
             departures=read_records(results / "departures.csv", Departure),
-            provenance=provenance(results),
-            style=markupsafe.Markup(style()),
+            provenance=read_provenance(results),
+            style=markupsafe.Markup(read_style()),
             uplot=LIBRARY.version,
-            library=markupsafe.Markup(library()),
-            data=packed(text.encode()),
+            library=markupsafe.Markup(read_library()),
+            data=pack(text.encode()),
             script=markupsafe.Markup(
                 "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
             ),
@@ -81,8 +81,8 @@ def index(results: Path, data: Mapping[str, Any], text: str) -> str:
     )
 
 
-def environment() -> jinja2.Environment:
-    """Where the templates of the pages lie, and how they write text and numbers."""
+def make_environment() -> jinja2.Environment:
+    """Make the environment that finds the templates of the pages and formats text and numbers."""
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("replication.report.page"),
         autoescape=True,
@@ -90,12 +90,12 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": format_number, "code": code}
+    found.filters |= {"number": format_number, "code": mark_code}
     return found
 
 
-def code(text: str) -> markupsafe.Markup:
-    """Text for the page, with what stands between backticks as code."""
+def mark_code(text: str) -> markupsafe.Markup:
+    """Mark up text for the page: what stands between backticks becomes code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one without its pair
         return markupsafe.escape(text)
@@ -103,26 +103,26 @@ def code(text: str) -> markupsafe.Markup:
     return markupsafe.Markup().join(mark.format(part) for mark, part in zip(marked, parts, strict=True))
 
 
-def _figures(folder: Path) -> Iterator[tuple[str, Figure, str]]:
-    """Every figure of the page with its SVG, compressed: it is unpacked where somebody opens it."""
+def _read_figures(folder: Path) -> Iterator[tuple[str, Figure, str]]:
+    """Yield every figure of the page with its SVG, compressed; the page unpacks it when somebody opens it."""
     for name, figure in FIGURES.items():
         if name not in SHOWN_OTHERWISE:
-            yield name, figure, packed(read_bytes(folder / f"{name}.svg"))
+            yield name, figure, pack(read_bytes(folder / f"{name}.svg"))
 
 
-def packed(content: bytes) -> str:
-    """What is large, compressed, as text: a fifth of its size or less. The page unpacks it."""
+def pack(content: bytes) -> str:
+    """Compress large content as text, to a fifth of its size or less. The page unpacks it."""
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
 
 
-def _experiments(measured: list[Measured]) -> list[Experiment]:
-    """The experiments that were run."""
+def _list_experiments(measured: list[Measured]) -> list[Experiment]:
+    """List the experiments that were run."""
     run = {row.experiment for row in measured if row.experiment}
     return [experiment for _, experiment in papers.experiments().values() if experiment.id in run]
 
 
-def own_models(complexity: Path) -> list[dict[str, Any]]:
-    """The counts of the user's own models at their native sizes, with the spec that names each."""
+def read_own_models(complexity: Path) -> list[dict[str, Any]]:
+    """Read the counts of user-defined models at their native sizes, with the spec that names each."""
     manifest = complexity / "own" / "counts.json"
     own = read_manifest(manifest, own=dict)["own"] if manifest.exists() else {}
     native = {(model, facts["image_size"]): facts["spec"] for model, facts in own.items()}
@@ -130,8 +130,8 @@ def own_models(complexity: Path) -> list[dict[str, Any]]:
     return [{**vars(row), "spec": native[key]} for row in rows if (key := (row.model, row.image_size)) in native]
 
 
-def provenance(results: Path) -> list[Mapping[str, Any]]:
-    """What made the counts and trainings: each different code, machine and libraries, with what they made."""
+def read_provenance(results: Path) -> list[Mapping[str, Any]]:
+    """Read what made the counts and trainings: each different code, machine and libraries, with its results."""
     made: dict[str, dict[str, Any]] = {}
     counts = (path.with_suffix(".json") for path in sorted(results.glob("complexity/**/*.csv")))
     for path in (*filter(Path.exists, counts), *sorted(results.glob("training/*/*/seed*/manifest.json"))):

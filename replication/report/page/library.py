@@ -41,7 +41,7 @@ LIBRARY = Package(
 
 
 def fetch(package: Package, out: Path) -> None:
-    """Write the files of a package into `out`. UserError if npm gives another archive than the pinned one."""
+    """Write the files of a package into `out`. Raise `UserError` if npm's archive is not the pinned one."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
@@ -56,15 +56,15 @@ def fetch(package: Package, out: Path) -> None:
                 write_bytes(out / Path(name).name, member.read())
 
 
-def library() -> str:
-    """The library as a script, with its licence before it."""
+def read_library() -> str:
+    """Read the library as a script, with its licence before it."""
     licence = (VENDOR / "LICENSE").read_text(encoding="utf-8")
     script = (VENDOR / "uPlot.iife.min.js").read_text(encoding="utf-8")
     return f"/*\n{licence}*/\n{script}"
 
 
-def style() -> str:
-    """The style sheet of the page, that of the library first."""
+def read_style() -> str:
+    """Read the style sheet of the page, with that of the library first."""
     return "\n".join(path.read_text(encoding="utf-8") for path in (VENDOR / "uPlot.min.css", BROWSER / "page.css"))
 
 

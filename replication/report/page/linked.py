@@ -12,8 +12,8 @@ TITLE = "Do the numbers hold? A verdict for every number that the vision-transfo
 AUTHOR = "The replication suite's authors"
 
 
-def claim_review(claim: ClaimResult, card: Card, run: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of a claim. The rating is its status in words: there is no scale between these."""
+def describe_claim(claim: ClaimResult, card: Card, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the outcome of a claim. The rating is its status in words, for statuses have no scale."""
     return {
         "@context": "https://schema.org",
         "@type": "ClaimReview",

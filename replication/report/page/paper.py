@@ -14,13 +14,13 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, cells
 from replication.report.figures import FIGURES
 from replication.report.formats import format_range
-from replication.report.page.index import BROWSER, environment
-from replication.report.page.linked import claim_review
+from replication.report.page.index import BROWSER, make_environment
+from replication.report.page.linked import describe_claim
 from replication.report.tables import LEGEND, UNITS_NOTE, Cell, Judged, count_verdicts
 
 
-def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], results: Path) -> str:
-    """The page of one paper: its tables as printed, ours and the verdict, with all reasons; its claims, its figures.
+def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], results: Path) -> str:
+    """Render the page of one paper: its tables as printed, ours, verdicts and all reasons; its claims, its figures.
 
     Contradictions are those that the card found in the paper, and what differs from ours, by cause.
     """
@@ -28,9 +28,9 @@ def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], resu
     own = [table for table in tables if table.table.paper == key]
     tested = [claim for claim in read_records(results / "claims.csv", ClaimResult) if claim.paper == key]
     verdicts = [verdict for table in own for row in table.cells for cell in row for verdict in cell.verdicts]
-    reviews = json.dumps([claim_review(claim, card, run) for claim in tested], ensure_ascii=False)
+    reviews = json.dumps([describe_claim(claim, card, run) for claim in tested], ensure_ascii=False)
     return (
-        environment()
+        make_environment()
         .get_template("paper.html.j2")
         .render(
             card=card,
@@ -43,9 +43,9 @@ def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], resu
                 for kind, n in cells(count_verdicts(verdicts)[0]).items()
                 if kind not in ("paper", "numbers") and n
             },
-            differing=_by_cause(verdict for verdict in verdicts if verdict.verdict == "differs"),
+            differing=_group_by_cause(verdict for verdict in verdicts if verdict.verdict == "differs"),
             figures={name: figure for name, figure in FIGURES.items() if name.startswith(f"{key}_")},
-            reasons_of=_reasons_of,
+            reasons_of=_find_reasons,
             legend=LEGEND,
             units_note=UNITS_NOTE,
             style=markupsafe.Markup((BROWSER / "page.css").read_text(encoding="utf-8")),
@@ -54,12 +54,12 @@ def paper_page(key: str, data: Mapping[str, Any], tables: Iterable[Judged], resu
     )
 
 
-def _reasons_of(table: Judged, cell: Cell) -> list[int]:
-    """The places of a cell's reasons in the list below its table, from 1."""
+def _find_reasons(table: Judged, cell: Cell) -> list[int]:
+    """Find the places of a cell's reasons in the list below its table, from 1."""
     return sorted({table.reasons.index(verdict.reason) + 1 for verdict in cell.verdicts})
 
 
-def _by_cause(verdicts: Iterable[Any]) -> dict[str, list[Any]]:
+def _group_by_cause(verdicts: Iterable[Any]) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = {}
     for verdict in verdicts:
         (cause,) = papers.card(verdict.paper).causes_of((verdict.table, verdict.row, verdict.column)) or [""]

@@ -24,9 +24,9 @@ from replication.records.reading import read_records
 from replication.records.rows import Measured, MechanismCost
 from replication.records.store import write_rows
 from replication.records.words import UserError
-from replication.report.figures.complexity import models_macs
-from replication.report.figures.families import growth
-from replication.report.page.index import own_models
+from replication.report.figures.complexity import draw_models_macs
+from replication.report.figures.families import draw_growth
+from replication.report.page.index import read_own_models
 
 MODULE = """
 import torch
@@ -356,12 +356,12 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
 
     counts = pd.read_csv(complexity / "counts.csv")
     cards = {key: card for key, card in papers.cards().items() if key == "pvt"}
-    for figure in (growth(counts, cards), models_macs(counts, cards)):
+    for figure in (draw_growth(counts, cards), draw_models_macs(counts, cards)):
         lines = {str(line.get_label()).split(",")[0]: line for line in figure.axes[0].lines}
         own = [lines["net"], lines["second"]]
         assert {line.get_color() for line in own} == {"black"}
         assert len({line.get_linestyle() for line in own}) == 2
-    (first, second) = own_models(complexity)
+    (first, second) = read_own_models(complexity)
     assert (first["model"], first["spec"], first["image_size"]) == ("net", "net=toys.nets:Patches", 64)
     assert second["spec"] == "second=toys.nets:Patches(width=4)"
     assert set(json.loads((complexity / "own" / "counts.json").read_text())["own"]) == {"net", "second"}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
 
-from replication.report.figures.detection import SCENES, attention, crowds, layers, slots
+from replication.report.figures.detection import SCENES, draw_attention, draw_crowds, draw_layers, draw_slots
 
 
 def xy(line: Line2D) -> list[list[float]]:
@@ -40,7 +40,7 @@ def test_layers_are_means_over_seeds_in_bands_from_the_smallest_to_the_largest()
         for layer in (2, 1)
         for nms in ("yes", "no")
     ]
-    figure = layers(pd.DataFrame(rows, columns=["seed", "layer", "nms", "ap_box", "ap_box_50"]))
+    figure = draw_layers(pd.DataFrame(rows, columns=["seed", "layer", "nms", "ap_box", "ap_box_50"]))
     ap, ap_50 = figure.axes
     assert line(ap, "without NMS") == [[1, 11], [2, 21]]
     assert line(ap, "with NMS") == [[1, 12], [2, 22]]
@@ -54,7 +54,7 @@ SLOT_COLUMNS = ["seed", "query", "cx", "cy", "w", "h"]
 
 def test_every_slot_has_the_boxes_of_the_first_seed() -> None:
     rows = [(1, 0, 0.2, 0.3, 0.1, 0.5), (1, 2, 0.4, 0.9, 0.2, 0.4), (1, 2, 0.5, 0.8, 0.5, 0.4), (2, 3, 0.1, 0.1, 1, 1)]
-    figure = slots(pd.DataFrame(rows, columns=SLOT_COLUMNS))
+    figure = draw_slots(pd.DataFrame(rows, columns=SLOT_COLUMNS))
     panels = [ax for ax in figure.axes if ax.get_title()]
     assert [ax.get_title() for ax in panels] == ["query 0: 1", "query 1: 0", "query 2: 2", "query 3: 0"]
     points = panels[2].collections[0]
@@ -65,7 +65,7 @@ def test_every_slot_has_the_boxes_of_the_first_seed() -> None:
 
 
 def test_one_box_alone_can_be_drawn() -> None:
-    figure = slots(pd.DataFrame([(0, 0, 0.2, 0.3, 0.1, 0.5)], columns=SLOT_COLUMNS))
+    figure = draw_slots(pd.DataFrame([(0, 0, 0.2, 0.3, 0.1, 0.5)], columns=SLOT_COLUMNS))
     figure.canvas.draw()
     assert np.asarray(figure.axes[0].collections[0].get_offsets()).tolist() == [[0.2, 0.3]]
 
@@ -91,7 +91,7 @@ def found(scenes: int, objects: int, encoder: bool = True) -> pd.DataFrame:
 
 
 def test_each_object_has_its_box_and_its_two_maps() -> None:
-    figure = attention(found(scenes=2, objects=2))
+    figure = draw_attention(found(scenes=2, objects=2))
     second = figure.axes[5:]
     assert [ax.get_title() for ax in second] == [
         "found",
@@ -112,13 +112,13 @@ def test_each_object_has_its_box_and_its_two_maps() -> None:
 
 
 def test_no_more_is_drawn_than_can_be_read() -> None:
-    figure = attention(found(scenes=SCENES + 1, objects=5))
+    figure = draw_attention(found(scenes=SCENES + 1, objects=5))
     assert len(figure.axes) == SCENES * (1 + 3 * 2)
     assert [text.get_text() for text in figure.axes[0].texts] == ["5", "6 ≠ 5", "7 ≠ 5"]
 
 
 def test_without_an_encoder_there_is_no_map_of_it() -> None:
-    figure = attention(found(scenes=1, objects=2, encoder=False))
+    figure = draw_attention(found(scenes=1, objects=2, encoder=False))
     assert [ax.get_title() for ax in figure.axes] == ["found", "5: decoder", "6 ≠ 5: decoder"]
 
 
@@ -128,7 +128,7 @@ CROWD = pd.DataFrame(
 
 
 def test_crowds_show_the_share_missed_and_the_number_of_queries() -> None:
-    (ax,) = crowds(CROWD, pd.DataFrame({"seed": [0, 1], "query": [2, 0]})).axes
+    (ax,) = draw_crowds(CROWD, pd.DataFrame({"seed": [0, 1], "query": [2, 0]})).axes
     assert line(ax, "missed, mean over images") == [[2, 12.5], [4, 62.5]]
     assert band(ax, 0) == {(2, 0), (2, 25), (4, 50), (4, 75)}
     assert [x for x, _ in line(ax, "queries: 3")] == [3, 3]
@@ -136,13 +136,13 @@ def test_crowds_show_the_share_missed_and_the_number_of_queries() -> None:
 
 
 def test_detectors_that_find_nothing_still_miss_everything() -> None:
-    (ax,) = crowds(CROWD.assign(found=0), pd.DataFrame(columns=["seed", "query"])).axes
+    (ax,) = draw_crowds(CROWD.assign(found=0), pd.DataFrame(columns=["seed", "query"])).axes
     (missed,) = ax.lines
     assert xy(missed) == [[2, 100], [4, 100]]
 
 
 def test_untrained_and_unable_are_told_apart() -> None:
-    (untrained,) = slots(pd.DataFrame()).axes[0].texts
-    (unable,) = slots(pd.DataFrame(columns=SLOT_COLUMNS)).axes[0].texts
+    (untrained,) = draw_slots(pd.DataFrame()).axes[0].texts
+    (unable,) = draw_slots(pd.DataFrame(columns=SLOT_COLUMNS)).axes[0].texts
     assert untrained.get_text() == "Nothing to draw: no detector is trained yet"
     assert unable.get_text() == "Nothing to draw: the detectors trained so far find too little"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from replication.records.card import Card, Variant
-from replication.report.figures.families import growth, headline, styles
+from replication.report.figures.families import choose_styles, draw_growth, select_headline
 
 
 def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(results: Path, toy_papers: Card) -> None:
@@ -17,7 +17,7 @@ def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(re
     elsewhere = accuracy.assign(table="table2", row="elsewhere")  # not the headline
     error = accuracy[accuracy["model"] == "toy_s"].assign(metric="top1_error", value=18.5, image_size=384)
     native = accuracy[accuracy["model"] == "toy_s"].assign(image_size=224)
-    found = headline(pd.concat([published, elsewhere, error, native]), {"toy": toy_papers})
+    found = select_headline(pd.concat([published, elsewhere, error, native]), {"toy": toy_papers})
     assert [(row.family, row.model, row.image_size, row.top1) for row in found.itertuples()] == [
         ("toy", "toy_s", 224, 79.8),
         ("toy", "toy_s", 384, 81.5),
@@ -29,7 +29,7 @@ def test_a_number_of_no_printed_size_is_left_out_among_enlarged_images(results: 
     enlarged = published[(published["metric"] == "top1") & (published["model"] == "toy_s")].assign(
         image_size=384, value=81.5
     )
-    found = headline(pd.concat([published, enlarged]), {"toy": toy_papers})
+    found = select_headline(pd.concat([published, enlarged]), {"toy": toy_papers})
     assert [(row.image_size, row.top1) for row in found.itertuples()] == [(384, 81.5)]
 
 
@@ -37,12 +37,15 @@ def test_colour_and_marker_are_those_of_the_card_and_no_other_paper_changes_them
     before = {"b": dataclasses.replace(card, colour="#0000ff", marker="<"), "baselines": card}
     unseen = dataclasses.replace(card, headline="", compared=())
     after = {"a": dataclasses.replace(card, colour="#ff00ff"), **before, "unseen": unseen}
-    assert styles(after) == {"a": ("#ff00ff", card.marker), **styles(before)}
-    assert styles(before)["b"] == ("#0000ff", "<")
+    assert choose_styles(after) == {"a": ("#ff00ff", card.marker), **choose_styles(before)}
+    assert choose_styles(before)["b"] == ("#0000ff", "<")
 
 
 def test_networks_of_no_paper_come_last(card: Card) -> None:
-    assert list(styles({"baselines": dataclasses.replace(card, headline=""), "toy": card})) == ["toy", "baselines"]
+    assert list(choose_styles({"baselines": dataclasses.replace(card, headline=""), "toy": card})) == [
+        "toy",
+        "baselines",
+    ]
 
 
 def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path, toy_papers: Card) -> None:
@@ -50,7 +53,7 @@ def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path,
     baselines = dataclasses.replace(
         toy_papers, headline="", variants=(Variant("resnet18", "ResNet18", "cnn", "timm/resnet18", {}),)
     )
-    found = headline(published, {"toy": toy_papers, "baselines": baselines})
+    found = select_headline(published, {"toy": toy_papers, "baselines": baselines})
     assert list(found["family"]) == ["toy", "baselines"]
 
 
@@ -58,5 +61,5 @@ def test_papers_without_accuracies_have_no_curve_of_growth(results: Path, toy_pa
     detector = dataclasses.replace(toy_papers, headline="", compared=())
     counts = pd.read_csv(results / "complexity" / "counts.csv")
     counts = counts[counts["model"] == "toy_s"]  # others would be the user's own
-    figure = growth(counts, {"toy": toy_papers, "detector": detector})
+    figure = draw_growth(counts, {"toy": toy_papers, "detector": detector})
     assert [line.get_label() for line in figure.axes[0].lines] == ["Toy_S"]

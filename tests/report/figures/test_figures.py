@@ -16,9 +16,9 @@ from replication import report
 from replication.records.reading import read_records
 from replication.records.rows import STATUSES, VERDICTS, DetectorEpoch, Run
 from replication.records.store import write_rows
-from replication.report.figures import FIGURES, Frames, read_frames, rendered
-from replication.report.figures.claims import EDGE, forest, normalised
-from replication.report.figures.outcomes import loss_curves
+from replication.report.figures import FIGURES, Frames, read_frames, render_figure
+from replication.report.figures.claims import EDGE, draw_forest, normalise
+from replication.report.figures.outcomes import draw_loss_curves
 from tests.report.timed import relative_table, write_speed
 
 
@@ -75,27 +75,27 @@ def test_nothing_to_draw_is_said(name: str) -> None:
     frames = Frames(*(pd.DataFrame() for _ in Frames.__dataclass_fields__))
     (text,) = FIGURES[name].draw(frames).axes[0].texts
     assert text.get_text().startswith("Nothing to draw: ")
-    assert b"Nothing to draw" in rendered(FIGURES[name], frames)["svg"]
+    assert b"Nothing to draw" in render_figure(FIGURES[name], frames)["svg"]
 
 
 def test_a_two_sided_range_is_minus_one_to_one() -> None:
-    left, right, places = normalised(1.9, 2.1, [1.9, 2.0, 2.1])
+    left, right, places = normalise(1.9, 2.1, [1.9, 2.0, 2.1])
     assert (left, right) == (-1.0, 1.0)
     assert places == pytest.approx([-1.0, 0.0, 1.0])
-    assert normalised(1.9, 2.1, [99.0, -99.0]) == (-1.0, 1.0, [EDGE, -EDGE])
+    assert normalise(1.9, 2.1, [99.0, -99.0]) == (-1.0, 1.0, [EDGE, -EDGE])
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, math.inf), (-math.inf, 0.5), (0.2, 0.7), (0.5, 0.5)])
 def test_a_value_is_drawn_in_the_band_exactly_if_it_lies_in_the_range(low: float, high: float) -> None:
     values = [-4.0, 0.2, 0.49, 0.5, 0.51, 0.7, 4.0]
-    left, right, places = normalised(low, high, values)
+    left, right, places = normalise(low, high, values)
     assert [left <= place <= right for place in places] == [low <= value <= high for value in values]
     assert places == sorted(places)
 
 
 def test_distance_from_the_one_end_of_a_range_is_in_units_of_it() -> None:
-    assert [normalised(1.0, math.inf, [value])[2] for value in (1.5, 2.0, 0.5)] == [[0.5], [1.0], [-0.5]]
-    assert normalised(0.0, math.inf, [2.0, 1.0, 4.0])[2] == [0.5, 0.25, 1.0]
+    assert [normalise(1.0, math.inf, [value])[2] for value in (1.5, 2.0, 0.5)] == [[0.5], [1.0], [-0.5]]
+    assert normalise(0.0, math.inf, [2.0, 1.0, 4.0])[2] == [0.5, 0.25, 1.0]
 
 
 def test_insights_are_of_the_runs_that_collect_found(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
 def test_a_difference_that_holm_leaves_undecided_is_hollow(p: float) -> None:
     row = {"paper": "toy", "claim": "c", "source": "difference", "status": "inconclusive", "estimate": 2.0}
     row |= {"ci_low": 1.0, "ci_high": 3.0, "published_effect": 1.0, "low": 0.0, "high": math.inf, "p_holm": p}
-    (ax,) = forest(pd.DataFrame([row])).axes
+    (ax,) = draw_forest(pd.DataFrame([row])).axes
     assert [mark.get_markerfacecolor() for mark in ax.lines if list(np.asarray(mark.get_xdata())) == [2.0]] == ["white"]
-    (ax,) = forest(pd.DataFrame([row | {"p_holm": 0.049}])).axes
+    (ax,) = draw_forest(pd.DataFrame([row | {"p_holm": 0.049}])).axes
     assert "white" not in [mark.get_markerfacecolor() for mark in ax.lines]
 
 
@@ -164,7 +164,7 @@ def test_learning_curves_show_what_each_arm_was_validated_by() -> None:
             pd.DataFrame({**shared, "experiment": "b", "arm": "classifier", "val_top1": [10, 90]}),
         ]
     )
-    rows = enumerate(loss_curves(epochs).subfigs)
+    rows = enumerate(draw_loss_curves(epochs).subfigs)
     panels = {(row, ax.get_ylabel()): ax.lines[0] for row, part in rows for ax in part.axes}
     losses = ["training loss", "validation loss"]
     assert list(panels) == [

@@ -102,9 +102,9 @@ def test_padded_grids_are_left_out(timed: Path) -> None:
 
 def test_the_roof_is_the_best_that_the_kernels_reached(timed: Path) -> None:
     cells = read_frames(timed).cells
-    assert speed.roof(cells) == pytest.approx((PEAK, 1.5 * PEAK, BANDWIDTH))
-    assert speed.roof(cells[cells["kind"] == "model"]) == (None, None, None)
-    without = speed.speed_roofline(cells[cells["kind"] == "model"], {})
+    assert speed.find_roof(cells) == pytest.approx((PEAK, 1.5 * PEAK, BANDWIDTH))
+    assert speed.find_roof(cells[cells["kind"] == "model"]) == (None, None, None)
+    without = speed.draw_roofline(cells[cells["kind"] == "model"], {})
     assert [line for line in without.axes[0].lines if line.get_linestyle() == "-"] == []
 
 
@@ -127,7 +127,7 @@ def test_tables_are_chosen_for_what_they_add() -> None:
         relative_table("c", "small", 3, first=900),
         relative_table("c", "twin", 3, metric="latency", first=900).assign(published=7.0),
     ]
-    chosen = speed.chosen_tables(pd.concat(tables, ignore_index=True))
+    chosen = speed.choose_tables(pd.concat(tables, ignore_index=True))
     names = [(rows["paper"].iloc[0], rows["table"].iloc[0]) for rows in chosen]
     assert len(names) == speed.PANELS
     assert {("a", "whole"), ("c", "small")} <= set(names)  # the longest of every paper, then the longest of all
@@ -138,7 +138,7 @@ def test_tables_are_chosen_for_what_they_add() -> None:
 def test_a_table_that_prints_two_speeds_of_its_models_has_one_panel() -> None:
     tables = [relative_table("a", "one", 4), relative_table("a", "one", 4, metric="latency", first=3)]
     again = tables[1].assign(model=tables[0]["model"])
-    assert [len(speed.chosen_tables(pd.concat([tables[0], other]))) for other in (tables[1], again)] == [2, 1]
+    assert [len(speed.choose_tables(pd.concat([tables[0], other]))) for other in (tables[1], again)] == [2, 1]
 
 
 def test_a_panel_shows_every_row_and_its_order() -> None:
@@ -152,19 +152,19 @@ def test_a_panel_shows_every_row_and_its_order() -> None:
         "tau_macs": 0.25,
     }
     other = rows.assign(machine="another", ratio=99.0)
-    figure = speed.speed_tables(pd.concat([rows, other]), pd.DataFrame([order]))
+    figure = speed.draw_speed_tables(pd.concat([rows, other]), pd.DataFrame([order]))
     (ax,) = figure.axes
     assert points(ax, hollow=False) == {(1.0, 2.0), (2.0, 4.0)}
     assert points(ax, hollow=True) == {(3.0, 6.0)}
     assert ax.get_title() == "a one\nτ = 0.50, by MACs 0.25\n(2 of 3 valid)"
-    (ax,) = speed.speed_tables(rows.assign(valid=0), pd.DataFrame([{**order, "tau_macs": None}])).axes
+    (ax,) = speed.draw_speed_tables(rows.assign(valid=0), pd.DataFrame([{**order, "tau_macs": None}])).axes
     assert ax.get_title() == "a one\nτ = 0.50\n(reference not valid)"
-    assert speed.speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few rows"
+    assert speed.draw_speed_tables(rows, pd.DataFrame()).axes[0].get_title() == "a one\ntoo few rows"
 
 
 def test_curves_show_times_rates_and_the_least_that_counts_allow(timed: Path) -> None:
     cells = read_frames(timed).cells
-    figure = speed.speed_curves(cells)
+    figure = speed.draw_speed_curves(cells)
     above, below = figure.axes
     of = cells[(cells["kind"] == "mechanism") & (cells["attention"] == "math")]
     times = {(int(size) ** 2, 1e3 * median) for size, median in zip(of["image_size"], of["median"], strict=True)}
@@ -179,11 +179,11 @@ def test_curves_show_times_rates_and_the_least_that_counts_allow(timed: Path) ->
 def test_one_machine_beside_another_has_a_column_of_its_own(timed: Path) -> None:
     cells = read_frames(timed).cells
     both = pd.concat([cells, cells.assign(machine="a GPU", device="cuda", attention="fused")])
-    assert len(speed.speed_curves(both).axes) == 4
+    assert len(speed.draw_speed_curves(both).axes) == 4
 
 
 def test_memory_is_hollow_where_little_was_measured(timed: Path, toy_papers: Card) -> None:
-    figure = speed.speed_memory(read_frames(timed).memory, {"toy": toy_papers})
+    figure = speed.draw_speed_memory(read_frames(timed).memory, {"toy": toy_papers})
     (ax,) = figure.axes
     assert points(ax, hollow=False) == {(0.5, 0.0)}
     assert points(ax, hollow=True) == {(-3.0, 0.0)}
@@ -204,7 +204,7 @@ def test_the_largest_batch_is_what_is_left_beside_the_weights() -> None:
         for model, batch in each
     )
     # 16 GiB less 1 of weights, 1 an image; b takes half as much an image in a large batch as alone
-    found = speed.largest_batches(counts, batches)
+    found = speed.estimate_largest_batches(counts, batches)
     assert found.to_dict("records") == [{"model": "a", "image_size": 224, "largest": 15.0}]
 
 

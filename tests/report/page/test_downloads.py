@@ -13,15 +13,15 @@ import pytest
 
 from replication import report
 from replication.records.words import UserError
-from replication.report.page.downloads import archive, tables_zip
-from replication.report.page.library import LIBRARY, VENDOR, Package, fetch, library
+from replication.report.page.downloads import archive, zip_tables
+from replication.report.page.library import LIBRARY, VENDOR, Package, fetch, read_library
 
 
 def test_the_tables_are_in_it_three_times_each(results: Path) -> None:
     report.collect(results, "laptop", seeds=3)
     report.judge(results)
     report.write_tables(results)
-    packed = tables_zip(results)
+    packed = zip_tables(results)
     with zipfile.ZipFile(io.BytesIO(packed)) as files:
         names = files.namelist()
         assert files.read("tables/toy/table1.md") == (results / "tables/toy/table1.md").read_bytes()
@@ -29,7 +29,7 @@ def test_the_tables_are_in_it_three_times_each(results: Path) -> None:
     assert names == sorted(f"tables/{stem}.{suffix}" for stem in stems for suffix in ("csv", "md", "tex"))
     for path in (results / "tables").rglob("*"):
         os.utime(path, (10**9, 10**9))
-    assert tables_zip(results) == packed
+    assert zip_tables(results) == packed
 
 
 def test_an_archive_does_not_depend_on_the_order() -> None:
@@ -38,7 +38,7 @@ def test_an_archive_does_not_depend_on_the_order() -> None:
 
 
 def test_the_licence_stands_before_the_library() -> None:
-    assert library().startswith("/*\nThe MIT License (MIT)")
+    assert read_library().startswith("/*\nThe MIT License (MIT)")
 
 
 @pytest.mark.slow

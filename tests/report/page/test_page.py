@@ -19,7 +19,7 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict
 from replication.records.store import sha256
 from replication.report.figures import FIGURES
-from replication.report.page.index import SHOWN_OTHERWISE, code, provenance
+from replication.report.page.index import SHOWN_OTHERWISE, mark_code, read_provenance
 from tests.report.timed import write_speed
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -149,8 +149,8 @@ def test_every_claim_is_reviewed_for_machines(folder: Path) -> None:
 
 
 def test_backticks_become_code_and_nothing_else_becomes_markup() -> None:
-    assert code("at `a<b`, not 2<3") == "at <code>a&lt;b</code>, not 2&lt;3"
-    assert code("a ` alone") == "a ` alone"
+    assert mark_code("at `a<b`, not 2<3") == "at <code>a&lt;b</code>, not 2&lt;3"
+    assert mark_code("a ` alone") == "a ` alone"
 
 
 def test_it_repeats_and_does_without_trainings(results: Path, folder: Path) -> None:
@@ -166,7 +166,7 @@ def test_it_repeats_and_does_without_trainings(results: Path, folder: Path) -> N
 
 
 def test_provenance_groups_what_was_made_alike(results: Path) -> None:
-    (made,) = provenance(results)
+    (made,) = read_provenance(results)
     assert made["machine"]["processor"] == "toy processor"
     assert made["results"] == [f"training/exp/{arm}/seed{seed}" for arm in "ab" for seed in range(3)]
 

@@ -22,9 +22,9 @@ from replication.complexity.counters import GateError, count, count_tokens
 from replication.complexity.memory import MODES, count_peak_memory
 from replication.complexity.shapes import RememberedShapes
 from replication.complexity.stand_in import imitate_device, materialise
-from replication.models import build_variant, with_native_size
+from replication.models import add_native_size, build_variant
 from replication.models.attention import POLICIES, set_attention
-from replication.models.user_models import RAISED, said
+from replication.models.user_models import RAISED, describe
 from replication.papers.parts.user_models import OWN, spec_of
 from replication.records.card import Variant
 from replication.records.reading import read_records
@@ -54,7 +54,7 @@ def count_models(
     is written, if the counts of a paper's model disagree.
     """
     started = now()
-    variants = [with_native_size(variant) for variant in papers.chosen(models)]
+    variants = [add_native_size(variant) for variant in papers.chosen(models)]
     image_sizes = list(dict.fromkeys(image_sizes))
     for size in () if printed else image_sizes:
         if not any(variant.allows(size) for variant in variants):
@@ -163,7 +163,7 @@ def _try_sizes(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tupl
 def _explain_failure(variant: Variant, size: Size, error: BaseException) -> str:
     """Explain on one line why a cell was not counted, and say that it ran on `meta` where that is the cause."""
     name = spec_of(variant) if variant.family == OWN else variant.id
-    message = said(error)
+    message = describe(error)
     if not str(error):  # as of a bare assert
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = f"{type(error).__name__} in {frame.filename}, line {frame.lineno}: {frame.line}"
@@ -224,7 +224,7 @@ def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = 
                     except RAISED as error:
                         if "Expected more than 1 value per channel when training" not in str(error):
                             step = {"infer": "inference", "train": "training"}[mode]
-                            reasons[f"no memory of {step} at batch {batch}: {said(error)}"] = None
+                            reasons[f"no memory of {step} at batch {batch}: {describe(error)}"] = None
     formula = counts.formula
     row = Count(
         model=variant.id,

@@ -39,7 +39,7 @@ class Watch:
         Every map sums to 1.
         """
         query, key, _, *padding = self.given[attention]
-        return attention.weights(query[:, chosen], key, *padding).mean(dim=1).unflatten(2, self.grid)
+        return attention.compute_weights(query[:, chosen], key, *padding).mean(dim=1).unflatten(2, self.grid)
 
 
 @contextmanager

@@ -7,6 +7,6 @@ authors' released files. `own` builds the user's own models.
 
 from replication.models.build import build, build_variant
 from replication.models.checkpoints import load_checkpoint
-from replication.models.user_models import with_native_size
+from replication.models.user_models import add_native_size
 
-__all__ = ["build", "build_variant", "load_checkpoint", "with_native_size"]
+__all__ = ["add_native_size", "build", "build_variant", "load_checkpoint"]

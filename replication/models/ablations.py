@@ -24,54 +24,54 @@ from replication.records.words import UserError
 
 
 class FactorisedPositions(nn.Module):
-    """A position table (1, 1 + H*W, D) from one table for rows and one for columns (ViT, appendix D.4: 2-D).
+    """A position table (1, 1 + H*W, D) made of a table for rows and a table for columns (ViT, appendix D.4: 2-D).
 
-    Half of the channels say the row of a patch, half its column. The class token has all of its own.
+    Half of the channels encode the row of a patch, half its column. The class token has an entry of its own.
     """
 
     def __init__(self, grid: Grid) -> None:
-        """For a `grid` of H x W patches."""
+        """Prepare for a `grid` of H x W patches."""
         super().__init__()
         self.grid = grid
 
     def forward(self, class_token: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """(1, 1, D), (H, D/2) and (W, D/2) to the table."""
+        """Combine the class token (1, 1, D), rows (H, D/2) and columns (W, D/2) into the table."""
         height, width = self.grid
         grid = torch.cat([rows[:, None].expand(-1, width, -1), columns[None].expand(height, -1, -1)], dim=2)
         return torch.cat([class_token, grid.flatten(0, 1)[None]], dim=1)
 
     def right_inverse(self, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The class token's entry, and those of the first column and the first row of patches."""
+        """Return the class token's entry, and those of the first column and the first row of patches."""
         grid = table[0, 1:].unflatten(0, self.grid)
         half = table.shape[2] // 2
         return table[:, :1].clone(), grid[:, 0, :half].clone(), grid[0, :, half:].clone()
 
 
 def factorised_positions(model: Any) -> None:
-    """ViT, Table 8: 2-D positions, a table for the rows and one for the columns."""
+    """Make positions 2-D, with a table for the rows and one for the columns (ViT, Table 8)."""
     parametrize.register_parametrization(model, "pos_embed", FactorisedPositions(model.patch_embed.grid_size))
-    _without_decay(model, [f"parametrizations.pos_embed.original{i}" for i in range(3)])
+    _exempt_from_decay(model, [f"parametrizations.pos_embed.original{i}" for i in range(3)])
 
 
 def relative_positions(model: Any) -> None:
-    """ViT, Table 8 and appendix D.4: 1-D relative attention.
+    """Add 1-D relative attention (ViT, Table 8 and appendix D.4).
 
-    Patches are counted in raster order; for each offset of query and key there is an embedding, and the query's logits
-    with it, scaled as those with the key are, come on top of those. The paper does not say whether layers or heads
-    share embeddings: here heads do, layers do not. The class token is nowhere, so no logits are added for it.
+    Patches are counted in raster order. Every offset of query and key has an embedding; the query's product with it,
+    scaled as that with the key is, is added to the logits. The paper does not say whether layers or heads share
+    embeddings: here heads do, layers do not. The class token has no place, so nothing is added to its logits.
     """
     patches = model.patch_embed.num_patches
     for block in model.blocks:
         table = torch.empty(2 * patches - 1, block.attn.head_dim)
         block.attn.relative_positions = nn.Parameter(trunc_normal_(table, std=0.02))
-        block.attn.register_forward_pre_hook(_with_relative_attention, with_kwargs=True)
-    _without_decay(model, [f"blocks.{i}.attn.relative_positions" for i in range(len(model.blocks))])
+        block.attn.register_forward_pre_hook(_add_relative_attention, with_kwargs=True)
+    _exempt_from_decay(model, [f"blocks.{i}.attn.relative_positions" for i in range(len(model.blocks))])
 
 
-def _with_relative_attention(
+def _add_relative_attention(
     attention: Any, args: tuple[Tensor], kwargs: dict[str, Any]
 ) -> tuple[tuple[Tensor], dict[str, Any]]:
-    """Gives the attention what it adds to its logits, (B, h, 1 + N, 1 + N)."""
+    """Give the attention what it adds to its logits, (B, h, 1 + N, 1 + N)."""
     tokens, width = args[0][:, 1:], attention.qkv.in_features
     query = nn.functional.linear(tokens, attention.qkv.weight[:width], attention.qkv.bias[:width])
     query = query.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)  # (B, h, N, d)
@@ -82,61 +82,64 @@ def _with_relative_attention(
 
 
 def no_shift(model: Any) -> None:
-    """Swin, Table 4, without shifting: every block has the same windows."""
-    for block in _all(model, SwinTransformerBlock):
+    """Give every block the same windows (Swin, Table 4: without shifting)."""
+    for block in _find_modules(model, SwinTransformerBlock):
         block.target_shift_size = block.shift_size = (0, 0)
         block.attn_mask = None
 
 
 def padded_windows(model: Any) -> None:
-    """Swin, Table 5, naive padding: shifted windows are padded at the border instead of shifted cyclically."""
-    for block in _all(model, SwinTransformerBlock):
+    """Pad shifted windows at the border instead of shifting them cyclically (Swin, Table 5: naive padding)."""
+    for block in _find_modules(model, SwinTransformerBlock):
         if any(block.shift_size):
-            _over_the_grid(block, PaddedWindowAttention(block.attn, block.input_resolution, block.shift_size))
+            _spread_over_grid(block, PaddedWindowAttention(block.attn, block.input_resolution, block.shift_size))
 
 
 def no_position_bias(model: Any) -> None:
-    """Swin, Table 4, no position encoding: the relative position bias is 0."""
-    for attention in _all(model, WindowAttention):
-        _zeros(attention, "relative_position_bias_table")
+    """Set the relative position bias to 0 (Swin, Table 4: no position encoding)."""
+    for attention in _find_modules(model, WindowAttention):
+        _zero(attention, "relative_position_bias_table")
 
 
 def absolute_positions(model: Any) -> None:
-    """Swin, Table 4, absolute position embedding as well: a learned table is added to the patches, (1, H, W, D)."""
+    """Add a learned table (1, H, W, D) to the patches, besides the relative bias (Swin, Table 4)."""
     height, width = model.patch_embed.grid_size
     table = torch.empty(1, height, width, model.embed_dim)
     model.patch_embed.absolute_positions = nn.Parameter(trunc_normal_(table, std=0.02))
     model.patch_embed.register_forward_hook(lambda embedding, _, patches: patches + embedding.absolute_positions)
-    _without_decay(model, ["patch_embed.absolute_positions"])
+    _exempt_from_decay(model, ["patch_embed.absolute_positions"])
 
 
 def absolute_instead_of_bias(model: Any) -> None:
-    """Swin, Table 4, absolute position embedding instead of the relative bias."""
+    """Use an absolute position embedding instead of the relative bias (Swin, Table 4)."""
     no_position_bias(model)
     absolute_positions(model)
 
 
 def sliding_windows(model: Any) -> None:
-    """Swin, Table 6, sliding windows of Swin's side around every token; an even side is one more, to have a middle."""
-    for block in _all(model, SwinTransformerBlock):
+    """Let every token attend to a window around it, of Swin's side (Swin, Table 6: sliding windows).
+
+    An even side is made one larger, to have a middle.
+    """
+    for block in _find_modules(model, SwinTransformerBlock):
         side = block.window_size[0]
-        _over_the_grid(block, SlidingWindowAttention(block.attn, block.input_resolution, side + 1 - side % 2))
+        _spread_over_grid(block, SlidingWindowAttention(block.attn, block.input_resolution, side + 1 - side % 2))
 
 
 def performer(model: Any) -> None:
-    """Swin, Table 6, Performer, over the whole grid; as its attention has no bias, positions are absolute."""
+    """Use Performer over the whole grid; positions are absolute, as its attention has no bias (Swin, Table 6)."""
     performer_attention(model)
     absolute_positions(model)
 
 
 def performer_attention(model: Any) -> None:
-    """The attention alone."""
-    for block in _all(model, SwinTransformerBlock):
-        _over_the_grid(block, PerformerAttention(block.attn))
+    """Replace the attention alone by Performer, and add no positions."""
+    for block in _find_modules(model, SwinTransformerBlock):
+        _spread_over_grid(block, PerformerAttention(block.attn))
 
 
-def _over_the_grid(block: Any, attention: nn.Module) -> None:
-    """Give a block another attention, and that its whole grid as one window."""
+def _spread_over_grid(block: Any, attention: nn.Module) -> None:
+    """Give a block another attention, and to that its whole grid as one window."""
     block.window_size = block.input_resolution
     block.window_area = block.window_size[0] * block.window_size[1]
     block.target_shift_size = block.shift_size = (0, 0)
@@ -145,7 +148,7 @@ def _over_the_grid(block: Any, attention: nn.Module) -> None:
 
 
 def local_attention_only(model: Any) -> None:
-    """Twins, Table 5: locally-grouped attention in every block."""
+    """Use locally-grouped attention in every block (Twins, Table 5)."""
     for blocks in model.blocks:
         local = next(block.attn for block in blocks if isinstance(block.attn, LocallyGroupedAttn))
         for block in blocks:
@@ -155,17 +158,17 @@ def local_attention_only(model: Any) -> None:
 
 
 def no_sentence_positions(model: Any) -> None:
-    """TNT, Table 6: no position encoding of sentences."""
-    _zeros(model, "patch_pos")
+    """Remove the position encoding of sentences (TNT, Table 6)."""
+    _zero(model, "patch_pos")
 
 
 def no_word_positions(model: Any) -> None:
-    """TNT, Table 6: no position encoding of words."""
-    _zeros(model, "pixel_pos")
+    """Remove the position encoding of words (TNT, Table 6)."""
+    _zero(model, "pixel_pos")
 
 
 def peg_without_border(model: Any) -> None:
-    """CPVT, ablation of zero padding: the border repeats the outermost tokens, so nothing tells where it is."""
+    """Repeat the outermost tokens at the border instead of zeros, which would tell where it is (CPVT, zero padding)."""
     for generator in model.pos_block:
         old = generator.proj[0]
         generator.proj[0] = nn.Conv2d(
@@ -174,27 +177,30 @@ def peg_without_border(model: Any) -> None:
 
 
 def frozen_peg(model: Any) -> None:
-    """CPVT, ablation of the parameters: generators keep their random weights."""
+    """Leave the generators their random weights (CPVT, ablation of the parameters)."""
     model.pos_block.requires_grad_(False)
 
 
-def _all(model: nn.Module, kind: type[nn.Module]) -> list[Any]:
-    """The modules of a kind. UserError if there are none: an ablation that changes nothing is a mistake."""
+def _find_modules(model: nn.Module, kind: type[nn.Module]) -> list[Any]:
+    """Return the modules of a kind.
+
+    Raise `UserError` if there are none, because an ablation that changes nothing is a mistake.
+    """
     found = [module for module in model.modules() if isinstance(module, kind)]
     if not found:
         raise UserError(f"a {type(model).__name__} has no {kind.__name__} to change")
     return found
 
 
-def _zeros(module: nn.Module, name: str) -> None:
-    """Replace a parameter by zeros that neither learn nor count."""
+def _zero(module: nn.Module, name: str) -> None:
+    """Replace a parameter by zeros, which neither learn nor count as parameters."""
     zeros = torch.zeros_like(module.get_parameter(name).detach())
     delattr(module, name)
     module.register_buffer(name, zeros, persistent=False)
 
 
-def _without_decay(model: Any, names: list[str]) -> None:
-    """Leave these parameters out of weight decay, as the model leaves out its own position embeddings."""
+def _exempt_from_decay(model: Any, names: list[str]) -> None:
+    """Exempt these parameters from weight decay, as the model exempts its own position embeddings."""
     skipped = {*model.no_weight_decay(), *names}
     model.no_weight_decay = lambda: skipped
 

@@ -25,12 +25,12 @@ POLICIES = ("math", "fused")
 
 
 def set_attention(model: nn.Module, policy: str) -> nn.Module:
-    """Make all attention in `model` follow one policy; returns the model, which is changed in place.
+    """Make all attention in `model` follow one policy; change the model in place and return it.
 
     `math` forms the N x N matrix, as in the papers' days; `fused` calls torch's scaled_dot_product_attention, which
-    need not. The result is the same up to rounding, memory and what a counter sees are not, and timm's own default
-    differs between models (ViT fused, Swin not). Reaches every module with timm's `fused_attn` flag, ours included.
-    UserError if the policy is unknown.
+    need not. The results are the same up to rounding; memory and what a counter sees are not, and timm's own default
+    differs between models (ViT fused, Swin not). Every module with timm's `fused_attn` flag is reached, ours included.
+    Raise `UserError` if the policy is unknown.
     """
     if policy not in POLICIES:
         raise nearest(policy, POLICIES, "attention policy")
@@ -54,7 +54,7 @@ class SpatialReductionAttention(nn.Module):
     """
 
     def __init__(self, dim: int, num_heads: int, sr_ratio: int, proj_drop: float = 0.0) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; reduction ratio `sr_ratio` R."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h, and the reduction ratio `sr_ratio` R."""
         super().__init__()
         self.num_heads = num_heads
         self.scale = (dim // num_heads) ** -0.5
@@ -69,7 +69,7 @@ class SpatialReductionAttention(nn.Module):
             self.norm = nn.LayerNorm(dim, eps=1e-5)
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         q = self._split_heads(self.q(x))  # (B, h, N, d)
         k, v = (self._split_heads(y) for y in self.kv(self._reduce(x, grid)).chunk(2, dim=-1))  # (B, h, N/R^2, d)
         if self.fused_attn:
@@ -79,14 +79,14 @@ class SpatialReductionAttention(nn.Module):
         return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
 
     def _reduce(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """(B, N, D) -> (B, N/R^2, D)."""
+        """Reduce tokens (B, N, D) to (B, N/R^2, D)."""
         if self.sr_ratio == 1:
             return x
         reduced = self.sr(x.transpose(1, 2).unflatten(2, grid))  # (B, D, H/R, W/R)
         return self.norm(reduced.flatten(2).transpose(1, 2))
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, N, D) -> (B, h, N, d)."""
+        """Split tokens (B, N, D) into heads (B, h, N, d)."""
         return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
 
@@ -94,24 +94,24 @@ class GlobalAttention(SpatialReductionAttention):
     """Multi-head self-attention over all tokens (ViT, appendix A): spatial reduction with R = 1, that is, none."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h."""
         super().__init__(dim, num_heads, sr_ratio=1)
 
 
 class WindowAttention(nn.Module):
     """Multi-head attention within M x M windows, with relative position bias (Swin, section 3.2, W-MSA; eq. 4).
 
-    The unshifted half of Swin's pair of blocks; a shift changes neither the multiply-adds nor the shapes.
+    It is the unshifted half of Swin's pair of blocks; a shift changes neither the multiply-adds nor the shapes.
     """
 
     def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; windows of `window_size` M tokens a side."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h, in windows of side `window_size` M."""
         super().__init__()
         self.window_size = (window_size, window_size)
         self.attn = swin_transformer.WindowAttention(dim, num_heads, window_size=window_size)
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         (H, W), (M, _) = grid, self.window_size
         x = F.pad(x.unflatten(1, grid), (0, 0, 0, -W % M, 0, -H % M))
         _, padded_H, padded_W, _ = x.shape
@@ -124,41 +124,47 @@ class WindowAttention(nn.Module):
 class WindowedSubSampledAttention(nn.Module):
     """Attention within M x M windows, then attention of all tokens to a sub-sampled map (Twins-SVT, section 3.3).
 
-    The attention of a pair of blocks, LSA and GSA, one after the other. As Twins alternates the two, the pair is the
-    least that reaches all tokens, and it takes the place of *two* layers of the other mechanisms: half of its cost is
-    what compares with one of theirs, and its peak memory is that of the larger of the two.
+    It is the attention of a pair of blocks, LSA and GSA, one after the other. As Twins alternates the two, the pair is
+    the least that reaches all tokens, and it takes the place of *two* layers of the other mechanisms: half of its cost
+    compares with the cost of one of theirs, and its peak memory is that of the larger of the two.
     """
 
     def __init__(self, dim: int, num_heads: int, window_size: int, sr_ratio: int) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; windows of side M; keys of GSA from R x R tokens."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h.
+
+        Windows have the side `window_size` M, and a key of GSA comes from R x R tokens, R being `sr_ratio`.
+        """
         super().__init__()
         self.local = LocallyGroupedAttn(dim, num_heads, ws=window_size)
         self.sub_sampled = GlobalSubSampleAttn(dim, num_heads, sr_ratio=sr_ratio)
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         return self.sub_sampled(self.local(x, grid), grid)
 
 
 class MessengerAttention(nn.Module):
     """Attention within M x M windows, each with a messenger token beside its patches (MSG-Transformer, section 3.2).
 
-    A layer as between two exchanges: the messengers of every region of windows exchange their channels, then each
-    attends with its window. All start as one learned token.
+    It is a layer as between two exchanges: the messengers of every region of windows exchange their channels, then each
+    attends with its window. All messengers start as one learned token.
     """
 
     def __init__(self, dim: int, num_heads: int, window_size: int, region: int) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h and `region`^2; `region` windows a side exchange."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h and `region`^2.
+
+        Regions of `region` windows a side exchange messengers.
+        """
         super().__init__()
         self.window_size, self.region = window_size, region
         self.messenger = nn.Parameter(torch.zeros(dim))
         self.attn = msg.MessengerAttention(dim, num_heads, window_size)
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         (H, W), M = grid, self.window_size
         x = F.pad(x.unflatten(1, grid), (0, 0, 0, -W % M, 0, -H % M))
         messengers = self.messenger.expand(len(x), x.shape[1] // M, x.shape[2] // M, -1)
-        windows = msg.windows(x, msg.shuffle(messengers, self.region), M)  # (B, H/M, W/M, M^2 + 1, D)
+        windows = msg.cut_windows(x, msg.shuffle(messengers, self.region), M)  # (B, H/M, W/M, M^2 + 1, D)
         windows = self.attn(windows.flatten(0, 2)).view_as(windows)
-        return msg.unwindowed(windows[:, :, :, 1:], M)[:, :H, :W].flatten(1, 2)
+        return msg.join_windows(windows[:, :, :, 1:], M)[:, :H, :W].flatten(1, 2)

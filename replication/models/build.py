@@ -14,8 +14,8 @@ from torch import nn
 
 from replication import papers
 from replication.models.ablations import ABLATIONS
-from replication.models.hybrid import convolutional_embedding, resnet_embedding
-from replication.models.user_models import build_own, check_takes, with_native_size
+from replication.models.hybrid import make_convolutional_embedding, make_resnet_embedding
+from replication.models.user_models import add_native_size, build_own, check_image_size
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
 from replication.records.words import Size, UserError, as_size, nearest
@@ -27,21 +27,21 @@ def build(
     num_classes: int | None = None,
     **overrides: Any,
 ) -> nn.Module:
-    """The variant called `model_id` in the cards, or an own model by its spec; the rest as in `build_variant`.
+    """Build the variant called `model_id` in the cards, or a user's own model from its spec, as `build_variant` does.
 
-    `image_size` is taken as (height, width) too, and under the name `img_size`. UserError names the nearest id, and an
-    own model that cannot be built for that size and does not take images of it as it is.
+    `image_size` may also be (height, width), or be called `img_size`. Raise `UserError` for an unknown id, with the
+    nearest one, and for an own model that cannot be built for that size and does not take images of it as it is.
     """
     variant = papers.variant(model_id)
-    size = _one_size(variant, None if image_size is None else as_size(image_size), overrides)
+    size = _choose_size(variant, None if image_size is None else as_size(image_size), overrides)
     model = build_variant(variant, size, num_classes, **overrides)
-    if variant.family == OWN and size not in (None, with_native_size(variant).image_size):
-        check_takes(variant, model, size)
+    if variant.family == OWN and size not in (None, add_native_size(variant).image_size):
+        check_image_size(variant, model, size)
     return model
 
 
-def _one_size(variant: Variant, image_size: Size | None, overrides: dict[str, Any]) -> Size | None:
-    """The size that is asked for under either name; that of `img_size` is taken out of the overrides."""
+def _choose_size(variant: Variant, image_size: Size | None, overrides: dict[str, Any]) -> Size | None:
+    """Return the size that is asked for under either name, and take `img_size` out of the overrides."""
     named = overrides.pop("img_size", None)
     if named is None:
         return image_size
@@ -53,25 +53,25 @@ def _one_size(variant: Variant, image_size: Size | None, overrides: dict[str, An
 def build_variant(
     variant: Variant, image_size: Size | None = None, num_classes: int | None = None, **overrides: Any
 ) -> nn.Module:
-    """A model with random weights for images of `image_size` (default: the variant's own) and `num_classes`.
+    """Build a model with random weights for images of `image_size` (default: the variant's own) and `num_classes`.
 
     The default is the variant's own number of classes, which is 1000 unless its architecture says otherwise.
 
-    `overrides` are constructor keywords that win over the card's architecture, e.g. `drop_path_rate`. Under
-    `with torch.device("meta")` it takes no memory and any size is quick. Swin shrinks its window to the grid where
-    the grid is smaller and pads the grid to a multiple of the window where it is not one, as its authors do: its
-    relative position tables, and so its parameters, are fewer at small sizes.
+    `overrides` are constructor keywords that win over the card's architecture, e.g. `drop_path_rate`. Under `with
+    torch.device("meta")` the model takes no memory and any size is quick. Swin shrinks its window to the grid where the
+    grid is smaller and pads the grid to a multiple of the window where it is not one, as its authors do: its relative
+    position tables, and so its parameters, are fewer at small sizes.
 
     A user's own model has the classes that its factory gives it, unless `num_classes` says otherwise.
 
-    UserError if the image size does not fit the variant or an override is no keyword of the model, and for timm's
-    `pretrained`, which would fetch weights.
+    Raise `UserError` if the image size does not fit the variant, if an override is no keyword of the model, and for
+    timm's `pretrained`, which would fetch weights.
     """
-    image_size = _one_size(variant, image_size, overrides)
+    image_size = _choose_size(variant, image_size, overrides)
     if variant.factory.startswith("timm/") and {**variant.architecture, **overrides}.get("pretrained"):
         raise UserError(f"{variant.id}: models are built with random weights; leave out `pretrained`")
     if image_size is None:
-        image_size = with_native_size(variant).image_size
+        image_size = add_native_size(variant).image_size
     if variant.family == OWN:
         classes = {} if num_classes is None else {"num_classes": num_classes}
         return build_own(variant, image_size, **classes, **overrides)
@@ -82,24 +82,24 @@ def build_variant(
         arguments["img_size"] = image_size
     if "backbone_layers" in arguments:
         layers = arguments.pop("backbone_layers")
-        arguments["embed_layer"] = resnet_embedding(layers, arguments.get("in_chans", 3))
+        arguments["embed_layer"] = make_resnet_embedding(layers, arguments.get("in_chans", 3))
     if "stem_widths" in arguments:
-        arguments["embed_layer"] = convolutional_embedding(arguments.pop("stem_widths"))
-    factory = _factory(variant)
+        arguments["embed_layer"] = make_convolutional_embedding(arguments.pop("stem_widths"))
+    factory = _find_factory(variant)
     try:
-        return _ablated(factory(**arguments), variant.ablation)
+        return _ablate(factory(**arguments), variant.ablation)
     except TypeError as error:
         if not overrides:
             raise
         with torch.device("meta"):
-            accepted = _keywords(type(build_variant(variant, image_size, num_classes)))
+            accepted = _list_keywords(type(build_variant(variant, image_size, num_classes)))
         for name in overrides:
             if name not in accepted:
                 raise nearest(name, accepted, f"option of {variant.id}") from error
         raise
 
 
-def _ablated(model: nn.Module, ablation: str) -> nn.Module:
+def _ablate(model: nn.Module, ablation: str) -> nn.Module:
     if ablation:
         if ablation not in ABLATIONS:
             raise nearest(ablation, ABLATIONS, "ablation")
@@ -107,7 +107,7 @@ def _ablated(model: nn.Module, ablation: str) -> nn.Module:
     return model
 
 
-def _factory(variant: Variant) -> Callable[..., nn.Module]:
+def _find_factory(variant: Variant) -> Callable[..., nn.Module]:
     kind, _, name = variant.factory.partition("/")
     if kind == "timm":
         return functools.partial(timm.create_model, name)
@@ -116,7 +116,7 @@ def _factory(variant: Variant) -> Callable[..., nn.Module]:
     raise UserError(f"{variant.id}: the factory '{variant.factory}' is neither 'timm/<model>' nor 'own/<module>'")
 
 
-def _keywords(model: type[nn.Module]) -> set[str]:
-    """Every keyword the constructors of a model class and its bases take."""
+def _list_keywords(model: type[nn.Module]) -> set[str]:
+    """List every keyword that the constructors of a model class and its bases take."""
     signatures = (inspect.signature(kind) for kind in model.__mro__ if issubclass(kind, nn.Module))
     return {p.name for s in signatures for p in s.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD}

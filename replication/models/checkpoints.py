@@ -41,7 +41,7 @@ HEAD = r"(.*\.)?(head\w*|fc|classifier|class_embed)\.(.*\.)?(weight|bias)"
 
 
 class _PassedOver:
-    """Stands for the numbers and arrays of numpy that lie beside the weights: nothing of numpy is called for them."""
+    """A stand-in for numpy's numbers and arrays that lie beside the weights: nothing of numpy is called for them."""
 
     def __init__(self, *arguments: object) -> None: ...
 
@@ -76,102 +76,103 @@ RESIZED_JAX = {"pos_embed": "bilinear"}
 def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> nn.Module:
     """Load a released file into `model`, which is changed in place and returned.
 
-    With `strict`, every tensor of the model must be in the file and the other way round. Without, what is missing or
-    left over is passed over (as the layer `pre_logits` that ViT's pre-training files have before the head and our
-    models do not), but something must be there, and shapes must fit all the same.
+    With `strict`, the file must hold every tensor of the model and no other. Without it, missing and additional tensors
+    are ignored (such as the layer `pre_logits` that ViT's pre-training files have before the head and our models do
+    not), but some tensor must match, and shapes must fit all the same.
 
-    Of weights and their moving average the former are taken. Names that lie in another module are taken out of it.
+    A file's weights are preferred to their moving average. The prefix of an enclosing module is removed from names.
     Position tables of other image sizes are resized: ViT's release bilinearly with corners aligned, DeiT's bicubically,
     PVT's bilinearly, Swin's bias tables bicubically; TNT's as timm does, for its authors published no way.
-    UserError, with the model unchanged, if the file cannot be read or does not fit, or if its numbers are not finite or
-    of another kind than the model's; it names keys and shapes.
+
+    Raise `UserError`, with the model unchanged, if the file cannot be read or does not fit, or if its numbers are not
+    finite or of another kind than the model's; it names keys and shapes.
     """
     path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}")
     own = model.state_dict()
-    state = _taken_out(_read(path), own)
+    state = _unwrap(_read(path), own)
     try:
-        state = _resized(_renamed(state, model), own, RESIZED_JAX if path.suffix.lower() == ".npz" else RESIZED)
+        state = _resize_tables(_rename(state, model), own, RESIZED_JAX if path.suffix.lower() == ".npz" else RESIZED)
     except Exception as error:  # timm's readers take the authors' names and shapes for granted
         reason = f"{type(error).__name__} on renaming and resizing"
         raise UserError(f"{path} does not fit {type(model).__name__}: {reason}") from error
-    faults = _differing(state, own)
+    faults = _compare(state, own)
     if strict or own.keys().isdisjoint(state):
-        faults += _listed("not in the file", own.keys() - state.keys())
-        faults += _listed("not in the model", state.keys() - own.keys())
+        faults += _list_some("not in the file", own.keys() - state.keys())
+        faults += _list_some("not in the model", state.keys() - own.keys())
     if faults:
         raise UserError(f"{path} does not fit {type(model).__name__}: " + "; ".join(faults))
     state = {key: state[key].to(own[key].dtype) for key in own if key in state}
-    if broken := _listed("not finite", (key for key, values in state.items() if not values.isfinite().all())):
+    if broken := _list_some("not finite", (key for key, values in state.items() if not values.isfinite().all())):
         raise UserError(f"{path} is broken, it holds numbers that are {broken[0]}")
     model.load_state_dict(state, strict=strict)
     return model
 
 
-def _differing(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """A phrase for the tensors of another shape than the model's, and one for those of another kind of number."""
+def _compare(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Describe the tensors of another shape than the model's, and those of another kind of number, in a phrase each."""
     shared = own.keys() & state.keys()
     shapes = {key: (state[key].shape, own[key].shape) for key in shared if state[key].shape != own[key].shape}
-    kinds = {key: (_kind(state[key]), _kind(own[key])) for key in shared}
-    faults = _listed(
+    kinds = {key: (_name_kind(state[key]), _name_kind(own[key])) for key in shared}
+    faults = _list_some(
         "of another shape",
         (f"{key} {tuple(theirs)}, the model's {tuple(ours)}" for key, (theirs, ours) in shapes.items()),
     )
-    if shapes and _only_heads(shapes):
+    if shapes and _differ_only_in_heads(shapes):
         faults[0] += (
             " (the head is for other classes: build the model for as many, or take those tensors out of the file and "
             "load it with strict=False)"
         )
-    return faults + _listed(
+    return faults + _list_some(
         "of another kind",
         (f"{key} {theirs}, the model's {ours}" for key, (theirs, ours) in kinds.items() if theirs != ours),
     )
 
 
-def _only_heads(shapes: Mapping[str, tuple[torch.Size, torch.Size]]) -> bool:
-    """Whether all that differs is the number of outputs of classifiers, their matrix among them."""
+def _differ_only_in_heads(shapes: Mapping[str, tuple[torch.Size, torch.Size]]) -> bool:
+    """Tell whether nothing differs but the number of outputs of classifiers, their matrix among them."""
     return any(len(theirs) > 1 for theirs, _ in shapes.values()) and all(
         re.fullmatch(HEAD, key) and theirs[1:] == ours[1:] and len(theirs) == len(ours)
         for key, (theirs, ours) in shapes.items()
     )
 
 
-def _kind(tensor: Tensor) -> str:
+def _name_kind(tensor: Tensor) -> str:
     if tensor.is_floating_point():
         return "real numbers"
     return "booleans" if tensor.dtype is torch.bool else "integers"
 
 
-def _listed(what: str, items: Iterable[str]) -> list[str]:
-    """One phrase with the first of `items` and the number of the others; none if there are no items."""
+def _list_some(what: str, items: Iterable[str]) -> list[str]:
+    """Return one phrase with the first of `items` and the number of the others, or nothing if there are no items."""
     items = sorted(items)
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return [f"{what}: {', '.join(items[:SHOWN])}{more}"] if items else []
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name, dense and real.
+    """Read the tensors of a file by name; all are dense and real.
 
-    UserError if it is none, broken, or holds other tensors or objects that could run code.
+    Raise `UserError` if it is no checkpoint, is broken, or holds other tensors or objects that could run code.
     """
     readers: dict[str, Callable[[Path], object]] = {".npz": _read_jax, ".safetensors": safetensors.torch.load_file}
     try:
         held = readers.get(path.suffix.lower(), _read_torch)(path)
     except Exception as error:  # a broken byte makes the readers raise any kind
-        raise UserError(f"{path} is no checkpoint or is broken: {_reason(error)}") from error
-    tensors = _named(held)
+        raise UserError(f"{path} is no checkpoint or is broken: {_explain(error)}") from error
+    tensors = _find_tensors(held)
     if not tensors:
-        there = _listed(", only", (str(key) for key in held)) if isinstance(held, Mapping) else []
+        there = _list_some(", only", (str(key) for key in held)) if isinstance(held, Mapping) else []
         raise UserError("".join([f"{path} holds no tensors by name", *there]))
-    if odd := _listed(
-        "no dense tensors of real numbers", (f"{key} ({o})" for key, t in tensors.items() if (o := _odd(t)))
+    if odd := _list_some(
+        "no dense tensors of real numbers", (f"{key} ({o})" for key, t in tensors.items() if (o := _describe_odd(t)))
     ):
         raise UserError(f"{path} holds what are {odd[0]}")
     return tensors
 
 
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     unsafe = re.search(r"GLOBAL (\S+)", str(error))
     if unsafe:
         return f"it holds a {unsafe[1]}, which is more than data"
@@ -180,17 +181,17 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__} on reading"
 
 
-def _named(held: object, depth: int = DEPTH) -> dict[str, Tensor]:
-    """The tensors by name in a dictionary, or in the first of its wrappers that has some."""
+def _find_tensors(held: object, depth: int = DEPTH) -> dict[str, Tensor]:
+    """Find the tensors by name in a dictionary, or in the first of its wrappers that has some."""
     if not isinstance(held, Mapping) or not depth:
         return {}
-    wrapped = (_named(held.get(wrapper), depth - 1) for wrapper in WRAPPERS)
+    wrapped = (_find_tensors(held.get(wrapper), depth - 1) for wrapper in WRAPPERS)
     own = {str(key): value for key, value in held.items() if isinstance(value, Tensor)}
     return next((tensors for tensors in wrapped if tensors), own)
 
 
-def _odd(tensor: Tensor) -> str:
-    """What a tensor is, if it is not dense, real and there."""
+def _describe_odd(tensor: Tensor) -> str:
+    """Describe a tensor that is not dense, real and present; return "" for any other."""
     if tensor.layout is not torch.strided:
         return str(tensor.layout).removeprefix("torch.")
     if tensor.is_meta:
@@ -199,7 +200,7 @@ def _odd(tensor: Tensor) -> str:
 
 
 def _read_torch(path: Path) -> object:
-    """What a file of PyTorch's holds; one of its present format is a zip, whose checksums PyTorch passes over."""
+    """Read a file of PyTorch's; the present format is a zip, whose checksums PyTorch does not check."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             if damaged := packed.testzip():
@@ -209,12 +210,12 @@ def _read_torch(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _taken_out(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`state` under the names that the model alone would have, where all of it lies in other modules.
+def _unwrap(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state` under the model's own names, where all of it lies in other modules.
 
-    `_orig_mod.` (compiled), `module.` (data-parallel) and the like are taken out of any name that is not the model's;
-    `model.` (Lightning), `backbone.` and others that all names share are taken away, if some name is the model's then.
-    Averaged models count their updates beside it.
+    `_orig_mod.` (compiled), `module.` (data-parallel) and the like are removed from any name that is not the model's;
+    `model.` (Lightning), `backbone.` and other prefixes that all names share are removed if some name is the model's
+    then. Averaged models store the number of their updates beside it.
     """
     counted = {key: tensor for key, tensor in state.items() if key != "n_averaged"}
     bare = {key if key in own else re.sub(WRAPPED, "", key): tensor for key, tensor in counted.items()}
@@ -228,8 +229,8 @@ def _taken_out(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str,
     return bare
 
 
-def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """`state` with the names that timm has given Swin and TNT, without the buffers and tensors that nothing reads."""
+def _rename(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Return `state` with timm's names for Swin and TNT, without the buffers and tensors that nothing reads."""
     if isinstance(model, swin_transformer.SwinTransformer):
         resized_otherwise = ("relative_position_bias_table", "patch_embed.proj.weight")  # by timm, than by the authors
         kept = {key: state.pop(key) for key in list(state) if key.endswith(resized_otherwise)}
@@ -243,8 +244,10 @@ def _renamed(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 # --- positions --------------------------------------------------------------------------------------
 
 
-def _resized(state: dict[str, Tensor], own: Mapping[str, Tensor], methods: Mapping[str, str]) -> dict[str, Tensor]:
-    """`state` with its tables of positions in the sizes of `own`, where only the grid tells them apart."""
+def _resize_tables(
+    state: dict[str, Tensor], own: Mapping[str, Tensor], methods: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Return `state` with its tables of positions resized to those of `own`, where only the grid differs."""
     for key in own.keys() & state.keys():
         for name, method in methods.items():
             if re.fullmatch(name, key) and own[key].ndim > 1:
@@ -253,7 +256,7 @@ def _resized(state: dict[str, Tensor], own: Mapping[str, Tensor], methods: Mappi
 
 
 def _resize(table: Tensor, shape: torch.Size, method: str) -> Tensor:
-    """A table (1, P + N, D) or (N, D) in `shape`, if both are square grids of N after the same P tokens."""
+    """Resize a table (1, P + N, D) or (N, D) to `shape`, if both are square grids of N after the same P tokens."""
     if table.ndim != len(shape) or table.shape[:-2] != shape[:-2] or table.shape[-1] != shape[-1]:
         return table
     for prefix in range(3):  # a class token, a distillation token
@@ -291,14 +294,14 @@ JAX_NAMES: dict[str, str | Callable[[re.Match[str]], str]] = {
 
 
 def _read_jax(path: Path) -> dict[str, Tensor]:
-    """A flat `.npz` under our names and in PyTorch's layouts; queries, keys and values become one matrix."""
+    """Read a flat `.npz` under our names and in PyTorch's layouts; queries, keys and values become one matrix."""
     state = {}
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:
             key = name
             for pattern, ours in JAX_NAMES.items():
                 key = re.sub(pattern, ours, key)
-            state[key] = torch.from_numpy(_layout(name, file[name]))
+            state[key] = torch.from_numpy(_change_layout(name, file[name]))
     for key in [key for key in state if ".attn.query." in key]:
         parts = [key.replace("query", part) for part in ("query", "key", "value")]
         if state.keys() >= set(parts):
@@ -306,10 +309,11 @@ def _read_jax(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _layout(name: str, value: np.ndarray) -> np.ndarray:
-    """Kernels come with the inputs first: (height, width, C, D) of a convolution, (C, D) of a linear layer.
+def _change_layout(name: str, value: np.ndarray) -> np.ndarray:
+    """Bring an array of a JAX release into PyTorch's layout.
 
-    Queries, keys and values are (C, h, D/h) and the projection behind them (h, C/h, D), for h heads.
+    Its kernels have the inputs first: (height, width, C, D) of a convolution, (C, D) of a linear layer. Queries, keys
+    and values are (C, h, D/h) and the projection after them (h, C/h, D), for h heads.
     """
     if not name.endswith("kernel"):
         return value if value.ndim == 3 else value.flatten()  # class token and positions; else a vector a channel

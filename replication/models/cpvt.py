@@ -34,12 +34,12 @@ class PositionalEncodingGenerator(nn.Module):
     """
 
     def __init__(self, dim: int) -> None:
-        """Tokens of width `dim`."""
+        """Prepare for tokens of width `dim`."""
         super().__init__()
         self.proj = nn.Sequential(nn.Conv2d(dim, dim, kernel_size=3, padding=1, groups=dim))
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         prefix, patches = x.split([x.shape[1] - grid[0] * grid[1], grid[0] * grid[1]], dim=1)
         image = patches.transpose(1, 2).unflatten(2, grid)  # (B, D, H, W)
         encoded = (image + self.proj(image)).flatten(2).transpose(1, 2)
@@ -47,7 +47,7 @@ class PositionalEncodingGenerator(nn.Module):
 
 
 class ConditionalPositionTransformer(nn.Module):
-    """Images (B, C, height, width) to logits (B, classes). All norms have epsilon 1e-6, as DeiT's."""
+    """A classifier of images (B, C, height, width). All norms have epsilon 1e-6, as DeiT's."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class ConditionalPositionTransformer(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
-        """`peg_after` are the blocks, from 0, that a generator follows: one after the first is the paper's default; one
-        after block -1 comes before the first.
+        """Put a generator after each of the blocks `peg_after`, which are counted from 0.
 
-        Without `class_token` the classifier reads the mean of the tokens (CPVT-GAP, section 3.3). `drop_path_rate` is
-        that of the last block; it grows linearly from 0.
+        After the first block alone is the paper's default; after block -1 means before the first. Without `class_token`
+        the classifier reads the mean of the tokens (CPVT-GAP, section 3.3). `drop_path_rate` is that of the last block;
+        it grows linearly from 0.
         """
         super().__init__()
         if class_token:
@@ -94,11 +94,11 @@ class ConditionalPositionTransformer(nn.Module):
         self._init_weights()
 
     def no_weight_decay(self) -> set[str]:
-        """The class token and the generators, as in the authors' code for Twins."""
+        """Return the class token and the generators, as in the authors' code for Twins."""
         return {"cls_token", *(f"pos_block.{name}" for name, _ in self.pos_block.named_parameters())}
 
     def _init_weights(self) -> None:
-        """Truncated normal, std 0.02, for the class token and linear layers; convolutions as torch has them."""
+        """Draw class token and linear layers from a truncated normal, std 0.02; leave convolutions to torch."""
         if self.class_token:
             trunc_normal_(self.cls_token, std=0.02)
         for module in self.modules():
@@ -107,7 +107,7 @@ class ConditionalPositionTransformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to normed tokens (B, N, D), class token first if there is one."""
+        """Map images (B, C, height, width) to normed tokens (B, N, D), class token first if there is one."""
         x = self.patch_embed(x)  # (B, H, W, D)
         grid = (x.shape[1], x.shape[2])
         x = x.flatten(1, 2)
@@ -122,7 +122,7 @@ class ConditionalPositionTransformer(nn.Module):
         return self.norm(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to logits (B, classes)."""
+        """Map images (B, C, height, width) to logits (B, classes)."""
         x = self.forward_features(x)
         return self.head(x[:, 0] if self.class_token else x.mean(dim=1))
 

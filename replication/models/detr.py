@@ -15,7 +15,7 @@ from timm.layers.config import use_fused_attn
 from torch import nn
 from torch.nn import functional as F
 
-from replication.models.detr_backbones import backbone_named
+from replication.models.detr_backbones import build_backbone
 from replication.models.detr_positions import LearnedPositions, SinePositions
 from replication.records.words import nearest
 
@@ -26,11 +26,12 @@ POSITIONS_AT = ("attention", "decoder", "input")
 class Attention(nn.Module):
     """Multi-head attention with torch's names for its weights, and keys that can be left out.
 
-    Not `nn.MultiheadAttention`, whose evaluation is one operator that no counter sees into; a test holds them equal.
+    It is not `nn.MultiheadAttention`, whose evaluation is one operator that no counter sees into; a test holds them
+    equal.
     """
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; `dropout` of the attention weights in training."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h; `dropout` is of the attention weights."""
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
@@ -43,45 +44,50 @@ class Attention(nn.Module):
     def forward(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, padding: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(B, n, D), (B, N, D) and (B, N, D) to (B, n, D); `padding` (B, N) is True for keys to leave out."""
-        q, k, v = (self._heads(x, part) for part, x in enumerate((query, key, value)))
+        """Map queries (B, n, D), keys and values (B, N, D) to (B, n, D).
+
+        `padding` (B, N) is True for keys to leave out.
+        """
+        q, k, v = (self._project(x, part) for part, x in enumerate((query, key, value)))
         dropout = self.dropout if self.training else 0.0
         if self.fused_attn:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=_taking_part(padding), dropout_p=dropout)
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=_invert(padding), dropout_p=dropout)
         else:
-            x = F.dropout(_weights(q, k, padding), dropout) @ v
+            x = F.dropout(_compute_weights(q, k, padding), dropout) @ v
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
-    def weights(self, query: torch.Tensor, key: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
-        """How much each query (B, n, D) attends to each key (B, N, D), (B, h, n, N): the maps of Figures 3 and 6."""
-        return _weights(self._heads(query, 0), self._heads(key, 1), padding)
+    def compute_weights(
+        self, query: torch.Tensor, key: torch.Tensor, padding: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Compute how much each query (B, n, D) attends to each key (B, N, D), (B, h, n, N): Figures 3 and 6."""
+        return _compute_weights(self._project(query, 0), self._project(key, 1), padding)
 
-    def _heads(self, x: torch.Tensor, part: int) -> torch.Tensor:
-        """Tokens (B, N, D) as queries, keys or values (`part` 0, 1, 2) of the heads, (B, h, N, D/h)."""
+    def _project(self, x: torch.Tensor, part: int) -> torch.Tensor:
+        """Project tokens (B, N, D) to queries, keys or values (`part` 0, 1, 2) of the heads, (B, h, N, D/h)."""
         weight, bias = self.in_proj_weight.chunk(3)[part], self.in_proj_bias.chunk(3)[part]
         return F.linear(x, weight, bias).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
 
-def _taking_part(padding: torch.Tensor | None) -> torch.Tensor | None:
+def _invert(padding: torch.Tensor | None) -> torch.Tensor | None:
     return None if padding is None else ~padding[:, None, None, :]
 
 
-def _weights(q: torch.Tensor, k: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+def _compute_weights(q: torch.Tensor, k: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
     scores = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)
     if padding is not None:
         scores = scores.masked_fill(padding[:, None, None, :], -math.inf)
     return scores.softmax(dim=3)
 
 
-def _placed(x: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+def _add_positions(x: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
     return x if positions is None else x + positions
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and an MLP, each added and normed after; positions on queries and keys only."""
+    """Self-attention and an MLP, each added and then normed; positions are added to queries and keys only."""
 
     def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLP; 0 leaves out the MLP and its norm."""
+        """Prepare for tokens of width `dim`; a `hidden` width of 0 leaves out the MLP and its norm."""
         super().__init__()
         self.self_attn = Attention(dim, num_heads, dropout)
         if hidden:
@@ -93,8 +99,8 @@ class EncoderLayer(nn.Module):
         self.hidden = hidden
 
     def forward(self, x: torch.Tensor, positions: torch.Tensor | None, padding: torch.Tensor | None) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
-        placed = _placed(x, positions)
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
+        placed = _add_positions(x, positions)
         x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x, padding)))
         if not self.hidden:
             return x
@@ -102,10 +108,10 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Attention among the queries, attention to the image, an MLP, each added and normed after."""
+    """Attention among the queries, attention to the image, and an MLP, each added and then normed."""
 
     def __init__(self, dim: int, num_heads: int, hidden: int, dropout: float) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLP; 0 leaves out the MLP and its norm."""
+        """Prepare for tokens of width `dim`; a `hidden` width of 0 leaves out the MLP and its norm."""
         super().__init__()
         self.self_attn = Attention(dim, num_heads, dropout)
         self.multihead_attn = Attention(dim, num_heads, dropout)
@@ -125,10 +131,10 @@ class DecoderLayer(nn.Module):
         positions: torch.Tensor | None,
         padding: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Decoded (B, Q, D), with learned `queries` (B, Q, D), looking at `memory` (B, N, D), to (B, Q, D)."""
-        placed = _placed(x, queries)
+        """Decode (B, Q, D) to (B, Q, D), with learned `queries` (B, Q, D) that attend to `memory` (B, N, D)."""
+        placed = _add_positions(x, queries)
         x = self.norm1(x + self.dropout(self.self_attn(placed, placed, x)))
-        looked = self.multihead_attn(_placed(x, queries), _placed(memory, positions), memory, padding)
+        looked = self.multihead_attn(_add_positions(x, queries), _add_positions(memory, positions), memory, padding)
         x = self.norm2(x + self.dropout(looked))
         if not self.hidden:
             return x
@@ -139,12 +145,12 @@ class Encoder(nn.Module):
     """A stack of encoder layers."""
 
     def __init__(self, layers: list[EncoderLayer]) -> None:
-        """None leaves the feature map as it is."""
+        """Stack these layers; an empty list leaves the feature map as it is."""
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: torch.Tensor, positions: torch.Tensor | None, padding: torch.Tensor | None) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         for layer in self.layers:
             x = layer(x, positions, padding)
         return x
@@ -154,7 +160,7 @@ class Decoder(nn.Module):
     """A stack of decoder layers, and one norm after each of them."""
 
     def __init__(self, layers: list[DecoderLayer], dim: int) -> None:
-        """Tokens of width `dim`."""
+        """Stack these layers for tokens of width `dim`."""
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(dim)
@@ -167,7 +173,7 @@ class Decoder(nn.Module):
         positions: torch.Tensor | None,
         padding: torch.Tensor | None,
     ) -> torch.Tensor:
-        """From `x` (B, Q, D), with queries and encoded tokens (B, N, D), the normed outputs of every layer."""
+        """Decode `x` (B, Q, D) with queries and encoded tokens (B, N, D); return the normed outputs of every layer."""
         outputs = []
         for layer in self.layers:
             x = layer(x, queries, memory, positions, padding)
@@ -176,7 +182,7 @@ class Decoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder, weights drawn after Xavier (section 3.2, appendix A.4)."""
+    """The encoder and the decoder, with weights drawn after Xavier (section 3.2, appendix A.4)."""
 
     def __init__(
         self,
@@ -188,7 +194,7 @@ class Transformer(nn.Module):
         dropout: float,
         positions_at: str,
     ) -> None:
-        """Tokens of width `dim`, `hidden` width of the MLPs; `positions_at` as in `Detr`."""
+        """Prepare for tokens of width `dim`; `hidden` is the width of the MLPs, and `positions_at` is as in `Detr`."""
         super().__init__()
         layer = (dim, num_heads, hidden, dropout)
         self.encoder = Encoder([EncoderLayer(*layer) for _ in range(encoder_layers)])
@@ -201,9 +207,9 @@ class Transformer(nn.Module):
     def forward(
         self, x: torch.Tensor, positions: torch.Tensor | None, queries: torch.Tensor, padding: torch.Tensor | None
     ) -> torch.Tensor:
-        """Tokens and positions (B, N, D), queries (B, Q, D) to the outputs of every decoder layer, (L, B, Q, D)."""
+        """Map tokens and positions (B, N, D) and queries (B, Q, D) to the outputs of decoder layers, (L, B, Q, D)."""
         if self.positions_at == "input":
-            return self.decoder(queries, None, self.encoder(_placed(x, positions), None, padding), None, padding)
+            return self.decoder(queries, None, self.encoder(_add_positions(x, positions), None, padding), None, padding)
         memory = self.encoder(x, positions if self.positions_at == "attention" else None, padding)
         return self.decoder(torch.zeros_like(queries), queries, memory, positions, padding)
 
@@ -212,18 +218,18 @@ class BoxHead(nn.Module):
     """Three linear layers with ReLU between them (section 3.2, prediction feed-forward networks)."""
 
     def __init__(self, dim: int) -> None:
-        """From width `dim` to four numbers."""
+        """Prepare to map width `dim` to four numbers."""
         super().__init__()
         self.layers = nn.ModuleList([nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, 4)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., D) to boxes (..., 4) in 0..1: centre x, centre y, width, height."""
+        """Map (..., D) to boxes (..., 4) in 0..1: centre x, centre y, width, height."""
         first, second, last = self.layers
         return last(F.relu(second(F.relu(first(x))))).sigmoid()
 
 
 class Detr(nn.Module):
-    """Images and their padding to classes and boxes, one pair a query."""
+    """A detector that maps images and their padding to classes and boxes, one pair for each query."""
 
     def __init__(
         self,
@@ -242,20 +248,19 @@ class Detr(nn.Module):
         in_chans: int = 3,
         pretrained_backbone: bool = False,
     ) -> None:
-        """`num_classes` without the class "no object", which is the last of the logits.
+        """Prepare for `num_classes`, "no object" not counted, which is the last of the logits.
 
         The ablations: `dim_feedforward` 0 leaves out the MLPs and their norms (section 4.2). The `positions` of the
         image are sine, learned or none, and are added to queries and keys at every `attention`, at those of the
-        `decoder` alone, or once at the `input`, the object queries with them (Table 3).
-        `in_chans` colours of an image; `pretrained_backbone`: see `detr_backbones`.
-        UserError if a name is unknown.
+        `decoder` alone, or once at the `input`, the object queries with them (Table 3). `in_chans` is the number of
+        colours of an image; for `pretrained_backbone` see `detr_backbones`. Raise `UserError` if a name is unknown.
         """
         super().__init__()
         if positions not in POSITIONS:
             raise nearest(positions, POSITIONS, "kind of positions")
         if positions_at not in POSITIONS_AT:
             raise nearest(positions_at, POSITIONS_AT, "place of positions")
-        body = backbone_named(backbone, dilation, in_chans, pretrained_backbone)
+        body = build_backbone(backbone, dilation, in_chans, pretrained_backbone)
         self.transformer = Transformer(
             hidden_dim, num_heads, dim_feedforward, encoder_layers, decoder_layers, dropout, positions_at
         )
@@ -268,10 +273,11 @@ class Detr(nn.Module):
             self.backbone.append(SinePositions(hidden_dim) if positions == "sine" else LearnedPositions(hidden_dim))
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor | None = None) -> dict[str, Any]:
-        """Images (B, 3, height, width), `mask` (B, height, width) True where padded (None: nowhere), to predictions.
+        """Map images (B, 3, height, width) to predictions; `mask` (B, height, width) is True where padded.
 
-        `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q, 4: cxcywh in 0..1) of the last decoder layer, and
-        `aux_outputs`, the same of each layer before it. The mask reaches the grid by nearest resize.
+        Without a mask nothing is padded. The predictions are `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q,
+        4: cxcywh in 0..1) of the last decoder layer, and `aux_outputs`, the same of each layer before it. The mask is
+        resized to the grid by nearest neighbours.
         """
         body, *place = self.backbone
         x = self.input_proj(body(images))  # (B, D, H, W)

@@ -17,8 +17,11 @@ RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
 SMALL = "small"
 
 
-def backbone_named(name: str, dilation: bool, in_chans: int, pretrained: bool) -> ResNet | SmallBackbone:
-    """torchvision's ResNet of that name, or the one for small images. UserError names the nearest to a wrong name."""
+def build_backbone(name: str, dilation: bool, in_chans: int, pretrained: bool) -> ResNet | SmallBackbone:
+    """Build torchvision's ResNet of that name, or the one for small images.
+
+    Raise `UserError`, which names the nearest name, for an unknown one, and for colours that the ResNet does not read.
+    """
     if name == SMALL:
         return SmallBackbone(in_chans)
     if name not in RESNETS:
@@ -29,14 +32,14 @@ def backbone_named(name: str, dilation: bool, in_chans: int, pretrained: bool) -
 
 
 class ResNet(nn.Module):
-    """A ResNet without its classifier, its batch norms frozen to affine maps (epsilon 1e-5)."""
+    """A ResNet without its classifier, whose batch norms are frozen to affine maps (epsilon 1e-5)."""
 
     def __init__(self, name: str, dilation: bool, pretrained: bool) -> None:
-        """`name` is torchvision's; with `dilation` (DC5) the last stage keeps the grid and dilates its kernels.
+        """Build torchvision's ResNet `name`.
 
-        With `pretrained` its weights are torchvision's of ImageNet, which are downloaded, and the stem and the first
-        stage stay as they are, as the authors keep them.
-        UserError if the ResNet has no bottlenecks to dilate.
+        With `dilation` (DC5) the last stage keeps the grid and dilates its kernels. With `pretrained` the weights are
+        torchvision's of ImageNet, which are downloaded, and the stem and the first stage stay as they are, as the
+        authors keep them. Raise `UserError` if the ResNet has no bottlenecks to dilate.
         """
         super().__init__()
         if dilation and name in ("resnet18", "resnet34"):
@@ -56,5 +59,5 @@ class ResNet(nn.Module):
             self.body.get_submodule(frozen).requires_grad_(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
+        """Map images (B, 3, height, width) to the map of the last stage, (B, C, H, W)."""
         return self.body(x)

@@ -25,7 +25,7 @@ class StandardizedConv2d(StdConv2dSame):
     """A convolution whose weights are standardised over each output channel: (w - mean) / (std + 1e-5)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) to (B, D, H', W'), padded as TensorFlow's SAME."""
+        """Map (B, C, H, W) to (B, D, H', W'), padded as TensorFlow's SAME."""
         if self.same_pad:
             x = pad_same(x, list(self.kernel_size), list(self.stride), list(self.dilation))
         deviation, mean = torch.std_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
@@ -33,11 +33,11 @@ class StandardizedConv2d(StdConv2dSame):
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
-def resnet_embedding(layers: Sequence[int], in_chans: int) -> Callable[..., HybridEmbed]:
-    """The patch embedding of the hybrids: a ResNet50 (BiT) feature map, one token per pixel of it (ViT, section 3.1).
+def make_resnet_embedding(layers: Sequence[int], in_chans: int) -> Callable[..., HybridEmbed]:
+    """Return the patch embedding of the hybrids: a ResNet50 (BiT) map, a token for each pixel (ViT, section 3.1).
 
-    `layers` are the blocks of each stage: (3, 4, 6, 3) is the stage-4 output of a regular ResNet50, stride 32;
-    (3, 4, 9) has stage 4's blocks moved into stage 3, stride 16.
+    `layers` are the blocks of each stage: (3, 4, 6, 3) is the stage-4 output of a regular ResNet50, stride 32; (3, 4,
+    9) has stage 4's blocks moved into stage 3, stride 16.
     """
     backbone = ResNetV2(
         layers=list(layers),
@@ -55,11 +55,11 @@ def resnet_embedding(layers: Sequence[int], in_chans: int) -> Callable[..., Hybr
 class ConvolutionalEmbedding(nn.Module):
     """A hybrid's patch embedding for small images: 3 x 3 convolutions of stride 2, then 1 x 1.
 
-    Images (B, C, H, W) to tokens (B, N, D), N = ceil(H / 8) * ceil(W / 8): 28 px are 4 x 4 tokens.
+    It maps images (B, C, H, W) to tokens (B, N, D), N = ceil(H / 8) * ceil(W / 8): 28 px are 4 x 4 tokens.
     """
 
     def __init__(self, img_size: int, in_chans: int, embed_dim: int, widths: Sequence[int], **unused: object) -> None:
-        """`widths` are those of the first two convolutions; ViT's other arguments (patch size, bias) are unused."""
+        """Give the first two convolutions these `widths`; ViT's other arguments (patch size, bias) are unused."""
         super().__init__()
         side = -(-img_size // 8)
         self.grid_size = (side, side)
@@ -75,10 +75,10 @@ class ConvolutionalEmbedding(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, kernel_size=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, C, H, W) to (B, N, D)."""
+        """Map (B, C, H, W) to (B, N, D)."""
         return self.layers(x).flatten(2).transpose(1, 2)
 
 
-def convolutional_embedding(widths: Sequence[int]) -> Callable[..., ConvolutionalEmbedding]:
-    """The embedding that ViT's constructor asks for."""
+def make_convolutional_embedding(widths: Sequence[int]) -> Callable[..., ConvolutionalEmbedding]:
+    """Return the constructor of the embedding that ViT's constructor calls."""
     return functools.partial(ConvolutionalEmbedding, widths=widths)

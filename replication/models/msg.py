@@ -30,9 +30,9 @@ from replication.models.positions import Grid
 def shuffle(messengers: torch.Tensor, region: int) -> torch.Tensor:
     """Exchange channels among the messengers of every region of R x R windows (Figure 1).
 
-    (B, H/M, W/M, D) to the same. Each of the G messengers splits its channels into G groups and gives one to each: a
-    transposition, so doing it twice undoes it. G must divide D. Messengers beyond the last whole region keep theirs, so
-    that fewer windows than a region exchange nothing.
+    It maps (B, H/M, W/M, D) to the same shape. Each of the G messengers splits its channels into G groups and gives one
+    to each: a transposition, so doing it twice undoes it. G must divide D. Messengers beyond the last whole region keep
+    theirs, so that fewer windows than a region exchange nothing.
     """
     rows, columns = (side // region for side in messengers.shape[1:3])
     whole = messengers[:, : rows * region, : columns * region]
@@ -44,15 +44,15 @@ def shuffle(messengers: torch.Tensor, region: int) -> torch.Tensor:
     return exchanged
 
 
-def windows(image: torch.Tensor, messengers: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, H, W, D) and messengers (B, H/M, W/M, D) to windows with the messenger first, (B, H/M, W/M, N, D)."""
+def cut_windows(image: torch.Tensor, messengers: torch.Tensor, side: int) -> torch.Tensor:
+    """Cut (B, H, W, D) into windows, each after its messenger (B, H/M, W/M, D): (B, H/M, W/M, N, D)."""
     batch, height, width, dim = image.shape
     x = image.reshape(batch, height // side, side, width // side, side, dim).transpose(2, 3).flatten(3, 4)
     return torch.cat([messengers.unsqueeze(3), x], dim=3)
 
 
-def unwindowed(x: torch.Tensor, side: int) -> torch.Tensor:
-    """The patches of windows, (B, H/M, W/M, M^2, D), as one image (B, H, W, D)."""
+def join_windows(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Join the patches of windows, (B, H/M, W/M, M^2, D), to one image (B, H, W, D)."""
     batch, rows, columns, _, dim = x.shape
     return x.unflatten(3, (side, side)).transpose(2, 3).reshape(batch, rows * side, columns * side, dim)
 
@@ -67,7 +67,7 @@ class MessengerAttention(nn.Module):
     relative_position_index: torch.Tensor
 
     def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; windows of `window_size` M per side."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h; windows have `window_size` M a side."""
         super().__init__()
         self.num_heads = num_heads
         self.scale = (dim // num_heads) ** -0.5
@@ -78,15 +78,18 @@ class MessengerAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def place_tables(self) -> dict[str, Grid]:
-        """The grid of every parameter that is stored per place (`transfer`): here, per offset between two places."""
+    def list_place_tables(self) -> dict[str, Grid]:
+        """Return the grid of every parameter that is stored per place: here, per offset between two places.
+
+        `transfer` reads it.
+        """
         side = math.isqrt(len(self.relative_position_bias_table))
         return {"relative_position_bias_table": (side, side)}
 
-    def bias(self) -> torch.Tensor:
-        """The bias of every head, (1, h, N, N): row = the token that looks, column = the one looked at.
+    def compute_bias(self) -> torch.Tensor:
+        """Compute the bias of every head, (1, h, N, N): a row attends to the columns.
 
-        Of four dimensions, for a CPU has no fused kernel that takes three.
+        It has four dimensions because a CPU has no fused kernel that takes three.
         """
         size = self.relative_position_index.shape[0]
         patches = self.relative_position_bias_table[self.relative_position_index.flatten()]
@@ -96,22 +99,22 @@ class MessengerAttention(nn.Module):
         return torch.cat([of_messenger, torch.cat([at_messenger, patches], dim=2)], dim=1)[None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Windows (B H/M W/M, N, D) to the same."""
+        """Map windows (B H/M W/M, N, D) to the same shape."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         if self.fused_attn:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias())
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.compute_bias())
         else:
-            x = ((q * self.scale) @ k.transpose(-2, -1) + self.bias()).softmax(dim=-1) @ v
+            x = ((q * self.scale) @ k.transpose(-2, -1) + self.compute_bias()).softmax(dim=-1) @ v
         return self.proj(x.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention in windows, the exchange of messengers, an MLP; norms before, with epsilon 1e-5 (Figure 1)."""
+    """Attention in windows, the exchange of messengers, and an MLP; norms come first, with epsilon 1e-5 (Figure 1)."""
 
     def __init__(
         self, dim: int, num_heads: int, window_size: int, region: int, mlp_ratio: float, drop_path_rate: float
     ) -> None:
-        """Tokens of width `dim`; `region` windows per side exchange their messengers, 1 = none do."""
+        """Prepare for tokens of width `dim`; `region` windows a side exchange messengers, and with 1 none do."""
         super().__init__()
         self.region = region
         self.norm1 = nn.LayerNorm(dim)
@@ -121,37 +124,37 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Windows on their grid, (B, H/M, W/M, N, D), to the same."""
+        """Map windows on their grid, (B, H/M, W/M, N, D), to the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x).flatten(0, 2)).view_as(x))  # all windows of an image or none
         x = torch.cat([shuffle(x[:, :, :, 0], self.region).unsqueeze(3), x[:, :, :, 1:]], dim=3)
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class OverlappingMerging(nn.Module):
-    """Half the grid, twice the width: a 3 x 3 convolution with stride 2 and a norm (final architecture)."""
+    """A 3 x 3 convolution with stride 2 and a norm: half the grid, twice the width (final architecture)."""
 
     def __init__(self, dim: int) -> None:
-        """From width `dim` D to 2 D."""
+        """Prepare to map width `dim` D to 2 D."""
         super().__init__()
         self.reduction = nn.Conv2d(dim, 2 * dim, kernel_size=3, stride=2, padding=1)
         self.norm = nn.LayerNorm(2 * dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, W, D) to (B, H/2, W/2, 2 D)."""
+        """Map (B, H, W, D) to (B, H/2, W/2, 2 D)."""
         return self.norm(self.reduction(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
-    """Half the grid, twice the width: 2 x 2 neighbours side by side, normed and projected, as in Swin (arXiv v1)."""
+    """A projection of 2 x 2 normed neighbours, as in Swin: half the grid, twice the width (arXiv v1)."""
 
     def __init__(self, dim: int) -> None:
-        """From width `dim` D to 2 D."""
+        """Prepare to map width `dim` D to 2 D."""
         super().__init__()
         self.norm = nn.LayerNorm(4 * dim)
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, W, D) to (B, H/2, W/2, 2 D)."""
+        """Map (B, H, W, D) to (B, H/2, W/2, 2 D)."""
         batch, height, width, dim = x.shape
         x = x.reshape(batch, height // 2, 2, width // 2, 2, dim).permute(0, 1, 3, 4, 2, 5)  # Swin's order: by columns
         return self.reduction(self.norm(x.flatten(3)))
@@ -161,38 +164,38 @@ class Stage(nn.Module):
     """Blocks, and the merging that follows all stages but the last."""
 
     def __init__(self, blocks: Sequence[Block], window_size: int, downsample: nn.Module | None) -> None:
-        """`downsample` merges patches, and with the same weights messengers."""
+        """Prepare `downsample`, if any, to merge patches, and with the same weights messengers."""
         super().__init__()
         self.window_size = window_size
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Windows on their grid, (B, H/M, W/M, N, D), to those of the next stage."""
+        """Map windows on their grid, (B, H/M, W/M, N, D), to those of the next stage."""
         for block in self.blocks:
             x = block(x)
         if self.downsample is None:
             return x
-        image = unwindowed(x[:, :, :, 1:], self.window_size)
-        return windows(self.downsample(image), self.downsample(x[:, :, :, 0]), self.window_size)
+        image = join_windows(x[:, :, :, 1:], self.window_size)
+        return cut_windows(self.downsample(image), self.downsample(x[:, :, :, 0]), self.window_size)
 
 
 class PatchEmbedding(nn.Module):
     """A grid of tokens, /4 of the image, normed."""
 
     def __init__(self, in_chans: int, dim: int, kernel_size: int) -> None:
-        """`kernel_size` 7 overlaps (final architecture), 4 does not (arXiv v1)."""
+        """Embed patches by a kernel of this size: 7 overlaps (final architecture), 4 does not (arXiv v1)."""
         super().__init__()
         self.proj = nn.Conv2d(in_chans, dim, kernel_size, stride=4, padding=(kernel_size - 3) // 2)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to (B, H, W, D)."""
+        """Map images (B, C, height, width) to (B, H, W, D)."""
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
 class MessengerTransformer(nn.Module):
-    """Images (B, C, height, width) to logits (B, classes), through four grids, /4, /8, /16 and /32 of the image.
+    """A classifier of images (B, C, height, width) through four grids, /4, /8, /16 and /32 of the image.
 
     Sides must be multiples of 32 M (224 px), so that every grid is whole windows. At 224 px one messenger is left at
     the end and the classifier reads it; for larger images, where the authors' code stops, it reads their mean. A stage
@@ -212,10 +215,10 @@ class MessengerTransformer(nn.Module):
         num_classes: int = 1000,
         drop_path_rate: float = 0.0,
     ) -> None:
-        """`overlapping` patches and merging are the final architecture; without, it is that of arXiv v1.
+        """Build the final architecture, or that of arXiv v1 without `overlapping` patches and merging.
 
-        `shuffle_regions` holds R of every stage, 1 = no exchange. `drop_path_rate` is that of the last block; it grows
-        linearly from 0 over all blocks.
+        `shuffle_regions` holds R of every stage, where 1 means no exchange. `drop_path_rate` is that of the last block;
+        it grows linearly from 0 over all blocks.
         """
         super().__init__()
         self.window_size = window_size
@@ -236,12 +239,15 @@ class MessengerTransformer(nn.Module):
         self._init_weights()
 
     def no_weight_decay(self) -> set[str]:
-        """The biases of positions; the authors name the messengers too, but in a way that does not match them."""
+        """Return the position biases; the authors name the messengers too, but in a way that does not match them."""
         ends = ("relative_position_bias_table", "rel_pos_msg")
         return {name for name, _ in self.named_parameters() if name.endswith(ends)}
 
     def _init_weights(self) -> None:
-        """Truncated normal, std 0.02, for messengers, position biases and linear layers; the rest as torch has it."""
+        """Draw messengers, position biases and linear layers from a truncated normal, std 0.02.
+
+        The rest is as torch has it.
+        """
         for name, parameter in self.named_parameters():
             if name.endswith(("msg_tokens", "relative_position_bias_table", "rel_pos_msg")):
                 trunc_normal_(parameter, std=0.02)
@@ -251,24 +257,24 @@ class MessengerTransformer(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def _messengers(self, rows: int, columns: int) -> torch.Tensor:
-        """The messengers of the first stage's windows, (1, H/M, W/M, D): every region starts with the same ones."""
+    def _start_messengers(self, rows: int, columns: int) -> torch.Tensor:
+        """Return the messengers of the first stage, (1, H/M, W/M, D): every region starts with the same ones."""
         region = self.first_region
         square = self.msg_tokens.reshape(1, region, region, -1)
         return square.repeat(1, -(-rows // region), -(-columns // region), 1)[:, :rows, :columns]
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to the normed windows of the last stage, (B, H/M, W/M, N, D)."""
+        """Map images (B, C, height, width) to the normed windows of the last stage, (B, H/M, W/M, N, D)."""
         image = self.patch_embed(x)
         rows, columns = (side // self.window_size for side in image.shape[1:3])
-        messengers = self._messengers(rows, columns).expand(len(image), -1, -1, -1)
-        x = windows(image, messengers, self.window_size)
+        messengers = self._start_messengers(rows, columns).expand(len(image), -1, -1, -1)
+        x = cut_windows(image, messengers, self.window_size)
         for stage in self.layers:
             x = stage(x)
         return self.norm(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to logits (B, classes)."""
+        """Map images (B, C, height, width) to logits (B, classes)."""
         return self.head(self.forward_features(x)[:, :, :, 0].mean(dim=(1, 2)))
 
 

@@ -26,11 +26,11 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def resize_positions(table: torch.Tensor, old_grid: Grid, new_grid: Grid, num_prefix: int, method: str) -> torch.Tensor:
-    """Position embeddings (1, P + H*W, D) of `old_grid`, resized for `new_grid` (ViT, section 3.2: fine-tuning).
+    """Resize position embeddings (1, P + H*W, D) of `old_grid` to `new_grid` (ViT, section 3.2: fine-tuning).
 
     The first `num_prefix` tokens are kept as they are; grids need not be square; equal grids return the very same
-    tensor. Interpolates in float32 or better and returns the dtype it got. UserError if the method is unknown or the
-    table does not have P + H*W tokens.
+    tensor. The interpolation is in float32 or better and the dtype stays. Raise `UserError` if the method is unknown or
+    the table does not have P + H*W tokens.
     """
     if method not in METHODS:
         raise nearest(method, METHODS, "way to resize positions")

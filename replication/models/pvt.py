@@ -29,7 +29,7 @@ class Block(nn.Module):
     def __init__(
         self, dim: int, num_heads: int, mlp_ratio: float, sr_ratio: int, drop_rate: float, drop_path_rate: float
     ) -> None:
-        """Tokens of width `dim`; the MLP's hidden width is `mlp_ratio` times that."""
+        """Prepare for tokens of width `dim`; the MLP's hidden width is `mlp_ratio` times that."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = SpatialReductionAttention(dim, num_heads, sr_ratio, proj_drop=drop_rate)
@@ -38,13 +38,13 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop_rate)
 
     def forward(self, x: torch.Tensor, grid: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to tokens (B, N, D)."""
+        """Map tokens (B, N, D) to tokens (B, N, D)."""
         x = x + self.drop_path(self.attn(self.norm1(x), grid))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PyramidVisionTransformer(nn.Module):
-    """Images (B, C, height, width) to logits (B, classes), through four grids, /4, /8, /16 and /32 of the image.
+    """A classifier of images (B, C, height, width) through four grids, /4, /8, /16 and /32 of the image.
 
     The class token joins in the last stage only. Each stage resizes its own position table, bilinearly, whenever its
     grid is not the one the table was made for, so a model made for 224 px takes other sizes. (The authors' code decides
@@ -65,7 +65,7 @@ class PyramidVisionTransformer(nn.Module):
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
     ) -> None:
-        """One entry per stage in each sequence, as in the paper's Table 1 (P_i, C_i, L_i, N_i, E_i, R_i).
+        """Read one entry per stage in each sequence, as in the paper's Table 1 (P_i, C_i, L_i, N_i, E_i, R_i).
 
         `drop_path_rate` is that of the last block; it grows linearly from 0 over all blocks.
         """
@@ -77,7 +77,7 @@ class PyramidVisionTransformer(nn.Module):
         for i, dim in enumerate(embed_dims):
             side //= patch_sizes[i]
             self.grids.append((side, side))
-            num_tokens = side * side + self._num_prefix(i)
+            num_tokens = side * side + self._count_prefix(i)
             patch_embed = PatchEmbed(None, patch_sizes[i], channels, dim, norm_layer=nn.LayerNorm, output_fmt="NHWC")
             blocks = [
                 Block(dim, num_heads[i], mlp_ratios[i], sr_ratios[i], drop_rate, next(drop_path_rates))
@@ -94,19 +94,22 @@ class PyramidVisionTransformer(nn.Module):
         self.head = nn.Linear(channels, num_classes)
         self._init_weights()
 
-    def _num_prefix(self, stage: int) -> int:
+    def _count_prefix(self, stage: int) -> int:
         return 1 if stage == self.num_stages - 1 else 0
 
-    def place_tables(self) -> dict[str, Grid]:
-        """The grid of every parameter that is stored per place (`transfer`)."""
+    def list_place_tables(self) -> dict[str, Grid]:
+        """Return the grid of every parameter that is stored per place; `transfer` reads it."""
         return {f"pos_embed{i}": grid for i, grid in enumerate(self.grids, start=1)}
 
     def no_weight_decay(self) -> set[str]:
-        """As in the authors' code, which decays the position tables."""
+        """Return the class token alone: as in the authors' code, position tables decay."""
         return {"cls_token"}
 
     def _init_weights(self) -> None:
-        """Truncated normal, std 0.02, for positions, class token and linear layers; convolutions as torch has them."""
+        """Draw positions, class token and linear layers from a truncated normal, std 0.02.
+
+        Convolutions are as torch has them.
+        """
         for name, parameter in self.named_parameters():
             if name.startswith(("pos_embed", "cls_token")):
                 trunc_normal_(parameter, std=0.02)
@@ -116,12 +119,12 @@ class PyramidVisionTransformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to the tokens of the last stage, class token first, before the final norm."""
+        """Map images (B, C, height, width) to the tokens of the last stage, class token first, before the norm."""
         for i in range(self.num_stages):
             x = getattr(self, f"patch_embed{i + 1}")(x)  # (B, H, W, D)
             grid = (x.shape[1], x.shape[2])
             x = x.flatten(1, 2)
-            num_prefix = self._num_prefix(i)
+            num_prefix = self._count_prefix(i)
             if num_prefix:
                 x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
             table = getattr(self, f"pos_embed{i + 1}")
@@ -133,7 +136,7 @@ class PyramidVisionTransformer(nn.Module):
         return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to logits (B, classes)."""
+        """Map images (B, C, height, width) to logits (B, classes)."""
         return self.head(self.norm(self.forward_features(x))[:, 0])
 
 

@@ -25,10 +25,10 @@ from replication.models.positions import Grid
 
 
 def cut_windows(x: torch.Tensor, side: int, shuffled: bool) -> torch.Tensor:
-    """A map (B, D, H, W) as windows of `side` M, (B n, N, D), in the order of the rows and columns of windows.
+    """Cut a map (B, D, H, W) into windows of `side` M, (B n, N, D), ordered by rows and columns of windows.
 
     A plain window holds M x M neighbours. A shuffled one (the spatial shuffle) holds the positions that lie H/M rows
-    and W/M columns apart: position r of a side goes to window r mod (H/M), there to place floor(r / (H/M)). M must
+    and W/M columns apart: position r of a side goes to window r mod (H/M), and there to place floor(r / (H/M)). M must
     divide H and W.
     """
     height, width = x.shape[2] // side, x.shape[3] // side
@@ -40,7 +40,7 @@ def cut_windows(x: torch.Tensor, side: int, shuffled: bool) -> torch.Tensor:
 
 
 def join_windows(windows: torch.Tensor, grid: tuple[int, int], side: int, shuffled: bool) -> torch.Tensor:
-    """Undo `cut_windows`: windows (B n, N, D) to a map (B, D, H, W) of `grid` H, W (the spatial alignment)."""
+    """Undo `cut_windows`: join windows (B n, N, D) to a map (B, D, H, W) of `grid` H, W (the spatial alignment)."""
     height, width = grid[0] // side, grid[1] // side
     x = windows.unflatten(0, (-1, height, width)).unflatten(3, (side, side))
     x = x.permute(0, 5, 3, 1, 4, 2) if shuffled else x.permute(0, 5, 1, 3, 2, 4)
@@ -57,7 +57,7 @@ class WindowAttention(nn.Module):
     relative_position_index: torch.Tensor
 
     def __init__(self, dim: int, num_heads: int, window_size: int, shuffled: bool) -> None:
-        """Tokens of width `dim` D, divisible by `num_heads` h; windows of `window_size` M per side."""
+        """Prepare for tokens of width `dim` D, divisible by `num_heads` h; windows have `window_size` M a side."""
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
@@ -69,29 +69,32 @@ class WindowAttention(nn.Module):
         self.to_qkv = nn.Conv2d(dim, 3 * dim, 1, bias=False)
         self.proj = nn.Conv2d(dim, dim, 1)
 
-    def place_tables(self) -> dict[str, Grid]:
-        """The grid of every parameter that is stored per place (`transfer`): here, per offset between two places."""
+    def list_place_tables(self) -> dict[str, Grid]:
+        """Return the grid of every parameter that is stored per place: here, per offset between two places.
+
+        `transfer` reads it.
+        """
         side = 2 * self.window_size - 1
         return {"relative_position_bias_table": (side, side)}
 
-    def bias(self) -> torch.Tensor:
-        """The bias of every head, (1, h, N, N): row = the token that looks, column = the one looked at.
+    def compute_bias(self) -> torch.Tensor:
+        """Compute the bias of every head, (1, h, N, N): a row attends to the columns.
 
-        Of four dimensions, for a CPU has no fused kernel that takes three.
+        It has four dimensions because a CPU has no fused kernel that takes three.
         """
         tokens = self.window_size**2
         pairs = self.relative_position_bias_table[self.relative_position_index.flatten()]
         return pairs.reshape(1, tokens, tokens, self.num_heads).permute(0, 3, 1, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A map (B, D, H, W) to the same."""
+        """Map (B, D, H, W) to the same shape."""
         grid = x.shape[2], x.shape[3]
         windows = cut_windows(self.to_qkv(x), self.window_size, self.shuffled)  # (B n, N, 3 D)
         q, k, v = windows.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         if self.fused_attn:
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias())
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.compute_bias())
         else:
-            attended = ((q * self.scale) @ k.transpose(-2, -1) + self.bias()).softmax(dim=-1) @ v
+            attended = ((q * self.scale) @ k.transpose(-2, -1) + self.compute_bias()).softmax(dim=-1) @ v
         attended = attended.transpose(1, 2).flatten(2)
         return self.proj(join_windows(attended, grid, self.window_size, self.shuffled))
 
@@ -100,14 +103,14 @@ class Mlp(nn.Module):
     """Two 1 x 1 convolutions with a ReLU6 between them."""
 
     def __init__(self, dim: int, hidden: int) -> None:
-        """From width `dim` D over `hidden` to D."""
+        """Prepare to map width `dim` D over `hidden` to D."""
         super().__init__()
         self.fc1 = nn.Conv2d(dim, hidden, 1)
         self.act = nn.ReLU6()
         self.fc2 = nn.Conv2d(hidden, dim, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A map (B, D, H, W) to the same."""
+        """Map (B, D, H, W) to the same shape."""
         return self.fc2(self.act(self.fc1(x)))
 
 
@@ -121,7 +124,7 @@ class Block(nn.Module):
     def __init__(
         self, dim: int, num_heads: int, window_size: int, shuffled: bool, mlp_ratio: float, drop_path_rate: float
     ) -> None:
-        """Maps of width `dim` D; windows of `window_size` M per side, `shuffled` or plain."""
+        """Prepare for maps of width `dim` D; windows have `window_size` M a side and are `shuffled` or plain."""
         super().__init__()
         self.norm1 = nn.BatchNorm2d(dim)
         self.attn = WindowAttention(dim, num_heads, window_size, shuffled)
@@ -133,23 +136,23 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A map (B, D, H, W) to the same."""
+        """Map (B, D, H, W) to the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
         x = x + self.local(self.norm2(x))
         return x + self.drop_path(self.mlp(self.norm3(x)))
 
 
 class TokenMerging(nn.Module):
-    """Half the map, another width: a norm, then a 2 x 2 convolution with stride 2 and no bias."""
+    """A norm, then a 2 x 2 convolution with stride 2 and no bias: half the map, another width."""
 
     def __init__(self, before: int, after: int) -> None:
-        """From width `before` to `after`."""
+        """Prepare to map width `before` to `after`."""
         super().__init__()
         self.norm = nn.BatchNorm2d(before)
         self.reduction = nn.Conv2d(before, after, 2, stride=2, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, before, H, W) to (B, after, H/2, W/2)."""
+        """Map (B, before, H, W) to (B, after, H/2, W/2)."""
         return self.reduction(self.norm(x))
 
 
@@ -157,13 +160,13 @@ class Stage(nn.Module):
     """The merging of all stages but the first, then pairs of blocks: plain windows, then shuffled ones."""
 
     def __init__(self, patch_partition: nn.Module | None, blocks: Sequence[Block]) -> None:
-        """An even number of `blocks`."""
+        """Run an even number of `blocks` after the merging, if there is one."""
         super().__init__()
         self.patch_partition = patch_partition
         self.layers = nn.ModuleList(nn.ModuleList(blocks[i : i + 2]) for i in range(0, len(blocks), 2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The map of the stage before to that of this one, (B, D, H, W)."""
+        """Map the last stage's output to that of this one, (B, D, H, W)."""
         if self.patch_partition is not None:
             x = self.patch_partition(x)
         for pair in self.layers:
@@ -176,7 +179,7 @@ class TokenEmbedding(nn.Module):
     """A map of tokens, /4 of the image: two 3 x 3 convolutions with stride 2, normed, and a 1 x 1 convolution."""
 
     def __init__(self, in_chans: int, token_dim: int, dim: int) -> None:
-        """Over `token_dim` channels to width `dim`."""
+        """Prepare to map over `token_dim` channels to width `dim`."""
         super().__init__()
 
         def halve(before: int, after: int) -> nn.Sequential:
@@ -187,12 +190,12 @@ class TokenEmbedding(nn.Module):
         self.conv3 = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to a map (B, D, H, W)."""
+        """Map images (B, C, height, width) to (B, D, H, W)."""
         return self.conv3(self.conv2(self.conv1(x)))
 
 
 class ShuffleTransformer(nn.Module):
-    """Images (B, C, height, width) to logits (B, classes), through four maps, /4, /8, /16 and /32 of the image.
+    """A classifier of images (B, C, height, width) through four maps, /4, /8, /16 and /32 of the image.
 
     Sides must be multiples of 32 M (224 px), so that every map is whole windows; the authors' code pads nothing. The
     classifier reads the mean over the last map, which no norm precedes.
@@ -211,7 +214,7 @@ class ShuffleTransformer(nn.Module):
         num_classes: int = 1000,
         drop_path_rate: float = 0.0,
     ) -> None:
-        """Even `depths`. Without `shuffle` every window is plain.
+        """Build stages of these `depths`, which are even. Without `shuffle` every window is plain.
 
         `drop_path_rate` is that of the last stage; it grows linearly from 0 over the stages.
         """
@@ -229,11 +232,11 @@ class ShuffleTransformer(nn.Module):
         self._init_weights()
 
     def no_weight_decay(self) -> set[str]:
-        """The biases of positions."""
+        """Return the biases of positions."""
         return {name for name, _ in self.named_parameters() if name.endswith("relative_position_bias_table")}
 
     def _init_weights(self) -> None:
-        """Truncated normal, std 0.02, for convolutions, the classifier and position biases; biases 0."""
+        """Draw convolutions, classifier and position biases from a truncated normal, std 0.02; set biases to 0."""
         for name, parameter in self.named_parameters():
             if name.endswith("relative_position_bias_table"):
                 trunc_normal_(parameter, std=0.02)
@@ -244,14 +247,14 @@ class ShuffleTransformer(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to the last map, (B, D, H, W)."""
+        """Map images (B, C, height, width) to the last map, (B, D, H, W)."""
         x = self.to_token(x)
         for i in range(self.depth):
             x = self.get_submodule(f"stage{i + 1}")(x)
         return x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, C, height, width) to logits (B, classes)."""
+        """Map images (B, C, height, width) to logits (B, classes)."""
         return self.head(self.forward_features(x).mean(dim=(2, 3)))
 
 

@@ -11,10 +11,10 @@ from torch import nn
 
 
 class SmallBackbone(nn.Module):
-    """Three stages of two 3 x 3 convolutions with batch norm, each stage halving the grid."""
+    """Three stages of two 3 x 3 convolutions with batch norm; each stage halves the grid."""
 
     def __init__(self, in_chans: int, widths: tuple[int, ...] = (24, 48, 96)) -> None:
-        """Images of `in_chans` colours; `widths` C of the stages."""
+        """Prepare for images of `in_chans` colours; `widths` are C of the stages."""
         super().__init__()
         self.channels = widths[-1]
         self.body = nn.Sequential()
@@ -25,7 +25,7 @@ class SmallBackbone(nn.Module):
                 self.body.append(nn.ReLU())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, in_chans, height, width) to (B, C, H, W), an eighth of the sides."""
+        """Map images (B, in_chans, height, width) to (B, C, H, W), an eighth of the sides."""
         return self.body(x)
 
 
@@ -33,13 +33,13 @@ class SmallClassifier(nn.Module):
     """The backbone, the mean over its grid, and a linear layer."""
 
     def __init__(self, num_classes: int, in_chans: int = 3) -> None:
-        """`num_classes` K, images of `in_chans` colours."""
+        """Prepare for `num_classes` K and images of `in_chans` colours."""
         super().__init__()
         self.backbone = SmallBackbone(in_chans)
         self.head = nn.Linear(self.backbone.channels, num_classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Images (B, in_chans, height, width) to logits (B, K)."""
+        """Map images (B, in_chans, height, width) to logits (B, K)."""
         return self.head(self.backbone(x).mean(dim=(2, 3)))
 
 

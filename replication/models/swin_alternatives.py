@@ -21,38 +21,38 @@ from replication.records.words import UserError
 
 
 class PaddedWindowAttention(nn.Module):
-    """Shifted windows the naive way (Swin, section 3.2): those at the border are padded to M x M, the padding masked.
+    """Shifted windows the naive way (Swin, section 3.2): border windows are padded to M x M and the padding is masked.
 
-    The windows of the grid moved by s: first and last they have s and M - s tokens a side, so that there is one window
-    a side more than without a shift. Swin's cyclic shift puts the first and the last into one window, masked so that
-    the parts do not meet; every token attends to the same tokens either way, with the same bias.
+    The windows of the grid are moved by s: the first and last have s and M - s tokens a side, so that there is one
+    window a side more than without a shift. Swin's cyclic shift puts the first and the last into one window, masked so
+    that the parts do not meet; every token attends to the same tokens either way, with the same bias.
     """
 
     mask: Tensor
 
     def __init__(self, attention: WindowAttention, grid: Grid, shift: tuple[int, int]) -> None:
-        """With `attention` in every window, for a `grid` H x W, moved by `shift` s in either direction."""
+        """Use `attention` in every window of a `grid` H x W, moved by `shift` s in either direction."""
         super().__init__()
         self.attention, self.grid = attention, grid
         self.before = [side - moved for side, moved in zip(attention.window_size, shift, strict=True)]
         after = [-(side + pad) % M for side, pad, M in zip(grid, self.before, attention.window_size, strict=True)]
         (top, left), (bottom, right) = self.before, after
         self.padding = (0, 0, left, right, top, bottom)
-        padded = self._windows(torch.ones(1, math.prod(grid), 1)).flatten(1) == 0  # (windows, M^2)
+        padded = self._cut_windows(torch.ones(1, math.prod(grid), 1)).flatten(1) == 0  # (windows, M^2)
         mask = torch.zeros(padded.shape).masked_fill(padded, -100.0)  # as timm masks a cyclic shift
         mask = mask.unsqueeze(1).repeat(1, padded.shape[1], 1)  # (windows, M^2, M^2): of every query
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Tokens (B, N, D) to the same; `mask` is that of a cyclic shift, and None here."""
+        """Map tokens (B, N, D) to the same shape; `mask`, that of a cyclic shift, is None here."""
         (H, W), (top, left), M = self.grid, self.before, self.attention.window_size
         _, _, _, right, _, bottom = self.padding
-        windows = self.attention(self._windows(x), self.mask).unflatten(1, M)
+        windows = self.attention(self._cut_windows(x), self.mask).unflatten(1, M)
         x = window_reverse(windows, M, top + H + bottom, left + W + right)
         return x[:, top : top + H, left : left + W].flatten(1, 2)
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """Tokens (B, N, D) to padded windows (B * windows, M^2, D)."""
+    def _cut_windows(self, x: Tensor) -> Tensor:
+        """Cut tokens (B, N, D) into padded windows (B * windows, M^2, D)."""
         x = F.pad(x.unflatten(1, self.grid), self.padding)
         return window_partition(x, self.attention.window_size).flatten(1, 2)
 
@@ -67,7 +67,10 @@ class SlidingWindowAttention(nn.Module):
     outside: Tensor
 
     def __init__(self, attention: WindowAttention, grid: Grid, side: int) -> None:
-        """With the projections of `attention`, for a `grid` H x W; UserError if `side` S is even, without a middle."""
+        """Use the projections of `attention` on a `grid` H x W.
+
+        Raise `UserError` if `side` S is even, which has no middle.
+        """
         super().__init__()
         if side % 2 == 0:
             raise UserError(f"a sliding window has a token in its middle, so an odd side, not {side}")
@@ -76,21 +79,21 @@ class SlidingWindowAttention(nn.Module):
         self.qkv, self.proj = attention.qkv, attention.proj
         table = torch.empty(side**2, attention.num_heads)
         self.relative_position_bias_table = nn.Parameter(trunc_normal_(table, std=0.02))
-        outside = self._windows(torch.ones(1, 1, math.prod(grid))) == 0  # (1, 1, S^2, N)
+        outside = self._cut_windows(torch.ones(1, 1, math.prod(grid))) == 0  # (1, 1, S^2, N)
         self.register_buffer("outside", outside, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Tokens (B, N, D) to the same; `mask` is that of shifted windows, and None here."""
+        """Map tokens (B, N, D) to the same shape; `mask`, that of shifted windows, is None here."""
         q, k, v = self.qkv(x).transpose(1, 2).chunk(3, dim=1)  # (B, D, N)
         q = q.unflatten(1, (self.num_heads, -1)) * self.scale  # (B, h, d, N)
-        k, v = (self._windows(y).unflatten(1, (self.num_heads, -1)) for y in (k, v))  # (B, h, d, S^2, N)
+        k, v = (self._cut_windows(y).unflatten(1, (self.num_heads, -1)) for y in (k, v))  # (B, h, d, S^2, N)
         logits = torch.einsum("bhdn,bhdsn->bhsn", q, k) + self.relative_position_bias_table.T.unsqueeze(2)
         shares = logits.masked_fill(self.outside, -torch.inf).softmax(dim=2)
         x = torch.einsum("bhsn,bhdsn->bhdn", shares, v)
         return self.proj(x.flatten(1, 2).transpose(1, 2))
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """What lies around every token, row by row, zeros beyond the border: (B, D, N) to (B, D, S^2, N)."""
+    def _cut_windows(self, x: Tensor) -> Tensor:
+        """Copy what lies around every token, row by row, zeros beyond the border: (B, D, N) to (B, D, S^2, N)."""
         windows = F.unfold(x.unflatten(2, self.grid), self.side, padding=self.side // 2)
         return windows.unflatten(1, (x.shape[1], -1))
 
@@ -106,7 +109,7 @@ class PerformerAttention(nn.Module):
     projection: Tensor
 
     def __init__(self, attention: WindowAttention, features: int | None = None) -> None:
-        """With the projections of `attention`; `features` m, d log d unless given."""
+        """Use the projections of `attention` and `features` m, which is d log d by default."""
         super().__init__()
         self.num_heads = attention.num_heads
         self.qkv, self.proj = attention.qkv, attention.proj
@@ -117,16 +120,16 @@ class PerformerAttention(nn.Module):
         self.register_buffer("projection", torch.cat(blocks)[:count] * lengths)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Tokens (B, N, D) to the same; `mask` is that of shifted windows, and None here."""
+        """Map tokens (B, N, D) to the same shape; `mask`, that of shifted windows, is None here."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, N, d)
         # Largest exponents are taken out: a factor of a query, or of all keys, is in the sum and in its norm alike.
-        q, k = self._exponents(q), self._exponents(k)
+        q, k = self._compute_exponents(q), self._compute_exponents(k)
         q = (q - q.detach().amax(dim=3, keepdim=True)).exp() + 1e-6  # as the authors keep it from 0
         k = (k - k.detach().amax(dim=(2, 3), keepdim=True)).exp() + 1e-6
         x = (q @ (k.transpose(2, 3) @ v)) / (q @ k.sum(dim=2).unsqueeze(3))
         return self.proj(x.transpose(1, 2).flatten(2))
 
-    def _exponents(self, x: Tensor) -> Tensor:
-        """w.x - |x|^2 / 2 of every w, (B, h, N, d) to (B, h, N, m); each side takes half of the 1/sqrt(d)."""
+    def _compute_exponents(self, x: Tensor) -> Tensor:
+        """Compute w.x - |x|^2 / 2 of every w, (B, h, N, d) to (B, h, N, m); each side takes half of the 1/sqrt(d)."""
         x = x * x.shape[3] ** -0.25
         return x @ self.projection.T - x.square().sum(dim=3, keepdim=True) / 2

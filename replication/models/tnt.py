@@ -15,26 +15,26 @@ from torch import Tensor, nn
 
 
 class VanillaBlock(nn.Module):
-    """The outer half of a TNT block: attention and MLP among sentences. Names of parameters as there."""
+    """The outer half of a TNT block: attention and MLP among sentences. Its parameters have the names of timm's."""
 
     def __init__(self, block: Any) -> None:
-        """With the parts of `block`, a `tnt.Block`."""
+        """Take over the parts of `block`, a `tnt.Block`."""
         super().__init__()
         self.norm_out, self.attn_out = block.norm_out, block.attn_out
         self.norm_mlp, self.mlp = block.norm_mlp, block.mlp
         self.drop_path = block.drop_path
 
     def forward(self, words: Tensor, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        """Words (B N, m, c), which pass by, and sentences (B, N + 1, D) to the same."""
+        """Return the words (B N, m, c) as they are, and sentences (B, N + 1, D) mapped to the same shape."""
         sentences = sentences + self.drop_path(self.attn_out(self.norm_out(sentences)))
         return words, sentences + self.drop_path(self.mlp(self.norm_mlp(sentences)))
 
 
 class TransformerInTransformer(tnt.TNT):
-    """timm's TNT, words in the `word_blocks` alone."""
+    """timm's TNT, with words in the `word_blocks` alone."""
 
     def __init__(self, word_blocks: Sequence[int], **arguments: Any) -> None:
-        """`word_blocks` count from 1; `arguments` are those of timm's."""
+        """Keep words in the `word_blocks`, which count from 1; `arguments` are those of timm's TNT."""
         super().__init__(**arguments)
         for number, block in enumerate(self.blocks, start=1):
             if number not in word_blocks:

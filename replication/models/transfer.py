@@ -28,8 +28,8 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
     """Give `model` the weights of `trained`, the same network for another image size (ViT, section 3.2).
 
     Tables of places, (1, P + H*W, D), (H*W, h) or (H, W, D), keep their P prefix tokens and are resized by the method
-    `positions` (`models.positions.METHODS`) or, for "none", stay as `model` was initialised. UserError if the method is
-    unknown or anything else differs; it names what.
+    `positions` (`models.positions.METHODS`) or, for "none", stay as `model` was initialised. Raise `UserError`, which
+    names the method or the first tensor, if the method is unknown or anything else differs.
 
     A DETR takes the backbone of a classifier, and all else of it stays fresh; one that sees other colours than the
     classifier did sees their mean, as the classifier saw its own.
@@ -39,11 +39,11 @@ def transfer(trained: nn.Module, model: nn.Module, positions: str) -> None:
         return
     state, own = trained.state_dict(), model.state_dict()
     state |= {name: buffer for name, buffer in own.items() if name.endswith("relative_position_index")}
-    grids, new_grids = _grids(trained), _grids(model)
+    grids, new_grids = _find_grids(trained), _find_grids(model)
     for name in sorted(grids.keys() & new_grids.keys() & state.keys() & own.keys()):
         old, new = (state[name], grids[name]), (own[name], new_grids[name])
-        if grids[name] != new_grids[name] and _beside_the_grid(*old) == _beside_the_grid(*new):
-            state[name] = _moved(state[name], grids[name], own[name], new_grids[name], positions)
+        if grids[name] != new_grids[name] and _measure_rest(*old) == _measure_rest(*new):
+            state[name] = _move(state[name], grids[name], own[name], new_grids[name], positions)
     shapes, own_shapes = ({name: tensor.shape for name, tensor in held.items()} for held in (state, own))
     differing = sorted({name for name, _ in shapes.items() ^ own_shapes.items()})
     if differing:
@@ -62,12 +62,12 @@ def _take_backbone(trained: nn.Module, backbone: nn.Module) -> None:
     backbone.load_state_dict(state)
 
 
-def _beside_the_grid(table: Tensor, grid: Grid) -> tuple[int, int]:
-    """Prefix tokens P and width D: what may not differ."""
+def _measure_rest(table: Tensor, grid: Grid) -> tuple[int, int]:
+    """Return the prefix tokens P and the width D, which must not differ."""
     return table.numel() // table.shape[-1] - math.prod(grid), table.shape[-1]
 
 
-def _moved(table: Tensor, grid: Grid, own: Tensor, new_grid: Grid, method: str) -> Tensor:
+def _move(table: Tensor, grid: Grid, own: Tensor, new_grid: Grid, method: str) -> Tensor:
     places = table.reshape(1, -1, table.shape[-1])  # (1, P + H*W, D)
     prefix = places.shape[1] - grid[0] * grid[1]
     if method == FRESH:
@@ -75,8 +75,8 @@ def _moved(table: Tensor, grid: Grid, own: Tensor, new_grid: Grid, method: str) 
     return resize_positions(places, grid, new_grid, prefix, method).reshape(own.shape)
 
 
-def _grids(model: Any) -> dict[str, Grid]:
-    """The grid of every table that is stored per place, by its name."""
+def _find_grids(model: Any) -> dict[str, Grid]:
+    """Find the grid of every table that is stored per place, by its name."""
     found: dict[str, Grid] = {}
     if isinstance(model, VisionTransformer | SwinTransformer):
         embedding: Any = model.patch_embed
@@ -88,13 +88,13 @@ def _grids(model: Any) -> dict[str, Grid]:
         found["patch_pos"] = model.pixel_embed.grid_size
     for name, module in model.named_modules():
         if isinstance(module, WindowAttention):
-            found[f"{name}.relative_position_bias_table"] = _offsets(*module.window_size)
-        if hasattr(module, "place_tables"):  # a module of this suite says so itself
-            found |= {f"{name}.{table}".lstrip("."): grid for table, grid in module.place_tables().items()}
+            found[f"{name}.relative_position_bias_table"] = _count_offsets(*module.window_size)
+        if hasattr(module, "list_place_tables"):  # a module of this suite says so itself
+            found |= {f"{name}.{table}".lstrip("."): grid for table, grid in module.list_place_tables().items()}
         if hasattr(module, "relative_positions"):
             found[f"{name}.relative_positions"] = (len(module.relative_positions), 1)
     return found
 
 
-def _offsets(height: int, width: int) -> Grid:
+def _count_offsets(height: int, width: int) -> Grid:
     return 2 * height - 1, 2 * width - 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from replication import papers
 from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
-from replication.models import with_native_size
+from replication.models import add_native_size
 from replication.records.metrics import METRICS
 from replication.records.rows import Published, mechanism_subject
 from replication.records.words import Size, nearest
@@ -27,7 +27,7 @@ def list_model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) ->
     """
     cells = []
     for variant in papers.chosen(models):
-        variant = with_native_size(variant)
+        variant = add_native_size(variant)
         for size in dict.fromkeys(image_sizes or [variant.image_size]):
             variant.at(size)
             cells.append(Cell(variant.id, "model", size, variant))

@@ -40,7 +40,7 @@ def test_maps_are_the_attention_of_the_last_layers() -> None:
     positions = place(torch.zeros(2, 4, 6, dtype=torch.bool)).flatten(2).transpose(1, 2)
     first, last = model.transformer.encoder.layers
     before = first(tokens, positions, None)
-    expected = last.self_attn.weights(before + positions, before + positions)  # (B, h, N, N)
+    expected = last.self_attn.compute_weights(before + positions, before + positions)  # (B, h, N, N)
     torch.testing.assert_close(encoder, expected.mean(1)[:, cells].unflatten(2, (4, 6)))
 
     memory, query = last(before, positions, None), model.query_embed.weight.repeat(2, 1, 1)
@@ -49,7 +49,7 @@ def test_maps_are_the_attention_of_the_last_layers() -> None:
     for one in earlier:
         x = one(x, query, memory, positions, None)
     x = layer.norm1(x + layer.self_attn(x + query, x + query, x))
-    expected = layer.multihead_attn.weights(x + query, memory + positions)
+    expected = layer.multihead_attn.compute_weights(x + query, memory + positions)
     torch.testing.assert_close(decoder, expected.mean(1)[:, queries].unflatten(2, (4, 6)))
 
 

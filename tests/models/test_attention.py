@@ -157,8 +157,8 @@ def test_messengers_that_exchange_nothing_are_the_attention_of_a_block_of_msg() 
     nn.init.zeros_(block.mlp.fc2.weight)
     nn.init.zeros_(block.mlp.fc2.bias)
     x = tokens((8, 12))
-    windows = msg.windows(x.unflatten(1, (8, 12)), module.messenger.expand(2, 2, 3, DIM), 4)
-    expected = msg.unwindowed((block(windows) - windows)[:, :, :, 1:], 4).flatten(1, 2)
+    windows = msg.cut_windows(x.unflatten(1, (8, 12)), module.messenger.expand(2, 2, 3, DIM), 4)
+    expected = msg.join_windows((block(windows) - windows)[:, :, :, 1:], 4).flatten(1, 2)
     torch.testing.assert_close(module(x, (8, 12)), expected)
 
 

@@ -22,9 +22,9 @@ from replication.models.msg import (
     MessengerAttention,
     MessengerTransformer,
     PatchMerging,
+    cut_windows,
+    join_windows,
     shuffle,
-    unwindowed,
-    windows,
 )
 from replication.records.words import UserError
 
@@ -68,16 +68,16 @@ def test_shuffle_stays_in_its_region_and_undoes_itself() -> None:
 
 def test_windows_have_their_messenger_first_and_come_apart_again() -> None:
     image, messengers = torch.randn(2, 8, 12, 3), torch.randn(2, 2, 3, 3)
-    x = windows(image, messengers, 4)
+    x = cut_windows(image, messengers, 4)
     assert x.shape == (2, 2, 3, 17, 3)
     torch.testing.assert_close(x[:, :, :, 0], messengers)
     torch.testing.assert_close(x[0, 1, 2, 1:], image[0, 4:8, 8:12].reshape(16, 3))
-    torch.testing.assert_close(unwindowed(x[:, :, :, 1:], 4), image)
+    torch.testing.assert_close(join_windows(x[:, :, :, 1:], 4), image)
 
 
 def test_the_bias_of_the_messenger() -> None:
     attention = randomised(MessengerAttention(8, 2, 3))
-    bias = attention.bias()[0]
+    bias = attention.compute_bias()[0]
     assert bias.shape == (2, 10, 10)
     at, of = attention.rel_pos_msg[:, 0, 0, 0], attention.rel_pos_msg[:, 1, 0, 0]
     torch.testing.assert_close(bias[:, 1:, 0], at[:, None].expand(2, 9))  # patches look at the messenger
@@ -100,7 +100,7 @@ def test_attention_written_out(fused: bool) -> None:
     attention.fused_attn = fused
     x = torch.randn(1, 5, 8, dtype=torch.double)
     q, k, v = (part.reshape(5, 2, 4).transpose(0, 1) for part in attention.qkv(x)[0].chunk(3, dim=1))
-    heads = [((q[h] @ k[h].T) / 4**0.5 + attention.bias()[0, h]).softmax(dim=1) @ v[h] for h in range(2)]
+    heads = [((q[h] @ k[h].T) / 4**0.5 + attention.compute_bias()[0, h]).softmax(dim=1) @ v[h] for h in range(2)]
     torch.testing.assert_close(attention(x)[0], attention.proj(torch.cat(heads, dim=1)))
 
 
@@ -137,7 +137,7 @@ def test_whole_model(overlapping: bool) -> None:
 
 def test_every_region_starts_with_the_same_messengers() -> None:
     model = randomised(MessengerTransformer(**TINY))
-    start = model._messengers(4, 4)
+    start = model._start_messengers(4, 4)
     torch.testing.assert_close(start[0, :2, :2].flatten(0, 1), model.msg_tokens[0, :, 0])
     torch.testing.assert_close(start[:, 2:, :2], start[:, :2, :2])
 
@@ -152,7 +152,7 @@ def test_fewer_windows_than_the_region_do_not_shuffle() -> None:
 def test_news_waits_for_the_next_block_and_stays_in_the_region(block_index: int) -> None:
     """After one block it has reached the messengers of the region, after two all of their windows, and none else."""
     blocks = [randomised(Block(16, 2, 2, 2, 4.0, 0.0)) for _ in range(2)][: block_index + 1]
-    x = windows(random(1, 8, 8, 16), random(1, 4, 4, 16), 2)
+    x = cut_windows(random(1, 8, 8, 16), random(1, 4, 4, 16), 2)
     other = x.clone()
     other[:, 0, 1, 3] *= random(16)
     with torch.no_grad():
@@ -393,11 +393,11 @@ def test_patches_of_v1_are_swins_where_nobody_looks_at_the_messenger() -> None:
     images = random(2, 3, 128, 128)
     with torch.no_grad():
         expected = swin.forward_features(images)
-        assert not torch.allclose(unwindowed(ours.forward_features(images)[:, :, :, 1:], 4), expected)
+        assert not torch.allclose(join_windows(ours.forward_features(images)[:, :, :, 1:], 4), expected)
         for name, parameter in ours.named_parameters():
             if name.endswith("rel_pos_msg"):
                 parameter[:, 0] = -math.inf
-        torch.testing.assert_close(unwindowed(ours.forward_features(images)[:, :, :, 1:], 4), expected)
+        torch.testing.assert_close(join_windows(ours.forward_features(images)[:, :, :, 1:], 4), expected)
 
 
 def test_merging_of_v1_is_swins() -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from replication.models.build import build_variant
 from replication.models.dense.backbone import Backbone
-from replication.models.msg import Block, shuffle, unwindowed, windows
+from replication.models.msg import Block, cut_windows, join_windows, shuffle
 from replication.records.card import Variant
 
 
@@ -34,7 +34,7 @@ class Msg(Backbone):
         """Images to maps."""
         side = self.body.window_size
         image = self.body.patch_embed(images)  # (B, H, W, D)
-        messengers = self.body._messengers(-(-image.shape[1] // side), -(-image.shape[2] // side))
+        messengers = self.body._start_messengers(-(-image.shape[1] // side), -(-image.shape[2] // side))
         messengers = messengers.expand(len(image), -1, -1, -1)  # (B, H/M, W/M, D), rounded up
         maps = []
         for stage, norm in zip(self.body.layers, self.norms, strict=True):
@@ -51,9 +51,9 @@ def _exchange(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A block of MSG-Transformer on any grid (B, H, W, D) and the messengers of its windows."""
     _, height, width, _ = image.shape
-    x = windows(_pad(block.norm1(image), side), block.norm1(messengers), side)
+    x = cut_windows(_pad(block.norm1(image), side), block.norm1(messengers), side)
     x = block.drop_path(block.attn(x.flatten(0, 2)).view_as(x))
-    image = image + unwindowed(x[:, :, :, 1:], side)[:, :height, :width]
+    image = image + join_windows(x[:, :, :, 1:], side)[:, :height, :width]
     messengers = shuffle(messengers + x[:, :, :, 0], block.region)
     image, messengers = (grid + block.drop_path(block.mlp(block.norm2(grid))) for grid in (image, messengers))
     return image, messengers

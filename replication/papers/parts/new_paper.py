@@ -119,7 +119,7 @@ class $cls(nn.Module):
         return self.head(self.patch_embed(x).mean((2, 3)))
 
 
-# What "own/$key" in the card means. A module with position tables says so by `place_tables` (see pvt.py).
+# What "own/$key" in the card means. A module with position tables says so by `list_place_tables` (see pvt.py).
 MODEL = $cls
 ''')
 

@@ -16,7 +16,7 @@ from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
-from replication.models import build, with_native_size
+from replication.models import add_native_size, build
 from replication.papers.parts.user_models import own_variant, sources, spec_of
 from replication.plan.digests import digest_variants, list_own_sources
 from replication.plan.make import make_plan
@@ -236,7 +236,7 @@ def test_a_model_that_takes_any_size_need_not_be_told(nets: Path) -> None:
     ],
 )
 def test_the_native_size_is_that_of_the_spec_or_of_timm_or_of_the_factory(spec: str, native: int) -> None:
-    assert with_native_size(papers.variant(spec)).image_size == native
+    assert add_native_size(papers.variant(spec)).image_size == native
 
 
 # --- counts -----------------------------------------------------------------------------------------

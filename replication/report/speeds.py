@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,11 @@ class SpeedRun:
 def read_runs(results: Path) -> list[SpeedRun]:
     """Read the finished runs of this machine, then those that other machines have published, each once.
 
-    A run writes its manifest last, so a folder without one does not count.
+    A run writes its manifest last, so a folder without one does not count, which is said on stderr.
     """
+    for cells in sorted(results.glob("speed/*/cells.csv")):
+        if not cells.with_suffix(".json").exists():
+            print(f"warning: {cells.parent} is left out: its run did not end, or cells.json is lost", file=sys.stderr)
     own = [run for path in results.glob("speed/*/cells.json") if (run := _read(path, own=True))]
     known = {(run.machine, run.condition) for run in own}
     others = [run for path in results.glob("reference/*/speed/*/cells.json") if (run := _read(path, own=False))]

@@ -191,10 +191,11 @@ def test_other_machines_stand_beside_and_decide_nothing(tmp_path: Path) -> None:
     assert [(s.machine_a, s.machine_b, s.tau) for s in compute_stability(runs)] == [(MACHINE, "GPU", 1.0)]
 
 
-def test_an_unfinished_run_does_not_count(tmp_path: Path) -> None:
+def test_an_unfinished_run_does_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_timings(tmp_path / "speed/x", steady(a=1.0))
     (folder / "cells.json").unlink()
     assert read_runs(tmp_path) == []
+    assert f"warning: {folder} is left out" in capsys.readouterr().err
 
 
 def test_the_command_names_what_differs_from_the_usual_condition(tmp_path: Path) -> None:

@@ -322,11 +322,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5_v2",
-    unreleased=tuple(variant.id for variant in VARIANTS),
-    trained=tuple(
-        ("table5_v2", f"CPVT-{model} (0-5), 224, PEG after encoders 1 to 5", "top1")
-        for model in ("Ti", "Ti-GAP", "S", "S-GAP", "B")
-    ),
     compared=("cpvt_s_gap",),
     colour="#0173b2",
     marker="o",

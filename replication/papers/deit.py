@@ -493,16 +493,6 @@ DISCREPANCIES = (
 )
 
 # The authors' files: facebookresearch/deit @ 7e160fe, README_deit.md:38-45.
-RELEASED = {
-    "deit_tiny_patch16_224-a1311bcf.pth": "deit_ti_224",
-    "deit_small_patch16_224-cd65a155.pth": "deit_s_224",
-    "deit_base_patch16_224-b5f2ef4d.pth": "deit_b_224",
-    "deit_tiny_distilled_patch16_224-b40b3cf7.pth": "deit_ti_distilled_224",
-    "deit_small_distilled_patch16_224-649709d9.pth": "deit_s_distilled_224",
-    "deit_base_distilled_patch16_224-df68dfff.pth": "deit_b_distilled_224",
-    "deit_base_patch16_384-8de9b5d1.pth": "deit_b_384",
-    "deit_base_distilled_patch16_384-d0272ac0.pth": "deit_b_distilled_384",
-}
 
 CARD = Card(
     key="deit",
@@ -518,7 +508,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table5",
-    released_as=RELEASED,
     compared=("deit_s",),
     colour="#de8f05",
     marker="s",

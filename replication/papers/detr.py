@@ -503,12 +503,6 @@ DISCREPANCIES = (
 )
 
 # The authors' files: facebookresearch/detr @ 29901c5, README.md:54-84.
-RELEASED = {
-    "detr-r50-e632da11.pth": "detr_r50_800",
-    "detr-r50-dc5-f0fb7ef5.pth": "detr_dc5_r50_800",
-    "detr-r101-2c7b67e5.pth": "detr_r101_800",
-    "detr-r101-dc5-a2e86def.pth": "detr_dc5_r101_800",
-}
 
 CARD = Card(
     key="detr",
@@ -523,14 +517,6 @@ CARD = Card(
     printed=306,
     claims=CLAIMS,
     experiments=EXPERIMENTS,
-    # Table 2 but for its baseline, for which Table 1's recipe is too long
-    trained=tuple(
-        ("table2", f"DETR, {layers} encoder layers", column)
-        for layers in (0, 3, 12)
-        for column in ("ap", "ap50", "aps", "apm", "apl")
-    ),
-    detected=("table1", "readme_zoo", "gist_r50_500ep"),
     causes=CAUSES,
-    released_as=RELEASED,
     discrepancies=DISCREPANCIES,
 )

@@ -330,10 +330,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="final_imagenet",
-    unreleased=tuple(variant.id for variant in VARIANTS),
-    trained=cells_in(
-        "final_imagenet", "top1", "MSG-Transformer-T, 224", "MSG-Transformer-S, 224", "MSG-Transformer-B, 224"
-    ),
     compared=("msg_t",),
     colour="#029e73",
     marker="D",

@@ -473,12 +473,6 @@ DISCREPANCIES = (
 )
 
 # The authors' files: whai362/PVT @ 57e2dfa, classification/README.md:88-91.
-RELEASED = {
-    "pvt_tiny.pth": "pvt_tiny_224",
-    "pvt_small.pth": "pvt_small_224",
-    "pvt_medium.pth": "pvt_medium_224",
-    "pvt_large.pth": "pvt_large_224",
-}
 
 CARD = Card(
     key="pvt",
@@ -494,8 +488,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table2",
-    released_as=RELEASED,
-    unreleased=("vit_small_16", "vit_small_32"),
     compared=("pvt_small",),
     colour="#d55e00",
     marker="^",

@@ -630,15 +630,6 @@ DISCREPANCIES = (
 
 # The authors' files: microsoft/Swin-Transformer @ f82860b, README.md:114-123, 151. Of T, S and B
 # those trained on ImageNet-1k alone, which Table 1a is about.
-RELEASED = {
-    "swin_tiny_patch4_window7_224.pth": "swin_t_224",
-    "swin_small_patch4_window7_224.pth": "swin_s_224",
-    "swin_base_patch4_window7_224.pth": "swin_b_224",
-    "swin_base_patch4_window12_384.pth": "swin_b_384",
-    "swin_large_patch4_window7_224_22kto1k.pth": "swin_l_224",
-    "swin_large_patch4_window12_384_22kto1k.pth": "swin_l_384",
-    "swin_tiny_c24_patch4_window8_256.pth": "swin_t_d24_256",
-}
 
 CARD = Card(
     key="swin",
@@ -654,8 +645,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1a",
-    released_as=RELEASED,
-    unreleased=tuple(variant.id for variant in VARIANTS if variant.ablation),
     compared=("swin_t",),
     colour="#ca9161",
     marker="P",

@@ -407,10 +407,6 @@ DISCREPANCIES = (
 )
 
 # The authors' files: huawei-noah/Efficient-AI-Backbones @ f90e129, tnt_pytorch/readme.md:23-24.
-RELEASED = {
-    "tnt_s_81.5.pth.tar": "tnt_s_224",
-    "tnt_b_82.9.pth.tar": "tnt_b_224",
-}
 
 CARD = Card(
     key="tnt",
@@ -426,9 +422,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table4",
-    released_as=RELEASED,
-    unreleased=("tnt_ti", *(variant.id for variant in VARIANTS[3:])),
-    trained=tuple(("table4", "TNT-Ti, 224, transformer", metric) for metric in ("top1", "top5")),
     compared=("tnt_s",),
     colour="#fbafe4",
     marker="X",

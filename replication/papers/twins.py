@@ -476,17 +476,6 @@ DISCREPANCIES = (
 )
 
 # The authors' files: Meituan-AutoML/Twins @ c1ff671, README.md:49-54; with _v0, as the code there names the models.
-RELEASED = {
-    "pcpvt_small.pth": "pcpvt_s_224",
-    "pcpvt_base.pth": "pcpvt_b_224",
-    "pcpvt_large.pth": "pcpvt_l_224",
-    "pcpvt_small_v0.pth": "pcpvt_s_224",
-    "pcpvt_base_v0.pth": "pcpvt_b_224",
-    "pcpvt_large_v0.pth": "pcpvt_l_224",
-    "alt_gvt_small.pth": "twins_svt_s_224",
-    "alt_gvt_base.pth": "twins_svt_b_224",
-    "alt_gvt_large.pth": "twins_svt_l_224",
-}
 
 CARD = Card(
     key="twins",
@@ -502,7 +491,6 @@ CARD = Card(
     claims=CLAIMS,
     experiments=EXPERIMENTS,
     headline="table1",
-    released_as=RELEASED,
     compared=("pcpvt_s", "twins_svt_s"),
     colour="#ece133",
     marker="p",

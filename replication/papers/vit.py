@@ -804,14 +804,6 @@ DISCREPANCIES = (
 
 # The authors' files: google-research/vision_transformer @ c6de1e5, vit_jax.ipynb:234-241, those of
 # imagenet21k+imagenet2012. The pre-training files have the same names, and a head of 21,843 classes that does not fit.
-RELEASED = {
-    "ViT-B_16.npz": "vit_b16_384",
-    "ViT-B_32.npz": "vit_b32_384",
-    "ViT-L_16.npz": "vit_l16_384",
-    "ViT-L_32.npz": "vit_l32_384",
-    "R50+ViT-B_16.npz": "r50_vit_b16_384",
-    "ViT-B_16-224.npz": "vit_b16_224",
-}
 
 CARD = Card(
     key="vit",
@@ -829,11 +821,6 @@ CARD = Card(
     headline="table5",
     colour="#56b4e9",
     marker="*",
-    # the released weights are of ImageNet-21k
-    trained=tuple(
-        ("table5", "ImageNet, ImageNet", model) for model in ("ViT-B/16", "ViT-B/32", "ViT-L/16", "ViT-L/32")
-    ),
     causes=CAUSES,
-    released_as=RELEASED,
     discrepancies=DISCREPANCIES,
 )

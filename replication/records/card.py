@@ -303,10 +303,6 @@ class Card:
     claims: tuple[Claim, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     headline: str = ""  # its table of ImageNet-1k accuracies
-    detected: tuple[str, ...] = ()  # its tables whose box precisions are those of the detectors it released
-    released_as: Mapping[str, str] = field(default_factory=dict)  # a file of its authors -> <model id>_<image size>
-    unreleased: tuple[str, ...] = ()  # its models of which the authors published no weights
-    trained: tuple[CellName, ...] = ()  # accuracies of which no weights are public, but the suite has the recipe
     compared: tuple[str, ...] = ()  # its models of about 4 G multiply-adds, which stand for it beside other papers
     colour: str = "0.3"  # in the figures over all families, of matplotlib; one of its own, with its marker
     marker: str = "."

@@ -100,18 +100,14 @@ def test_a_table_is_planned_once_a_file() -> None:
 
 @pytest.fixture
 def standing_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three classes of four photographs, taken for ImageNet's validation images, below `data`."""
+    """Three classes of four drawings, taken for ImageNet's validation images, below `data`."""
     monkeypatch.setitem(classify.SIZES, "imagenet-1k", (3, 12))
-    samples = sorted(Path("/work/shared/data/imagenet_samples").glob("*.JPEG"))
     for index in range(12):
         path = tmp_path / "data" / "imagenet_1k" / "val" / f"n0000000{index // 4}" / f"{index}.jpeg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if len(samples) >= 12:
-            path.write_bytes(samples[index].read_bytes())
-        else:
-            image = Image.new("RGB", (300, 260), (40 * (index // 4), 90, 20 * index))
-            ImageDraw.Draw(image).ellipse((20 * (index % 4), 30, 200, 220), fill=(250, 60 * (index // 4), 30))
-            image.save(path)
+        image = Image.new("RGB", (300, 260), (40 * (index // 4), 90, 20 * index))
+        ImageDraw.Draw(image).ellipse((20 * (index % 4), 30, 200, 220), fill=(250, 60 * (index // 4), 30))
+        image.save(path)
     return tmp_path
 
 

@@ -49,6 +49,13 @@ class Pass:
         found = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(found if self.device == "auto" else self.device)
 
+    def check(self, model: str, task: str) -> None:
+        """Raise `UserError` if a model that is no classifier is to take some of the images, or another precision."""
+        if task != "classification" and (self.images or self.precision != "fp32"):
+            raise UserError(
+                f"some of the images, and a --precision but fp32, are for classifiers; {model} is for {task}"
+            )
+
 
 WHOLE = Pass()
 

@@ -45,6 +45,7 @@ def evaluate(
     started = now()
     variant = papers.variant(model_id)
     record = _find_record(variant, checkpoint, name)
+    how.check(model_id, variant.task)
     released.check(checkpoint, record)
     if multi_scale and variant.task != "segmentation":
         raise UserError(f"--multi-scale is for segmenters, and {model_id} is made for {variant.task}")

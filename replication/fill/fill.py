@@ -103,6 +103,8 @@ def fill(
     and for a device that is none; then as `fetch_weights` and `evaluate` say.
     """
     plan = make_plan(names)
+    for job in plan.jobs:
+        how.check(job.record.model, job.record.task)
     say(show_plan(plan, checkpoints, how))
     if plan_only:
         return

@@ -221,3 +221,14 @@ def test_what_is_not_there_is_one_line_before_anything_is_fetched(
 def test_what_cannot_be_filled_says_why(name: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fill", name, "--plan"]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--images", "4"), ("--precision", "bf16")])
+def test_a_detector_takes_all_images_in_full_precision(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so before anything is planned or fetched."""
+    assert main(["fill", "detr/table1", *option]) != 0
+    said = capsys.readouterr()
+    assert not said.out
+    assert "are for classifiers; detr_" in said.err

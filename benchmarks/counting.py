@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from replication.schema import with_defaults
+from replication.schema import fill_defaults
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", metavar="ID", help="default: every model with a sweep")
     parser.add_argument("--image-sizes", nargs="+", type=int, metavar="PX", help="default: that of a configuration")
     options = parser.parse_args()
-    sizes = options.image_sizes or with_defaults({})["complexity"]["image_sizes"]
+    sizes = options.image_sizes or fill_defaults({})["complexity"]["image_sizes"]
 
     start = time.perf_counter()
     import torch
@@ -34,15 +34,15 @@ def main() -> None:
     startup = time.perf_counter() - start
 
     def ours(model_id: str, image_size: int) -> tuple[Counts, int]:
-        variant = papers.variant(model_id)
+        variant = papers.find_variant(model_id)
         model = build_skeleton(variant, image_size)
         return count(model, variant, image_size), sum(p.numel() for p in model.parameters())
 
     print("model,image_size,params [M],macs [G],seconds")
     spent: list[float] = []
-    for model_id in options.models or [key for key, variant in papers.variants().items() if variant.sweep]:
+    for model_id in options.models or [key for key, variant in papers.list_variants().items() if variant.sweep]:
         for size in sizes:
-            if papers.variant(model_id).allows(size):
+            if papers.find_variant(model_id).allows(size):
                 start = time.perf_counter()
                 counts, params = ours(model_id, size)
                 spent.append(time.perf_counter() - start)

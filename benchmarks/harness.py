@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20, help="steps a round and contender (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = set_attention(build_variant(papers.variant("vit_ti16"), 224).eval(), "math")
+    model = set_attention(build_variant(papers.find_variant("vit_ti16"), 224).eval(), "math")
     image = torch.randn(1, 3, 224, 224)
     before = watch.read_load()
     print("step,contender,median [s],times the bare loop,low,high")

@@ -24,9 +24,9 @@ LEAST = 200 * MIB
 
 def timed() -> list[str]:
     """The classifiers that some paper prints a speed of."""
-    tables = (table for card in papers.cards().values() for table in card.tables)
+    tables = (table for card in papers.read_cards().values() for table in card.tables)
     printed = {n.model for table in tables for n in table.published if METRICS[n.metric].kind == "speed"}
-    return [v.id for v in papers.variants().values() if v.id in printed and v.task == "classification"]
+    return [v.id for v in papers.list_variants().values() if v.id in printed and v.task == "classification"]
 
 
 def least_cell(variant: Variant, mode: str, attention: str) -> Cell:
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     print("model,image_size,batch_size,mode,attention,predicted [MiB],measured [MiB],difference [%],status,reason")
     for model_id, mode, attention in itertools.product(options.models, options.modes, options.attentions):
-        variant = papers.variant(model_id)
+        variant = papers.find_variant(model_id)
         row = measure_cell(variant, least_cell(variant, mode, attention))
         sizes = ["" if value is None else f"{value / MIB:.1f}" for value in (row.predicted, row.measured)]
         cell = [row.subject, row.image_size, row.batch_size, mode, attention]

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from replication.records.words import Size, UserError, read_size
-from replication.schema import bounds, default, read_schema
+from replication.schema import read_bounds, read_default, read_schema
 
 PACKAGE = Path(__file__).resolve().parent
 LARGEST_SEED = 999_999
@@ -37,7 +37,7 @@ MODELS = (
 
 
 class Stage(enum.IntEnum):
-    """When a reader meets a command: the help lists them in this order."""
+    """The stage at which a reader meets a command: the help lists them in this order."""
 
     LOOK = enum.auto()
     MEASURE = enum.auto()
@@ -49,7 +49,7 @@ class Stage(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: what it takes, and the function that runs it, whose text is printed."""
+    """A subcommand: the arguments it takes, and the function that runs it, whose text is printed."""
 
     name: str
     summary: str
@@ -62,7 +62,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Group:
-    """Subcommands under one name."""
+    """Several subcommands under one name."""
 
     name: str
     summary: str
@@ -72,14 +72,14 @@ class Group:
 
 @functools.cache
 def find_commands() -> tuple[Command | Group, ...]:
-    """The commands of all packages, in the order of the help."""
+    """Find the commands of all packages, in the order of the help."""
     files = sorted(PACKAGE.rglob("command.py"))
     found: list[Command | Group] = [command for file in files for command in _load(file).COMMANDS]
     return tuple(sorted(found, key=lambda command: command.stage))
 
 
-def by_words() -> dict[str, Command]:
-    """Every command by the words that call it, as in "complexity count"."""
+def list_commands() -> dict[str, Command]:
+    """Return every command by the words that call it, as in "complexity count"."""
     found: dict[str, Command] = {}
     for one in find_commands():
         if isinstance(one, Group):
@@ -90,7 +90,7 @@ def by_words() -> dict[str, Command]:
 
 
 def _load(file: Path) -> Any:
-    """A file of commands as a module, without the package around it."""
+    """Load a file of commands as a module, without the package around it."""
     name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
     module = types.ModuleType(name)
     importlib.machinery.SourceFileLoader(name, str(file)).exec_module(module)
@@ -98,7 +98,7 @@ def _load(file: Path) -> Any:
 
 
 def say(text: str | None) -> None:
-    """Print it, unless its reader has seen enough, as in `list | head`: then the rest is dropped in silence."""
+    """Print the text, unless its reader has seen enough, as in `list | head`: then drop the rest in silence."""
     try:
         if text is not None:
             print(text)
@@ -112,63 +112,68 @@ def say(text: str | None) -> None:
 
 
 def add_arm(parser: argparse.ArgumentParser) -> None:
-    """The arm of an experiment that a command is about, its seeds, scale and recipe, its data, and where results go."""
+    """Add the arm of an experiment that a command is about: its seeds, scale, recipe and data, and where results go."""
     parser.add_argument("--experiment", required=True, metavar="ID")
     parser.add_argument("--arm", required=True, metavar="ID")
-    parser.add_argument("--seeds", type=whole(0, LARGEST_SEED), nargs="+", required=True, metavar="N")
+    parser.add_argument("--seeds", type=make_integer_reader(0, LARGEST_SEED), nargs="+", required=True, metavar="N")
     parser.add_argument(
-        "--scale", default=default("scale"), help="one that the experiment is run at (default: %(default)s)"
+        "--scale", default=read_default("scale"), help="one that the experiment is run at (default: %(default)s)"
     )
     parser.add_argument(
-        "--set", type=change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: epochs=3"
+        "--set", type=read_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: epochs=3"
     )
     add_data(parser, "--data")
     add_corrupt(parser)
-    parser.add_argument("--out", type=path, required=True, help="folder for the arm's results: seed0, ...")
+    parser.add_argument("--out", type=read_path, required=True, help="folder for the arm's results: seed0, ...")
 
 
 def add_corrupt(parser: argparse.ArgumentParser) -> None:
-    """What becomes of images that cannot be used."""
+    """Add the choice of what becomes of images that cannot be used."""
     corrupt = read_schema()["properties"]["data"]["properties"]["corrupt"]
     text = "stop at an image that cannot be used, or leave it out (default: %(default)s)"
     parser.add_argument("--corrupt", choices=corrupt["enum"], default=corrupt["default"], help=text)
 
 
 def add_data(parser: argparse.ArgumentParser, option: str) -> None:
-    """The folder of all data sets."""
+    """Add the folder of all data sets."""
     parser.add_argument(
-        option, type=path, default=Path(default("data.root")), help="folder of all data sets (default: %(default)s)"
+        option,
+        type=read_path,
+        default=Path(read_default("data.root")),
+        help="folder of all data sets (default: %(default)s)",
     )
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
-    """Where a command computes."""
+    """Add the device on which a command computes."""
     text = "auto: a GPU if there is one (default: %(default)s)"
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=default("training.device"), help=text)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=read_default("training.device"), help=text)
 
 
 def add_pass(parser: argparse.ArgumentParser) -> None:
-    """How a data set is passed through a model."""
+    """Add how a data set is passed through a model."""
     add_device(parser)
     text = "number formats, by autocast; fp32 alone is judged (default: %(default)s)"
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help=text)
 
 
 def add_source(parser: argparse.ArgumentParser, file: str) -> None:
-    """Where files are fetched from."""
+    """Add where files are fetched from."""
     text = f"a folder or an address to ask first, for <mirror>/{file}"
-    parser.add_argument("--mirror", default=default("data.mirror"), help=text)
-    parser.add_argument("--offline", action="store_true", default=default("data.offline"), help="ask the mirror only")
+    parser.add_argument("--mirror", default=read_default("data.mirror"), help=text)
+    parser.add_argument(
+        "--offline", action="store_true", default=read_default("data.offline"), help="ask the mirror only"
+    )
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """The folder of results that a command reads, and writes into."""
-    folder = Path(default("results"))
-    parser.add_argument("--results", type=path, default=folder, help="results folder (default: %(default)s)")
+    """Add the folder of results that a command reads, and writes into."""
+    folder = Path(read_default("results"))
+    parser.add_argument("--results", type=read_path, default=folder, help="results folder (default: %(default)s)")
 
 
-def results_folder(folder: Path) -> Path:
-    """The folder, if it is there. UserError says where a command is run."""
+def find_results(folder: Path) -> Path:
+    """Return the folder, if it is there. Raise `UserError`, which says where a command is run."""
     if not folder.is_dir():
         raise UserError(
             f"there is no folder '{folder}': run this in the root of a checkout that has results "
@@ -180,23 +185,23 @@ def results_folder(folder: Path) -> Path:
 # --- types of arguments -----------------------------------------------------------------------------
 
 
-def path(text: str) -> Path:
-    """A path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
+def read_path(text: str) -> Path:
+    """Read a path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name is no path")
     return Path(os.path.expanduser(text))
 
 
-def size(text: str) -> Size:
-    """The size of an image: 224, or height x width."""
+def read_image_size(text: str) -> Size:
+    """Read the size of an image: 224, or height x width."""
     try:
         return read_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def change(text: str) -> tuple[str, Any]:
-    """A change of a recipe, KEY=VALUE, the value being YAML."""
+def read_change(text: str) -> tuple[str, Any]:
+    """Read a change of a recipe, KEY=VALUE, the value being YAML."""
 
     key, separator, value = text.partition("=")
     if not separator:
@@ -209,8 +214,8 @@ def change(text: str) -> tuple[str, Any]:
         ) from error
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """The reader of a whole number from `low` to `high`; a larger one would end a library without a line of ours."""
+def make_integer_reader(low: int, high: int) -> Callable[[str], int]:
+    """Make a reader of a whole number from `low` to `high`; a larger one would end a library without a line of ours."""
 
     def read(text: str) -> int:
         if not re.fullmatch("[0-9]{1,18}", text) or not low <= int(text) <= high:
@@ -220,9 +225,9 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def number(key: str) -> Callable[[str], float]:
-    """The reader of a number within the bounds of a key of the configuration."""
-    low, high = bounds(key)
+def make_number_reader(key: str) -> Callable[[str], float]:
+    """Make a reader of a number within the bounds of a key of the configuration."""
+    low, high = read_bounds(key)
 
     def read(text: str) -> float:
         try:

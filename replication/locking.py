@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from replication.records.store import now
+from replication.records.store import read_clock
 from replication.records.words import UserError
 
 _HELD: dict[Path, IO[str]] = {}
 
 
 def lock(folder: Path, what: str = "a run") -> None:
-    """Take `folder` for this process until it ends, or until `unlock`. UserError if another one has it."""
+    """Take `folder` for this process until it ends, or until `unlock`. Raise `UserError` if another one has it."""
     path = folder.resolve() / ".lock"
     if path in _HELD:
         return
@@ -36,7 +36,7 @@ def lock(folder: Path, what: str = "a run") -> None:
         return
     file.seek(0)
     file.truncate()
-    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {now()}: {shlex.join(sys.orig_argv)}\n")
+    file.write(f"process {os.getpid()} on {socket.gethostname()}, since {read_clock()}: {shlex.join(sys.orig_argv)}\n")
     file.flush()
     _HELD[path] = file
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from replication import papers
 from replication.evaluable import DATASET, IMAGES, measures, unable
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.reading import read_texts
 from replication.records.rows import Published, Weight
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.records.words import UserError, nearest
 
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
@@ -104,7 +104,7 @@ def check(path: Path, record: Weight | None = None) -> None:
     names = {name.lower() for name in record.called.split()} if record else set()
     published = record.sha256 if record and path.name.lower() in names else ""
     said = noted(path.parent).get(path.name, published)
-    if said and path.is_file() and not (found := sha256(path)).startswith(said):
+    if said and path.is_file() and not (found := hash_file(path)).startswith(said):
         raise UserError(
             f"{path} is not the file of its authors: its SHA-256 begins with {found[:8]}, not with {said[:8]}; "
             "download it again, or call it otherwise"
@@ -115,7 +115,7 @@ def check(path: Path, record: Weight | None = None) -> None:
 def _by_name() -> Mapping[str, tuple[Weight, ...]]:
     """Records by the names of their file: its id, the id of another record of the same file, its authors' names."""
     by_file: dict[str, list[Weight]] = {}
-    for one in weights().values():
+    for one in read_weights().values():
         by_file.setdefault(one.urls or one.id, []).append(one)
     found: dict[str, tuple[Weight, ...]] = {}
     for same in by_file.values():
@@ -136,10 +136,10 @@ def chosen(names: Iterable[str]) -> list[Weight]:
     """
     found: dict[str, Weight] = {}
     for name in names:
-        if name in weights():
-            some = [weights()[name]]
-        elif not (some := [one for one in weights().values() if one.model == name]):
-            some = [weights()[way.weights] for _, way in evaluated(name)]
+        if name in read_weights():
+            some = [read_weights()[name]]
+        elif not (some := [one for one in read_weights().values() if one.model == name]):
+            some = [read_weights()[way.weights] for _, way in evaluated(name)]
             if not some:
                 raise UserError(f"no published weights stand for the numbers of {name}")
         found |= {one.id: one for one in some}
@@ -153,14 +153,14 @@ def evaluated(name: str) -> list[tuple[Published, Way]]:
     """
     below = [
         (cell, table.ways.get(cell.name))
-        for card in papers.cards().values()
+        for card in papers.read_cards().values()
         for table in card.tables
         for cell in table.published
         if f"{cell.id}/".startswith(f"{name.rstrip('/')}/")
     ]
     if not below:
-        tables = [f"{card.key}/{table.id}" for card in papers.cards().values() for table in card.tables]
-        known = [*weights(), *papers.variants(), *papers.cards(), *tables]
+        tables = [f"{card.key}/{table.id}" for card in papers.read_cards().values() for table in card.tables]
+        known = [*read_weights(), *papers.list_variants(), *papers.read_cards(), *tables]
         raise nearest(name, known, "weights, model, paper or table")
     return [(cell, way) for cell, way in below if way and way.kind == "evaluate"]
 
@@ -170,7 +170,7 @@ def _evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluation]:
     if not path.is_file() or not (records := recognise(path.name)):
         yield _unrecorded(path, images)
         return
-    variants = papers.variants()
+    variants = papers.list_variants()
     for one in records:
         dataset = DATASET[one.task]
         if fault := unable(one, variants.get(one.model), dataset):
@@ -189,14 +189,14 @@ def _unrecorded(path: Path, images: Collection[str]) -> Evaluation:
     model, _, size = _stem(name).rpartition("_")
     if not path.is_file() or _stem(name) == name or not re.fullmatch("[1-9][0-9]*", size):
         raise UserError(f"a checkpoint is a file called {EXPECTED}")
-    if model not in papers.variants():
-        raise UserError(f"{nearest(model, papers.variants(), 'model')}; a checkpoint is called {EXPECTED}")
-    variant = papers.variant(model)
+    if model not in papers.list_variants():
+        raise UserError(f"{nearest(model, papers.list_variants(), 'model')}; a checkpoint is called {EXPECTED}")
+    variant = papers.find_variant(model)
     dataset = DATASET[variant.task]
     if not measures(variant, dataset):
         raise UserError(f"{model} cannot be evaluated on {dataset}")
     if variant.task == "classification":
-        variant.at(int(size))  # for its error
+        variant.resolve(int(size))  # for its error
     if IMAGES[dataset].key not in images:
         raise UserError(_no_images(model, dataset))
     return Evaluation(f"{model}_{size}", model, IMAGES[dataset].key, int(size), str(path))
@@ -211,12 +211,12 @@ def _no_images(model: str, dataset: str) -> str:
 def demanded() -> Mapping[str, frozenset[tuple[str, int]]]:
     """The images and their sizes at which printed numbers ask for the weights of each id."""
     found: dict[str, set[tuple[str, int]]] = {}
-    for card in papers.cards().values():
+    for card in papers.read_cards().values():
         for table in card.tables:
             for cell in table.published:
                 way = table.ways.get(cell.name)
                 if way and way.kind == "evaluate" and way.image_size and cell.dataset in IMAGES:
-                    one = weights()[way.weights]
-                    if not unable(one, papers.variants().get(one.model), cell.dataset, way.metric):
+                    one = read_weights()[way.weights]
+                    if not unable(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
                         found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
     return {name: frozenset(asked) for name, asked in found.items()}

@@ -18,39 +18,42 @@ SCHEMA = next((path for path in _PLACES if path.exists()), _PLACES[0])
 
 @functools.cache
 def read_schema() -> Mapping[str, Any]:
-    """The schema as plain data."""
+    """Read the schema as plain data."""
     return yaml.load(SCHEMA.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def default(key: str) -> Any:
-    """The default of a key, as in `default("speed.blocks")`. KeyError if there is no such key, or if it has none."""
-    return copy.deepcopy(_part(key)["default"])
+def read_default(key: str) -> Any:
+    """Return the default of a key, as in `read_default("speed.blocks")`. Raise KeyError for no such key or default."""
+    return copy.deepcopy(_find_part(key)["default"])
 
 
-def bounds(key: str) -> tuple[Any, Any]:
-    """The smallest and the largest value of a key that is a number, or a list of them. KeyError as in `default`."""
-    part = _part(key)
+def read_bounds(key: str) -> tuple[Any, Any]:
+    """Return the smallest and largest value of a key that is a number, or a list of them.
+
+    Raise KeyError as `read_default` does.
+    """
+    part = _find_part(key)
     part = part.get("items", part)
     return part["minimum"], part["maximum"]
 
 
-def _part(key: str) -> Mapping[str, Any]:
+def _find_part(key: str) -> Mapping[str, Any]:
     part = read_schema()
     for name in key.split("."):
         part = part["properties"][name]
     return part
 
 
-def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A valid configuration with the schema's defaults for what it does not say."""
-    return _filled(config, read_schema())
+def fill_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill a valid configuration with the schema's defaults for what it does not say."""
+    return _fill(config, read_schema())
 
 
-def _filled(section: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def _fill(section: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     filled = dict(section)
     for key, part in schema.get("properties", {}).items():
         if "default" in part:
             filled.setdefault(key, copy.deepcopy(part["default"]))
         if key in filled and part.get("type") == "object":
-            filled[key] = _filled(filled[key], part)
+            filled[key] = _fill(filled[key], part)
     return filled

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from replication.records.store import LIBRARIES, digest, library_versions, sha256
+from replication.records.store import LIBRARIES, digest, find_versions, hash_file
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "replication" / "papers" / "__init__.py"
@@ -19,14 +19,14 @@ _DISTRIBUTIONS = {"PIL": "pillow"}
 """Of the modules that are not called as what is installed."""
 
 
-def source_digest(module: str, cards: bool = True) -> str:
-    """Digest of the files of `source_files`, and of the versions of the libraries that they import."""
-    return files_digest(source_files(module, cards))
+def digest_sources(module: str, cards: bool = True) -> str:
+    """Digest the files of `find_source_files`, and the versions of the libraries that they import."""
+    return digest_files(find_source_files(module, cards))
 
 
 @functools.cache
-def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
-    """The files of the suite that `module` imports, itself first, those that these import, and what is read with them.
+def find_source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
+    """Find the files of the suite that `module` imports, itself first, those that these import, and their data.
 
     A module that imports by name may import any of its package: `replication.papers` its `cards`, which lie beside it
     and are left out where something else stands for what they say. A package's re-exports count where it is imported.
@@ -35,12 +35,12 @@ def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
     waiting, seen = [module], set()
     while waiting:
         name = waiting.pop()
-        file = _file(name)
+        file = _find_file(name)
         if name in seen or file is None:
             continue
         seen.add(name)
-        files |= dict.fromkeys((file, *_beside(file)))
-        names = imported(file)
+        files |= dict.fromkeys((file, *_find_data(file)))
+        names = read_imports(file)
         waiting += sorted(names, reverse=True)
         if "importlib.import_module" in names and (cards or file != CARDS):
             package = sorted(file.parent.glob("*.py" if file == CARDS else "**/*.py"))
@@ -48,36 +48,36 @@ def source_files(module: str, cards: bool = True) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def files_digest(files: Iterable[Path]) -> str:
-    """Digest of these files, and of the versions of the libraries that they import."""
-    names = {name for file in files if file.suffix == ".py" for name in imported(file)}
+def digest_files(files: Iterable[Path]) -> str:
+    """Digest these files, and the versions of the libraries that they import."""
+    names = {name for file in files if file.suffix == ".py" for name in read_imports(file)}
     libraries = {_DISTRIBUTIONS.get(name, name) for name in names} & set(LIBRARIES)
-    contents = {file.relative_to(ROOT).as_posix(): _sha256(file) for file in files}
-    return digest([contents, _versions(tuple(sorted(libraries)))])
+    contents = {file.relative_to(ROOT).as_posix(): _hash_file(file) for file in files}
+    return digest([contents, _find_versions(tuple(sorted(libraries)))])
 
 
-def _beside(file: Path) -> Iterator[Path]:
-    """What a module reads as data: the tables of a card, records, what pages are made from, captions of figures."""
+def _find_data(file: Path) -> Iterator[Path]:
+    """Find what a module reads as data: the tables of a card, records, sources of pages, captions of figures."""
     tables = file.with_suffix(".md")
     if tables.exists():
         yield tables
-    if "jinja2" in imported(file):
+    if "jinja2" in read_imports(file):
         yield from sorted(path for name in ("templates", "browser") for path in (file.parent / name).rglob("*.*"))
     if file.name == "__init__.py":
         yield from sorted(file.parent.glob("captions/*/*.rst"))
         yield from sorted(file.parent.glob("*.csv"))
 
 
-def _file(module: str) -> Path | None:
-    """The file of a module of the suite."""
+def _find_file(module: str) -> Path | None:
+    """Find the file of a module of the suite."""
     path = ROOT.joinpath(*module.split("."))
     candidates = (path.with_suffix(".py"), path / "__init__.py")
     return next((file for file in candidates if module.split(".")[0] == "replication" and file.is_file()), None)
 
 
 @functools.cache
-def imported(file: Path, without: frozenset[str] = frozenset()) -> frozenset[str]:
-    """What a file imports: modules of the suite, the top names of others, and `importlib.import_module` if called.
+def read_imports(file: Path, without: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Read what a file imports: modules of the suite, the top names of others, and `importlib.import_module` if called.
 
     Functions `without` which it is read do not count.
     """
@@ -94,17 +94,17 @@ def imported(file: Path, without: frozenset[str] = frozenset()) -> frozenset[str
                 continue
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                found.add(inner if _file(inner) else node.module)
+                found.add(inner if _find_file(inner) else node.module)
         elif isinstance(node, ast.Attribute) and node.attr == "import_module":
             found.add("importlib.import_module")
     return frozenset(found)
 
 
 @functools.cache
-def _sha256(file: Path) -> str:
-    return sha256(file)
+def _hash_file(file: Path) -> str:
+    return hash_file(file)
 
 
 @functools.cache
-def _versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    return library_versions(libraries)
+def _find_versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    return find_versions(libraries)

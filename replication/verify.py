@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from replication.records.reading import read_manifest, written_digests
-from replication.records.store import sha256
+from replication.records.reading import list_digests, read_manifest
+from replication.records.store import hash_file
 from replication.records.words import UserError
 
 _UNVOUCHED = {"logs", "checkpoints"}
 """Folders of results whose files no manifest stands for."""
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """A line for every file in `folder` that is altered, missing or in no manifest, and every damaged manifest.
+def find_faults(folder: Path) -> Iterator[str]:
+    """Yield a line for every file in `folder` that is altered, missing or in no manifest, and every damaged manifest.
 
-    UserError if there is no manifest at all.
+    Raise `UserError` if there is no manifest at all.
     """
     vouched: dict[Path, str] = {}
     manifests: set[Path] = set()
@@ -31,13 +31,13 @@ def faults(folder: Path) -> Iterator[str]:
             damaged[path] = f"{path} has no digest of its own, so nothing says that it is what was written"
         if "command" in manifest:
             manifests.add(path)
-            vouched |= {path.parent / name: written for name, written in written_digests(manifest).items()}
+            vouched |= {path.parent / name: written for name, written in list_digests(manifest).items()}
     if not manifests:
         raise UserError(f"there is no manifest in {folder}; name a folder of results")
     for path, written in sorted(vouched.items()):
         if not path.is_file():
             yield f"{path} is missing"
-        elif sha256(path) != written:
+        elif hash_file(path) != written:
             yield f"{path} is altered"
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts

@@ -31,5 +31,7 @@ def test_planted_violations_fail(tmp_path: Path) -> None:
 
 
 def test_cards_load_without_torch() -> None:
-    code = "import sys, replication.papers as p; p.cards(); sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+    code = (
+        "import sys, replication.papers as p; p.read_cards(); sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

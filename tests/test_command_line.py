@@ -16,10 +16,10 @@ import pytest
 
 from replication import __version__
 from replication.__main__ import main, parser
-from replication.commands import by_words
+from replication.commands import list_commands
 from replication.records.condition import read_condition
 from replication.records.words import LARGEST_SIDE
-from replication.schema import bounds, read_schema, with_defaults
+from replication.schema import fill_defaults, read_bounds, read_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDITION = ("device", "precision", "attention", "mode", "batch_size")
@@ -83,8 +83,8 @@ def test_values_that_are_none_are_one_line(capsys: pytest.CaptureFixture[str], a
 
 
 def test_the_sides_and_batches_of_a_configuration_are_those_of_all_else() -> None:
-    assert bounds("complexity.image_sizes")[1] == LARGEST_SIDE
-    most = bounds("complexity.batch_sizes")[1]
+    assert read_bounds("complexity.image_sizes")[1] == LARGEST_SIDE
+    most = read_bounds("complexity.batch_sizes")[1]
     pattern = read_schema()["properties"]["speed"]["properties"]["conditions"]["items"]["pattern"]
     assert re.search(pattern, f"cpu_fp32_math_infer_b{most}")
     assert not re.search(pattern, f"cpu_fp32_math_infer_b{most + 1}")
@@ -239,12 +239,12 @@ def test_a_count_is_shown_and_says_where_it_is(capsys: pytest.CaptureFixture[str
 def examples() -> Iterator[str]:
     """Every whole command that a text of the repository or a help prints."""
     texts = [path.read_text() for path in (ROOT / "README.md", *ROOT.glob("config/*"), *ROOT.glob("*.md"))]
-    texts += [parser().format_help(), *(f"  python -m replication {one.example}" for one in by_words().values())]
+    texts += [parser().format_help(), *(f"  python -m replication {one.example}" for one in list_commands().values())]
     for text in texts:
         yield from re.findall(r"^ *python -m replication (?:.*\\\n)*.*", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("words", by_words())
+@pytest.mark.parametrize("words", list_commands())
 def test_the_help_of_every_command_ends_with_an_example_of_it(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([*words.split(), "--help"])
@@ -254,7 +254,7 @@ def test_the_help_of_every_command_ends_with_an_example_of_it(words: str, capsys
 
 def test_commands_that_are_printed_are_understood() -> None:
     found = list(examples())
-    assert len(found) >= len(by_words())
+    assert len(found) >= len(list_commands())
     for command in found:
         assert parser().parse_args(shlex.split(command.replace("\\\n", ""), comments=True)[3:]).run, command
 
@@ -317,14 +317,14 @@ def schema_defaults(section: dict[str, Any], path: str = "") -> Iterator[tuple[s
             yield key, value
 
 
-@pytest.mark.parametrize("words", by_words())
+@pytest.mark.parametrize("words", list_commands())
 def test_a_default_is_that_of_the_configuration_or_asks_for_nothing(words: str) -> None:
     """The folder of data sets is `--data` where a command has no other, and `--root` where it fetches them."""
-    known = dict(schema_defaults(with_defaults({})))
+    known = dict(schema_defaults(fill_defaults({})))
     known |= {"data": known["root"], "folder": known["results"]}
     known |= {name: getattr(read_condition(known["conditions"][0]), name) for name in CONDITION}
     grammar = argparse.ArgumentParser()
-    by_words()[words].declare(grammar)
+    list_commands()[words].declare(grammar)
     for action in grammar._actions:
         if action.dest in known and not action.required and action.default not in (None, [], ""):
             default = str(action.default) if isinstance(action.default, Path) else action.default

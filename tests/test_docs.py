@@ -22,7 +22,7 @@ FAQ = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
 
 def printed(paper: str, table: str, row: str, metric: str) -> list[str]:
     """The values that a card has of a metric in a row, as printed."""
-    (found,) = [t for t in papers.cards()[paper].tables if t.id == table]
+    (found,) = [t for t in papers.read_cards()[paper].tables if t.id == table]
     return [str(number.value) for number in found.published if number.row == row and number.metric == metric]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from replication.complexity.sweep import count_cell
-from replication.papers import cards, variant, write_published
+from replication.papers import find_variant, read_cards, write_published
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Order, Verdict
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.report.answer import write_answer
 from replication.report.judge import EQUAL
 
@@ -22,7 +22,7 @@ MANIFEST = json.loads((REFERENCE / "manifest.json").read_text())
 
 
 def test_every_file_is_the_one_that_was_published() -> None:
-    files = {p.relative_to(REFERENCE).as_posix(): sha256(p) for p in REFERENCE.rglob("*") if p.is_file()}
+    files = {p.relative_to(REFERENCE).as_posix(): hash_file(p) for p in REFERENCE.rglob("*") if p.is_file()}
     del files["manifest.json"]
     assert files == MANIFEST["files"]
 
@@ -48,7 +48,7 @@ def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> 
     other = [row for row in compared if not row["reason"].startswith(EQUAL)]
     assert sum(row["verdict"] == "differs" for row in other) > 50
     for row in other:
-        assert len(cards()[row["paper"]].causes_of((row["table"], row["row"], row["column"]))) == 1, row
+        assert len(read_cards()[row["paper"]].find_causes((row["table"], row["row"], row["column"]))) == 1, row
 
 
 def test_numbers_that_others_found_have_their_sources() -> None:
@@ -64,7 +64,7 @@ def test_every_claim_that_counts_contradict_has_a_cause() -> None:
     contradicted = [r for r in _rows("claims.csv") if (r["source"], r["status"]) == ("counts", "contradicted")]
     assert contradicted
     for row in contradicted:
-        assert len(cards()[row["paper"]].causes_of(row["claim"])) == 1, row
+        assert len(read_cards()[row["paper"]].find_causes(row["claim"])) == 1, row
 
 
 def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("model", "size"), [("vit_ti16", 4096), ("pvt_tiny", 224), ("swin_t", 448), ("resnet50", 32)])
 def test_counts_are_the_same_on_this_machine(model: str, size: int) -> None:
-    row, _ = count_cell(variant(model), size)
+    row, _ = count_cell(find_variant(model), size)
     published = next(r for r in _rows("complexity/counts.csv") if (r["model"], r["image_size"]) == (model, str(size)))
     assert published == {name: "" if value is None else str(value) for name, value in vars(row).items()}
 

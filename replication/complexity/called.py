@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 
 def count_calls(model: nn.Module, image_size: Size) -> int:
     """Count the multiply-adds [MACs] of the functions that a model on `meta` calls for one image."""
     model.eval()
     with torch.no_grad(), Calls() as calls:
-        model(torch.empty(1, 3, *sides(image_size), device="meta"))
+        model(torch.empty(1, 3, *split_size(image_size), device="meta"))
     return calls.macs
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import MODELS, SEVERAL, SIZES, Command, Group, path, size, whole
-from replication.schema import bounds, default
+from replication.commands import MODELS, SEVERAL, SIZES, Command, Group, make_integer_reader, read_image_size, read_path
+from replication.schema import read_bounds, read_default
 
 
 def _declare_count(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(*SEVERAL, nargs="+", required=True, metavar="ID", help=MODELS)
     parser.add_argument(
-        *SIZES, nargs="+", type=size, required=True, metavar="PX", help="224, or height x width: 800x1280"
+        *SIZES, nargs="+", type=read_image_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
     )
     parser.add_argument(
         "--printed",
@@ -21,12 +21,12 @@ def _declare_count(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-sizes",
         nargs="+",
-        type=whole(*bounds("complexity.batch_sizes")),
-        default=default("complexity.batch_sizes"),
+        type=make_integer_reader(*read_bounds("complexity.batch_sizes")),
+        default=read_default("complexity.batch_sizes"),
         metavar="B",
         help="batch sizes for peak memory at the native image size; at other sizes it is 1 (default: %(default)s)",
     )
-    parser.add_argument("--out", type=path, required=True, help="write counts.csv and memory.csv to this folder")
+    parser.add_argument("--out", type=read_path, required=True, help="write counts.csv and memory.csv to this folder")
 
 
 def _count(args: argparse.Namespace) -> str:
@@ -38,10 +38,10 @@ def _count(args: argparse.Namespace) -> str:
 
 def _declare_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--folders", nargs="+", type=path, required=True, help="read these folders, which `count` wrote"
+        "--folders", nargs="+", type=read_path, required=True, help="read these folders, which `count` wrote"
     )
     parser.add_argument(
-        "--out", type=path, required=True, help="write the joined counts.csv and memory.csv to this folder"
+        "--out", type=read_path, required=True, help="write the joined counts.csv and memory.csv to this folder"
     )
 
 
@@ -52,7 +52,7 @@ def _merge(args: argparse.Namespace) -> None:
 
 
 def _declare_mechanisms(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=path, required=True, help="write this CSV")
+    parser.add_argument("--out", type=read_path, required=True, help="write this CSV")
 
 
 def _count_mechanisms(args: argparse.Namespace) -> None:
@@ -62,9 +62,9 @@ def _count_mechanisms(args: argparse.Namespace) -> None:
 
 
 def _declare_scaling(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--counts", type=path, required=True, help="read this counts.csv")
-    parser.add_argument("--mechanisms", type=path, required=True, help="read this mechanisms.csv")
-    parser.add_argument("--out", type=path, required=True, help="write this CSV")
+    parser.add_argument("--counts", type=read_path, required=True, help="read this counts.csv")
+    parser.add_argument("--mechanisms", type=read_path, required=True, help="read this mechanisms.csv")
+    parser.add_argument("--out", type=read_path, required=True, help="write this CSV")
 
 
 def _fit_scaling(args: argparse.Namespace) -> None:
@@ -74,8 +74,8 @@ def _fit_scaling(args: argparse.Namespace) -> None:
 
 
 def _declare_crossings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--counts", type=path, required=True, help="read this counts.csv")
-    parser.add_argument("--out", type=path, required=True, help="write this CSV")
+    parser.add_argument("--counts", type=read_path, required=True, help="read this counts.csv")
+    parser.add_argument("--out", type=read_path, required=True, help="write this CSV")
 
 
 def _find_crossings(args: argparse.Namespace) -> None:

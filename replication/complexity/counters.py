@@ -27,7 +27,7 @@ from replication.complexity.traced import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
-from replication.records.words import Size, UserError, sides
+from replication.records.words import Size, UserError, split_size
 
 TOLERANCE = 0.01
 TRACED_MODULES = 320
@@ -173,7 +173,7 @@ def count_tokens(model: nn.Module, image_size: Size) -> int | None:
     windows (Swin), heads times tokens (HaloNet) and the rest after pruning are not taken for tokens. Return None if no
     linear map is applied to tokens, as in a network of convolutions with a classifier.
     """
-    image = torch.empty(1, 3, *sides(image_size), device="meta")
+    image = torch.empty(1, 3, *split_size(image_size), device="meta")
     with torch.no_grad(), _Positions(model) as positions:
         model.eval()(image)
     maps = positions.maps - {1}

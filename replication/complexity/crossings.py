@@ -16,14 +16,17 @@ from replication import papers
 from replication.frames import read_frame
 from replication.records.metrics import COSTS
 from replication.records.rows import CostCrossing, Count
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 
 
 def write_crossings(counts_csv: Path, out: Path) -> None:
     """Write every crossing of two of the compared models' curves, for each metric, to the CSV `out`."""
-    started = now()
+    started = read_clock()
     counts = read_frame(counts_csv, Count, dtype={"image_size": str})
-    models = [*papers.compared(), *(model for model in counts["model"].unique() if model not in papers.variants())]
+    models = [
+        *papers.list_compared(),
+        *(model for model in counts["model"].unique() if model not in papers.list_variants()),
+    ]
     write_rows(out, find_crossings(counts, models), CostCrossing)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv)], compared=models)
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from replication.complexity.memory import count_peak_memory
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 deform_conv2d = torch.ops.torchvision.deform_conv2d
 
@@ -72,7 +72,7 @@ def find_unknown_operators(model: nn.Module, image_size: Size) -> list[str]:
             operators.add(func)
             return func(*args, **(kwargs or {}))
 
-    image = torch.empty(1, 3, *sides(image_size), device="meta")
+    image = torch.empty(1, 3, *split_size(image_size), device="meta")
     with torch.no_grad(), Names(), ProductCounter() as counter:
         model.eval()(image)
     known = counter.flop_registry

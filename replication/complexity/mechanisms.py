@@ -21,7 +21,7 @@ from replication.models.attention import (
     set_attention,
 )
 from replication.records.rows import MechanismCost
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 
 aten = torch.ops.aten
 
@@ -51,7 +51,7 @@ REDUCING = ("spatial_reduction", "windowed_subsampled")
 
 def write_mechanisms(out: Path) -> None:
     """Count every mechanism on every grid, and write the CSV `out`."""
-    started = now()
+    started = read_clock()
     write_rows(out, tqdm(count_mechanisms(), desc="mechanisms", unit="row"), MechanismCost)
     write_manifest(out.with_suffix(".json"), started, [out], width=WIDTH, num_heads=NUM_HEADS, grids=GRIDS)
 

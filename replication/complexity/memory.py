@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 aten = torch.ops.aten
 
@@ -135,7 +135,7 @@ def _fits_flash_kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor |
 def count_peak_memory(model: nn.Module, image_size: Size, batch_size: int, mode: str) -> int:
     """Count the peak memory [bytes] of one step (`mode`: infer, or train for a classifier) of a model on `meta`."""
     with torch.device("meta"):
-        images = torch.empty(batch_size, 3, *sides(image_size))
+        images = torch.empty(batch_size, 3, *split_size(image_size))
         labels = [torch.empty(batch_size, dtype=torch.long)] if mode == "train" else []
     model.train(mode == "train")
 

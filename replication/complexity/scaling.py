@@ -24,7 +24,7 @@ from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
 from replication.records.metrics import COSTS
 from replication.records.rows import Count, MechanismCost, ScalingFit
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import read_size
 
 THEORY = {"global": 2, "windowed": 1, "spatial_reduction": 2, "messenger": 1}
@@ -85,7 +85,7 @@ def fit(tokens: Sequence[float], values: Sequence[float]) -> Fit | None:
 
 def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
     """Fit every model of `counts_csv` and every mechanism of `mechanisms_csv`, and write the CSV `out`."""
-    started = now()
+    started = read_clock()
     counts, mechanisms = read_frame(counts_csv, Count), read_frame(mechanisms_csv, MechanismCost)
     write_rows(out, [*fit_mechanisms(mechanisms), *fit_models(counts)], ScalingFit)
     write_manifest(out.with_suffix(".json"), started, [out], inputs=[str(counts_csv), str(mechanisms_csv)])
@@ -106,7 +106,7 @@ def fit_mechanisms(mechanisms: pd.DataFrame) -> Iterator[ScalingFit]:
 def fit_models(counts: pd.DataFrame) -> Iterator[ScalingFit]:
     """Yield each model's rows: the attention products, the whole MACs, and every peak memory at batch 1."""
     for model, rows in counts.groupby("model", sort=False):
-        variant = papers.variants().get(str(model), Variant(str(model), str(model), OWN, "", {}))
+        variant = papers.list_variants().get(str(model), Variant(str(model), str(model), OWN, "", {}))
         if not variant.sweep:
             continue
         if variant.family in FAMILIES:

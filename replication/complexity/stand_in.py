@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def materialise(model: nn.Module, image_size: Size) -> nn.Module:
     if any(isinstance(module, LazyModuleMixin) for module in model.modules()):
         device = next(model.parameters()).device
         with torch.no_grad(), imitate_device(), torch.device(device):
-            model.eval()(torch.zeros(1, 3, *sides(image_size)))
+            model.eval()(torch.zeros(1, 3, *split_size(image_size)))
     return model
 
 

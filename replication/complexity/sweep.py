@@ -25,12 +25,12 @@ from replication.complexity.stand_in import imitate_device, materialise
 from replication.models import add_native_size, build_variant
 from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED, describe
-from replication.papers.parts.user_models import OWN, spec_of
+from replication.papers.parts.user_models import OWN, write_spec
 from replication.records.card import Variant
 from replication.records.reading import read_records
 from replication.records.rows import Count, PeakMemory
-from replication.records.store import now, write_manifest, write_rows
-from replication.records.words import Size, UserError, sides
+from replication.records.store import read_clock, write_manifest, write_rows
+from replication.records.words import Size, UserError, split_size
 
 
 def count_models(
@@ -53,12 +53,12 @@ def count_models(
     Raise `UserError` if an image size fits none of the models, or none of them can be built, and `GateError`, after all
     is written, if the counts of a paper's model disagree.
     """
-    started = now()
-    variants = [add_native_size(variant) for variant in papers.chosen(models)]
+    started = read_clock()
+    variants = [add_native_size(variant) for variant in papers.choose_variants(models)]
     image_sizes = list(dict.fromkeys(image_sizes))
     for size in () if printed else image_sizes:
         if not any(variant.allows(size) for variant in variants):
-            reasons = {v.only(size): v.id for v in reversed(variants)}
+            reasons = {v.explain_refusal(size): v.id for v in reversed(variants)}
             allowed = "; ".join(f"{model} {only}" for only, model in reasons.items())
             raise UserError(f"no requested model takes images of {size} px: {allowed}")
     counts, memory, cells, unbuilt = [], [], [], []
@@ -66,7 +66,7 @@ def count_models(
     for variant in variants:
         wanted = _choose_sizes(variant, image_sizes, printed)
         for size in wanted:
-            if only := variant.only(size):
+            if only := variant.explain_refusal(size):
                 tqdm.write(f"not counted: {variant.id} at {size} px: it {only}", file=sys.stderr)
         sizes = [size for size in wanted if variant.allows(size)]
         if variant.family == OWN:
@@ -108,7 +108,7 @@ def count_models(
             models=list(models),
             image_sizes=list(image_sizes),
             batch_sizes=list(batch_sizes),
-            own={v.id: {"spec": spec_of(v), "image_size": v.image_size} for v in variants if v.family == OWN},
+            own={v.id: {"spec": write_spec(v), "image_size": v.image_size} for v in variants if v.family == OWN},
             not_counted=list(refused.values()),
         )
     if disagreements:
@@ -129,8 +129,8 @@ def show(rows: Sequence[Count]) -> str:
 def _choose_sizes(variant: Variant, image_sizes: Sequence[Size], printed: bool) -> list[Size]:
     if not printed:
         return list(image_sizes)
-    native = [variant.image_size] if variant.family == OWN else papers.printed_sizes(variant.id)
-    return sorted({*(image_sizes if variant.sweep else ()), *native}, key=sides)
+    native = [variant.image_size] if variant.family == OWN else papers.list_printed_sizes(variant.id)
+    return sorted({*(image_sizes if variant.sweep else ()), *native}, key=split_size)
 
 
 def _try_sizes(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tuple[Variant, Size]], dict[Size, str]]:
@@ -144,9 +144,9 @@ def _try_sizes(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tupl
         try:
             model = build_skeleton(variant, size)
             with torch.no_grad(), torch.device("meta"), imitate_device():
-                logits = model.eval()(torch.empty(1, 3, *sides(size)))
+                logits = model.eval()(torch.empty(1, 3, *split_size(size)))
                 with suppress(*RAISED):  # a model that cannot be trained; counting its memory says why
-                    logits = model.train()(torch.empty(2, 3, *sides(size)))  # two, for batch norm
+                    logits = model.train()(torch.empty(2, 3, *split_size(size)))  # two, for batch norm
         except UserError as error:
             unbuilt.append(error)
             reasons[size] = str(error)
@@ -162,7 +162,7 @@ def _try_sizes(variant: Variant, image_sizes: Sequence[Size]) -> tuple[list[tupl
 
 def _explain_failure(variant: Variant, size: Size, error: BaseException) -> str:
     """Explain on one line why a cell was not counted, and say that it ran on `meta` where that is the cause."""
-    name = spec_of(variant) if variant.family == OWN else variant.id
+    name = write_spec(variant) if variant.family == OWN else variant.id
     message = describe(error)
     if not str(error):  # as of a bare assert
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -254,7 +254,7 @@ def count_cell(variant: Variant, image_size: Size, batch_sizes: Sequence[int] = 
 
 def merge(folders: Sequence[Path], out: Path) -> None:
     """Join the counts.csv and the memory.csv of `folders`, in their order, and write them to the folder `out`."""
-    started = now()
+    started = read_clock()
     kinds: dict[str, type[Count | PeakMemory]] = {"counts": Count, "memory": PeakMemory}
     for name, kind in kinds.items():
         write_rows(out / f"{name}.csv", [row for f in folders for row in read_records(f / f"{name}.csv", kind)], kind)

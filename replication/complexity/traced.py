@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from replication.complexity.shapes import RememberedShapes
 from replication.models.user_models import RAISED
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 aten = torch.ops.aten
 
@@ -44,7 +44,7 @@ def count_fvcore(model: nn.Module, image_size: Size) -> tuple[int, Counter[str]]
     analyse, default = _import_fvcore(), torch.get_default_device()
 
     def trace() -> Any:
-        image = torch.empty(1, 3, *sides(image_size), device="meta")
+        image = torch.empty(1, 3, *split_size(image_size), device="meta")
         on_meta = default if default.type == "meta" else nullcontext()
         with on_meta, torch.no_grad(), RememberedShapes(), _TracedConvolution():
             analysis = analyse(_Tensors(model.eval()), image)

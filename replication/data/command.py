@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import Command, Stage, add_data, add_source, path, say
+from replication.commands import Command, Stage, add_data, add_source, read_path, say
 
 
 def _declare_fetch(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,7 @@ def _declare_fetch(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--weights", nargs="+", metavar="NAME", help=text)
     add_data(parser, "--root")
     text = "folder of the weights (default: checkpoints in that of all data sets)"
-    parser.add_argument("--checkpoints", type=path, metavar="FOLDER", help=text)
+    parser.add_argument("--checkpoints", type=read_path, metavar="FOLDER", help=text)
     add_source(parser, "<data set>/<file> or weights/<file>")
 
 

@@ -25,7 +25,7 @@ from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
-from replication.contents import content_digest
+from replication.contents import digest_folder
 from replication.data.annotations import Instances, clip_to_image, find_files, read_annotations
 from replication.data.box_transforms import Transform, make_resize
 from replication.data.photographs import MEAN, STD
@@ -346,7 +346,7 @@ def load(
     classes = 1 + max(category["id"] for split in splits.values() for category in split.categories)
     files = [find_files(folder, part)[0] for part in parts.values()]
     files += [one.path for split in splits.values() for one in split.images]
-    found = content_digest(folder, files)
+    found = digest_folder(folder, files)
     if images is not None:
         whole = sum(len(splits[part]) for part in parts.values())
         splits = {part: split.take_first(len(split) * images // whole, classes) for part, split in splits.items()}

@@ -19,8 +19,8 @@ from typing import IO, Any
 import pooch
 
 from replication.data import scenes
-from replication.data_sources import MARGIN, File, Source, place, source
-from replication.records.store import UNFINISHED, move_into, now, sha256, write_manifest
+from replication.data_sources import MARGIN, File, Source, find_source, read_mirror
+from replication.records.store import UNFINISHED, hash_file, move_into, read_clock, write_manifest
 from replication.records.words import UserError
 
 RETRIES = 3
@@ -43,10 +43,10 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
     than the data set has, or too slowly), if a file is missing `offline`, and for an archive that is broken, is too
     large or writes elsewhere.
     """
-    started, wanted, folder = now(), source(name), root / name
+    started, wanted, folder = read_clock(), find_source(name), root / name
     if not wanted.files and not wanted.drawn:
         raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage})")
-    near = place(mirror) if mirror else ""
+    near = read_mirror(mirror) if mirror else ""
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
             _bring(file, wanted, folder, near, offline, temporary)
             if file.name.endswith(ARCHIVES):
                 _unpack(folder / file.name, folder / file.name.split(".")[0], temporary)
-        digests = {file.name: sha256(folder / file.name) for file in wanted.files}
+        digests = {file.name: hash_file(folder / file.name) for file in wanted.files}
         if wanted.drawn:
             digests = scenes.draw(folder, image_size=wanted.drawn)
         write_manifest(folder / "manifest.json", started, data=name, licence=wanted.licence, sha256=digests)

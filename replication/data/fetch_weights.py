@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from replication.data.fetch import RETRIES, lock_folder, receive
-from replication.data_sources import place
+from replication.data_sources import read_mirror
 from replication.evaluable import gigabytes
 from replication.records.rows import Weight
-from replication.records.store import sha256, write_text
+from replication.records.store import hash_file, write_text
 from replication.records.words import UserError
 from replication.released import NOTED, SUFFIXES, check, lying, noted
 
@@ -35,7 +35,7 @@ def fetch_weights(records: Iterable[Weight], folder: Path, mirror: str = "", off
     Raise `UserError` for a mirror that is none, if no source has a file whole, for another digest, and for too little
     room on the disk.
     """
-    near = place(mirror) if mirror else ""
+    near = read_mirror(mirror) if mirror else ""
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Pat
         fault = _obtain(source, part, record)
         if not fault:
             path = folder / name
-            digest = sha256(part)
+            digest = hash_file(part)
             part.replace(path)
             write_text(folder / NOTED, json.dumps(noted(folder) | {name: digest}, indent=1) + "\n")
             return path
@@ -113,7 +113,7 @@ def _find_fault(path: Path, record: Weight) -> str:
         start = file.read(512)
     if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "a page of HTML came instead of the file; open the address in a browser"
-    if record.sha256 and not (found := sha256(path)).startswith(record.sha256):
+    if record.sha256 and not (found := hash_file(path)).startswith(record.sha256):
         return f"what came is not the published file: its SHA-256 begins with {found[:8]}, not with {record.sha256}"
     if start.startswith(b"PK") and not zipfile.is_zipfile(path):
         return "what came is cut off"

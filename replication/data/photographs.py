@@ -22,7 +22,7 @@ from torch.utils.data import Dataset as Items
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from replication.contents import content_digest
+from replication.contents import digest_folder
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.splits import Dataset, choose_of_each, hold_out
 from replication.records.store import digest
@@ -146,7 +146,7 @@ def load(
         val=split(val, test_transform),
         test=split(test, test_transform),
         classes=classes,
-        sha256=digest([content_digest(folder, (path for path, _ in whole)), [label for _, label in whole]]),
+        sha256=digest([digest_folder(folder, (path for path, _ in whole)), [label for _, label in whole]]),
         mean=MEAN,
         std=STD,
     )

@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 
 from replication.data import digits
 from replication.data.pictures import PictureError, read_picture
-from replication.records.store import UNFINISHED, move_into, sha256, write_text
+from replication.records.store import UNFINISHED, hash_file, move_into, write_text
 
 SEED = 2021
 VERSION = "2"  # raised when the same seed draws other scenes
@@ -255,7 +255,7 @@ def draw(folder: Path, scenes: Mapping[str, int] = SCENES, image_size: int = NAT
             for name in (*scenes, "annotations"):
                 move_into(Path(temporary) / name, folder / name)
     files = [locate_annotations(folder, split) for split in scenes]
-    return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
+    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
 
 
 def _draw_split(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import Command, Stage, path
+from replication.commands import Command, Stage, read_path
 
 
 def _declare_average_precision(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ground-truth", type=path, required=True, metavar="JSON", help="COCO's instances")
-    parser.add_argument("--results", type=path, required=True, metavar="JSON", help="COCO's results: predictions.json")
+    parser.add_argument("--ground-truth", type=read_path, required=True, metavar="JSON", help="COCO's instances")
+    parser.add_argument(
+        "--results", type=read_path, required=True, metavar="JSON", help="COCO's results: predictions.json"
+    )
 
 
 def _evaluate_predictions(args: argparse.Namespace) -> str:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import SEVERAL, SIZES, Command, add_corrupt, add_pass, path, whole
+from replication.commands import SEVERAL, SIZES, Command, add_corrupt, add_pass, make_integer_reader, read_path
 from replication.records.words import LARGEST_SIDE
 
 
 def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(*SEVERAL[::-1], required=True, metavar="ID")
     parser.add_argument(
-        *SIZES[::-1], type=whole(1, LARGEST_SIDE), required=True, metavar="PX", help="of a detector, the short side"
+        *SIZES[::-1],
+        type=make_integer_reader(1, LARGEST_SIDE),
+        required=True,
+        metavar="PX",
+        help="of a detector, the short side",
     )
     parser.add_argument(
         "--checkpoint",
-        type=path,
+        type=read_path,
         required=True,
         help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
     )
     parser.add_argument(
         "--images",
-        type=path,
+        type=read_path,
         required=True,
         help="one folder a class, as ImageNet's validation set; COCO's for a detector, ADE20K's for a segmenter",
     )
@@ -32,10 +36,10 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
     text = "id of the record that the file is of (default: the one that its name says)"
     parser.add_argument("--weights", default="", metavar="ID", help=text)
     text = "of classifiers, N of the images, spread evenly"
-    parser.add_argument("--some", type=whole(1, 10**9), metavar="N", help=text)
+    parser.add_argument("--some", type=make_integer_reader(1, 10**9), metavar="N", help=text)
     add_pass(parser)
     add_corrupt(parser)
-    parser.add_argument("--out", type=path, required=True, help="folder for evaluation.csv")
+    parser.add_argument("--out", type=read_path, required=True, help="folder for evaluation.csv")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -48,7 +52,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _declare_departures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=path, required=True, help="the CSV")
+    parser.add_argument("--out", type=read_path, required=True, help="the CSV")
 
 
 def _write_departures(args: argparse.Namespace) -> None:

@@ -19,12 +19,12 @@ from torch import nn
 from replication.models.build import build
 from replication.models.positions import resize_positions
 from replication.records.rows import Departure
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 
 
 def write_departures(out: Path) -> None:
     """Write all differences as one CSV. Weights and image are random, from a seed."""
-    started = now()
+    started = read_clock()
     write_rows(out, measure_departures(), Departure)
     write_manifest(out.with_suffix(".json"), started, [out])
 

@@ -16,7 +16,7 @@ from replication.evaluation import mmdetection
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.records.words import UserError
 
 SIZES = {"coco": (80, 5_000)}
@@ -65,7 +65,7 @@ def detect(
         for name, x in measures.items()
         if x is not None
     ]
-    facts = {"annotations": sha256(find_files(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
+    facts = {"annotations": hash_file(find_files(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
     steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
     return numbers, {**facts, "preprocessing": steps}
 

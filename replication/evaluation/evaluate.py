@@ -10,10 +10,10 @@ from replication.evaluation.classify import WHOLE, Pass, classify
 from replication.evaluation.detect import detect
 from replication.evaluation.mmdetection import FAMILIES
 from replication.evaluation.segment import segment
-from replication.papers.parts.weights import weight, weights
+from replication.papers.parts.weights import find_weight, read_weights
 from replication.records.card import Variant
 from replication.records.rows import Evaluated, Weight
-from replication.records.store import now, sha256, write_manifest, write_rows
+from replication.records.store import hash_file, read_clock, write_manifest, write_rows
 from replication.records.words import UserError
 
 
@@ -42,8 +42,8 @@ def evaluate(
     Raise `UserError` if the model cannot be evaluated, if the record is of another model, if the file has not its
     published digest, or as `classify`, `detect` and `segment` do.
     """
-    started = now()
-    variant = papers.variant(model_id)
+    started = read_clock()
+    variant = papers.find_variant(model_id)
     record = _find_record(variant, checkpoint, name)
     how.check(model_id, variant.task)
     released.check(checkpoint, record)
@@ -66,13 +66,13 @@ def evaluate(
     numbers = [replace(number, weights=of, precision=how.precision) for number in numbers]
     files = [out / "evaluation.csv", *kept]
     write_rows(files[0], numbers, Evaluated)
-    write_manifest(out / "evaluation.json", started, files, checkpoint=sha256(checkpoint), **facts)
+    write_manifest(out / "evaluation.json", started, files, checkpoint=hash_file(checkpoint), **facts)
 
 
 def _find_record(variant: Variant, checkpoint: Path, name: str) -> Weight | None:
     """Find the record of a file: the one that is named, or the first of this model that its name says."""
-    if name in weights():
-        if (record := weight(name)).model != variant.id:
+    if name in read_weights():
+        if (record := find_weight(name)).model != variant.id:
             raise UserError(f"the weights {name} are of {record.model}, not of {variant.id}")
         return record
     if name:

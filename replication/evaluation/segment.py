@@ -66,7 +66,7 @@ def segment(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_checkpoint(build_variant(variant), checkpoint).eval().to(device)
     num_classes = variant.architecture["num_classes"]
-    multiple = MULTIPLE.get(papers.variant(variant.architecture["backbone"]).family, 1)
+    multiple = MULTIPLE.get(papers.find_variant(variant.architecture["backbone"]).family, 1)
     confusion = np.zeros((num_classes, num_classes), np.int64)
     written: list[Path] = []
     named = set[Path]()

@@ -5,15 +5,27 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from replication.commands import Command, Stage, add_corrupt, add_data, add_pass, add_source, path, say, whole
-from replication.schema import default
+from replication.commands import (
+    Command,
+    Stage,
+    add_corrupt,
+    add_data,
+    add_pass,
+    add_source,
+    make_integer_reader,
+    read_path,
+    say,
+)
+from replication.schema import read_default
 
 NAMES = "a paper, a table or a number by its id: pvt, pvt/table2, pvt/table2/pvt-small/top1-err"
 
 
 def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
     text = "folder of the weights, called by their ids or as their authors do (default: %(default)s)"
-    parser.add_argument("--checkpoints", type=path, default=Path(default("data.root"), "checkpoints"), help=text)
+    parser.add_argument(
+        "--checkpoints", type=read_path, default=Path(read_default("data.root"), "checkpoints"), help=text
+    )
 
 
 def _declare_weights(parser: argparse.ArgumentParser) -> None:
@@ -33,14 +45,14 @@ def _declare_fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="say what it takes, and stop")
     _add_checkpoints(parser)
     add_data(parser, "--data")
-    parser.add_argument("--images-folder", type=path, metavar="FOLDER", help="the images, if they lie elsewhere")
+    parser.add_argument("--images-folder", type=read_path, metavar="FOLDER", help="the images, if they lie elsewhere")
     text = "N of the images, spread evenly: an interval, and a verdict only where that decides"
-    parser.add_argument("--images", dest="some", type=whole(1, 10**9), metavar="N", help=text)
+    parser.add_argument("--images", dest="some", type=make_integer_reader(1, 10**9), metavar="N", help=text)
     add_pass(parser)
     add_corrupt(parser)
     add_source(parser, "weights/<file>")
-    folder = Path(default("results"), "full")
-    parser.add_argument("--out", type=path, default=folder, help="for evaluation/ (default: %(default)s)")
+    folder = Path(read_default("results"), "full")
+    parser.add_argument("--out", type=read_path, default=folder, help="for evaluation/ (default: %(default)s)")
 
 
 def _fill(args: argparse.Namespace) -> None:

@@ -10,11 +10,11 @@ from replication import papers
 from replication.data.fetch_weights import fetch_weights
 from replication.evaluable import DATASET, FOLDERS, IMAGES, expected, unable
 from replication.evaluation import WHOLE, Pass, evaluate
-from replication.papers.parts.weights import weight
+from replication.papers.parts.weights import find_weight
 from replication.records.card import Way
 from replication.records.reading import read_manifest
 from replication.records.rows import Published, Weight
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.records.words import UserError
 from replication.released import evaluated, lying
 from replication.report import render_filled_tables
@@ -48,7 +48,7 @@ def make_plan(names: Sequence[str]) -> Plan:
     """What papers, tables or numbers take, by their ids. UserError if no published weights stand for any of it."""
     numbers, jobs, left = [], dict[tuple[str, str, int, bool], Job](), dict[str, list[str]]()
     for cell, way in (found for name in names for found in evaluated(name)):
-        record = weight(way.weights)
+        record = find_weight(way.weights)
         if fault := _fault(cell, way, record):
             left.setdefault(fault, []).append(cell.id)
             continue
@@ -63,7 +63,7 @@ def make_plan(names: Sequence[str]) -> Plan:
 
 
 def _fault(cell: Published, way: Way, record: Weight) -> str:
-    return unable(record, papers.variants().get(record.model), cell.dataset, way.metric)
+    return unable(record, papers.list_variants().get(record.model), cell.dataset, way.metric)
 
 
 def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
@@ -155,7 +155,7 @@ def _is_done(out: Path, checkpoint: Path) -> bool:
     manifest = out / "evaluation.json"
     if not manifest.is_file() or not (out / "evaluation.csv").is_file():
         return False
-    return read_manifest(manifest, checkpoint=str)["checkpoint"] == sha256(checkpoint)
+    return read_manifest(manifest, checkpoint=str)["checkpoint"] == hash_file(checkpoint)
 
 
 def default_images(data: Path) -> dict[str, Path]:

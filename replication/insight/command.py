@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import Command, Stage, add_arm, path
+from replication.commands import Command, Stage, add_arm, read_path
 
 
 def _declare_insight(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
-    parser.add_argument("--weights", type=path, required=True, metavar="FOLDER", help="training results of the arm")
+    parser.add_argument(
+        "--weights", type=read_path, required=True, metavar="FOLDER", help="training results of the arm"
+    )
 
 
 def _insight(args: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from replication.models.detr import Detr
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Experiment
 from replication.records.rows import ClassPrecision, CrowdedImage, LayerPrecision, Run, SlotPrediction
-from replication.records.store import now, sha256, write_bytes, write_manifest, write_rows
+from replication.records.store import hash_file, read_clock, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.training.engine import build
 from replication.training.start import load_weights
@@ -53,7 +53,7 @@ def run(
     changes: Mapping[str, Any],
 ) -> None:
     """Take apart the models that an arm of the cards' experiment, its recipe changed, ended with; see `take_apart`."""
-    experiment = papers.experiment(experiment_id).changed(scale, changes)
+    experiment = papers.find_experiment(experiment_id).change(scale, changes)
     take_apart(experiment, arm_id, seeds, scale, weights, out, root, corrupt)
 
 
@@ -86,7 +86,7 @@ def take_apart(
     crowd = load_split(folder, CROWD, recipe.image_size, corrupt=corrupt) if has_crowds else None
     where = {"experiment": experiment.id, "arm": arm_id}
     for seed in seeds:
-        started = now()
+        started = read_clock()
         file, into = weights / f"seed{seed}" / "weights.safetensors", out / f"seed{seed}"
         model = build(experiment, arm_id, recipe, dataset, seed)
         if not isinstance(model, Detr):
@@ -113,7 +113,7 @@ def take_apart(
             scale=scale,
             seed=seed,
             data_sha256=dataset.sha256,
-            weights_sha256=sha256(file),
+            weights_sha256=hash_file(file),
             images_per_second=round(test.images_per_second, 1),
             diagnosis=str(diagnose(dataset.test.ground_truth, test.results, test.boxes_cxcywh)),
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from replication.detection.average_precision import Results
 from replication.insight.found import SCORE
-from replication.records.rows import SlotPrediction, columns
+from replication.records.rows import SlotPrediction, list_columns
 
 SMALLEST = 1e-9
 """Share of the image that a box has at least when the logarithm of its area is taken."""
@@ -33,7 +33,7 @@ def list_slots(results: Results, boxes_cxcywh: Tensor) -> list[SlotPrediction]:
 
 def summarise_slots(rows: Sequence[SlotPrediction]) -> dict[str, float]:
     """Return how much the slot tells of a prediction's place, size and class [%]; none of what is always the same."""
-    table = {name: np.array([getattr(row, name) for row in rows]) for name in columns(SlotPrediction)}
+    table = {name: np.array([getattr(row, name) for row in rows]) for name in list_columns(SlotPrediction)}
     areas = np.maximum(table["w"] * table["h"], SMALLEST)
     shares = {
         "slot_place": explain_variance(table["query"], np.stack([table["cx"], table["cy"]], axis=1)),

@@ -18,7 +18,7 @@ from replication.models.hybrid import make_convolutional_embedding, make_resnet_
 from replication.models.user_models import add_native_size, build_own, check_image_size
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
-from replication.records.words import Size, UserError, as_size, nearest
+from replication.records.words import Size, UserError, nearest, parse_size
 
 
 def build(
@@ -32,8 +32,8 @@ def build(
     `image_size` may also be (height, width), or be called `img_size`. Raise `UserError` for an unknown id, with the
     nearest one, and for an own model that cannot be built for that size and does not take images of it as it is.
     """
-    variant = papers.variant(model_id)
-    size = _choose_size(variant, None if image_size is None else as_size(image_size), overrides)
+    variant = papers.find_variant(model_id)
+    size = _choose_size(variant, None if image_size is None else parse_size(image_size), overrides)
     model = build_variant(variant, size, num_classes, **overrides)
     if variant.family == OWN and size not in (None, add_native_size(variant).image_size):
         check_image_size(variant, model, size)
@@ -45,9 +45,9 @@ def _choose_size(variant: Variant, image_size: Size | None, overrides: dict[str,
     named = overrides.pop("img_size", None)
     if named is None:
         return image_size
-    if image_size is not None and as_size(image_size) != as_size(named):
+    if image_size is not None and parse_size(image_size) != parse_size(named):
         raise UserError(f"{variant.id}: image_size and img_size mean the same, and are {image_size} and {named}")
-    return as_size(named)
+    return parse_size(named)
 
 
 def build_variant(
@@ -75,7 +75,7 @@ def build_variant(
     if variant.family == OWN:
         classes = {} if num_classes is None else {"num_classes": num_classes}
         return build_own(variant, image_size, **classes, **overrides)
-    arguments = {"num_classes": 1000, **variant.at(image_size), **overrides}
+    arguments = {"num_classes": 1000, **variant.resolve(image_size), **overrides}
     if num_classes is not None:
         arguments["num_classes"] = num_classes
     if variant.sized:

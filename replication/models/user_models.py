@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from replication.papers.parts.user_models import OWN, spec_of
+from replication.papers.parts.user_models import OWN, write_spec
 from replication.records.card import Variant
-from replication.records.words import Size, UserError, as_size, nearest, sides
+from replication.records.words import Size, UserError, nearest, parse_size, split_size
 
 RAISED = (Exception, SystemExit)
 """Whatever a user's code raises; a script's module that parses the command line ends the process."""
@@ -36,13 +36,13 @@ def build_own(variant: Variant, image_size: Size, **overrides: Any) -> nn.Module
     """
     build = _build_timm if variant.factory.startswith("timm/") else _build_imported
     try:
-        model = build(variant, image_size if isinstance(image_size, int) else sides(image_size), overrides)
+        model = build(variant, image_size if isinstance(image_size, int) else split_size(image_size), overrides)
     except UserError:
         raise
     except RAISED as error:
-        raise UserError(f"{spec_of(variant)} at {image_size} px: {describe(error)}") from error
+        raise UserError(f"{write_spec(variant)} at {image_size} px: {describe(error)}") from error
     if not isinstance(model, nn.Module):
-        raise UserError(f"{spec_of(variant)}: the factory returns a {type(model).__name__}, not an nn.Module")
+        raise UserError(f"{write_spec(variant)}: the factory returns a {type(model).__name__}, not an nn.Module")
     return model
 
 
@@ -57,13 +57,15 @@ def check_image_size(variant: Variant, model: nn.Module, image_size: Size) -> No
     model.eval()
     try:
         with torch.no_grad(), torch.device("meta"):
-            functional_call(model, state, (torch.empty(1, 3, *sides(image_size)),))
+            functional_call(model, state, (torch.empty(1, 3, *split_size(image_size)),))
     except RAISED:
         try:
             with torch.no_grad():
-                model(torch.zeros(1, 3, *sides(image_size), device=place))
+                model(torch.zeros(1, 3, *split_size(image_size), device=place))
         except RAISED as error:
-            raise UserError(f"{spec_of(variant)} does not take images of {image_size} px: {describe(error)}") from error
+            raise UserError(
+                f"{write_spec(variant)} does not take images of {image_size} px: {describe(error)}"
+            ) from error
     finally:
         for module, training in modes:
             module.training = training
@@ -87,7 +89,7 @@ def add_native_size(variant: Variant) -> Variant:
         return variant
     size = parameter.default if parameter else None
     known = isinstance(size, int) or _is_pair(size)
-    return dataclasses.replace(variant, image_size=as_size(size) if known else variant.image_size)
+    return dataclasses.replace(variant, image_size=parse_size(size) if known else variant.image_size)
 
 
 def describe(error: BaseException) -> str:
@@ -148,7 +150,7 @@ def _find_factory(variant: Variant) -> Callable[..., Any]:
     except RAISED as error:
         unknown = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
         kind = UserError if unknown else BrokenModuleError
-        raise kind(f"{spec_of(variant)}: cannot import {module_name}: {describe(error)}") from error
+        raise kind(f"{write_spec(variant)}: cannot import {module_name}: {describe(error)}") from error
     factory = getattr(module, name, None)
     if not callable(factory):
         callables = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, list_cells
 
 
 def _cpvt(
@@ -97,7 +97,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "cpvt",
         {**IMAGENET, "batch_size": 2048, "learning_rate": 2e-3},
         VARIANTS,
@@ -164,7 +164,7 @@ CLAIMS: tuple[Claim, ...] = (
             "A positional encoding generator adds almost nothing to the multiply-adds (here: CPVT-Ti "
             "over DeiT-Ti at 224 px)."
         ),
-        estimate=ratio("macs", "cpvt_ti", "deit_ti", 224),
+        estimate=make_ratio("macs", "cpvt_ti", "deit_ti", 224),
         # almost nothing = less than 1 %
         low=1.0,
         high=1.01,
@@ -283,12 +283,12 @@ CAUSES = (
     Cause(
         "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.7M at "
         "384 px.",
-        cells=cells_in("table5_v2", "params", "ViT-L/16, 384"),
+        cells=list_cells("table5_v2", "params", "ViT-L/16, 384"),
     ),
     Cause(
         "23M parameters for CPVT-S (0-5) and CPVT-S-GAP (0-5), 88M for CPVT-B (0-5): built as the text says they "
         "have 21.99, 21.99 and 86.45M. No cause found: five generators hold 0.02 and 0.04M.",
-        cells=cells_in(
+        cells=list_cells(
             "table5_v2",
             "params",
             "CPVT-S (0-5), 224, PEG after encoders 1 to 5",
@@ -317,7 +317,7 @@ CARD = Card(
     arxiv="2102.10882",
     code="https://github.com/Meituan-AutoML/CPVT",
     variants=VARIANTS,
-    tables=parse_tables("cpvt", transcript(__file__), LABELS),
+    tables=parse_tables("cpvt", read_transcript(__file__), LABELS),
     printed=145,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, on_imagenet
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, list_cells
 
 
 def _deit(
@@ -121,7 +121,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "deit",
         {**IMAGENET, "color_jitter": 0.3},
         VARIANTS[:3],  # the distilled ones need RegNetY-16GF's weights as teacher
@@ -162,7 +162,7 @@ CLAIMS: tuple[Claim, ...] = (
             id=f"deit_b_is_vit_b_{metric}",
             where="Table 1",
             statement=f"DeiT-B is the architecture of ViT-B: as many {what} at 384 px.",
-            estimate=ratio(metric, "deit_b", "vit_b16", 384),
+            estimate=make_ratio(metric, "deit_b", "vit_b16", 384),
             table=table,
             # equal; the printed digits (55.4 and 55.5) allow no more than this
             low=0.995,
@@ -370,7 +370,7 @@ CAUSES = (
         "timm's benchmark counts norms as well (fvcore: five operations an element), which reproduces it to the "
         "digit: DeiT-Ti 1.26, DeiT-S 4.61, DeiT-B 17.58 and 55.54 (384 px), DeiT-Ti distilled 1.27, DeiT-S "
         "distilled 4.63, DeiT-B distilled 17.68 and 55.65 (384 px). Without norms they are up to 0.7 % less.",
-        cells=cells_in(
+        cells=list_cells(
             "timm_checkpoints",
             "gmacs",
             "deit_tiny_patch16_224.fb_in1k, 224",
@@ -388,7 +388,7 @@ CAUSES = (
         "which reproduces it to the digit: ResNet50 4.11, ResNet101 7.83, ResNet152 11.56, RegNetY-12GF 12.14, "
         "RegNetY-16GF 15.96, EfficientNet-B3 1.87, EfficientNet-B4 4.49, EfficientNet-B5 10.46, EfficientNet-B6 "
         "19.4, EfficientNet-B7 38.33. Without norms they are up to 2.3 % less.",
-        cells=cells_in(
+        cells=list_cells(
             "cnn_baselines",
             "flops",
             "ResNet-50, 224, timm tv_in1k",
@@ -407,7 +407,7 @@ CAUSES = (
     Cause(
         "Swin's Table 1 prints 16.0 GFLOPs for RegNetY-16GF: 15.91 counted, and with batch norms 15.96, which "
         "rounds to it.",
-        cells=cells_in(
+        cells=list_cells(
             "cnn_baselines", "flops", "RegNetY-16GF, 224, swin_table1 (params, throughput, top1 as deit_table5)"
         ),
     ),
@@ -417,7 +417,7 @@ CAUSES = (
         "as in torchvision (4.4, 10.3, 37.7). No cause found: squeeze-and-excitation is 0.1 % of them, and another "
         "image size would explain 4.2 (368 px: 4.18) but not 9.9 (448 px: 9.40, 452 px: 10.24).",
         cells=(
-            cells_in(
+            list_cells(
                 "cnn_baselines",
                 "flops",
                 "EfficientNet-B4, 380, swin_table1 (params, throughput, top1 as deit_table5)",
@@ -425,20 +425,20 @@ CAUSES = (
                 "EfficientNet-B5, 456, swin_table1 (params, throughput, top1 as deit_table5)",
                 "EfficientNet-B7, 600, swin_table1 (params, throughput, top1 as deit_table5)",
             )
-            + cells_in("efficientnet_paper_table2", "flops", "B4", "B5")
+            + list_cells("efficientnet_paper_table2", "flops", "B4", "B5")
         ),
         known=False,
     ),
     Cause(
         "The EfficientNet paper prints 0.70 GFLOPs for EfficientNet-B1, which has 0.687, as in torchvision (0.69). No "
         "cause found: timm's benchmark, which counts batch norms, has 0.71, and B0 is as printed without them.",
-        cells=cells_in("efficientnet_paper_table2", "flops", "B1"),
+        cells=list_cells("efficientnet_paper_table2", "flops", "B1"),
         known=False,
     ),
     Cause(
         "TNT's Table 4 prints the whole millions of the EfficientNet paper with a zero behind: 12.0 for "
         "EfficientNet-B3 and 19.0 for EfficientNet-B4, which have 12.23M and 19.34M parameters.",
-        cells=cells_in(
+        cells=list_cells(
             "cnn_baselines", "params", "EfficientNet-B3, 300, tnt_table4", "EfficientNet-B4, 380, tnt_table4"
         ),
     ),
@@ -446,7 +446,7 @@ CAUSES = (
         "The EfficientNet paper prints 9.2M parameters for EfficientNet-B2, which has 9.11M. No cause found: with "
         "the running statistics of batch norm they are 9.18M, but B1, printed as 7.8, has 7.79M without and 7.86M "
         "with them.",
-        cells=cells_in("efficientnet_paper_table2", "params", "B2"),
+        cells=list_cells("efficientnet_paper_table2", "params", "B2"),
         known=False,
     ),
     Cause(
@@ -454,21 +454,21 @@ CAUSES = (
         "224 px and 304.7M at 384 px. The 190.7 GFLOPs of ViT-L/16 in Swin's Table 1 leave out the class token; "
         "with it they are 191.07.",
         cells=(
-            cells_in("table5", "params", "ViT-L/16, transformer, 384")
-            + cells_in("quoted_deit_flops", "flops", "ViT-L/16, 384, Swin Table 1")
+            list_cells("table5", "params", "ViT-L/16, transformer, 384")
+            + list_cells("quoted_deit_flops", "flops", "ViT-L/16, 384, Swin Table 1")
         ),
     ),
     Cause(
         "README vs paper: DeiT-S 79.9 (79.854) vs 79.8; DeiT-B 384 82.9 (82.890) vs 83.1. timm gets 83.108 for the "
         "same 384 checkpoint with crop 1.0, so an evaluation-crop difference may explain it (a guess); likewise "
         "distilled 384: 85.224 (README, paper 85.2) vs 85.438 (timm, crop 1.0).",
-        cells=cells_in("table5", "top1", "DeiT-S, transformer, 224", "DeiT-B 384, transformer, 384"),
+        cells=list_cells("table5", "top1", "DeiT-S, transformer, 224", "DeiT-B 384, transformer, 384"),
     ),
     Cause(
         "EfficientNet-B5 RA throughput 96.9 equals B6; plain B5 is 169.1 (evident slip in Table 5).",
         cells=(
-            cells_in("table5", "throughput", "EfficientNet-B5, cnn, 456", "EfficientNet-B5 RA, cnn, 456")
-            + cells_in(
+            list_cells("table5", "throughput", "EfficientNet-B5, cnn, 456", "EfficientNet-B5 RA, cnn, 456")
+            + list_cells(
                 "cnn_baselines",
                 "throughput_v100",
                 "EfficientNet-B5, 456, swin_table1 (params, throughput, top1 as deit_table5)",
@@ -503,7 +503,7 @@ CARD = Card(
     arxiv="2012.12877",
     code="https://github.com/facebookresearch/deit",
     variants=VARIANTS,
-    tables=parse_tables("deit", transcript(__file__), LABELS),
+    tables=parse_tables("deit", read_transcript(__file__), LABELS),
     printed=682,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from replication.papers import ratio, transcript
+from replication.papers import make_ratio, read_transcript
 from replication.papers.parts import small_models
 from replication.papers.parts.recipes import COCO, COCO_ABLATION, SCENE_SCALES, SCENES, SCENES_BACKBONE
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, list_cells
 
 
 def _detr(model_id: str, label: str, backbone: str, released_params: int | None, **changes: bool | int) -> Variant:
@@ -138,7 +138,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 1",
         statement="DC5 makes the whole model about twice as costly (here at 800 x 1066 px).",
         numbers="187 vs 86 GFLOPs",
-        estimate=ratio("macs", "detr_dc5_r50", "detr_r50"),
+        estimate=make_ratio("macs", "detr_dc5_r50", "detr_r50"),
         table="table1",
         # about 2 = nearer to 2 than to 1.6 or 2.5, in logarithms; the printed ratio is 2.17
         low=1.8,
@@ -253,7 +253,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 4.2",
         statement="Without the FFNs in the transformer the model has 28.7M of its 41.3M parameters.",
         numbers="28.7 vs 41.3",
-        estimate=ratio("params", "detr_r50_no_ffn", "detr_r50"),
+        estimate=make_ratio("params", "detr_r50_no_ffn", "detr_r50"),
         table="text_ablations",
         # the printed ratio, 0.695, and the rounding of its digits
         low=0.692,
@@ -439,9 +439,9 @@ CAUSES = (
         "Table 1 says 28 FPS for DETR (R50, 6+6), Table 2 says 23 FPS for the same architecture (README: 0.036 s = "
         "27.8 FPS); Table 2 also gives 28 FPS to the 0-layer encoder.",
         cells=(
-            cells_in("table1", "fps", "DETR")
-            + cells_in("table2", "fps", "DETR, 6 encoder layers")
-            + cells_in("readme_zoo", "inf_time", "DETR, R50")
+            list_cells("table1", "fps", "DETR")
+            + list_cells("table2", "fps", "DETR, 6 encoder layers")
+            + list_cells("readme_zoo", "inf_time", "DETR, R50")
         ),
     ),
     Cause(
@@ -452,8 +452,8 @@ CAUSES = (
         "of that set (short side 800, long side at most 1333 px) 86.0, 185.8, 153.2, 253.0, 76.4, 81.2, 86.0 and "
         "95.5, all within 1 % of the printed.",
         cells=(
-            cells_in("table1", "gflops", "DETR", "DETR-DC5", "DETR-R101", "DETR-DC5-R101")
-            + cells_in(
+            list_cells("table1", "gflops", "DETR", "DETR-DC5", "DETR-R101", "DETR-DC5-R101")
+            + list_cells(
                 "table2",
                 "gflops",
                 "DETR, 0 encoder layers",
@@ -468,7 +468,7 @@ CAUSES = (
         "checkpoint holds 41.52M. So do 33.4M for DETR, 0 encoder layers, 37.4M for DETR, 3 encoder layers, 41.3M "
         "for DETR, 6 encoder layers, 49.2M for DETR, 12 encoder layers and 28.7M for DETR, no FFN.",
         cells=(
-            cells_in(
+            list_cells(
                 "table2",
                 "params",
                 "DETR, 0 encoder layers",
@@ -476,7 +476,7 @@ CAUSES = (
                 "DETR, 6 encoder layers",
                 "DETR, 12 encoder layers",
             )
-            + cells_in("text_ablations", "params", "no FFN: model parameters (M)", "baseline total parameters (M)")
+            + list_cells("text_ablations", "params", "no FFN: model parameters (M)", "baseline total parameters (M)")
         ),
     ),
 )
@@ -513,7 +513,7 @@ CARD = Card(
     arxiv="2005.12872",
     code="https://github.com/facebookresearch/detr",
     variants=VARIANTS,
-    tables=parse_tables("detr", transcript(__file__), LABELS),
+    tables=parse_tables("detr", read_transcript(__file__), LABELS),
     printed=306,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

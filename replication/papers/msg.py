@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Speedup, Variant, list_cells
 
 
 def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params: int, version: str = "") -> Variant:
@@ -86,7 +86,7 @@ EXPERIMENTS = (
         ),
         scales=WINDOW_SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "msg",
         {
             **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 5e-7},
@@ -217,7 +217,7 @@ CLAIMS: tuple[Claim, ...] = (
             "depths, needs 4.5."
         ),
         numbers="4.6 vs 4.5",
-        estimate=ratio("macs", "msg_t_v1", "swin_t", 224),
+        estimate=make_ratio("macs", "msg_t_v1", "swin_t", 224),
         table="v1_imagenet",
         # nearly free = within 5 %
         low=1.0,
@@ -231,7 +231,7 @@ CLAIMS: tuple[Claim, ...] = (
             "depths, both have 28M."
         ),
         numbers="28 vs 28",
-        estimate=ratio("params", "msg_t_v1", "swin_t", 224),
+        estimate=make_ratio("params", "msg_t_v1", "swin_t", 224),
         table="v1_imagenet",
         # no fewer, and no more than two printed 28 can differ by
         low=1.0,
@@ -246,25 +246,27 @@ CAUSES = (
         "65.55M, of which 0.13M is a tensor that no layer reads. For its 14.1 GFLOPs 14.05 are counted, and with "
         "norms (one operation an element) 14.06, which rounds to it.",
         cells=(
-            cells_in("v1_imagenet", "params", "PVT-Small, 224", "TNT-B, 224")
-            + cells_in("v1_imagenet", "flops", "TNT-B, 224")
+            list_cells("v1_imagenet", "params", "PVT-Small, 224", "TNT-B, 224")
+            + list_cells("v1_imagenet", "flops", "TNT-B, 224")
         ),
     ),
     Cause(
         "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.7M at "
         "384 px. Its 190.7 GFLOPs leave out the class token; with it they are 191.07.",
-        cells=(cells_in("v1_imagenet", "params", "ViT-L/16, 384") + cells_in("v1_imagenet", "flops", "ViT-L/16, 384")),
+        cells=(
+            list_cells("v1_imagenet", "params", "ViT-L/16, 384") + list_cells("v1_imagenet", "flops", "ViT-L/16, 384")
+        ),
     ),
     Cause(
         "16.0 GFLOPs are quoted for RegNetY-16G (RegNetY-16GF): 15.91 counted, and with batch norms 15.96, which "
         "rounds to it.",
-        cells=cells_in("v1_imagenet", "flops", "RegNetY-16G, 224"),
+        cells=list_cells("v1_imagenet", "flops", "RegNetY-16G, 224"),
     ),
     Cause(
         "The GFLOPs of the EfficientNet paper are quoted: 4.2 for EfficientNet-B4 and 9.9 for EfficientNet-B5; "
         "counted they are 4.39 and 10.27. No cause found: squeeze-and-excitation is 0.1 % of them, and another "
         "image size would explain 4.2 (368 px: 4.18) but not 9.9 (448 px: 9.40, 452 px: 10.24).",
-        cells=cells_in("v1_imagenet", "flops", "EfficientNet-B4, 380", "EfficientNet-B5, 456"),
+        cells=list_cells("v1_imagenet", "flops", "EfficientNet-B4, 380", "EfficientNet-B5, 456"),
         known=False,
     ),
     Cause(
@@ -277,10 +279,10 @@ CAUSES = (
         "ResNeXt101-64x4d, Cascade Mask R-CNN Swin-S and Cascade Mask R-CNN Swin-B 738.74, 818.55, 972.03, 837.60 "
         "and 982.13 (printed 739, 819, 972, 838 and 982).",
         cells=(
-            cells_in(
+            list_cells(
                 "final_coco", "flops", "Cascade Mask R-CNN, MSG-Transformer-T", "Cascade Mask R-CNN, MSG-Transformer-S"
             )
-            + cells_in(
+            + list_cells(
                 "v1_coco",
                 "flops",
                 "Cascade Mask R-CNN, ResNet-50",
@@ -325,7 +327,7 @@ CARD = Card(
     arxiv="2105.15168",
     code="https://github.com/hustvl/MSG-Transformer",
     variants=VARIANTS,
-    tables=parse_tables("msg", transcript(__file__), LABELS),
+    tables=parse_tables("msg", read_transcript(__file__), LABELS),
     printed=242,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

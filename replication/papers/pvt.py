@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Speedup, Variant, list_cells
 
 
 def _pvt(name: str, depths: tuple[int, ...], released_params: int) -> Variant:
@@ -125,7 +125,7 @@ EXPERIMENTS = (
         ),
         scales=WINDOW_SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "pvt",
         IMAGENET,
         VARIANTS[:4],
@@ -141,7 +141,7 @@ CLAIMS: tuple[Claim, ...] = (
             "The cost of spatial-reduction attention, and the memory of its attention matrix, is R_i^2 times lower than"
             " that of multi-head attention (keys and values reduced by R_i per side; here R = 8 on a grid of 56 x 56)."
         ),
-        estimate=ratio("macs_attention", "global_attention", "spatial_reduction_attention", 56),
+        estimate=make_ratio("macs_attention", "global_attention", "spatial_reduction_attention", 56),
         # R^2 = 64, exactly where the grid divides by R. The matrix has as many entries as its product has multiply-adds
         # over the width, so one ratio stands for both.
         low=64 * 0.99,
@@ -181,7 +181,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="flops_similar_to_640",
         where="Figure 6",
         statement="Up to 640 x 640 px the GFLOPs of PVT-Small and ResNet50 are similar.",
-        estimate=ratio("macs", "pvt_small", "resnet50", 640),
+        estimate=make_ratio("macs", "pvt_small", "resnet50", 640),
         # "similar" = within a quarter, at the end of the range, where they differ most
         low=1 / 1.25,
         high=1.25,
@@ -199,7 +199,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 2",
         statement="PVT-Small needs fewer GFLOPs than ResNet50: 3.8 vs 4.1.",
         numbers="3.8 vs 4.1",
-        estimate=ratio("macs", "pvt_small", "resnet50", 224),
+        estimate=make_ratio("macs", "pvt_small", "resnet50", 224),
         table="table2",
         # the printed ratio, 0.93, and the rounding of its two digits
         low=0.90,
@@ -228,7 +228,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 5.1, Table 2",
         statement="PVT-Large has 61.4M parameters where DeiT-Base has 86.6M.",
         numbers="61.4 vs 86.6",
-        estimate=ratio("params", "pvt_large", "deit_b"),
+        estimate=make_ratio("params", "pvt_large", "deit_b"),
         table="table2",
         # the printed ratio, 0.71, give or take 2 %
         low=0.695,
@@ -239,7 +239,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 2",
         statement="PVT-Large needs 9.8 GFLOPs where DeiT-Base needs 17.6.",
         numbers="9.8 vs 17.6",
-        estimate=ratio("macs", "pvt_large", "deit_b", 224),
+        estimate=make_ratio("macs", "pvt_large", "deit_b", 224),
         table="table2",
         # the printed ratio, 0.56, and the rounding of its two digits
         low=0.54,
@@ -352,7 +352,7 @@ CAUSES = (
         "networks: so counted ResNet18, ResNet50, ResNeXt50-32x4d, ResNet101, ResNeXt101-32x4d and ResNeXt101-64x4d "
         "have 1.82, 4.12, 4.27, 7.85, 8.03 and 15.55 GFLOPs (printed 1.8, 4.1, 4.3, 7.9, 8.0 and 15.6), without "
         "them 1.81, 4.09, 4.23, 7.80, 7.97 and 15.46.",
-        cells=cells_in(
+        cells=list_cells(
             "table2",
             "flops",
             "ResNeXt50-32x4d*",
@@ -367,19 +367,19 @@ CAUSES = (
         "Table 2 prints 44.7M parameters for ResNet101, which has 44.55M. No cause found: with the running "
         "statistics of batch norm they are 44.65M, which rounds to it, but ResNeXt101-64x4d, printed as 83.5, has "
         "83.46M without and 83.66M with them.",
-        cells=cells_in("table2", "params", "ResNet101*", "ResNet101"),
+        cells=list_cells("table2", "params", "ResNet101*", "ResNet101"),
         known=False,
     ),
     Cause(
         "Table 2 prints 66.0M parameters for TNT-B: the 65.6M of its paper in whole millions with a zero behind, as "
         "for the T2T-ViTs. The model has 65.43M.",
-        cells=cells_in("table2", "params", "TNT-B"),
+        cells=list_cells("table2", "params", "TNT-B"),
     ),
     Cause(
         "Stage-2 depth of PVT-Small and PVT-Medium: Table 1 of the paper text prints x3, the released code uses 4 "
         "([3,4,6,3], [3,4,18,3]). Counting the parameters settles it: [3,4,6,3] gives 24.49M and [3,4,18,3] 44.21M "
         "= Table 2 (24.5/44.2); x3 would give 23.89M / 43.62M. The models here have the code's depths.",
-        cells=cells_in("table1", "depths_printed[1]", "PVT-Small", "PVT-Medium"),
+        cells=list_cells("table1", "depths_printed[1]", "PVT-Small", "PVT-Medium"),
     ),
     Cause(
         "Tables 3 and 4 and Figure 2 count the parameters that are trained: detectors freeze the stem and the first "
@@ -389,7 +389,7 @@ CAUSES = (
         "Mask R-CNN ResNeXt101-32x4d and Mask R-CNN ResNeXt101-64x4d 31.17, 44.17, 63.16, 62.80 and 101.89M "
         "(printed 31.2, 44.2, 63.2, 62.8 and 101.9).",
         cells=(
-            cells_in(
+            list_cells(
                 "table3",
                 "params",
                 "RetinaNet, ResNet18",
@@ -398,7 +398,7 @@ CAUSES = (
                 "RetinaNet, ResNeXt101-32x4d",
                 "RetinaNet, ResNeXt101-64x4d",
             )
-            + cells_in(
+            + list_cells(
                 "table4",
                 "params",
                 "Mask R-CNN, ResNet18",
@@ -407,7 +407,7 @@ CAUSES = (
                 "Mask R-CNN, ResNeXt101-32x4d",
                 "Mask R-CNN, ResNeXt101-64x4d",
             )
-            + cells_in(
+            + list_cells(
                 "figure2",
                 "params",
                 "RetinaNet, R18",
@@ -426,7 +426,7 @@ CAUSES = (
         "64.7, 103.9 and 79.6), RetinaNet ResNet50 239.32 (printed 239.3), RetinaNet PVT-Small 157.16 and 285.78 "
         "(printed 157.2 and 285.8), Mask R-CNN PVT-Small 304.40 (printed 304.4).",
         cells=(
-            cells_in(
+            list_cells(
                 "table5",
                 "flops",
                 "Semantic FPN, ResNet50",
@@ -435,8 +435,8 @@ CAUSES = (
                 "Semantic FPN, PVT-Large",
                 "Semantic FPN, PVT-Large*",
             )
-            + cells_in("table10", "flops", "Mask R-CNN, PVT-Small")
-            + cells_in(
+            + list_cells("table10", "flops", "Mask R-CNN, PVT-Small")
+            + list_cells(
                 "table11",
                 "flops",
                 "RetinaNet, ResNet50, 800, 800x1280",
@@ -449,14 +449,14 @@ CAUSES = (
         "Table 5 prints 15.5M parameters and 65.1 GFLOPs where Semantic FPN ResNet18 has 15.45M and Semantic FPN "
         "ResNet101 64.94 G, 65.04 as the other rows are counted. No cause found.",
         cells=(
-            cells_in("table5", "params", "Semantic FPN, ResNet18")
-            + cells_in("table5", "flops", "Semantic FPN, ResNet101")
+            list_cells("table5", "params", "Semantic FPN, ResNet18")
+            + list_cells("table5", "flops", "Semantic FPN, ResNet101")
         ),
         known=False,
     ),
     Cause(
         "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
-        cells=cells_in("table2", "flops", "TNT-B"),
+        cells=list_cells("table2", "flops", "TNT-B"),
     ),
 )
 
@@ -483,7 +483,7 @@ CARD = Card(
     arxiv="2102.12122",
     code="https://github.com/whai362/PVT",
     variants=VARIANTS,
-    tables=parse_tables("pvt", transcript(__file__), LABELS),
+    tables=parse_tables("pvt", read_transcript(__file__), LABELS),
     printed=568,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from replication.papers import ratio, transcript
-from replication.papers.parts.recipes import IMAGENET, on_imagenet
+from replication.papers import make_ratio, read_transcript
+from replication.papers.parts.recipes import IMAGENET, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Card, Cause, Claim, Speedup, Variant, cells_in
+from replication.records.card import Card, Cause, Claim, Speedup, Variant, list_cells
 
 
 def _shuffle(size: str, embed_dim: int, depth: int, heads: int, params: int | None = None, **changes: Any) -> Variant:
@@ -49,7 +49,7 @@ _IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
 _DENSE = "needs detectors and segmenters, of which the authors published neither code nor weights"
 
 EXPERIMENTS = (
-    on_imagenet(
+    make_imagenet_experiment(
         "shuffle",
         {
             **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 1e-6},
@@ -68,7 +68,7 @@ CLAIMS: tuple[Claim, ...] = (
             "The spatial shuffle connects windows at no extra arithmetic; it is a change of two lines (here: "
             "Shuffle-T's multiply-adds over those of the same network with plain windows alone)."
         ),
-        estimate=ratio("macs", "shuffle_t", "shuffle_t_plain", 224),
+        estimate=make_ratio("macs", "shuffle_t", "shuffle_t_plain", 224),
         # no more and no fewer: two integers that are equal
         low=0.999999,
         high=1.000001,
@@ -135,8 +135,8 @@ CAUSES = (
         "The printed GFLOPs of Shuffle-T, Shuffle-S and Shuffle-B (4.6, 8.9 and 15.6) leave out the depth-wise "
         "convolutions of the neighbour-window connection: 4.603, 8.853 and 15.590 so counted, 4.673, 8.967 and 15.742 "
         "with them.",
-        cells=cells_in("readme_imagenet", "flops", "Shuffle-T, 224", "Shuffle-B, 224")
-        + cells_in("arxiv_imagenet", "flops", "Shuffle-T, 224", "Shuffle-B, 224"),
+        cells=list_cells("readme_imagenet", "flops", "Shuffle-T, 224", "Shuffle-B, 224")
+        + list_cells("arxiv_imagenet", "flops", "Shuffle-T, 224", "Shuffle-B, 224"),
     ),
 )
 
@@ -161,7 +161,7 @@ CARD = Card(
     arxiv="2106.03650",
     code="https://github.com/mulinmeng/Shuffle-Transformer",
     variants=VARIANTS,
-    tables=parse_tables("shuffle", transcript(__file__), LABELS),
+    tables=parse_tables("shuffle", read_transcript(__file__), LABELS),
     printed=55,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
-from replication.papers.parts.transcript import parse_tables, slug
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
+from replication.papers.parts.transcript import make_slug, parse_tables
 from replication.records.card import (
     Arm,
     Card,
@@ -20,7 +20,7 @@ from replication.records.card import (
     Preprocessing,
     Speedup,
     Variant,
-    cells_in,
+    list_cells,
 )
 from replication.records.words import Size
 
@@ -70,7 +70,7 @@ _METHODS = {
 def _with(method: str, swin: Variant) -> Variant:
     return replace(
         swin,
-        id=f"{swin.id}_{slug(method)}",
+        id=f"{swin.id}_{make_slug(method)}",
         label=f"{swin.label}, {method}",
         ablation=_METHODS[method],
         at_size={},
@@ -126,7 +126,7 @@ LABELS = {
     "rel. pos.": "swin_t",
     "shifted window": "swin_t",
     # Table 5: method and model
-    **{f"{slug(method)}_{swin.id}": _with(method, swin).id for swin in SWINS[:3] for method in _METHODS},
+    **{f"{make_slug(method)}_{swin.id}": _with(method, swin).id for swin in SWINS[:3] for method in _METHODS},
     **{f"shifted_window_cyclic_{swin.id}": swin.id for swin in SWINS[:3]},
 }
 
@@ -168,7 +168,7 @@ EXPERIMENTS = (
         ),
         scales=WINDOW_SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "swin",
         {
             **{**IMAGENET, "repeated_augmentation": 1, "warmup_epochs": 20, "warmup_learning_rate": 5e-7},
@@ -424,7 +424,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 4.1, Table 1b",
         statement="At 384 px Swin-B needs fewer GFLOPs than ViT-B/16: 47.0 vs 55.4.",
         numbers="47.0 vs 55.4",
-        estimate=ratio("macs", "swin_b", "vit_b16", 384),
+        estimate=make_ratio("macs", "swin_b", "vit_b16", 384),
         table="table1b",
         # the printed ratio, 0.848, give or take 2 %
         low=0.83,
@@ -478,7 +478,7 @@ CLAIMS: tuple[Claim, ...] = (
             where="Section 3.3",
             statement=f"Swin-{size.upper()} is about {factor}x Swin-B in {what}.",
             numbers=f"{factor}x",
-            estimate=ratio(metric, f"swin_{size}", "swin_b", image_size),
+            estimate=make_ratio(metric, f"swin_{size}", "swin_b", image_size),
             table=table,
             # "about" = within a quarter of the factor
             low=0.75 * factor,
@@ -512,38 +512,39 @@ CAUSES = (
         "Table 1 counts ViT and DeiT without the class token: 196 tokens at 224 px and 576 at 384 px give DeiT-B "
         "17.47 and 55.38, ViT-B/16 55.38 and ViT-L/16 190.71 (printed 17.5, 55.4, 55.4 and 190.7); with it they are "
         "17.56, 55.48, 55.48 and 191.07.",
-        cells=(cells_in("table1a", "flops", "ViT-L/16, 384") + cells_in("table1b", "flops", "ViT-L/16, 384")),
+        cells=(list_cells("table1a", "flops", "ViT-L/16, 384") + list_cells("table1b", "flops", "ViT-L/16, 384")),
     ),
     Cause(
         "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "
         "224 px and 304.7M at 384 px.",
-        cells=(cells_in("table1a", "params", "ViT-L/16, 384") + cells_in("table1b", "params", "ViT-L/16, 384")),
+        cells=(list_cells("table1a", "params", "ViT-L/16, 384") + list_cells("table1b", "params", "ViT-L/16, 384")),
     ),
     Cause(
         "Table 1a prints 16.0 GFLOPs for RegNetY-16GF (RegNetY-16G): 15.91 counted, and with batch norms 15.96, "
         "which rounds to it.",
-        cells=cells_in("table1a", "flops", "RegNetY-16G, 224"),
+        cells=list_cells("table1a", "flops", "RegNetY-16G, 224"),
     ),
     Cause(
         "Table 1a quotes the GFLOPs of the EfficientNet paper: 4.2 for EfficientNet-B4, 9.9 for EfficientNet-B5 and "
         "37.0 for EfficientNet-B7; counted they are 4.39, 10.27 and 37.75. No cause found: squeeze-and-excitation "
         "is 0.1 % of them, and another image size would explain 4.2 (368 px: 4.18) but not 9.9 (448 px: 9.40, 452 "
         "px: 10.24).",
-        cells=cells_in("table1a", "flops", "EffNet-B4, 380", "EffNet-B5, 456", "EffNet-B7, 600"),
+        cells=list_cells("table1a", "flops", "EffNet-B4, 380", "EffNet-B5, 456", "EffNet-B7, 600"),
         known=False,
     ),
     Cause(
         "Table 1b prints 204.6 and 840.5 GFLOPs for R-101x3 and R-152x4: 204.21 and 839.25 counted. No cause found: "
         "with norms (two operations an element), activations and pooling (one) they are 204.59 and 840.40, which "
         "explains the first alone.",
-        cells=cells_in("table1b", "flops", "R-101x3, 384", "R-152x4, 480"),
+        cells=list_cells("table1b", "flops", "R-101x3, 384", "R-152x4, 480"),
         known=False,
     ),
     Cause(
         "Table 10 prints 12.7 GFLOPs for MLP-Mixer-B/16: 12.60 counted. No cause found: with norms (five operations "
         "an element) they are 12.62.",
         cells=(
-            cells_in("table10", "flops", "MLP-Mixer-B/16, 224") + cells_in("readme_swinmlp", "flops", "Mixer-B/16, 224")
+            list_cells("table10", "flops", "MLP-Mixer-B/16, 224")
+            + list_cells("readme_swinmlp", "flops", "Mixer-B/16, 224")
         ),
         known=False,
     ),
@@ -551,7 +552,7 @@ CAUSES = (
         "Swin-T top-1 81.3 and 29M params in the paper vs 81.2 and 28M in the README (exact count is 28.29M); "
         "Swin-S 83.0 paper vs 83.2 README.",
         cells=(
-            cells_in("table1a", "top1", "Swin-T, 224", "Swin-S, 224") + cells_in("table1a", "params", "Swin-T, 224")
+            list_cells("table1a", "top1", "Swin-T, 224", "Swin-S, 224") + list_cells("table1a", "params", "Swin-T, 224")
         ),
     ),
     Cause(
@@ -568,8 +569,8 @@ CAUSES = (
         "Swin-T, UPerNet Swin-S and UPerNet Swin-B 944.70, 1037.81 and 1187.83 (printed 945, 1038 and 1188), ATSS "
         "ResNet50 and ATSS Swin-T 205.34 and 214.71 (printed 205 and 215).",
         cells=(
-            cells_in("table2a", "flops", "Cascade Mask R-CNN, R-50", "ATSS, R-50", "ATSS, Swin-T")
-            + cells_in(
+            list_cells("table2a", "flops", "Cascade Mask R-CNN, R-50", "ATSS, R-50", "ATSS, Swin-T")
+            + list_cells(
                 "table2b",
                 "flops",
                 "Cascade Mask R-CNN, R50",
@@ -578,14 +579,14 @@ CAUSES = (
                 "Cascade Mask R-CNN, X101-64",
                 "Cascade Mask R-CNN, Swin-B",
             )
-            + cells_in("table3", "flops", "UperNet, Swin-T, 512x2048", "UperNet, Swin-S, 512x2048")
-            + cells_in(
+            + list_cells("table3", "flops", "UperNet, Swin-T, 512x2048", "UperNet, Swin-S, 512x2048")
+            + list_cells(
                 "readme_coco",
                 "flops",
                 "Cascade Mask R-CNN, Swin-S, ImageNet-1K, 3x",
                 "Cascade Mask R-CNN, Swin-B, ImageNet-1K, 3x",
             )
-            + cells_in(
+            + list_cells(
                 "readme_ade20k",
                 "flops",
                 "UPerNet, Swin-T, ImageNet-1K, 512, 512x2048",
@@ -598,8 +599,8 @@ CAUSES = (
         "UPerNet Swin-B at 640x2560 has 1839.2 GFLOPs, 1839.9 as the other rows are counted, where 1841 is printed. "
         "No cause found: with the windows of 12 of its pre-training it would have 1890.8.",
         cells=(
-            cells_in("table3", "flops", "UperNet, Swin-B, ImageNet-22K pre-trained, 640x640, 640x2560")
-            + cells_in("readme_ade20k", "flops", "UPerNet, Swin-B, ImageNet-22K, 640, 640x2560")
+            list_cells("table3", "flops", "UperNet, Swin-B, ImageNet-22K pre-trained, 640x640, 640x2560")
+            + list_cells("readme_ade20k", "flops", "UPerNet, Swin-B, ImageNet-22K, 640, 640x2560")
         ),
         known=False,
     ),
@@ -608,8 +609,8 @@ CAUSES = (
         "which is 1.30 times as much. No cause found: its parameters are as printed, and Swin-B at that size has "
         "the printed GFLOPs within 0.1 %.",
         cells=(
-            cells_in("table3", "flops", "UperNet, Swin-L, ImageNet-22K pre-trained, 640x640, 640x2560")
-            + cells_in("readme_ade20k", "flops", "UPerNet, Swin-L, ImageNet-22K, 640, 640x2560")
+            list_cells("table3", "flops", "UperNet, Swin-L, ImageNet-22K pre-trained, 640x640, 640x2560")
+            + list_cells("readme_ade20k", "flops", "UPerNet, Swin-L, ImageNet-22K, 640, 640x2560")
         ),
         known=False,
     ),
@@ -640,7 +641,7 @@ CARD = Card(
     arxiv="2103.14030",
     code="https://github.com/microsoft/Swin-Transformer",
     variants=VARIANTS,
-    tables=parse_tables("swin", transcript(__file__), LABELS),
+    tables=parse_tables("swin", read_transcript(__file__), LABELS),
     printed=700,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
     Arm,
@@ -18,7 +18,7 @@ from replication.records.card import (
     Preprocessing,
     Speedup,
     Variant,
-    cells_in,
+    list_cells,
 )
 
 
@@ -113,7 +113,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
-    on_imagenet("tnt", {**IMAGENET, "ema_decay": 0.99996}, TNTS),
+    make_imagenet_experiment("tnt", {**IMAGENET, "ema_decay": 0.99996}, TNTS),
 )
 
 _FEW_WORDS = (
@@ -141,7 +141,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 4",
         statement="TNT-B needs fewer FLOPs than DeiT-B: 14.1 vs 17.6.",
         numbers="14.1 vs 17.6",
-        estimate=ratio("macs", "tnt_b", "deit_b", 224),
+        estimate=make_ratio("macs", "tnt_b", "deit_b", 224),
         table="table4",
         # the printed ratio, 0.801, and the rounding of its digits
         low=0.795,
@@ -152,7 +152,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 4",
         statement="TNT-B has fewer parameters than DeiT-B: 65.6 vs 86.4.",
         numbers="65.6 vs 86.4",
-        estimate=ratio("params", "tnt_b", "deit_b"),
+        estimate=make_ratio("params", "tnt_b", "deit_b"),
         table="table4",
         # the printed ratio, 0.759, give or take a hundredth
         low=0.75,
@@ -186,7 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
             " all of TNT-S over all of DeiT-S, 12 blocks each)."
         ),
         numbers="429M vs 376M",
-        estimate=ratio("macs", "tnt_s", "deit_s", 224),
+        estimate=make_ratio("macs", "tnt_s", "deit_s", 224),
         # 1.14, and its rounding widened to a whole hundredth each way
         low=1.13,
         high=1.15,
@@ -199,7 +199,7 @@ CLAIMS: tuple[Claim, ...] = (
             "of TNT-S over all of DeiT-S)."
         ),
         numbers="1.08",
-        estimate=ratio("params", "tnt_s", "deit_s"),
+        estimate=make_ratio("params", "tnt_s", "deit_s"),
         # 1.08, and its rounding widened to a whole hundredth each way
         low=1.07,
         high=1.09,
@@ -317,7 +317,7 @@ CAUSES = (
         "The 3.36 GFLOPs of mmpretrain are what mmcv's counter of modules sees: it leaves out every "
         "nn.MultiheadAttention, linear layers and products, and counts norms (two operations an element). So counted "
         "TNT-S has 3.361 GFLOPs.",
-        cells=cells_in(
+        cells=list_cells(
             "third_party",
             "flops",
             "TNT-S, mmpretrain configs/tnt/metafile.yml @ 304ff54fc2d10fd7aa0cc91879699ebaeb52e3c8",
@@ -326,7 +326,7 @@ CAUSES = (
     Cause(
         "timm's benchmark counts norms as well (fvcore: five operations an element): so counted TNT-S has 5.245, "
         "and the legacy model, which lacks a norm in each block, 5.241 GFLOPs (printed 5.25 and 5.24).",
-        cells=cells_in(
+        cells=list_cells(
             "third_party",
             "flops",
             "TNT-S, timm tnt_s_patch16_224.in1k",
@@ -335,45 +335,45 @@ CAUSES = (
     ),
     Cause(
         "DeiT-S throughput is 907 img/s here vs 940.4 in the DeiT paper; DeiT-B 292 agrees (292.3).",
-        cells=cells_in("table5", "throughput", "DeiT-S", "DeiT-B"),
+        cells=list_cells("table5", "throughput", "DeiT-S", "DeiT-B"),
     ),
     Cause(
         "Parameters of TNT-B: 65.6M (paper) vs 65.41-65.43M (timm).",
         cells=(
-            cells_in("table1", "params", "TNT-B")
-            + cells_in("table4", "params", "TNT-B, 224, transformer")
-            + cells_in("readme_pretrained", "params", "TNT-B")
+            list_cells("table1", "params", "TNT-B")
+            + list_cells("table4", "params", "TNT-B, 224, transformer")
+            + list_cells("readme_pretrained", "params", "TNT-B")
         ),
     ),
     Cause(
         "ViT-B/16 and DeiT-B are listed with 86.4M parameters (86M in the DeiT paper, 86.57M exact at 224 px).",
         cells=(
-            cells_in("table4", "params", "ViT-B/16, 384, transformer", "DeiT-B, 224, transformer")
-            + cells_in("table9", "params", "ViT-B/16, 384", "DeiT-B, 384")
+            list_cells("table4", "params", "ViT-B/16, 384, transformer", "DeiT-B, 224, transformer")
+            + list_cells("table9", "params", "ViT-B/16, 384", "DeiT-B, 384")
         ),
     ),
     Cause(
         "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
         cells=(
-            cells_in("table1", "flops", "TNT-B")
-            + cells_in("table4", "flops", "TNT-B, 224, transformer")
-            + cells_in("readme_pretrained", "flops", "TNT-B")
-            + cells_in("third_party", "flops", "TNT-B, timm tnt_b_patch16_224.in1k")
+            list_cells("table1", "flops", "TNT-B")
+            + list_cells("table4", "flops", "TNT-B, 224, transformer")
+            + list_cells("readme_pretrained", "flops", "TNT-B")
+            + list_cells("third_party", "flops", "TNT-B, timm tnt_b_patch16_224.in1k")
         ),
     ),
     Cause(
         "4.2 GFLOPs for EfficientNet-B4 are the EfficientNet paper's; counted they are 4.39. No cause found.",
-        cells=cells_in("table4", "flops", "EfficientNet-B4, 380, cnn"),
+        cells=list_cells("table4", "flops", "EfficientNet-B4, 380, cnn"),
         known=False,
     ),
     Cause(
         "12.0M and 19.0M parameters for EfficientNet-B3 and EfficientNet-B4 are whole millions with a zero behind; "
         "they have 12.23M and 19.34M.",
-        cells=cells_in("table4", "params", "EfficientNet-B3, 300, cnn", "EfficientNet-B4, 380, cnn"),
+        cells=list_cells("table4", "params", "EfficientNet-B3, 300, cnn", "EfficientNet-B4, 380, cnn"),
     ),
     Cause(
         "Table 9 prints 23.8M parameters for TNT-S at 384 px too; its positions make them 23.91M there.",
-        cells=cells_in("table9", "params", "TNT-S, 384"),
+        cells=list_cells("table9", "params", "TNT-S, 384"),
     ),
 )
 
@@ -417,7 +417,7 @@ CARD = Card(
     arxiv="2103.00112",
     code="https://github.com/huawei-noah/Efficient-AI-Backbones",
     variants=VARIANTS,
-    tables=parse_tables("tnt", transcript(__file__), LABELS),
+    tables=parse_tables("tnt", read_transcript(__file__), LABELS),
     printed=313,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

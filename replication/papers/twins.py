@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, on_imagenet
+from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, list_cells
 
 
 def _pcpvt(size: str, name: str, depths: tuple[int, ...], params: int) -> Variant:
@@ -107,7 +107,7 @@ EXPERIMENTS = (
         ),
         scales=WINDOW_SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "twins",
         {**IMAGENET, "repeated_augmentation": 1, "clip_norm": 5.0},
         VARIANTS,
@@ -142,7 +142,7 @@ CLAIMS: tuple[Claim, ...] = (
             "2.9 GFLOPs where PVT-Small needs 3.8."
         ),
         numbers="2.9 vs 3.8",
-        estimate=ratio("macs", "twins_svt_s", "pvt_small"),
+        estimate=make_ratio("macs", "twins_svt_s", "pvt_small"),
         table="table1",
         # the printed ratio, 0.76, and the rounding of its two digits
         low=0.74,
@@ -153,7 +153,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 1",
         statement="Twins-PCPVT-S has the FLOPs of PVT-Small: 3.8 G both.",
         numbers="3.8 vs 3.8",
-        estimate=ratio("macs", "pcpvt_s", "pvt_small"),
+        estimate=make_ratio("macs", "pcpvt_s", "pvt_small"),
         table="table1",
         # what two printed 3.8 can differ by
         low=0.974,
@@ -164,7 +164,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 4.1",
         statement="Twins-PCPVT-S is similar to Swin-T with 18 % fewer FLOPs (3.8 vs 4.5 in Table 1).",
         numbers="18 %",
-        estimate=lambda find: 100 * (1 - ratio("macs", "pcpvt_s", "swin_t", 224)(find)),
+        estimate=lambda find: 100 * (1 - make_ratio("macs", "pcpvt_s", "swin_t", 224)(find)),
         # 18 %, give or take a point
         low=17,
         high=19,
@@ -190,7 +190,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 4.1",
         statement="Twins-SVT-S beats Swin-T with about 35 % fewer FLOPs (2.9 vs 4.5 in Table 1).",
         numbers="35 %",
-        estimate=lambda find: 100 * (1 - ratio("macs", "twins_svt_s", "swin_t", 224)(find)),
+        estimate=lambda find: 100 * (1 - make_ratio("macs", "twins_svt_s", "swin_t", 224)(find)),
         # 35 %, give or take a point
         low=34,
         high=36,
@@ -292,12 +292,12 @@ CAUSES = (
     Cause(
         "Stage-2 depth of Twins-PCPVT-S and Twins-PCPVT-B: Table 9 prints x3, the released code uses 4, and with 4 "
         "the models have the parameters of the authors' checkpoints.",
-        cells=cells_in("table9", "depths_printed[1]", "Twins-PCPVT-S", "Twins-PCPVT-B"),
+        cells=list_cells("table9", "depths_printed[1]", "Twins-PCPVT-S", "Twins-PCPVT-B"),
     ),
     Cause(
         "DeiT-Small throughput 437 img/s in Table 1 against 940 img/s in the Swin and CPVT papers on the same GPU "
         "type (DeiT-B is 292 in all three): likely a typo; CPVT-Small-GAP 817 vs 942.3 in CPVT.",
-        cells=cells_in("table1", "throughput", "DeiT-Small/16", "CPVT-Small-GAP", "DeiT-Base/16"),
+        cells=list_cells("table1", "throughput", "DeiT-Small/16", "CPVT-Small-GAP", "DeiT-Base/16"),
     ),
     Cause(
         "Tables 3, 4 and 8 count the parameters that are trained: detectors freeze the stem and the first stage of "
@@ -306,18 +306,20 @@ CAUSES = (
         "Mask R-CNN ResNet50, Mask R-CNN ResNet101, Mask R-CNN ResNeXt101-32x4d and Mask R-CNN ResNeXt101-64x4d "
         "44.17, 63.16, 62.80 and 101.89M (printed 44.2, 63.2, 62.8 and 101.9).",
         cells=(
-            cells_in("table3", "params", "RetinaNet, ResNet50", "RetinaNet, ResNet101", "RetinaNet, ResNeXt101-32x4d")
-            + cells_in(
+            list_cells("table3", "params", "RetinaNet, ResNet50", "RetinaNet, ResNet101", "RetinaNet, ResNeXt101-32x4d")
+            + list_cells(
                 "table4", "params", "Mask R-CNN, ResNet50", "Mask R-CNN, ResNet101", "Mask R-CNN, ResNeXt101-32x4d"
             )
-            + cells_in("table8", "retina_params", "ResNeXt101-64x4d")
-            + cells_in("table8", "mask_params", "ResNeXt101-64x4d")
+            + list_cells("table8", "retina_params", "ResNeXt101-64x4d")
+            + list_cells("table8", "mask_params", "ResNeXt101-64x4d")
         ),
     ),
     Cause(
         "Mask R-CNN Twins-SVT-S has 44.21M parameters where 44.0 is printed, Mask R-CNN Swin-B 107.14M where 107.2 "
         "is printed. No cause found: with RetinaNet and with UPerNet both are as printed.",
-        cells=(cells_in("table4", "params", "Mask R-CNN, Twins-SVT-S") + cells_in("table8", "mask_params", "Swin-B")),
+        cells=(
+            list_cells("table4", "params", "Mask R-CNN, Twins-SVT-S") + list_cells("table8", "mask_params", "Swin-B")
+        ),
         known=False,
     ),
     Cause(
@@ -328,7 +330,7 @@ CAUSES = (
         "Twins-SVT-S, Semantic FPN Twins-SVT-B and Semantic FPN Twins-SVT-L 36.71, 66.56 and 101.63 (printed 37, 67 "
         "and 102), Semantic FPN Swin-T and Semantic FPN Swin-B 46.39 and 107.00 (printed 46 and 107). Both 40 are "
         "truncated, the rest is rounded.",
-        cells=cells_in(
+        cells=list_cells(
             "table2",
             "fpn_flops",
             "PVT-Small",
@@ -347,15 +349,15 @@ CAUSES = (
     Cause(
         "Table 2 prints 66 GFLOPs for Semantic FPN ResNet101, which has 64.94, and 65.23 with norms, biases, ReLU "
         "and pooling. No cause found.",
-        cells=cells_in("table2", "fpn_flops", "ResNet101"),
+        cells=list_cells("table2", "fpn_flops", "ResNet101"),
         known=False,
     ),
     Cause(
         "Table 2 counts UPerNet as fvcore does, with norms, pooling and resizing: so counted UPerNet Twins-SVT-B "
         "has 260.53 GFLOPs and UPerNet ResNet101 257.83 (printed 261 and 258).",
         cells=(
-            cells_in("table2", "uper_flops", "ResNet101", "Twins-SVT-B")
-            + cells_in("readme_ade20k", "flops", "UPerNet, Twins-SVT-B")
+            list_cells("table2", "uper_flops", "ResNet101", "Twins-SVT-B")
+            + list_cells("readme_ade20k", "flops", "UPerNet, Twins-SVT-B")
         ),
     ),
     Cause(
@@ -369,8 +371,8 @@ CAUSES = (
         "and 224), RetinaNet ResNet101, RetinaNet ResNeXt101-32x4d and RetinaNet Swin-T 149.20, 151.06 and 117.67 "
         "(printed 149, 151 and 118).",
         cells=(
-            cells_in("table3", "flops", "RetinaNet, Swin-T", "RetinaNet, ResNet101", "RetinaNet, ResNeXt101-32x4d")
-            + cells_in(
+            list_cells("table3", "flops", "RetinaNet, Swin-T", "RetinaNet, ResNet101", "RetinaNet, ResNeXt101-32x4d")
+            + list_cells(
                 "table4",
                 "flops",
                 "Mask R-CNN, ResNet50",
@@ -391,13 +393,13 @@ CAUSES = (
         "Table 3 prints 111 GFLOPs for RetinaNet ResNet50, which has 112.4, or 112.96 counted as the rest of the "
         "table, and 151 for RetinaNet PVT-Medium and RetinaNet Twins-PCPVT-B, which have 150.44 and 150.46 so "
         "counted. No cause found.",
-        cells=cells_in("table3", "flops", "RetinaNet, ResNet50", "RetinaNet, PVT-Medium", "RetinaNet, Twins-PCPVT-B"),
+        cells=list_cells("table3", "flops", "RetinaNet, ResNet50", "RetinaNet, PVT-Medium", "RetinaNet, Twins-PCPVT-B"),
         known=False,
     ),
     Cause(
         "Table 7 leaves out the products of attention: counted by modules, with norms, biases and ReLU, RetinaNet "
         "Swin-T has 244.82 GFLOPs and Mask R-CNN Swin-T 263.80 (printed 245 and 264).",
-        cells=(cells_in("table7", "retina_flops", "Swin-T") + cells_in("table7", "mask_flops", "Swin-T")),
+        cells=(list_cells("table7", "retina_flops", "Swin-T") + list_cells("table7", "mask_flops", "Swin-T")),
     ),
     Cause(
         "The README's first GFLOPs of UPerNet are at 512x2048 and leave out the products of attention: by modules, "
@@ -405,7 +407,7 @@ CAUSES = (
         "UPerNet Twins-SVT-L have 919.20, 977.09, 1041.04 and 1163.94 (printed 919, 977, 1041 and 1164). UPerNet "
         "Twins-SVT-S and UPerNet Twins-SVT-B have 901.15 and 1019.70 (printed 901 and 1020) if grids are not padded "
         "to whole windows, as that of UPerNet Twins-SVT-L is.",
-        cells=cells_in(
+        cells=list_cells(
             "readme_ade20k",
             "flops_before_fix",
             "UPerNet, Twins-PCPVT-S",
@@ -418,33 +420,33 @@ CAUSES = (
     ),
     Cause(
         "The 14.1 GFLOPs of TNT-B count norms (five operations an element): 14.10 so counted, 14.05 without.",
-        cells=cells_in("table1", "flops", "TNT-B"),
+        cells=list_cells("table1", "flops", "TNT-B"),
     ),
     Cause(
         "66M parameters for TNT-B: the 65.6 of its paper rounded once more; it has 65.43M.",
-        cells=cells_in("table1", "params", "TNT-B"),
+        cells=list_cells("table1", "params", "TNT-B"),
     ),
     Cause(
         "16.0 GFLOPs for RegNetY-16GF (RegNetY-16G): 15.91 counted, and with batch norms 15.96, which rounds to it.",
-        cells=cells_in("table1", "flops", "RegNetY-16G"),
+        cells=list_cells("table1", "flops", "RegNetY-16G"),
     ),
     Cause(
         "26.7M and 104.7M parameters for CrossViT-S and CrossViT-B leave out the position embeddings: 26.70 and "
         "104.72 without, 26.86 and 105.03 with them.",
-        cells=cells_in("table1", "params", "CrossViT-S", "CrossViT-B"),
+        cells=list_cells("table1", "params", "CrossViT-S", "CrossViT-B"),
     ),
     Cause(
         "4.0 GFLOPs for CoaT-Lite Small: 3.94 counted, 3.96 with norms (five operations an element).",
-        cells=cells_in("table1", "flops", "CoaT-Lite Small"),
+        cells=list_cells("table1", "flops", "CoaT-Lite Small"),
     ),
     Cause(
         "29M parameters for Swin-T are quoted from Swin's Table 1; it has 28.29M.",
-        cells=cells_in("table1", "params", "Swin-T"),
+        cells=list_cells("table1", "params", "Swin-T"),
     ),
     Cause(
         "23M and 88M parameters for CPVT-S-GAP and CPVT-B are quoted from the CPVT paper's picture; built as its "
         "text says they have 21.98M and 86.42M.",
-        cells=cells_in("table1", "params", "CPVT-Small-GAP", "CPVT-B"),
+        cells=list_cells("table1", "params", "CPVT-Small-GAP", "CPVT-B"),
     ),
 )
 
@@ -486,7 +488,7 @@ CARD = Card(
     arxiv="2104.13840",
     code="https://github.com/Meituan-AutoML/Twins",
     variants=VARIANTS,
-    tables=parse_tables("twins", transcript(__file__), LABELS),
+    tables=parse_tables("twins", read_transcript(__file__), LABELS),
     printed=764,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

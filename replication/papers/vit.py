@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from replication.papers import baselines, ratio, transcript
+from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, SCALES, SGD, on_imagenet
+from replication.papers.parts.recipes import DIGITS, SCALES, SGD, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
     Arm,
@@ -19,7 +19,7 @@ from replication.records.card import (
     Preprocessing,
     Speedup,
     Variant,
-    cells_in,
+    list_cells,
 )
 
 # The whole photograph squeezed into the square; TensorFlow resizes floats bilinearly, without antialiasing.
@@ -267,7 +267,7 @@ EXPERIMENTS = (
         ),
         scales=SCALES,
     ),
-    on_imagenet(
+    make_imagenet_experiment(
         "vit",
         # Table 3 on ImageNet alone: 10,000 steps of warm-up are 32 epochs; Adam with a decay outside of it
         {
@@ -625,7 +625,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="smaller_patches_cost_no_parameters",
         where="Figure 8",
         statement="Smaller patches cost no parameters: ViT-B/16 has about as many as ViT-B/32.",
-        estimate=ratio("params", "vit_b16", "vit_b32"),
+        estimate=make_ratio("params", "vit_b16", "vit_b32"),
         table="impl_counts",
         # only the patch and position embeddings depend on the patch: a few per cent at most
         low=0.95,
@@ -743,7 +743,7 @@ CAUSES = (
         "digit: ViT-B/16 17.58 and 55.54 (384 px), ViT-L/16 191.21 (384 px), ViT-L/32 15.39, ViT-H/14 167.4, "
         "R50+ViT-B/16 21.66 and 67.43 (384 px), R50+ViT-L/32 19.58 and 57.43 (384 px). Without norms they are up to "
         "0.9 % less.",
-        cells=cells_in(
+        cells=list_cells(
             "impl_counts",
             "gmacs",
             "ViT-B/16, 224, timm",
@@ -760,18 +760,18 @@ CAUSES = (
     Cause(
         "timm's benchmark also counts the norm that standardises the weights of a hybrid's convolutions: "
         "R26+ViT-B/32 (AugReg) 6.81, without norms 6.71.",
-        cells=cells_in("impl_counts", "gmacs", "R26+ViT-B/32 (vit_base_r26_s32), 224, timm"),
+        cells=list_cells("impl_counts", "gmacs", "R26+ViT-B/32 (vit_base_r26_s32), 224, timm"),
     ),
     Cause(
         "Table 1 says ViT-Large 307M; implementations give 304.3M for L/16 and 306.5M for L/32 at 224 px with 1000 "
         "classes. Base 86M fits B/16 (86.6M), B/32 is 88.2M.",
-        cells=cells_in("table1", "params", "ViT-Large"),
+        cells=list_cells("table1", "params", "ViT-Large"),
     ),
     Cause(
         "R50+ViT-B/16, ViT-L/32 and ViT-H/14: timm's benchmark gives 97.89M, 305.51M and 630.76M params at 224 px, "
         "which leaves out the 1000-class head; with it they are 98.66M (as the released R50+ViT-B/16), 306.54M and "
         "632.05M.",
-        cells=cells_in(
+        cells=list_cells(
             "impl_counts",
             "params",
             "ViT-L/32, 224, timm",
@@ -814,7 +814,7 @@ CARD = Card(
     arxiv="2010.11929",
     code="https://github.com/google-research/vision_transformer",
     variants=VARIANTS,
-    tables=parse_tables("vit", transcript(__file__), LABELS),
+    tables=parse_tables("vit", read_transcript(__file__), LABELS),
     printed=632,
     claims=CLAIMS,
     experiments=EXPERIMENTS,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from replication import papers
-from replication.data_sources import place
+from replication.data_sources import read_mirror
 from replication.papers.parts.user_models import OWN, is_spec
 from replication.plan.check import check_config, check_folder
 from replication.plan.evaluations import find_evaluations
 from replication.plan.plan import Plan, Run
 from replication.records.metrics import METRICS
 from replication.records.words import Size, UserError, nearest
-from replication.schema import with_defaults
+from replication.schema import fill_defaults
 
 
 def make_plan(config: Mapping[str, Any]) -> Plan:
@@ -25,15 +25,15 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     Raise `UserError` for a bad key or value, an unknown name, or a results folder that cannot be written to.
     """
     check_config(config)
-    config = with_defaults(config)
-    keys = _choose(_make_list(config["papers"]), papers.cards(), "paper")
+    config = fill_defaults(config)
+    keys = _choose(_make_list(config["papers"]), papers.read_cards(), "paper")
     part = _collect_part(keys)
     evaluations, notes = find_evaluations(config)
     results = check_folder(config["results"], "results")
     if not _is_writable(Path(results)):
         raise UserError(f"cannot write to the results folder '{results}'; make it writable or set `results:` anew")
     by_paper = _choose_models(config["models"])
-    models = [papers.variant(model) for ids in by_paper.values() for model in ids]
+    models = [papers.find_variant(model) for ids in by_paper.values() for model in ids]
     sweep = tuple(int(size) for size in config["complexity"]["image_sizes"])  # 224.0 is an integer to the schema
     for size in sweep:
         if not any(model.sweep and model.allows(size) for model in models):
@@ -64,7 +64,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
             Run(experiment, arm.id, seed)
             for experiment in experiments
             if experiment in part.experiments
-            for arm in papers.experiment(experiment).arms
+            for arm in papers.find_experiment(experiment).arms
             for seed in range(seeds)
         ),
         evaluations=tuple(one for one in evaluations if one.model in part.models),
@@ -110,7 +110,7 @@ def _collect_part(keys: Iterable[str]) -> _Part:
         models.append(model)
         return float(len(models))
 
-    for card in map(papers.card, keys):
+    for card in map(papers.find_card, keys):
         models += [variant.id for variant in card.variants]
         models += [number.model for table in card.tables for number in table.published]
         experiments += [experiment.id for experiment in card.experiments]
@@ -127,19 +127,19 @@ def _collect_part(keys: Iterable[str]) -> _Part:
 def _choose_models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Choose the ids of models by paper and, last, under `own`, the specs of user-defined models."""
     specs = [entry for entry in _make_list(asked) if is_spec(entry)]
-    papers.chosen(_make_list(asked))  # for its errors
-    known = set(_choose((entry for entry in _make_list(asked) if entry not in specs), papers.variants(), "model"))
-    by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.cards().items()}
+    papers.choose_variants(_make_list(asked))  # for its errors
+    known = set(_choose((entry for entry in _make_list(asked) if entry not in specs), papers.list_variants(), "model"))
+    by_paper = {key: tuple(v.id for v in card.variants if v.id in known) for key, card in papers.read_cards().items()}
     return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
 
 
 def _choose_experiments(asked: str | Iterable[str], scale: str) -> list[str]:
     """Choose the experiments that define the scale `scale`. Raise `UserError` for a named one that does not."""
-    chosen = _choose(_make_list(asked), papers.experiments(), "experiment")
-    defined = [name for name in chosen if scale in papers.experiment(name).scales]
+    chosen = _choose(_make_list(asked), papers.list_experiments(), "experiment")
+    defined = [name for name in chosen if scale in papers.find_experiment(name).scales]
     left = [name for name in chosen if name not in defined and name in _make_list(asked)]
     if left:
-        scales = ", ".join(papers.experiment(left[0]).scales)
+        scales = ", ".join(papers.find_experiment(left[0]).scales)
         raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
     return defined
 
@@ -154,20 +154,20 @@ def _choose_speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str,
     conditions = asked["conditions"] if tables else []
     if tables == list_speed_tables():
         tables = []  # which means all to the command
-    memory = papers.compared() if asked["memory"] == "compared" else _make_list(asked["memory"])
-    papers.chosen(memory)
+    memory = papers.list_compared() if asked["memory"] == "compared" else _make_list(asked["memory"])
+    papers.choose_variants(memory)
     return {**asked, "conditions": conditions, "tables": tables, "blocks": int(asked["blocks"]), "memory": memory}
 
 
 def list_speed_tables() -> list[str]:
     """List the papers' tables that print a speed."""
-    tables = [(key, table) for key, card in papers.cards().items() for table in card.tables]
+    tables = [(key, table) for key, card in papers.read_cards().items() for table in card.tables]
     return [f"{key}/{t.id}" for key, t in tables if any(METRICS[n.metric].kind == "speed" for n in t.published)]
 
 
 def _check_data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check where data sets lie and come from. Raise `UserError` for an unusable folder or mirror."""
-    mirror = str(place(asked["mirror"])) if asked["mirror"] else ""
+    mirror = str(read_mirror(asked["mirror"])) if asked["mirror"] else ""
     return {**asked, "root": check_folder(asked["root"], "data.root"), "mirror": mirror}
 
 

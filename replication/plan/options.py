@@ -29,7 +29,7 @@ def write_speed_options(plan: Plan, condition: str) -> str:
 
 def write_paper_options(plan: Plan) -> str:
     """Write the options of `published`: the papers; no option means all of them."""
-    return "" if set(plan.papers) == set(papers.cards()) else shlex.join(["--papers", *plan.papers])
+    return "" if set(plan.papers) == set(papers.read_cards()) else shlex.join(["--papers", *plan.papers])
 
 
 def write_fetch_options(plan: Plan) -> str:
@@ -47,7 +47,7 @@ def write_recipe_options(plan: Plan, experiment: str) -> str:
 
 def write_arm_options(plan: Plan, experiment: str, arm: str) -> str:
     """Write the options of `training` that name the arms whose weights an arm needs."""
-    asked = papers.experiment(experiment).arm(arm)
+    asked = papers.find_experiment(experiment).find_arm(arm)
     named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
     folder = f"{plan.results}/training/{experiment}"
     return shlex.join(part for option, arm in named.items() if arm for part in (option, f"{folder}/{arm}"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from replication import papers
 from replication.data_sources import MADE_HERE, SOURCES
-from replication.papers.parts.keywords import keywords
+from replication.papers.parts.keywords import read_keywords
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
 from replication.records.words import UserError, nearest
@@ -52,7 +52,7 @@ class Plan:
     @property
     def tables(self) -> list[str]:
         """Every table with numbers, `<paper>/<table>`, which is made again with our numbers beside them."""
-        return [f"{key}/{table.id}" for key in self.papers for table in papers.card(key).tables if table.published]
+        return [f"{key}/{table.id}" for key in self.papers for table in papers.find_card(key).tables if table.published]
 
     @staticmethod
     def list_arms(runs: Iterable[Run]) -> list[str]:
@@ -75,7 +75,7 @@ class Plan:
 
     def find_experiment(self, experiment: str) -> Experiment:
         """Find an experiment and apply the changes that the configuration asks for."""
-        return papers.experiment(experiment).changed(self.scale, self.recipes.get(experiment, {}))
+        return papers.find_experiment(experiment).change(self.scale, self.recipes.get(experiment, {}))
 
     def resolve_recipe(self, experiment: str, arm: str) -> Recipe:
         """Resolve the recipe of an arm at this scale, with the changes that the configuration asks for."""
@@ -98,7 +98,9 @@ class Plan:
         for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):
             recipe, title = self.resolve_recipe(experiment, arm), f"{experiment}/{arm}"
             if "architecture" in self.recipes.get(experiment, {}):
-                _check_keywords(recipe.architecture, keywords(self.find_experiment(experiment).variant(arm)), title)
+                _check_keywords(
+                    recipe.architecture, read_keywords(self.find_experiment(experiment).choose_variant(arm)), title
+                )
             folder = os.path.join(self.data["root"], recipe.dataset, "annotations")
             known = recipe.dataset in MADE_HERE or recipe.dataset in SOURCES
             if not known and not os.path.isdir(folder):
@@ -109,11 +111,11 @@ class Plan:
 
     def list_start_weights(self, experiment: str, arm: str) -> list[str]:
         """List the weights that an arm starts from: none, or those of another arm."""
-        return self.list_weights(experiment, papers.experiment(experiment).arm(arm).start_from)
+        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).start_from)
 
     def list_teacher_weights(self, experiment: str, arm: str) -> list[str]:
         """List the weights that an arm is distilled from: none, or those of another arm."""
-        return self.list_weights(experiment, papers.experiment(experiment).arm(arm).teacher)
+        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).teacher)
 
 
 def _check_keywords(given: Iterable[str], known: Collection[str], title: str) -> None:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replication.records.rows import CellName, Published
-from replication.records.words import Size, UserError, nearest, sides
+from replication.records.words import Size, UserError, nearest, split_size
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a photograph to an input, as the authors of a model evaluate it.
+    """The way from a photograph to an input, as the authors of a model evaluate it.
 
-    The default is that of DeiT and of all that follow its recipe: the short side to 1 / `ratio` of the image size,
-    bicubic; the centre; ImageNet's mean and deviation.
+    The default is that of DeiT and of all that follow its recipe: the short side becomes 1 / `ratio` of the image size,
+    bicubic; the centre is kept; ImageNet's mean and deviation are taken out.
     """
 
     ratio: float | None = 0.875  # of the image size to the short side; None: the whole photograph is squeezed
@@ -52,19 +52,22 @@ class Variant:
     ablation: str = ""  # what is changed in the model once built: a function of models/ablations.py
     released_params: int | None = None  # exact count of the authors' checkpoint, with its source in the card
 
-    def at(self, image_size: Size) -> dict[str, Any]:
-        """The architecture at `image_size` [px] (Swin has window 12 at 384). UserError if the size does not fit."""
-        if only := self.only(image_size):
+    def resolve(self, image_size: Size) -> dict[str, Any]:
+        """Return the architecture at `image_size` [px] (Swin has window 12 at 384).
+
+        Raise `UserError` if the size does not fit.
+        """
+        if only := self.explain_refusal(image_size):
             raise UserError(f"{self.id} {only}, not {image_size} px")
         return {**self.architecture, **self.at_size.get(image_size, {})}
 
-    def stages(self, image_size: Size) -> dict[str, tuple[Any, ...]]:
-        """The hyper-parameters that have one value a stage, under plural names: `depths`, `embed_dims`, `num_heads`.
+    def list_stages(self, image_size: Size) -> dict[str, tuple[Any, ...]]:
+        """List hyper-parameters with a value a stage under plural names: `depths`, `embed_dims`, `num_heads`.
 
-        Without `embed_dims`, `embed_dim` is the width of the first stage, and it doubles from stage to stage (Swin).
-        A model without `depths` has one stage.
+        Without `embed_dims`, `embed_dim` is the width of the first stage, and it doubles from stage to stage (Swin). A
+        model without `depths` has one stage.
         """
-        architecture = self.at(image_size)
+        architecture = self.resolve(image_size)
         if "depths" not in architecture:
             one = {"embed_dims": "embed_dim", "num_heads": "num_heads"}
             return {plural: (architecture[key],) for plural, key in one.items() if key in architecture}
@@ -74,12 +77,12 @@ class Variant:
         return lists
 
     def allows(self, image_size: Size) -> bool:
-        """Whether the model takes images of this size; one built for a size takes squares only."""
-        return not self.only(image_size)
+        """Tell whether the model takes images of this size; one built for a size takes squares only."""
+        return not self.explain_refusal(image_size)
 
-    def only(self, image_size: Size) -> str:
-        """What the model takes instead of images of this size; nothing if it takes them."""
-        if any(side < 1 or side % self.image_sizes_by for side in sides(image_size)):
+    def explain_refusal(self, image_size: Size) -> str:
+        """Say what the model takes instead of images of this size; return nothing if it takes them."""
+        if any(side < 1 or side % self.image_sizes_by for side in split_size(image_size)):
             return f"takes image sizes that are positive multiples of {self.image_sizes_by} px"
         if self.sized and not isinstance(image_size, int):
             return "takes square images only, named by their side"
@@ -91,11 +94,11 @@ WAYS = ("evaluate", "fine-tune", "train", "not public")
 
 @dataclass(frozen=True)
 class Way:
-    """How a printed accuracy can be had: one of `WAYS`.
+    """How a printed accuracy can be obtained: one of `WAYS`.
 
-    What is evaluated, or fine-tuned, is `weights`, the id of a record; an evaluation is at `image_size` [px], of a
-    detector or segmenter the short side, and gives the number as `metric`. Where `here`, an experiment of the suite
-    trains the very model by its paper's recipe at the scale `full`. What is not public has a reason.
+    `weights` is the id of the record that is evaluated or fine-tuned; an evaluation is at `image_size` [px], the short
+    side for a detector or segmenter, and yields the number as `metric`. Where `here`, an experiment of the suite trains
+    that very model by its paper's recipe at the scale `full`. A number that is not public has a reason.
     """
 
     kind: str
@@ -132,14 +135,14 @@ class Table:
 
 
 class MissingError(LookupError):
-    """A number that a claim needs and nobody has; the message names it."""
+    """The error for a number that a claim needs and nobody has; the message names it."""
 
 
 class Lookup(typing.Protocol):
     """Finds one number, in base units."""
 
     def __call__(self, model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
-        """The number. MissingError if nobody has it."""
+        """Return the number. Raise `MissingError` if nobody has it."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,7 @@ class Contrast:
     """A difference between arms of experiments, paired over seeds: the sum of `plus` minus the sum of `minus`.
 
     An arm is `<experiment>/<arm>`; arms of several experiments compare if they were tested on the same images. Two arms
-    on each side ask whether one difference is larger than another; without `minus` the estimate
-    is an arm's own number.
+    on each side ask whether one difference is larger than another; without `minus` the estimate is an arm's own number.
     """
 
     plus: tuple[str, ...]
@@ -240,37 +242,40 @@ class Experiment:
     arms: tuple[Arm, ...]
     scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
 
-    def arm(self, arm_id: str) -> Arm:
-        """The arm of that id. UserError if there is none."""
+    def find_arm(self, arm_id: str) -> Arm:
+        """Return the arm of that id. Raise `UserError` if there is none."""
         for arm in self.arms:
             if arm.id == arm_id:
                 return arm
         raise nearest(arm_id, (a.id for a in self.arms), f"arm of {self.id}")
 
-    def changed(self, scale: str, changes: Mapping[str, Any]) -> Experiment:
-        """The experiment with these changes of its recipe at a scale, unless an arm says otherwise.
+    def change(self, scale: str, changes: Mapping[str, Any]) -> Experiment:
+        """Return the experiment with these changes of its recipe at a scale, unless an arm says otherwise.
 
-        UserError if it is not run at that scale.
+        Raise `UserError` if it is not run at that scale.
         """
-        return dataclasses.replace(self, scales={**self.scales, scale: {**self._at(scale), **changes}})
+        return dataclasses.replace(self, scales={**self.scales, scale: {**self._find_scale(scale), **changes}})
 
-    def recipe_of(self, arm_id: str, scale: str) -> dict[str, Any]:
-        """The shared recipe, changed by the scale, then by the arm. UserError names the nearest arm or scale."""
-        return {**self.recipe, **self._at(scale), **self.arm(arm_id).changes}
+    def merge_recipe(self, arm_id: str, scale: str) -> dict[str, Any]:
+        """Change the shared recipe by the scale, then by the arm.
 
-    def _at(self, scale: str) -> Mapping[str, Any]:
+        Raise `UserError`, which names the nearest arm or scale.
+        """
+        return {**self.recipe, **self._find_scale(scale), **self.find_arm(arm_id).changes}
+
+    def _find_scale(self, scale: str) -> Mapping[str, Any]:
         if scale not in self.scales:
             raise nearest(scale, self.scales, f"scale of {self.id}")
         return self.scales[scale]
 
-    def variant(self, arm_id: str) -> Variant:
-        """The model of an arm: its own, or that of the experiment."""
-        return self.arm(arm_id).model or self.model
+    def choose_variant(self, arm_id: str) -> Variant:
+        """Return the model of an arm: its own, or that of the experiment."""
+        return self.find_arm(arm_id).model or self.model
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Why numbers of a card differ from ours, or why exact counts contradict claims of it.
+    """The reason why numbers of a card differ from ours, or why exact counts contradict claims of it.
 
     `known` is false if somebody looked and found no cause; the text then says "No cause found".
     """
@@ -281,8 +286,8 @@ class Cause:
     known: bool = True
 
 
-def cells_in(table: str, column: str, *rows: str) -> tuple[CellName, ...]:
-    """The names of the cells that these rows have in one column of a table."""
+def list_cells(table: str, column: str, *rows: str) -> tuple[CellName, ...]:
+    """Name the cells that these rows have in one column of a table."""
     return tuple((table, row, column) for row in rows)
 
 
@@ -309,6 +314,6 @@ class Card:
     causes: tuple[Cause, ...] = ()  # of what differs from ours
     discrepancies: tuple[str, ...] = ()  # where else the paper contradicts itself, its code or its quotations
 
-    def causes_of(self, name: CellName | str) -> list[str]:
-        """The text of the cause that names this cell, or this claim by its id: none or one."""
+    def find_causes(self, name: CellName | str) -> list[str]:
+        """Return the text of the cause that names this cell, or this claim by its id: none or one."""
         return [cause.text for cause in self.causes if name in cause.cells or name in cause.claims]

@@ -12,7 +12,7 @@ _FORM = re.compile(r"([^_]+)_([^_]+)_([^_]+)_([^_]+)_b([1-9]\d*)(_compiled)?(_ch
 
 @dataclass(frozen=True)
 class ConditionName:
-    """What is the same for all cells of a run by the clock."""
+    """What all cells of a run by the clock have in common."""
 
     device: str = "cpu"
     precision: str = "fp32"
@@ -30,7 +30,7 @@ class ConditionName:
 
 
 def read_condition(name: str) -> ConditionName:
-    """The condition that has this name. UserError for what is no such name."""
+    """Read the condition that has this name. Raise `UserError` for what is no such name."""
     found = _FORM.fullmatch(name)
     if not found:
         raise UserError(f"'{name}' is no name of a condition; one is cpu_fp32_math_infer_b1")

@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from replication.records.rows import FILES, Column, columns
-from replication.records.store import now, write_manifest, write_text
+from replication.records.rows import FILES, Column, list_columns
+from replication.records.store import read_clock, write_manifest, write_text
 from replication.records.words import UserError
 
 PACKAGE = "datapackage.json"
@@ -30,20 +30,23 @@ This page is written by `python -m replication describe --page docs/data.md`.
 
 
 def write_package(results: Path) -> None:
-    """Describe every CSV in a folder of results in its `datapackage.json`. UserError for one that has other columns."""
-    started, path = now(), results / PACKAGE
-    write_text(path, package_text(results))
+    """Describe every CSV in a folder of results in its `datapackage.json`.
+
+    Raise `UserError` for one that has other columns.
+    """
+    started, path = read_clock(), results / PACKAGE
+    write_text(path, render_package(results))
     write_manifest(path.with_suffix(".manifest.json"), started, [path])
 
 
-def package_text(results: Path) -> str:
-    """`package` as JSON."""
-    return json.dumps(package(results), indent=1, ensure_ascii=False) + "\n"
+def render_package(results: Path) -> str:
+    """Return `describe_package` as JSON."""
+    return json.dumps(describe_package(results), indent=1, ensure_ascii=False) + "\n"
 
 
-def package(results: Path) -> dict[str, Any]:
-    """The descriptor of a folder of results. UserError for a CSV that has other columns than its class of rows."""
-    resources = [*_resources(results), *map(_table, sorted(results.glob("tables/*/*.csv")))]
+def describe_package(results: Path) -> dict[str, Any]:
+    """Describe a folder of results. Raise `UserError` for a CSV that has other columns than its class of rows."""
+    resources = [*_describe_resources(results), *map(_describe_table, sorted(results.glob("tables/*/*.csv")))]
     for resource in resources:
         path = Path(resource.pop("file")).relative_to(results)
         name = re.sub(r"[^a-z0-9]+", "-", path.with_suffix("").as_posix().lower())
@@ -51,31 +54,31 @@ def package(results: Path) -> dict[str, Any]:
     return {"profile": "tabular-data-package", "name": "vision-transformer-replication", "resources": resources}
 
 
-def _resources(results: Path) -> Iterator[dict[str, Any]]:
+def _describe_resources(results: Path) -> Iterator[dict[str, Any]]:
     for pattern, row in FILES.items():
-        known = {name: column for kind in (row, *row.__subclasses__()) for name, column in columns(kind).items()}
+        known = {name: column for kind in (row, *row.__subclasses__()) for name, column in list_columns(kind).items()}
         for path in sorted(results.glob(pattern)):
             if path.relative_to(results).parts[0] != "reference":  # a package of its own
-                header = _header(path)
+                header = _read_header(path)
                 if other := [name for name in header if name not in known]:
                     raise UserError(f"{path}, line 1: {other[0]!r} is no column of it; delete it and run again")
-                fields = [_field(known[name]) for name in header]
-                yield {"file": path, "description": _sentence(row), "schema": {"fields": fields}}
+                fields = [_describe_field(known[name]) for name in header]
+                yield {"file": path, "description": _read_sentence(row), "schema": {"fields": fields}}
 
 
-def _table(path: Path) -> dict[str, Any]:
-    """A published table, with the columns that the paper gives it: cells are text as printed."""
-    fields = [{"name": name, "type": "string"} for name in _header(path)]
+def _describe_table(path: Path) -> dict[str, Any]:
+    """Describe a published table, with the columns that the paper gives it: cells are text as printed."""
+    fields = [{"name": name, "type": "string"} for name in _read_header(path)]
     return {"file": path, "description": "As printed, ours, and the verdict.", "schema": {"fields": fields}}
 
 
-def _header(path: Path) -> list[str]:
+def _read_header(path: Path) -> list[str]:
     with path.open(encoding="utf-8", newline="") as file:
         return next(csv.reader(file), [])
 
 
-def _field(column: Column) -> dict[str, Any]:
-    kinds, optional = _kinds(column)
+def _describe_field(column: Column) -> dict[str, Any]:
+    kinds, optional = _list_kinds(column)
     field: dict[str, Any] = {"name": column.name, "description": column.text}
     field |= {"type": "string" if len(kinds) > 1 else _TYPES[kinds[0]]}
     field |= {"unit": column.unit} if column.unit else {}
@@ -84,22 +87,22 @@ def _field(column: Column) -> dict[str, Any]:
     return field | ({"constraints": constraints} if constraints else {})
 
 
-def _kinds(column: Column) -> tuple[list[Any], bool]:
-    """The types of a column's cells, two of an image size, and whether a cell may be empty."""
+def _list_kinds(column: Column) -> tuple[list[Any], bool]:
+    """List the types of a column's cells, two of an image size; and tell whether a cell may be empty."""
     found = typing.get_args(column.kind) if isinstance(column.kind, types.UnionType) else (column.kind,)
     return [kind for kind in found if kind is not types.NoneType], types.NoneType in found
 
 
-def page() -> str:
-    """The data dictionary as Markdown."""
+def render_page() -> str:
+    """Write the data dictionary as Markdown."""
     parts, rows = [_INTRODUCTION], list(dict.fromkeys(FILES.values()))
     for row in rows:
         files = ", ".join(f"`{pattern}`" for pattern, kind in FILES.items() if kind is row)
-        parts.append(f"\n## {row.__name__}\n\n{_sentence(row)}\n\nFiles: {files}\n")
-        known = {name: column for kind in (row, *row.__subclasses__()) for name, column in columns(kind).items()}
+        parts.append(f"\n## {row.__name__}\n\n{_read_sentence(row)}\n\nFiles: {files}\n")
+        known = {name: column for kind in (row, *row.__subclasses__()) for name, column in list_columns(kind).items()}
         lines = ["| column | type | unit | what it holds |", "|---|---|---|---|"]
         for column in known.values():
-            kinds, optional = _kinds(column)
+            kinds, optional = _list_kinds(column)
             kind = "image size" if len(kinds) > 1 else {str: "text", int: "whole number"}.get(kinds[0], "number")
             lines.append(
                 f"| `{column.name}` | {kind}{', or empty' if optional else ''} | {column.unit} | {column.text} |"
@@ -108,6 +111,6 @@ def page() -> str:
     return "".join(parts)
 
 
-def _sentence(row: type) -> str:
-    """What a row of a class is."""
+def _read_sentence(row: type) -> str:
+    """Return the sentence that says what a row of a class is."""
     return " ".join((row.__doc__ or "").split())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured. `kind` says which instrument can fill it, and so which verdict an empty cell gets."""
+    """One metric. `kind` says which instrument can fill it, and so which verdict an empty cell gets."""
 
     name: str
     kind: str  # count | architecture | setting | accuracy | speed | cost
@@ -15,19 +15,19 @@ class Metric:
     task: str = ""  # of an accuracy: what its model is trained for, classification | detection | segmentation
 
 
-def _metrics(kind: str, task: str = "", **described: str) -> dict[str, Metric]:
+def _make_metrics(kind: str, task: str = "", **described: str) -> dict[str, Metric]:
     return {name: Metric(name, kind, text, task) for name, text in described.items()}
 
 
 METRICS: dict[str, Metric] = {
-    **_metrics(
+    **_make_metrics(
         "count",
         params="learnable parameters, classifier head included",
         macs="multiply-adds of one image (what these papers print as FLOPs)",
         macs_linear="multiply-adds without the attention products QK^T and AV",
         peak_memory="largest sum of live tensors, in bytes",
     ),
-    **_metrics(
+    **_make_metrics(
         "architecture",
         depth="blocks (of a stage)",
         inner_dim="width of a word (TNT)",
@@ -42,8 +42,8 @@ METRICS: dict[str, Metric] = {
         sr_ratio="side of the square that spatial reduction turns into one key",
         window_size="side of an attention window in tokens",
     ),
-    **_metrics("setting", setting="a choice of the recipe or a property of a data set: an input, not a result"),
-    **_metrics(
+    **_make_metrics("setting", setting="a choice of the recipe or a property of a data set: an input, not a result"),
+    **_make_metrics(
         "accuracy",
         "classification",
         top1="top-1 accuracy",
@@ -56,8 +56,8 @@ METRICS: dict[str, Metric] = {
         mean_accuracy="accuracy averaged over tasks",
         disagreement="fraction of samples that two classifiers label differently",
     ),
-    **_metrics("accuracy", loss="cross-entropy loss"),
-    **_metrics(
+    **_make_metrics("accuracy", loss="cross-entropy loss"),
+    **_make_metrics(
         "accuracy",
         "detection",
         ap_box="box average precision",
@@ -100,19 +100,19 @@ METRICS: dict[str, Metric] = {
             for part, what in (("th", "things"), ("st", "stuff"))
         },
     ),
-    **_metrics(
+    **_make_metrics(
         "accuracy",
         "segmentation",
         miou="mean intersection over union",
         miou_ms="mean intersection over union, by the mean over six scales and their mirror images",
         ade20k_score="score of the ADE20K test server",
     ),
-    **_metrics(
+    **_make_metrics(
         "speed",
         throughput="images per second",
         latency="time of one image or one module",
     ),
-    **_metrics(
+    **_make_metrics(
         "cost",
         pretrain_compute="operations of the whole pre-training (two per multiply-add)",
         pretrain_time="device time of the whole training",
@@ -131,7 +131,7 @@ COCO_BOXES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What an image costs: multiply-adds, or the peak memory of a mode under a policy of attention."""
+    """A cost of an image: multiply-adds, or the peak memory of a mode under a policy of attention."""
 
     quantity: str
     mode: str = ""

@@ -18,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from replication.records.rows import fields, kinds
-from replication.records.store import digest, manifest_text
+from replication.records.rows import list_kinds, map_fields
+from replication.records.store import digest, render_manifest
 from replication.records.words import UserError, read_size
 
 R = typing.TypeVar("R")
@@ -27,14 +27,14 @@ MEND = "delete it and run again"
 
 
 def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
-    """A manifest that has these `facts`, each of its type; `timed_on__name` is that of an entry within an entry.
+    """Read a manifest that has these `facts`, each of its type; `timed_on__name` is that of an entry within an entry.
 
-    UserError if it is none, or is not what was written.
+    Raise `UserError` if it is none, or is not what was written.
     """
-    text = _text(path, path.read_bytes())
-    manifest = _object(path, text)
+    text = _decode(path, path.read_bytes())
+    manifest = _read_object(path, text)
     facts_digest = digest({key: value for key, value in manifest.items() if key != "digest"})
-    if "digest" in manifest and (manifest["digest"] != facts_digest or text != manifest_text(manifest)):
+    if "digest" in manifest and (manifest["digest"] != facts_digest or text != render_manifest(manifest)):
         raise UserError(f"{path} is not what was written; {MEND}")
     for name, kind in facts.items():
         found: Any = manifest
@@ -46,26 +46,26 @@ def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """A JSON object of texts. UserError if it is none."""
-    found = _object(path, _text(path, path.read_bytes()))
+    """Read a JSON object of texts. Raise `UserError` if it is none."""
+    found = _read_object(path, _decode(path, path.read_bytes()))
     if not all(isinstance(value, str) for value in found.values()):
         raise UserError(f"{path}: expected texts only; {MEND}")
     return found
 
 
-def written_digests(manifest: Mapping[str, Any]) -> Mapping[str, str]:
-    """The digest of every file that a manifest stands for, by its path from there."""
+def list_digests(manifest: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the digest of every file that a manifest stands for, by its path from there."""
     files = manifest.get("files")
     return files if isinstance(files, dict) else {}
 
 
 def read_bytes(path: Path, finished: bool = False) -> bytes:
-    """The content of a result. UserError if a manifest beside it says that something else was written.
+    """Read a result. Raise `UserError` if a manifest beside it says that something else was written.
 
-    Of a `finished` run also if there is no manifest that stands for it.
+    Of a `finished` run, raise it also if there is no manifest that stands for the file.
     """
     content = path.read_bytes()
-    expected = _written(path)
+    expected = _find_digest(path)
     if expected is None and finished:
         raise UserError(f"no manifest stands for {path}, so what wrote it did not end; run that again")
     if expected is not None and hashlib.sha256(content).hexdigest() != expected:
@@ -73,17 +73,17 @@ def read_bytes(path: Path, finished: bool = False) -> bytes:
     return content
 
 
-def _written(path: Path) -> str | None:
-    """The digest of a result in the manifest that stands for it; None where there is none."""
+def _find_digest(path: Path) -> str | None:
+    """Find the digest of a result in the manifest that stands for it; None where there is none."""
     own = (path.with_suffix(".json"), path.with_name("manifest.json"))
     for manifest in own:
         if manifest != path and manifest.is_file():
-            found = written_digests(read_manifest(manifest)).get(path.name)
+            found = list_digests(read_manifest(manifest)).get(path.name)
             if found is not None:
                 return found
     for manifest in sorted(set(path.parent.glob("*.json")) - {path, *own}):  # cells.json stands for samples.csv as well
         try:
-            found = written_digests(read_manifest(manifest)).get(path.name)
+            found = list_digests(read_manifest(manifest)).get(path.name)
         except UserError:
             continue  # a file of another kind, or a manifest that its own reader will refuse
         if found is not None:
@@ -92,11 +92,11 @@ def _written(path: Path) -> str | None:
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of a result. UserError if it is not what was written, or is no text."""
-    return _text(path, read_bytes(path))
+    """Read the UTF-8 text of a result. Raise `UserError` if it is not what was written, or is no text."""
+    return _decode(path, read_bytes(path))
 
 
-def _text(path: Path, content: bytes) -> str:
+def _decode(path: Path, content: bytes) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -107,8 +107,8 @@ def _text(path: Path, content: bytes) -> str:
     return text
 
 
-def _object(path: Path, text: str) -> dict[str, Any]:
-    """A JSON object."""
+def _read_object(path: Path, text: str) -> dict[str, Any]:
+    """Read a JSON object."""
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
@@ -121,20 +121,21 @@ def _object(path: Path, text: str) -> dict[str, Any]:
 
 
 def read_rows(path: Path, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> list[dict[str, Any]]:
-    """The rows of a CSV, each of `columns` as its kind: str, int, float, Decimal, `Size`, or one of these or None.
+    """Read the rows of a CSV, each of `columns` as its kind: str, int, float, Decimal, `Size`, or one of these or None.
 
-    Other columns are of the kind `others`, unless there may be none (`exactly`). UserError names the first bad line.
+    Other columns are of the kind `others`, unless there may be none (`exactly`). Raise `UserError`, which names the
+    first bad line.
     """
-    return list(_rows(path, read_text(path), columns, exactly, others))
+    return list(_parse_rows(path, read_text(path), columns, exactly, others))
 
 
 def check_rows(path: Path, text: str, columns: Mapping[str, Any], exactly: bool = False, others: Any = str) -> None:
-    """UserError where `read_rows` would raise it for a file of this text."""
-    for _ in _rows(path, text, columns, exactly, others):
+    """Raise `UserError` where `read_rows` would for a file of this text."""
+    for _ in _parse_rows(path, text, columns, exactly, others):
         pass
 
 
-def _rows(
+def _parse_rows(
     path: Path, text: str, columns: Mapping[str, Any], exactly: bool, others: Any = str
 ) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -151,7 +152,7 @@ def _rows(
             row: dict[str, Any] = dict(zip(header, cells, strict=True))
             for name, cell in row.items():
                 try:
-                    row[name] = _parsed(cell, columns.get(name, others))
+                    row[name] = _parse(cell, columns.get(name, others))
                 except (ValueError, ArithmeticError) as error:
                     raise UserError(f"{path}, line {lines.line_num}: {name} cannot be {cell[:40]!r}; {MEND}") from error
             yield row
@@ -159,8 +160,8 @@ def _rows(
         raise UserError(f"{path}, line {lines.line_num}: {error}; {MEND}") from error
 
 
-def _parsed(text: str, kind: Any) -> Any:
-    """A cell as its kind; None for an empty one where there may be none. ValueError for what is no such value."""
+def _parse(text: str, kind: Any) -> Any:
+    """Read a cell as its kind; None for an empty one where there may be none. Raise ValueError for another value."""
     if typing.get_origin(kind) is types.UnionType:
         kinds = [one for one in typing.get_args(kind) if one is not type(None)]
         if len(kinds) < len(typing.get_args(kind)) and not text:
@@ -177,13 +178,14 @@ def _parsed(text: str, kind: Any) -> Any:
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """Rows of a CSV as dataclass instances.
+    """Read rows of a CSV as dataclass instances.
 
-    UserError if it lacks the fields of `kind`, is not what was written, or has an id that is not made from its row.
+    Raise `UserError` if it lacks the fields of `kind`, is not what was written, or has an id that is not made from its
+    row.
     """
     made = [field.name for field in dataclasses.fields(typing.cast(Any, kind)) if not field.init]
-    of, records = fields(kind), []
-    for row in read_rows(path, kinds(kind), exactly=True):
+    of, records = map_fields(kind), []
+    for row in read_rows(path, list_kinds(kind), exactly=True):
         stored = {name: row.pop(name) for name in made}
         record = kind(**{of[name]: value for name, value in row.items()})
         for name, value in stored.items():

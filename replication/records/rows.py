@@ -16,19 +16,19 @@ CellName = tuple[str, str, str]
 """Table, row and column of a published number within its card."""
 
 
-def slug(label: str) -> str:
-    """A label of a row or column as ids have it: `DeiT-S*, 224` is `deit-s-star-224`."""
+def make_slug(label: str) -> str:
+    """Make of a label of a row or column what ids hold: `DeiT-S*, 224` becomes `deit-s-star-224`."""
     text = label.lower().replace("*", "-star").replace("+", "-plus-")
     return re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")
 
 
-def claim_id(paper: str, claim: str) -> str:
-    """The id of a claim among all numbers and claims."""
+def make_claim_id(paper: str, claim: str) -> str:
+    """Make the id of a claim among all numbers and claims."""
     return f"{paper}/claims/{claim}"
 
 
-def mechanism_subject(mechanism: str) -> str:
-    """What an attention mechanism is called among models: `global` is `global_attention`."""
+def name_subject(mechanism: str) -> str:
+    """Name an attention mechanism as it is called among models: `global` is `global_attention`."""
     return f"{mechanism}_attention"
 
 
@@ -43,7 +43,7 @@ class _OfNumber:
     column: Annotated[str, "Column of the table, as printed."]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", f"{self.paper}/{self.table}/{slug(self.row)}/{slug(self.column)}")
+        object.__setattr__(self, "id", f"{self.paper}/{self.table}/{make_slug(self.row)}/{make_slug(self.column)}")
 
 
 @dataclass(frozen=True)
@@ -563,7 +563,7 @@ class ClaimResult:
     command: Annotated[str, "The command that gives our number."] = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", claim_id(self.paper, self.claim))
+        object.__setattr__(self, "id", make_claim_id(self.paper, self.claim))
 
 
 @dataclass(frozen=True)
@@ -625,7 +625,7 @@ class MechanismCost:
     @property
     def subject(self) -> str:
         """What the mechanism is called among models, as where it is timed."""
-        return mechanism_subject(self.mechanism)
+        return name_subject(self.mechanism)
 
 
 @dataclass(frozen=True)
@@ -797,7 +797,7 @@ FILES: Mapping[str, type] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a CSV: the type of its cells, None for one that may be empty, what it holds, and its unit."""
+    """A column of a CSV: the type of its cells, with None if one may be empty, their meaning, and their unit."""
 
     name: str
     kind: Any
@@ -805,22 +805,22 @@ class Column:
     unit: str = ""
 
 
-def columns(row: type) -> dict[str, Column]:
-    """The columns of a class of rows by name, in their order."""
+def list_columns(row: type) -> dict[str, Column]:
+    """List the columns of a class of rows by name, in their order."""
     hints = typing.get_type_hints(row, include_extras=True)
-    return {name: Column(name, hints[of].__origin__, *hints[of].__metadata__) for name, of in fields(row).items()}
+    return {name: Column(name, hints[of].__origin__, *hints[of].__metadata__) for name, of in map_fields(row).items()}
 
 
-def fields(row: Any) -> dict[str, str]:
-    """The field that holds each column of a class of rows: its own name, but for one that no field can have."""
+def map_fields(row: Any) -> dict[str, str]:
+    """Map each column of a class of rows to its field: the same name, but for one that no field can have."""
     return {one.metadata.get("column", one.name): one.name for one in dataclasses.fields(row)}
 
 
-def cells(one: Any) -> dict[str, Any]:
-    """The values of a row by column."""
-    return {name: getattr(one, of) for name, of in fields(one).items()}
+def read_cells(one: Any) -> dict[str, Any]:
+    """Read the values of a row by column."""
+    return {name: getattr(one, of) for name, of in map_fields(one).items()}
 
 
-def kinds(row: type) -> dict[str, Any]:
-    """The type of each column of a class of rows, in their order."""
-    return {name: column.kind for name, column in columns(row).items()}
+def list_kinds(row: type) -> dict[str, Any]:
+    """List the type of each column of a class of rows, in their order."""
+    return {name: column.kind for name, column in list_columns(row).items()}

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from replication.records.rows import fields
+from replication.records.rows import map_fields
 
 R = TypeVar("R")
 LIBRARIES = (
@@ -34,15 +34,15 @@ LIBRARIES = (
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed onto it when the block ends well, removed when it does not.
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it onto that when the block ends well, else remove it.
 
     What a killed process left of the same file is removed as well. An OSError, as of a full disk, names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.suffixes[-2][1:]
-        if process.isdigit() and not _alive(int(process)):
+        if process.isdigit() and not _is_alive(int(process)):
             left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -56,8 +56,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _alive(process: int) -> bool:
-    """Whether a process of this machine with that id is there, whoever owns it."""
+def _is_alive(process: int) -> bool:
+    """Tell whether a process of this machine with that id is there, whoever owns it."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -81,7 +81,7 @@ def move_into(source: Path, target: Path) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, all of it or nothing."""
-    with replacing(path) as temporary:
+    with replace_file(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -104,38 +104,38 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[s
 
 def write_rows(path: Path, rows: Iterable[R], row: type[R]) -> None:
     """Write the CSV that `row`, a class of `records.rows`, describes: one line an instance, None is an empty cell."""
-    of = fields(row)
+    of = map_fields(row)
     write_csv(path, ({name: getattr(one, of[name]) for name in of} for one in rows), of)
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
+def hash_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(value: Any) -> str:
-    """A short digest of plain data: the same data, the same digest, on any machine."""
-    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()[:16]
+    """Return a short digest of plain data: the same data have the same digest on any machine."""
+    return hashlib.sha256(json.dumps(_simplify(value), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _plain(value: Any) -> Any:
-    """`value` as JSON has it: sets in a fixed order, and keys and values that JSON lacks as text."""
+def _simplify(value: Any) -> Any:
+    """Return `value` as JSON has it: sets in a fixed order, and keys and values that JSON lacks as text."""
     if isinstance(value, Mapping):
-        return {_key(key): _plain(item) for key, item in value.items()}
+        return {_write_key(key): _simplify(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
-        return {"set": sorted((_plain(item) for item in value), key=repr)}
+        return {"set": sorted((_simplify(item) for item in value), key=repr)}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_simplify(item) for item in value]
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _key(key: Any) -> str:
-    return key if isinstance(key, str) else f"{type(key).__name__} {_plain(key)!r}"
+def _write_key(key: Any) -> str:
+    return key if isinstance(key, str) else f"{type(key).__name__} {_simplify(key)!r}"
 
 
-def _git(*arguments: str) -> str | None:
-    """Output of a git command at the source of this package; None outside a repository, or without git."""
+def _ask_git(*arguments: str) -> str | None:
+    """Return the output of a git command at the source of this package; None outside a repository, or without git."""
     here = Path(__file__).parent
     try:
         done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=False)
@@ -145,21 +145,21 @@ def _git(*arguments: str) -> str | None:
 
 
 @functools.cache
-def _code() -> dict[str, Any]:
-    """The commit of this code and whether it was edited since; unknown ("", None) where git does not say."""
-    commit, edits = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+def _describe_code() -> dict[str, Any]:
+    """Return the commit of this code and whether it was edited since; ("", None) where git does not say."""
+    commit, edits = _ask_git("rev-parse", "HEAD"), _ask_git("status", "--porcelain", "--untracked-files=no")
     if commit is None:
         print("warning: git does not say which commit this is; the manifests leave it empty", file=sys.stderr)
     return {"commit": commit or "", "dirty": None if edits is None else bool(edits)}
 
 
-def now() -> str:
-    """UTC time as ISO 8601, to the second."""
+def read_clock() -> str:
+    """Return the UTC time as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
-    """The installed version of each library, or "not installed"."""
+def find_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """Find the installed version of each library, or "not installed"."""
     versions = {}
     for name in names:
         try:
@@ -170,37 +170,37 @@ def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
 
 
 def write_manifest(path: Path, started: str, files: Iterable[Path] = (), **facts: Any) -> None:
-    """Write what made `files`, beside or below it: command, code, libraries, machine, the `facts`, and their digests.
+    """Write what made `files`, beside or below it: command, code, libraries, machine, `facts`, and their digests.
 
     Its last entry is the digest of all others. Times live here and nowhere else, so that the results themselves repeat
     byte for byte.
     """
     manifest = {
         "command": shlex.join(["python", "-m", "replication", *sys.argv[1:]]),
-        **_code(),
+        **_describe_code(),
         "python": platform.python_version(),
-        "libraries": library_versions(),
+        "libraries": find_versions(),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
-            "processor": processor(),
+            "processor": name_processor(),
             "cores": os.cpu_count(),
         },
         "started": started,
-        "ended": now(),
+        "ended": read_clock(),
         **facts,
-        "files": {file.relative_to(path.parent).as_posix(): sha256(file) for file in files},
+        "files": {file.relative_to(path.parent).as_posix(): hash_file(file) for file in files},
     }
     manifest = json.loads(json.dumps(manifest, default=str))
-    write_text(path, manifest_text({**manifest, "digest": digest(manifest)}))
+    write_text(path, render_manifest({**manifest, "digest": digest(manifest)}))
 
 
-def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """A manifest as it is written, to the byte."""
+def render_manifest(manifest: Mapping[str, Any]) -> str:
+    """Return a manifest as it is written, to the byte."""
     return json.dumps(manifest, indent=2) + "\n"
 
 
-def processor() -> str:
-    """Name of the processor, as the system gives it."""
+def name_processor() -> str:
+    """Return the name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -16,9 +16,9 @@ shown = reprlib.repr
 
 
 def check_plain(value: Any, where: str) -> None:
-    """UserError, saying where, for what JSON or a command line cannot hold.
+    """Raise `UserError`, which says where, for what JSON or a command line cannot hold.
 
-    That is a key that is no text, a date, a set, infinity, or what holds itself. YAML has all of these.
+    That is a key that is no text, a date, a set, infinity, or a value that holds itself. YAML has all of these.
     """
     waiting = [(where, 0, value)]
     for place, depth, value in waiting:  # grows on the way
@@ -47,22 +47,22 @@ def check_plain(value: Any, where: str) -> None:
                 raise UserError(f"{place} is {shown(value)}, no text, number, list or mapping; quote what is a text")
 
 
-def converted(value: Any, kind: Any, what: str) -> Any:
-    """`value` as the type that a field is annotated with; a text that is a number, and 2.0 for 2, are understood.
+def convert(value: Any, kind: Any, what: str) -> Any:
+    """Read `value` as the type that a field is annotated with; a text that is a number, and 2.0 for 2, are understood.
 
-    UserError for any other.
+    Raise `UserError` for any other.
     """
     origin, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
     if origin is types.UnionType:
-        return None if value is None else converted(value, inner[0], what)
+        return None if value is None else convert(value, inner[0], what)
     if origin is tuple:
         kinds = inner[:1] * len(value) if inner[-1] is ... and isinstance(value, list | tuple) else inner
         if not isinstance(value, list | tuple) or len(kinds) != len(value):
             length = "" if inner[-1] is ... else f" of {len(inner)} numbers"
             raise UserError(f"{what} is {shown(value)}, not a list{length}")
-        return tuple(converted(one, one_kind, what) for one, one_kind in zip(value, kinds, strict=True))
+        return tuple(convert(one, one_kind, what) for one, one_kind in zip(value, kinds, strict=True))
     if origin in (int, float):
-        number = as_number(value)
+        number = parse_number(value)
         if number is None or (origin is int and number != int(number)):
             raise UserError(f"{what} is {shown(value)}, not a {'whole ' if origin is int else ''}number")
         return origin(number)
@@ -72,8 +72,8 @@ def converted(value: Any, kind: Any, what: str) -> Any:
     return value
 
 
-def as_number(value: Any) -> int | float | None:
-    """`value` as a finite number, also if it is the text of one (to YAML, `1e-3` is a text); None for anything else."""
+def parse_number(value: Any) -> int | float | None:
+    """Read `value` as a finite number, or the text of one (to YAML, `1e-3` is a text); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend; the command line prints it as one line and exits with status 2."""
+    """The error that a user can mend; the command line prints it as one line and exits with status 2."""
 
     def __init__(self, message: str) -> None:
-        """One line: letters that cannot be printed, such as those of a name with a newline, are escaped."""
+        """Write one line: letters that cannot be printed, such as those of a name with a newline, are escaped."""
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
@@ -20,7 +20,10 @@ FEW = 12
 
 
 def nearest(name: object, choices: Iterable[str], what: str) -> UserError:
-    """The error for an unknown `name` of a `what`: it names the nearest valid choice; of a few, all if none is near."""
+    """Make the error for an unknown `name` of a `what`: it names the nearest valid choice.
+
+    Of a few choices it names all if none is near.
+    """
     choices, text = sorted(choices), str(name)[:100]
     close = difflib.get_close_matches(text, choices, n=1) or difflib.get_close_matches(text.lower(), choices, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
@@ -36,7 +39,10 @@ Size = int | str
 
 
 def read_size(text: str) -> Size:
-    """`224` or `800x1280` as a size. ValueError for anything else, and for a side of 0 or of more than any image's."""
+    """Read `224` or `800x1280` as a size.
+
+    Raise ValueError for all else, and for a side of 0 or larger than any image's.
+    """
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", text, re.ASCII):
         raise ValueError(f"'{text}' is no image size; write a side in pixels, or HEIGHTxWIDTH")
     if any(len(side) > 5 or int(side) > LARGEST_SIDE for side in text.split("x")):
@@ -44,8 +50,8 @@ def read_size(text: str) -> Size:
     return text if "x" in text else int(text)
 
 
-def as_size(value: object) -> Size:
-    """An image size as people write it: 224, "800x1280", (800, 1280). UserError for anything else."""
+def parse_size(value: object) -> Size:
+    """Read an image size as people write it: 224, "800x1280", (800, 1280). Raise `UserError` for anything else."""
     pair = isinstance(value, list | tuple) and len(value) == 2
     text = "x".join(map(str, value)) if isinstance(value, list | tuple) and pair else str(value)
     try:
@@ -53,11 +59,11 @@ def as_size(value: object) -> Size:
     except ValueError as error:
         hint = f"; write a side in pixels, at most {LARGEST_SIDE}, or (height, width)"
         raise UserError(f"{str(value)[:40]} is no image size{hint}") from error
-    height, width = sides(size)
+    height, width = split_size(size)
     return height if height == width else size
 
 
-def sides(size: Size) -> tuple[int, int]:
-    """Height and width [px]."""
+def split_size(size: Size) -> tuple[int, int]:
+    """Return height and width [px]."""
     height, _, width = str(size).partition("x")
     return int(height), int(width or height)

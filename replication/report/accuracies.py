@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from replication.evaluable import IMAGES, expected, unable
-from replication.papers.parts.weights import weight
+from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Variant, Way
 from replication.records.rows import Measured, Published
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 from replication.report.commands import write_fill_command, write_train_command
 
 POINTS, LOSS = Decimal("0.1"), Decimal("0.01")
@@ -31,7 +31,7 @@ class Accuracies:
         self.numbers, self.cards = numbers, cards
         self.variants = {variant.id: variant for card in cards.values() for variant in card.variants}
         self.arms = {
-            (experiment.variant(arm.id).id, experiment.recipe_of(arm.id, "full")["image_size"]): experiment.id
+            (experiment.choose_variant(arm.id).id, experiment.merge_recipe(arm.id, "full")["image_size"]): experiment.id
             for card in cards.values()
             for experiment in card.experiments
             if "full" in experiment.scales
@@ -66,7 +66,7 @@ class Accuracies:
         elif evaluated and _covers_some(ours) and not _is_decided(cell, ours, cell.value * unit):
             verdict, reason = way.kind, f"{reason}, of {ours.n:,} images, which is too few to decide"
         if verdict == "differs":
-            reason = "; ".join([reason, *self.cards[cell.paper].causes_of(cell.name)])
+            reason = "; ".join([reason, *self.cards[cell.paper].find_causes(cell.name)])
         return value / unit, verdict, reason, command, way.weights if evaluated else ""
 
     def _find_training(self, cell: Published, way: Way) -> tuple[Size | None, str]:
@@ -93,7 +93,7 @@ class Accuracies:
             reason = f"no weights that stand for it were released; needs {_name_images(cell)} and those to train on"
             run = f"a run of {experiment} at the scale full, days on several GPUs"
             return f"{reason}, and {run}", write_train_command(experiment)
-        found = weight(way.weights)
+        found = find_weight(way.weights)
         if fault := unable(found, self.variants.get(found.model), cell.dataset, way.metric):
             return f"the weights {found.id} are public, but {fault}", ""
         takes = expected([(found, cell.dataset, way.image_size or found.image_size)])
@@ -103,7 +103,7 @@ class Accuracies:
 def find_trained_size(cell: Published, variant: Variant) -> Size:
     """Find the image size at which a model is trained for a number; a detector's is its short side."""
     size = cell.image_size or variant.image_size
-    return min(sides(size)) if variant.task == "detection" else size
+    return min(split_size(size)) if variant.task == "detection" else size
 
 
 def compare_accuracy(

@@ -44,7 +44,7 @@ def summarise_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
     built = [v for v in compared if METRICS[v.metric].kind == "architecture"]
     checked = [v for v in compared if METRICS[v.metric].kind != "architecture"]
-    native = {variant.id: variant.image_size for variant in papers.variants().values()}
+    native = {variant.id: variant.image_size for variant in papers.list_variants().values()}
     different = {(v.model, v.image_size or native.get(v.model), v.metric) for v in checked}
     elsewhere, of_checked = (sum(v.verified != "yes" for v in of) for of in (verdicts, checked))
     held, equal = (sum(v.verdict == "reproduced" for v in of) for of in (checked, built))

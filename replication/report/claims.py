@@ -68,7 +68,7 @@ def _add_cause(result: ClaimResult, card: Card) -> ClaimResult:
     """Add the cause that the card records, if counts contradict the claim."""
     if (result.source, result.status) != ("counts", "contradicted"):
         return result
-    return dataclasses.replace(result, reason="; ".join([result.reason, *card.causes_of(result.claim)]))
+    return dataclasses.replace(result, reason="; ".join([result.reason, *card.find_causes(result.claim)]))
 
 
 def _judge_claim(
@@ -102,7 +102,7 @@ def _judge_estimate(result: ClaimResult, claim: Claim, measured: Sequence[Measur
     assert claim.estimate is not None
     used: list[Measured] = []
     bounds: tuple[Bound, ...] = ("value", "ci_low", "ci_high")
-    values = [claim.estimate(make_lookup(measured, papers.variants(), bound, used)) for bound in bounds]
+    values = [claim.estimate(make_lookup(measured, papers.list_variants(), bound, used)) for bound in bounds]
     counted = all(m.metric in METRICS and m.image_size for m in used)
     status, reason = decide_status((min(values), max(values)), result.low, result.high)
     return dataclasses.replace(
@@ -182,7 +182,7 @@ def _judge_speedup(
 
 def _find_row(run: SpeedRun, model: str, image_size: Size | None) -> int:
     """Find the row of a model that the run measured. Raise `MissingError` if it did not."""
-    size = find_size(model, image_size, papers.variants())
+    size = find_size(model, image_size, papers.list_variants())
     row = run.find(model, size)
     where = f"{model} at {size}" if size else model
     if row is None:

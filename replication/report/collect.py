@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from replication import papers
-from replication.data_sources import usual_name
+from replication.data_sources import find_usual_name
 from replication.intervals import compute_student_interval
 from replication.records.metrics import COSTS, PEAKS
 from replication.records.reading import read_manifest, read_records
@@ -37,9 +37,9 @@ from replication.records.rows import (
     PeakMemory,
     Run,
     ScalingFit,
-    mechanism_subject,
+    name_subject,
 )
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import Size, UserError
 from replication.report.speeds import SpeedRun, read_runs
 
@@ -59,7 +59,7 @@ def collect(
     Raise `UserError` for a run that is asked for and is missing, unfinished, of another scale, or changed since it was
     written.
     """
-    started = now()
+    started = read_clock()
     complexity, runs_csv = results / "complexity", results / "training" / "runs.csv"
     machines = dict(_find_complete(results / "training", scale, seeds, trained))
     insights = dict(_find_complete(results / "insight", scale, seeds, insight))
@@ -175,7 +175,7 @@ def _read_mechanisms(path: Path) -> Iterator[Measured]:
 
 def _read_scaling(path: Path) -> Iterator[Measured]:
     for row in _read(path, ScalingFit):
-        model = mechanism_subject(row.model) if row.model in MECHANISMS else row.model
+        model = name_subject(row.model) if row.model in MECHANISMS else row.model
         of = COSTS[row.metric]
         under: dict[str, Any] = {"cost": of.quantity, "mode": of.mode, "attention": of.attention, "part": row.part}
         yield from _make_exact(path, model, None, "slope", row.slope, (row.ci_low, row.ci_high), **under)
@@ -255,16 +255,16 @@ def _read_speeds(run: SpeedRun, scale: str) -> Iterator[Measured]:
 
 def _name_trained(run: Run) -> str:
     """Name a model of a paper by its id, so that its published cells find it; any other arm by `<experiment>/<arm>`."""
-    known = {e.id: {arm.id: e.variant(arm.id) for arm in e.arms} for _, e in papers.experiments().values()}
+    known = {e.id: {arm.id: e.choose_variant(arm.id) for arm in e.arms} for _, e in papers.list_experiments().values()}
     model = known.get(run.experiment, {}).get(run.arm)
-    return model.id if model and model == papers.variants().get(model.id) else f"{run.experiment}/{run.arm}"
+    return model.id if model and model == papers.list_variants().get(model.id) else f"{run.experiment}/{run.arm}"
 
 
 def _average_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
     """Yield test results averaged over the seeds of an arm."""
     groups: dict[tuple[str, Size | None, str, str, str, str, str], list[Run]] = {}
     for run in runs:
-        dataset = usual_name(run.dataset)
+        dataset = find_usual_name(run.dataset)
         key = (_name_trained(run), run.image_size, dataset, run.metric, run.unit, run.experiment, run.arm)
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():

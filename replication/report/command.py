@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from replication.commands import Command, Stage, add_results, path, results_folder, say, whole
-from replication.schema import bounds, default, read_schema
+from replication.commands import Command, Stage, add_results, find_results, make_integer_reader, read_path, say
+from replication.schema import read_bounds, read_default, read_schema
 
 
 def _declare_show(parser: argparse.ArgumentParser) -> None:
@@ -16,13 +16,13 @@ def _declare_show(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="swin/table1a/swin-t-224/flops or swin/claims/shift_gain; what it begins with, swin/table1a, lists them",
     )
-    parser.add_argument("--results", type=path, help="results folder (default: results, if there is one)")
+    parser.add_argument("--results", type=read_path, help="results folder (default: results, if there is one)")
 
 
 def _show(args: argparse.Namespace) -> str:
     from replication.report.show import show
 
-    return show(args.id, results_folder(args.results) if args.results else Path(default("results")))
+    return show(args.id, find_results(args.results) if args.results else Path(read_default("results")))
 
 
 def _declare_collect(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +31,8 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", choices=scale["enum"], default=scale["default"], help="default: %(default)s")
     parser.add_argument(
         "--seeds",
-        type=whole(1, bounds("training.seeds")[1]),
-        default=default("training.seeds"),
+        type=make_integer_reader(1, read_bounds("training.seeds")[1]),
+        default=read_default("training.seeds"),
         metavar="N",
         help="use seeds 0 to N-1 (default: %(default)s)",
     )
@@ -48,79 +48,81 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
 def _collect(args: argparse.Namespace) -> None:
     from replication.report.collect import collect
 
-    collect(results_folder(args.results), args.scale, args.seeds, args.trained, args.insight)
+    collect(find_results(args.results), args.scale, args.seeds, args.trained, args.insight)
 
 
 def _judge(args: argparse.Namespace) -> None:
     from replication.report.judge import judge
 
-    judge(results_folder(args.results))
+    judge(find_results(args.results))
 
 
 def _write_tables(args: argparse.Namespace) -> None:
     from replication.report.tables import write_tables
 
-    write_tables(results_folder(args.results))
+    write_tables(find_results(args.results))
 
 
 def _draw_figures(args: argparse.Namespace) -> None:
     from replication.report.figures import write_figures
 
-    write_figures(results_folder(args.results))
+    write_figures(find_results(args.results))
 
 
 def _write_page(args: argparse.Namespace) -> None:
     from replication.report.page import write_page
 
-    write_page(results_folder(args.results))
+    write_page(find_results(args.results))
 
 
 def _declare_snapshot(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
-    parser.add_argument("--readme", type=path, default=Path("README.md"), help="default: %(default)s")
+    parser.add_argument("--readme", type=read_path, default=Path("README.md"), help="default: %(default)s")
 
 
 def _write_snapshot(args: argparse.Namespace) -> None:
     from replication.report.snapshot import write_snapshot
 
-    results = results_folder(args.results)
+    results = find_results(args.results)
     write_snapshot(results, results / "reference", args.readme)
 
 
 def _declare_publish(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
-    parser.add_argument("--out", type=path, required=True, metavar="FOLDER", help="one that is not there yet")
+    parser.add_argument("--out", type=read_path, required=True, metavar="FOLDER", help="one that is not there yet")
 
 
 def _publish(args: argparse.Namespace) -> None:
     from replication.report.publication import write_publication
 
-    write_publication(results_folder(args.results), args.out, Path.cwd())
+    write_publication(find_results(args.results), args.out, Path.cwd())
 
 
 def _declare_describe(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
-    parser.add_argument("--page", type=path, help="write the page to this Markdown file instead")
+    parser.add_argument("--page", type=read_path, help="write the page to this Markdown file instead")
 
 
 def _describe(args: argparse.Namespace) -> None:
-    from replication.records.description import page, write_package
+    from replication.records.description import render_page, write_package
     from replication.records.store import write_text
 
     if args.page:
-        write_text(args.page, page())
+        write_text(args.page, render_page())
     else:
-        write_package(results_folder(args.results))
+        write_package(find_results(args.results))
 
 
 def _declare_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=path, nargs="?", default=Path(default("results")), help="default: %(default)s")
+    parser.add_argument(
+        "folder", type=read_path, nargs="?", default=Path(read_default("results")), help="default: %(default)s"
+    )
 
 
 def _verify(args: argparse.Namespace) -> str:
-    from replication.verify import faults
+    from replication.verify import find_faults
 
-    if found := list(faults(args.folder)):
+    if found := list(find_faults(args.folder)):
         say("\n".join(found))
         raise SystemExit(1)
     return f"{args.folder} is what was written"

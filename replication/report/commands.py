@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 
 def write_count_command(models: Iterable[str], sizes: Iterable[Size]) -> str:
     """Write the command that counts these models at these image sizes by hand."""
     return (
         f"python -m replication complexity count --models {' '.join(sorted(set(models)))}"
-        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=sides)))} --out results/by_hand"
+        f" --image-sizes {' '.join(map(str, sorted(set(sizes), key=split_size)))} --out results/by_hand"
     )
 
 

@@ -11,7 +11,7 @@ from replication import papers
 from replication.records.metrics import METRICS
 from replication.records.reading import MEND, read_manifest, read_records
 from replication.records.rows import Count, SpeedCell
-from replication.records.words import UserError, as_size
+from replication.records.words import UserError, parse_size
 
 NOT_MEASURED = "not measured"
 
@@ -101,11 +101,11 @@ def _parse_options(words: Iterable[str]) -> dict[str, list[str]]:
 def _count_cells(options: Mapping[str, list[str]]) -> int:
     """Count the models at image sizes that a command counts or times: those it names, or those its table prints."""
     if tables := options.get("--tables"):
-        published = (n for card in papers.cards().values() for table in card.tables for n in table.published)
+        published = (n for card in papers.read_cards().values() for table in card.tables for n in table.published)
         speeds = (n for n in published if METRICS[n.metric].kind == "speed" and f"{n.paper}/{n.table}" in tables)
         return len({(number.model, number.image_size) for number in speeds})
-    models, sizes = options.get("--models", ()), [as_size(size) for size in options.get("--image-sizes", ())]
-    return sum(papers.variant(model).allows(size) for model in models for size in sizes)
+    models, sizes = options.get("--models", ()), [parse_size(size) for size in options.get("--image-sizes", ())]
+    return sum(papers.find_variant(model).allows(size) for model in models for size in sizes)
 
 
 def _format_time(seconds: float) -> str:

@@ -14,7 +14,7 @@ from replication.report.tables import join_tables
 
 def render_filled_tables(folder: Path, tables: Collection[tuple[str, str]]) -> list[str]:
     """Render printed tables, by paper and id, with the evaluations in `folder` and the verdicts, as Markdown."""
-    cards = papers.cards()
+    cards = papers.read_cards()
     cells = [n for key, card in cards.items() for t in card.tables if (key, t.id) in tables for n in t.published]
     verdicts = judge_cells(cells, read_evaluations(folder), cards)
     return [format_markdown(one.grid, one.table.title, one.lines) for one in join_tables(cards, verdicts)]

@@ -55,7 +55,7 @@ from replication.records.rows import (
     TurnedOrder,
     Verdict,
 )
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import Size
 from replication.report.accuracies import Accuracies
 from replication.report.claims import judge_claims
@@ -106,13 +106,13 @@ def judge(results: Path) -> None:
     The claims are those of the papers in `published.csv`. Speeds also get `speed/relative.csv`, `speed/orders.csv` and
     `speed/stability.csv`, without rows where nothing was timed.
     """
-    started = now()
+    started = read_clock()
     cells = read_records(results / "published.csv", Published)
     measured = read_records(results / "measured.csv", Measured)
     runs = read_records(results / "training" / "runs.csv", Run)
-    cards = papers.cards()
+    cards = papers.read_cards()
     printed = {cell.paper for cell in cells}
-    timed, variants = read_runs(results), papers.variants()
+    timed, variants = read_runs(results), papers.list_variants()
     ratios = compute_ratios(cells, timed, variants)
     found = find_evidence(cells, cards)
     verdicts = add_evidence(judge_cells(cells, measured, cards, choose_canonical(timed), ratios), found)
@@ -172,7 +172,7 @@ def _judge_cell(cell: Published, numbers: Mapping[Any, Measured], variant: Varia
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
     if variant and (command or verdict == "not comparable") and not reason.startswith(EQUAL):
-        reason = "; ".join([reason, *card.causes_of(cell.name)])
+        reason = "; ".join([reason, *card.find_causes(cell.name)])
     return _make_verdict(cell, ours, verdict, reason, command)
 
 
@@ -229,7 +229,7 @@ def _judge_speed(
     if not ours.valid:
         reason += f"; invalid: {ours.invalid}"
     if cell.model in variants:
-        reason = "; ".join([reason, *card.causes_of(cell.name)])
+        reason = "; ".join([reason, *card.find_causes(cell.name)])
     cells = [c for c in run.cells if (c.subject, c.image_size) in ((cell.model, ours.image_size), reference)]
     command = write_timing_command(run, cells, f"{cell.paper}/{cell.table}")
     return _make_verdict(cell, ours.ours, "not comparable", reason, command)
@@ -294,7 +294,7 @@ def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
 def _find_hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:
     """Find the value that builds `variant`, of the stage `[i]` in the column; None if there is no such parameter."""
     image_size = cell.image_size or variant.image_size
-    architecture, stages = variant.at(image_size), variant.stages(image_size)
+    architecture, stages = variant.resolve(image_size), variant.list_stages(image_size)
     index = re.search(r"\[(\d+)\]$", cell.column)
     if cell.metric == "mlp_dim":
         value = architecture["embed_dim"] * architecture["mlp_ratio"]

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from replication.records.description import PACKAGE, package, package_text
-from replication.records.store import sha256, write_text
+from replication.records.description import PACKAGE, describe_package, render_package
+from replication.records.store import hash_file, write_text
 from replication.records.words import UserError
 from replication.report.page.data import read_run_facts
 from replication.report.snapshot import copy_kept
@@ -40,17 +40,17 @@ def write_publication(results: Path, out: Path, root: Path) -> None:
     copy_kept(results, fresh, RELEASED)
     for name in BESIDE:
         shutil.copy(root / name, fresh / name)
-    write_text(fresh / PACKAGE, package_text(fresh))
+    write_text(fresh / PACKAGE, render_package(fresh))
     write_text(
         fresh / CRATE, json.dumps(describe_crate(fresh, read_run_facts(results)), indent=1, ensure_ascii=False) + "\n"
     )
-    write_text(fresh / SUMS, "".join(f"{sha256(fresh / name)}  {name}\n" for name in _list_names(fresh)))
+    write_text(fresh / SUMS, "".join(f"{hash_file(fresh / name)}  {name}\n" for name in _list_names(fresh)))
     fresh.rename(out)
 
 
 def describe_crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a folder as an RO-Crate: what names the run, and every file with its kind, size and digest."""
-    described = {resource["path"]: resource["description"] for resource in package(folder)["resources"]}
+    described = {resource["path"]: resource["description"] for resource in describe_package(folder)["resources"]}
     names = _list_names(folder)
     files = [
         {
@@ -58,7 +58,7 @@ def describe_crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
             "@type": "File",
             "encodingFormat": mimetypes.guess_type(name)[0] or "text/plain",
             "contentSize": (folder / name).stat().st_size,
-            "sha256": sha256(folder / name),
+            "sha256": hash_file(folder / name),
             **({"description": described[name]} if name in described else {}),
         }
         for name in names

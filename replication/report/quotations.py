@@ -35,7 +35,7 @@ _OF_OTHERS = re.compile(r"not paper numbers|not the vit paper|quote|re-implement
 def find_quotations(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Quotation]:
     """Find every printing of every quantity that is printed with several values, those of one quantity together."""
     tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
-    variants, causes = papers.variants(), probable_causes()
+    variants, causes = papers.list_variants(), probable_causes()
     owner = {variant.id: card.key for card in cards.values() for variant in card.variants}
     printed: dict[str, dict[tuple[str, str], list[Published]]] = {}
     for cell in cells:

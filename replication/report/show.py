@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.papers.parts.weights import weight
+from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Claim, Table, Way
 from replication.records.metrics import METRICS
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, claim_id
+from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, make_claim_id
 from replication.records.words import UserError, nearest
 from replication.report.durations import estimate_time, read_durations
 from replication.report.formats import format_number, format_range
@@ -46,9 +46,9 @@ def show(name: str, results: Path) -> str:
     cards are shown. Raise `UserError`, which names the nearest id, for an unknown one, and for results of other cards.
     """
     name = name.strip("/")
-    cards = papers.cards().values()
+    cards = papers.read_cards().values()
     numbers = {n.id: (card, table, n) for card in cards for table in card.tables for n in table.published}
-    claims = {claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
+    claims = {make_claim_id(card.key, claim.id): (card, claim) for card in cards for claim in card.claims}
     below = [one for one in (*numbers, *claims) if f"{one}/".startswith(f"{name}/")]
     if not below:
         raise _name_nearest(name, [*numbers, *claims])
@@ -90,7 +90,7 @@ def _show_number(card: Card, table: Table, printed: Published, judged: _Results 
         f"on {printed.dataset}" * bool(printed.dataset),
     ]
     where += [f"by a {printed.hardware}" if printed.hardware else ""]
-    variant, way = papers.variants().get(printed.model), table.ways.get(printed.name)
+    variant, way = papers.list_variants().get(printed.model), table.ways.get(printed.name)
     lines = [
         ("id", printed.id),
         ("printed", " ".join(filter(None, [str(printed.value), printed.unit, *where]))),
@@ -105,7 +105,7 @@ def _show_number(card: Card, table: Table, printed: Published, judged: _Results 
         *([("weights", _describe_weights(way.weights))] if way and way.weights else []),
     ]
     lines += [("witness", witness) for witness in _show_witnesses(card, table, printed)]
-    causes = card.causes_of(printed.name)
+    causes = card.find_causes(printed.name)
     if judged is None or printed.id not in judged.verdicts:
         return [*lines, *_list_causes(causes), ("results", _explain_absence(judged, "number"))]
     verdict = judged.verdicts[printed.id]
@@ -145,7 +145,7 @@ def _show_witnesses(card: Card, table: Table, printed: Published) -> Iterator[st
 
 
 def _describe_weights(name: str) -> str:
-    one = weight(name)
+    one = find_weight(name)
     return f"{name}, {one.printed or 'no accuracy printed'} ({one.source}); {one.licence}"
 
 
@@ -190,7 +190,7 @@ def _show_claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple
         "" if claim.effect is None else f"a difference of {format_number(claim.effect)} {claim.unit}",
     ]
     lines = [
-        ("id", claim_id(card.key, claim.id)),
+        ("id", make_claim_id(card.key, claim.id)),
         ("claim", claim.statement),
         ("printed", "; ".join(filter(None, printed)).rstrip()),
         *_describe_paper(card),
@@ -198,8 +198,8 @@ def _show_claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple
         ("test", _describe_test(claim)),
         ("declared", f"{format_range(claim.low, claim.high)} {claim.unit}".rstrip() if _is_testable(claim) else ""),
     ]
-    causes = card.causes_of(claim.id)
-    if judged is None or (found := judged.claims.get(claim_id(card.key, claim.id))) is None:
+    causes = card.find_causes(claim.id)
+    if judged is None or (found := judged.claims.get(make_claim_id(card.key, claim.id))) is None:
         return [*lines, *_list_causes(causes), ("results", _explain_absence(judged, "claim"))]
     return [
         *lines,

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from replication.records.description import PACKAGE, package_text
-from replication.records.reading import read_bytes, read_manifest, read_records, written_digests
+from replication.records.description import PACKAGE, render_package
+from replication.records.reading import list_digests, read_bytes, read_manifest, read_records
 from replication.records.rows import ClaimResult, Order, Verdict
-from replication.records.store import now, write_manifest, write_text
+from replication.records.store import read_clock, write_manifest, write_text
 from replication.records.words import UserError
 from replication.report.answer import write_answer
 from replication.report.durations import measure_durations
@@ -60,7 +60,7 @@ def _find_written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
     depths = [(pattern, len(Path(pattern).parts)) for pattern in patterns]
     for manifest in manifests:
         if not any(manifest.relative_to(results).match(pattern) for pattern, _ in depths):
-            for written in written_digests(read_manifest(manifest)):
+            for written in list_digests(read_manifest(manifest)):
                 name = (manifest.parent / written).relative_to(results)
                 if any(len(name.parts) == depth and name.match(pattern) for pattern, depth in depths):
                     yield name
@@ -77,7 +77,7 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     If it is killed at any moment, nothing that was published is lost: the next call continues from what is there. Raise
     `UserError` if the run is not complete or the README has no such block.
     """
-    started = now()
+    started = read_clock()
     if not (results / "report" / "index.html").exists():
         raise UserError(f"{results} holds no finished run: run `snakemake --cores all` first")
     text = readme.read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
     for left in (fresh, before):
         shutil.rmtree(left, ignore_errors=True)
     copy_kept(results, fresh)
-    write_text(fresh / PACKAGE, package_text(fresh))
+    write_text(fresh / PACKAGE, render_package(fresh))
     facts = {"run": read_manifest(results / "verdicts.json"), "durations": measure_durations(results)}
     published = sorted(path for path in fresh.rglob("*") if path.is_file())
     write_manifest(fresh / "manifest.json", started, published, **facts)

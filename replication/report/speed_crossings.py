@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from replication.records.rows import mechanism_subject
+from replication.records.rows import name_subject
 from replication.report.figures.complexity import MECHANISMS
 
 Curve = Mapping[int, tuple[float, float, float]]
@@ -82,7 +82,7 @@ def compare_pairs(cells: pd.DataFrame, padded: Collection[tuple[str, int]]) -> I
 
 def name_mechanism(subject: str) -> str:
     """Name a mechanism for a reader, from its subject."""
-    return {mechanism_subject(name): style[0] for name, style in MECHANISMS.items()}[subject]
+    return {name_subject(name): style[0] for name, style in MECHANISMS.items()}[subject]
 
 
 def _compute_differences(first: Curve, second: Curve) -> list[tuple[int, float]]:

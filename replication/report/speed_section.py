@@ -10,7 +10,7 @@ import pandas as pd
 
 from replication.frames import read_frame
 from replication.records.reading import read_manifest, read_records
-from replication.records.rows import MechanismCost, Order, SpeedCell, Stability, mechanism_subject
+from replication.records.rows import MechanismCost, Order, SpeedCell, Stability, name_subject
 from replication.report.speed_crossings import Pair, compare_pairs
 from replication.report.speeds import SpeedRun, read_runs
 
@@ -98,7 +98,7 @@ def _find_padded(mechanisms: Path) -> set[tuple[str, int]]:
     """Find the subjects and sides of grids that a mechanism does not cut into equal parts."""
     counted = read_frame(mechanisms, MechanismCost)
     inexact = counted[counted["exact"] == 0]
-    return {(mechanism_subject(name), side) for name, side in zip(inexact["mechanism"], inexact["grid"], strict=True)}
+    return {(name_subject(name), side) for name, side in zip(inexact["mechanism"], inexact["grid"], strict=True)}
 
 
 def _tabulate_crossings(runs: Sequence[Told], padded: set[tuple[str, int]]) -> list[tuple[Told, list[Pair]]]:

@@ -17,8 +17,8 @@ from replication import papers
 from replication.records.card import Card, Table
 from replication.records.metrics import METRICS
 from replication.records.reading import read_records
-from replication.records.rows import VERDICTS, Published, Quotation, Summary, Verdict, cells, fields
-from replication.records.store import now, write_csv, write_manifest, write_rows, write_text
+from replication.records.rows import VERDICTS, Published, Quotation, Summary, Verdict, map_fields, read_cells
+from replication.records.store import read_clock, write_csv, write_manifest, write_rows, write_text
 from replication.records.words import UserError
 from replication.report.formats import format_latex, format_markdown
 from replication.report.quotations import LINES, TITLE, find_quotations, format_quotations
@@ -186,7 +186,7 @@ def count_verdicts(verdicts: Iterable[Verdict]) -> list[Summary]:
         input_of_ours = verdict.measured is not None and METRICS[verdict.metric].kind == "architecture"
         counts.setdefault(verdict.paper, Counter())[BUILT if input_of_ours else verdict.verdict] += 1
     counts["all"] = sum(counts.values(), Counter())
-    of = fields(Summary)
+    of = map_fields(Summary)
     return [
         Summary(paper=paper, **{of[kind]: count[kind] for kind in KINDS}, numbers=count.total())
         for paper, count in counts.items()
@@ -195,7 +195,7 @@ def count_verdicts(verdicts: Iterable[Verdict]) -> list[Summary]:
 
 def format_summary(counts: Sequence[Summary]) -> list[list[str]]:
     """Format the rows of a summary as text, below their header."""
-    return [list(fields(Summary)), *([str(value) for value in cells(row).values()] for row in counts)]
+    return [list(map_fields(Summary)), *([str(value) for value in read_cells(row).values()] for row in counts)]
 
 
 def write_tables(results: Path) -> None:
@@ -203,10 +203,10 @@ def write_tables(results: Path) -> None:
 
     The tables and papers are those of `verdicts.csv`.
     """
-    started = now()
+    started = read_clock()
     folder = results / "tables"
     rows = read_records(results / "verdicts.csv", Verdict)
-    cards, stems = papers.cards(), [folder / "summary", folder / "quotations"]
+    cards, stems = papers.read_cards(), [folder / "summary", folder / "quotations"]
     printed: list[Published] = []
     for judged_table in join_tables(cards, rows):
         printed += judged_table.table.published

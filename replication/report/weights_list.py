@@ -8,17 +8,17 @@ from pathlib import Path
 
 from replication import papers
 from replication.evaluable import DATASET, gigabytes, unable
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.released import chosen, lying
 
 
 def list_weights(names: Sequence[str], checkpoints: Path) -> str:
     """List the records of some names (see `released.chosen`), or all: a line each, and the sum of their files."""
-    found = chosen(names) if names else list(weights().values())
-    there, variants = lying(checkpoints), papers.variants()
+    found = chosen(names) if names else list(read_weights().values())
+    there, variants = lying(checkpoints), papers.list_variants()
     cells = Counter(
         way.weights
-        for card in papers.cards().values()
+        for card in papers.read_cards().values()
         for table in card.tables
         for way in table.ways.values()
         if way.kind == "evaluate"

@@ -28,7 +28,7 @@ from decimal import Decimal
 from replication import papers
 from replication.records.card import Card, Table, Variant
 from replication.records.rows import Evidence, Network, Published, TurnedOrder, Witness
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 from replication.witnesses import networks, witnesses
 
 SURE, LIKELY = Decimal("0.1"), Decimal("0.3")
@@ -96,7 +96,7 @@ def _find_matches(
     cells: Sequence[Published], tables: Mapping[tuple[str, str], Table], data: Mapping[str, set[str]]
 ) -> Iterator[tuple[Published, Network, _Match]]:
     """Yield the network of each number that has one, and how they match."""
-    variants = papers.variants()
+    variants = papers.list_variants()
     called = _index_networks()
     rows: dict[tuple[str, str, str], list[Published]] = {}
     for cell in cells:
@@ -180,7 +180,7 @@ class Places:
     def size(self) -> Size | None:
         """The image size: printed, or in the title, or the model's native one; of a detector only a printed one."""
         if self.cell.image_size or (self.variant and self.variant.task != "classification"):
-            return min(sides(self.cell.image_size)) if self.cell.image_size else None
+            return min(split_size(self.cell.image_size)) if self.cell.image_size else None
         squares = re.search(r"\b(\d{3})x\1\b", self.title)
         if squares:
             return int(squares[1])

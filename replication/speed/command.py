@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import MODELS, SEVERAL, SIZES, Command, add_device, number, path, size, whole
+from replication.commands import (
+    MODELS,
+    SEVERAL,
+    SIZES,
+    Command,
+    add_device,
+    make_integer_reader,
+    make_number_reader,
+    read_image_size,
+    read_path,
+)
 from replication.records.condition import read_condition
 from replication.records.words import UserError
-from replication.schema import bounds, default
+from replication.schema import read_bounds, read_default
 
 MOST_THREADS = 4096
 """No machine has more; those of this one are known when the command runs."""
@@ -21,7 +31,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     subjects.add_argument(
         *SIZES,
         nargs="+",
-        type=size,
+        type=read_image_size,
         default=[],
         metavar="PX",
         help="224, or 800x1280 (default: each one's own)",
@@ -41,12 +51,12 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
     subjects.add_argument(
         "--largest",
-        type=number("speed.largest"),
+        type=make_number_reader("speed.largest"),
         metavar="GMACS",
         help="leave out cells that cost more multiply-adds an image (default: none)",
     )
     condition = parser.add_argument_group("the condition")
-    standard = read_condition(default("speed.conditions")[0])
+    standard = read_condition(read_default("speed.conditions")[0])
     add_device(condition)
     condition.add_argument(
         "--precision",
@@ -66,7 +76,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
     condition.add_argument(
         "--batch-size",
-        type=whole(*bounds("complexity.batch_sizes")),
+        type=make_integer_reader(*read_bounds("complexity.batch_sizes")),
         default=standard.batch_size,
         metavar="B",
         help="default: %(default)s",
@@ -77,22 +87,22 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
     condition.add_argument(
         "--threads",
-        type=whole(1, MOST_THREADS),
+        type=make_integer_reader(1, MOST_THREADS),
         metavar="N",
         help="default, and most: one for each core that it may use",
     )
     protocol = parser.add_argument_group("how long, and where to")
     protocol.add_argument(
         "--blocks",
-        type=whole(1, bounds("speed.blocks")[1]),
-        default=default("speed.blocks"),
+        type=make_integer_reader(1, read_bounds("speed.blocks")[1]),
+        default=read_default("speed.blocks"),
         metavar="N",
         help="default: %(default)s",
     )
     protocol.add_argument(
         "--block-seconds",
-        type=number("speed.block_seconds"),
-        default=default("speed.block_seconds"),
+        type=make_number_reader("speed.block_seconds"),
+        default=read_default("speed.block_seconds"),
         metavar="S",
         help="time a cell for so long in a block, at least two steps (default: %(default)s)",
     )
@@ -101,7 +111,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
     )
     protocol.add_argument(
         "--out",
-        type=path,
+        type=read_path,
         help="write cells.csv, samples.csv, memory.csv and cells.json to this folder (default: print only)",
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from replication.records.store import processor
+from replication.records.store import name_processor
 from replication.speed import watch
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -22,7 +22,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "name": name_machine(device),
         "slug": make_slug(device),
-        "processor": processor(),
+        "processor": name_processor(),
         "cores": os.cpu_count(),
         "usable_cores": len(watch.list_processors()),
         "threads": torch.get_num_threads(),
@@ -51,7 +51,7 @@ def name_machine(device: torch.device) -> str:
     """Name what does the work: the GPU, or the processor with the cores that this process may use."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor() or platform.machine()}, {len(watch.list_processors())} cores"
+    return f"{name_processor() or platform.machine()}, {len(watch.list_processors())} cores"
 
 
 def make_slug(device: torch.device) -> str:

@@ -44,8 +44,8 @@ from replication.models.attention import POLICIES, set_attention
 from replication.models.user_models import RAISED
 from replication.records.card import Variant
 from replication.records.rows import MemoryCell
-from replication.records.store import now, write_manifest, write_rows
-from replication.records.words import Size, UserError, nearest, sides
+from replication.records.store import read_clock, write_manifest, write_rows
+from replication.records.words import Size, UserError, nearest, split_size
 from replication.speed.onednn import ConvolutionCopies
 
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
@@ -82,8 +82,8 @@ def write_memory(
     its `status` (measured | too large | out of memory | not supported | failed) and the reason, also when the system
     ends its process. Raise `UserError` for unknown names, a batch of less than one image, and a missing device.
     """
-    started = now()
-    variants = papers.chosen(model_ids)
+    started = read_clock()
+    variants = papers.choose_variants(model_ids)
     for names, known, what in ((modes, MODES, "mode"), (attentions, POLICIES, "attention policy")):
         for name in names:
             if name not in known:
@@ -151,7 +151,7 @@ def predict(variant: Variant, cell: Cell) -> tuple[int, int]:
 
 
 def _make_batch(cell: Cell, device: torch.device) -> tuple[Tensor, Tensor]:
-    images = torch.randn(cell.batch_size, 3, *sides(cell.image_size), device=device)
+    images = torch.randn(cell.batch_size, 3, *split_size(cell.image_size), device=device)
     return images, torch.zeros(cell.batch_size, dtype=torch.long, device=device)
 
 
@@ -219,7 +219,7 @@ def _shorten(error: BaseException) -> str:
 def measure(cell: Cell) -> dict[str, int]:
     """Measure a cell in this process, which must be fresh: `measured`, and on a GPU `reserved` [bytes]."""
     device, training = torch.device(cell.device), cell.mode == "train"
-    model = build_variant(papers.variant(cell.subject), cell.image_size).to(device).train(training)
+    model = build_variant(papers.find_variant(cell.subject), cell.image_size).to(device).train(training)
     set_attention(model, cell.attention)
     images, labels = _make_batch(cell, device)
     _run_step(model, images[:WARM_UP], labels[:WARM_UP], training)

@@ -9,7 +9,7 @@ from replication import papers
 from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
 from replication.models import add_native_size
 from replication.records.metrics import METRICS
-from replication.records.rows import Published, mechanism_subject
+from replication.records.rows import Published, name_subject
 from replication.records.words import Size, nearest
 from replication.speed.subjects import CONVOLUTION, COPY, MATMUL, Cell
 from replication.speed.swin_table5 import MODULES
@@ -26,10 +26,10 @@ def list_model_cells(models: Iterable[str], image_sizes: Sequence[Size] = ()) ->
     Raise `UserError` for an unknown model, or a size that one of them does not take.
     """
     cells = []
-    for variant in papers.chosen(models):
+    for variant in papers.choose_variants(models):
         variant = add_native_size(variant)
         for size in dict.fromkeys(image_sizes or [variant.image_size]):
-            variant.at(size)
+            variant.resolve(size)
             cells.append(Cell(variant.id, "model", size, variant))
     return cells
 
@@ -52,7 +52,7 @@ def list_published_cells(tables: Sequence[str] = ()) -> list[Cell]:
 
 
 def _list_tables() -> Iterator[tuple[str, list[Cell]]]:
-    variants = papers.variants()
+    variants = papers.list_variants()
 
     def cell(number: Published) -> Cell | None:
         if module := MODULES.get(number.model):
@@ -61,7 +61,7 @@ def _list_tables() -> Iterator[tuple[str, list[Cell]]]:
             return Cell(variant.id, "model", number.image_size or variant.image_size, variant)
         return None
 
-    for key, card in papers.cards().items():
+    for key, card in papers.read_cards().items():
         for table in card.tables:
             timed = (number for number in table.published if METRICS[number.metric].kind == "speed")
             yield f"{key}/{table.id}", [one for number in timed if (one := cell(number))]
@@ -69,8 +69,8 @@ def _list_tables() -> Iterator[tuple[str, list[Cell]]]:
 
 def _list_compared() -> Iterator[Cell]:
     """Yield the cells that the papers' claims on speed compare."""
-    variants = papers.variants()
-    for card in papers.cards().values():
+    variants = papers.list_variants()
+    for card in papers.read_cards().values():
         pairs = (pair for claim in card.claims if claim.speedup for pair in claim.speedup.pairs)
         for model, size in itertools.chain.from_iterable(pairs):
             if variant := variants.get(model):  # else a module, which a table has
@@ -81,7 +81,7 @@ def list_others() -> Iterator[Cell]:
     """Yield every mechanism on every grid that leaves it a key, and the kernels."""
     for name in MECHANISMS:
         sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
-        yield from (Cell(mechanism_subject(name), "mechanism", side) for side in sides)
+        yield from (Cell(name_subject(name), "mechanism", side) for side in sides)
     yield Cell("matmul", "kernel", MATMUL)
     yield Cell("convolution", "kernel", CONVOLUTION)
     yield Cell("copy", "kernel", COPY)

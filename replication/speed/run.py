@@ -16,7 +16,7 @@ from replication.intervals import compute_spread, estimate_median, estimate_rati
 from replication.models.user_models import RAISED
 from replication.papers.parts.user_models import OWN
 from replication.records.rows import Sample, SpeedCell
-from replication.records.store import now, write_manifest, write_rows
+from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing, classify_failure, time_blocks
 from replication.speed.condition import Condition
@@ -51,7 +51,7 @@ def run(
     cells.json, which is written last and without which the others are no result. Raise `UserError` before anything is
     timed if the machine lacks what the condition asks for.
     """
-    started = now()
+    started = read_clock()
     condition.check_machine()
     if blocks < 2:
         raise UserError("an interval takes at least 2 blocks")

@@ -30,8 +30,8 @@ from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant
-from replication.records.rows import mechanism_subject
-from replication.records.words import Size, UserError, sides
+from replication.records.rows import name_subject
+from replication.records.words import Size, UserError, split_size
 from replication.speed.condition import Condition
 from replication.speed.swin_table5 import MODULES
 
@@ -40,7 +40,7 @@ SCALE = 0.02
 """The random weights have this standard deviation: that of the papers' own initial ones."""
 LINE = 64
 """Matrices start at multiples of so many numbers: allocators align to cache lines, and so do we."""
-ATTENTIONS = {mechanism_subject(name): make for name, (_, make) in MECHANISMS.items()}
+ATTENTIONS = {name_subject(name): make for name, (_, make) in MECHANISMS.items()}
 """A subject stands for the function that makes the module of an attention mechanism."""
 MATMUL = 2048
 """The kernel `matmul` multiplies matrices of so many rows and columns, its image size."""
@@ -121,10 +121,10 @@ def list_shapes(cell: Cell, condition: Condition) -> list[tuple[int, ...]]:
     if cell.subject == "copy":
         return [(COPY * 2**20 // condition.types.compute.itemsize,)] * 2
     if cell.kind == "mechanism":
-        return [(condition.batch_size, math.prod(sides(cell.image_size)), WIDTH)]
+        return [(condition.batch_size, math.prod(split_size(cell.image_size)), WIDTH)]
     if cell.kind == "module":
         return [(condition.batch_size, *MODULES[cell.subject].shape)]
-    return [(condition.batch_size, 3, *sides(cell.image_size))]
+    return [(condition.batch_size, 3, *split_size(cell.image_size))]
 
 
 def choose_input_type(cell: Cell, condition: Condition) -> torch.dtype:
@@ -139,7 +139,7 @@ def make_step(
 
     Kernels have no backward pass. Raise `UserError` for the training of anything but a classifier.
     """
-    arguments = (*inputs, sides(cell.image_size)) if cell.kind == "mechanism" else tuple(inputs)
+    arguments = (*inputs, split_size(cell.image_size)) if cell.kind == "mechanism" else tuple(inputs)
 
     def infer() -> object:
         with torch.no_grad(), condition.autocast():

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from replication.commands import Command, Stage, add_arm, add_device, path
+from replication.commands import Command, Stage, add_arm, add_device, read_path
 
 
 def _declare_training(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
-    parser.add_argument("--start-from", type=path, metavar="FOLDER", help="results of the arm this one starts from")
-    parser.add_argument("--teacher", type=path, metavar="FOLDER", help="results of the arm this one is distilled from")
+    parser.add_argument(
+        "--start-from", type=read_path, metavar="FOLDER", help="results of the arm this one starts from"
+    )
+    parser.add_argument(
+        "--teacher", type=read_path, metavar="FOLDER", help="results of the arm this one is distilled from"
+    )
     add_device(parser)
-    parser.add_argument("--checkpoints", type=path, default=Path("results/checkpoints"), help="default: %(default)s")
+    parser.add_argument(
+        "--checkpoints", type=read_path, default=Path("results/checkpoints"), help="default: %(default)s"
+    )
 
 
 def _training(args: argparse.Namespace) -> None:

@@ -28,9 +28,9 @@ from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
 from replication.records.rows import Run
-from replication.records.store import digest, now, sha256, write_bytes, write_manifest, write_rows
+from replication.records.store import digest, hash_file, read_clock, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
-from replication.sources import source_digest
+from replication.sources import digest_sources
 from replication.training.augment import choose_transform
 from replication.training.learner import Learner
 from replication.training.loop import train
@@ -62,7 +62,7 @@ def run(
     are laid over the experiment's recipe at this scale. Started by `torchrun`, several processes share every batch.
     Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
     """
-    experiment = papers.experiment(experiment_id).changed(scale, changes or {})
+    experiment = papers.find_experiment(experiment_id).change(scale, changes or {})
 
     def weights(arm: Path | None, seed: int) -> Path | None:
         return arm / f"seed{seed}" / "weights.safetensors" if arm else None
@@ -104,13 +104,13 @@ def run_arm(
     Raise `UserError` for unknown names, weights that are missing, damaged or uncalled for, data that do not fit, and a
     loss that is not finite.
     """
-    started = now()
+    started = read_clock()
     torch.set_num_threads(1)
-    arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
+    arm, recipe = experiment.find_arm(arm_id), resolve(experiment, arm_id, scale)
     title = f"{experiment.id}/{arm.id}"
     check_weights(title, "starts from", arm.start_from, start_from)
     check_weights(title, "learns from", arm.teacher, teacher)
-    variant, learning = experiment.variant(arm_id), choose_transform(recipe)
+    variant, learning = experiment.choose_variant(arm_id), choose_transform(recipe)
     dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt, seed)
     if learning and isinstance(dataset.train, Split):
         raise UserError(f"{title}: random_resized_crop, rand_augment, color_jitter and short_sides are for image files")
@@ -140,12 +140,12 @@ def run_arm(
         "data_sha256": dataset.sha256,
         "corrupt": corrupt,
         "start_from": arm.start_from,
-        "start_sha256": sha256(start_from) if start_from else "",
+        "start_sha256": hash_file(start_from) if start_from else "",
         "teacher": arm.teacher,
-        "teacher_sha256": sha256(teacher) if teacher else "",
+        "teacher_sha256": hash_file(teacher) if teacher else "",
         "device": place.type,
         "processes": processes.world,
-        "versions": {"torch": torch.__version__, "source": source_digest("replication.training", cards=False)},
+        "versions": {"torch": torch.__version__, "source": digest_sources("replication.training", cards=False)},
     }
 
     task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
@@ -228,7 +228,7 @@ def build(experiment: Experiment, arm_id: str, recipe: Recipe, dataset: Dataset,
     architecture = dict(recipe.architecture)
     if recipe.drop_path_rate is not None:
         architecture["drop_path_rate"] = recipe.drop_path_rate
-    variant = experiment.variant(arm_id)
+    variant = experiment.choose_variant(arm_id)
     try:
         return build_fresh(variant, recipe.image_size, dataset.classes, dataset.channels, seed, **architecture)
     except (UserError, MemoryError):
@@ -252,7 +252,7 @@ def load_start(
     corrupt: str,
 ) -> None:
     """Give the model of an arm the `weights` of the arm that it starts from, resized where the image sizes differ."""
-    arm, recipe = experiment.arm(arm_id), resolve(experiment, arm_id, scale)
+    arm, recipe = experiment.find_arm(arm_id), resolve(experiment, arm_id, scale)
     before = resolve(experiment, arm.start_from, scale)
     if before.dataset != recipe.dataset:
         dataset = data.load(before.dataset, before.image_size, before.images, root, corrupt=corrupt)

@@ -20,7 +20,7 @@ from replication.records.words import Size
 
 VARIANTS = [
     variant
-    for variant in papers.variants().values()
+    for variant in papers.list_variants().values()
     if variant.family in FAMILIES and not variant.id.startswith(("swin_s_", "swin_b_"))  # what swin_t_* are, in large
 ]
 GOLDEN_GMACS = [
@@ -69,7 +69,7 @@ def test_both_counters_see_an_attention_call_and_fvcore_alone_does_not() -> None
 
 def test_fvcore_without_our_handle_is_low_and_lower_where_tokens_are_many() -> None:
     def missed(image_size: int) -> float:
-        model = build_variant(papers.variant("vit_ti16"), image_size).eval()
+        model = build_variant(papers.find_variant("vit_ti16"), image_size).eval()
         set_attention(model, "fused")
         alone = FlopCountAnalysis(model, torch.zeros(1, 3, image_size, image_size)).unsupported_ops_warnings(False)
         return 1 - alone.total() / traced.count_fvcore(model.to("meta"), image_size)[0]
@@ -108,7 +108,7 @@ def test_three_counts_are_the_same_number(variant: Variant) -> None:
 
 
 def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
-    variant = papers.variant("swin_s")
+    variant = papers.find_variant("swin_s")
     counts = counters.count(on_meta(variant, 448), variant, 448)
     assert counts.fvcore is None
     assert counts.gate == "two counts agree; fvcore not run: 463 modules are slow to trace, so only at 224 px"
@@ -121,14 +121,14 @@ def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
     [("swin_t", 32), ("swin_t", 320), ("pvt_tiny", 32), ("vit_ti16", 4096), ("r50_vit_b32", 96), ("resnet50", 96)],
 )
 def test_the_closed_form_follows_odd_sizes(model_id: str, image_size: int) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     dispatch, _ = dispatched.count_dispatch(on_meta(variant, image_size), image_size)
     assert dispatch == count_cost(variant, image_size).macs
 
 
 @pytest.mark.parametrize("model_id", ["deit_ti_distilled", "pvt_tiny", "swin_t"])
 def test_attention_part_is_what_the_batched_products_count(model_id: str) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     model = set_attention(on_meta(variant, 224), "math")
     with FlopCounterMode(display=False) as counter:
         dispatched.count_dispatch(model, 224)
@@ -138,7 +138,7 @@ def test_attention_part_is_what_the_batched_products_count(model_id: str) -> Non
 
 @pytest.mark.parametrize(("model_id", "image_size", "gmacs", "margin", "source"), GOLDEN_GMACS)
 def test_golden_counts(model_id: str, image_size: int, gmacs: float, margin: float, source: str) -> None:
-    assert count_cost(papers.variant(model_id), image_size).macs / 1e9 == pytest.approx(gmacs, abs=margin), source
+    assert count_cost(papers.find_variant(model_id), image_size).macs / 1e9 == pytest.approx(gmacs, abs=margin), source
 
 
 @torch.library.custom_op("planted::project", mutates_args=())
@@ -159,7 +159,7 @@ class Planted(nn.Linear):
 
 
 def test_the_gate_names_an_operator_that_was_not_counted() -> None:
-    variant = papers.variant("vit_ti16")
+    variant = papers.find_variant("vit_ti16")
     model = on_meta(variant, 224)
     model.get_submodule("blocks.0.mlp").register_module("fc1", Planted(192, 768, device="meta"))
     with pytest.raises(counters.GateError, match="vit_ti16 at 224 px") as caught:
@@ -172,7 +172,7 @@ def test_the_gate_names_an_operator_that_was_not_counted() -> None:
 
 
 def test_the_gate_stops_a_model_that_is_not_the_card_s() -> None:
-    variant = papers.variant("vit_ti16")
+    variant = papers.find_variant("vit_ti16")
     with torch.device("meta"):
         model = build_variant(variant, mlp_ratio=3.9)
     with pytest.raises(counters.GateError, match="differ by more than 1%"):
@@ -188,7 +188,7 @@ def test_the_gate_stops_a_model_that_is_not_the_card_s() -> None:
     ["deit_ti", "pvt_tiny", "swin_t", "twins_svt_s", "tnt_s", "cpvt_s", "msg_t", "r50_vit_b32", "resnet50", "detr_r50"],
 )
 def test_function_calls_count_what_the_operators_count(model_id: str) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     for attention in ("math", "fused"):
         model = set_attention(on_meta(variant, variant.image_size), attention)
         dispatch, _ = dispatched.count_dispatch(model, variant.image_size)
@@ -229,12 +229,12 @@ def test_a_call_counts_what_its_operators_count(index: int) -> None:
 
 def test_without_the_tracer_function_calls_are_the_other_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.jit, "_get_trace_graph")
-    variant = papers.variant("deit_ti")
+    variant = papers.find_variant("deit_ti")
     counts = counters.count(on_meta(variant, 64), variant, 64)
     assert counts.fvcore is None
     instead = f"PyTorch {torch.__version__} has no tracer for fvcore: function calls counted in its place"
     assert counts.gate == f"three counts agree; {instead}"
-    own = papers.variant("timm/vit_tiny_patch16_224(depth=2)")
+    own = papers.find_variant("timm/vit_tiny_patch16_224(depth=2)")
     counts = counters.count(on_meta(own, 64), own, 64)
     assert counts.gate == f"two counts agree; no closed form of this family; {instead}"
     assert counts.believed == counts.dispatch
@@ -244,7 +244,7 @@ def test_without_the_tracer_the_gate_still_stops_a_model_that_is_not_the_card_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(torch.jit, "_get_trace_graph")
-    variant = papers.variant("vit_ti16")
+    variant = papers.find_variant("vit_ti16")
     with torch.device("meta"):
         model = build_variant(variant, mlp_ratio=3.9)
     with pytest.raises(counters.GateError, match=r"formula \d+, calls \d+"):

@@ -9,7 +9,7 @@ from replication.complexity.crossings import find_crossings, find_sign_changes
 from replication.complexity.memory import MODES
 from replication.models.attention import POLICIES
 from replication.records.metrics import COSTS, PEAKS
-from replication.records.rows import Count, columns
+from replication.records.rows import Count, list_columns
 
 MODELS = ("deit_s", "swin_t", "tnt_s")
 SIZES = (128, 256, 512, 1024)
@@ -27,7 +27,7 @@ def counted(**curves: list[float]) -> pd.DataFrame:
 
 def test_a_peak_memory_has_a_name_for_every_mode_and_policy() -> None:
     assert [(peak.mode, peak.attention) for peak in PEAKS] == list(itertools.product(MODES, POLICIES))
-    assert set(COSTS) <= set(columns(Count))
+    assert set(COSTS) <= set(list_columns(Count))
 
 
 def test_power_laws_cross_where_algebra_says() -> None:

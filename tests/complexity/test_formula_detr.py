@@ -30,7 +30,7 @@ SMALL = {
 
 
 def changed(model_id: str, **changes: Any) -> Variant:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     return dataclasses.replace(variant, architecture={**variant.architecture, **changes})
 
 
@@ -82,7 +82,7 @@ def test_the_gate_counts_a_rectangle_three_ways() -> None:
 @pytest.mark.parametrize(("depth", "layers"), [(18, (2, 2, 2, 2)), (34, (3, 4, 6, 3))])
 @pytest.mark.parametrize("image_size", [224, "96x160", "1x65"])
 def test_basic_blocks_are_those_of_timm(depth: int, layers: tuple[int, ...], image_size: Size) -> None:
-    resnet = papers.variant("resnet50")
+    resnet = papers.find_variant("resnet50")
     architecture = {"layers": layers}
     basic = dataclasses.replace(resnet, factory=f"timm/resnet{depth}", architecture=architecture, image_sizes_by=1)
     assert count_cost(basic, image_size).macs == dispatched(basic, image_size)
@@ -105,7 +105,7 @@ def test_dilation_keeps_the_grid_of_the_third_stage() -> None:
 
 def test_dc5_makes_the_encoder_s_attention_sixteen_times_dearer_and_the_whole_twice() -> None:
     """Section 4.1, DC5; at sizes that the strides divide, so that no grid is rounded up."""
-    plain, dilated = (count_cost(papers.variant(model), "768x1024") for model in ("detr_r50", "detr_dc5_r50"))
+    plain, dilated = (count_cost(papers.find_variant(model), "768x1024") for model in ("detr_r50", "detr_dc5_r50"))
     assert dilated.tokens == 4 * plain.tokens
     encoder = [found.macs_attention - 6 * 2 * 100 * (100 + found.tokens) * 256 for found in (plain, dilated)]
     assert encoder[1] == 16 * encoder[0]

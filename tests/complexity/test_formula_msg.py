@@ -55,20 +55,20 @@ def test_a_tiny_model_written_out(overlapping: bool) -> None:
 @pytest.mark.parametrize("image_size", [224, "448x224"])
 @pytest.mark.parametrize("model_id", AUTHORS)
 def test_the_dispatched_operators_cost_the_same(model_id: str, image_size: Size) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     model = set_attention(build_skeleton(variant, image_size), "math")
     assert count_dispatch(model, image_size)[0] == count_cost(variant, image_size).macs
 
 
 @pytest.mark.parametrize("model_id", ["msg_t", "msg_t_v1"])
 def test_the_traced_graph_costs_the_same(model_id: str) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     model = set_attention(build_skeleton(variant, 224), "fused")
     assert count_fvcore(model, 224)[0] == count_cost(variant, 224).macs
 
 
 def test_the_exchange_costs_nothing() -> None:
-    variant = papers.variant("msg_t")
+    variant = papers.find_variant("msg_t")
     silent = {**variant.architecture, "shuffle_regions": (1, 1, 1, 1)}
     model = build_skeleton(dataclasses.replace(variant, architecture=silent), 224)
     assert count_dispatch(set_attention(model, "math"), 224)[0] == count_cost(variant, 224).macs
@@ -76,12 +76,12 @@ def test_the_exchange_costs_nothing() -> None:
 
 @pytest.mark.parametrize("model_id", AUTHORS)
 def test_the_authors_count_a_thousandth_more(model_id: str) -> None:
-    assert 0 < AUTHORS[model_id] * 1e9 / count_cost(papers.variant(model_id), 224).macs - 1 < 1e-3
+    assert 0 < AUTHORS[model_id] * 1e9 / count_cost(papers.find_variant(model_id), 224).macs - 1 < 1e-3
 
 
 @pytest.mark.parametrize(("image_size", "times"), [(448, 4), ("224x672", 3), (3584, 256)])
 def test_cost_is_proportional_to_the_area(image_size: Size, times: int) -> None:
-    native, found = count_cost(papers.variant("msg_t"), 224), count_cost(papers.variant("msg_t"), image_size)
+    native, found = count_cost(papers.find_variant("msg_t"), 224), count_cost(papers.find_variant("msg_t"), image_size)
     classifier = 512 * 1000
     assert found.macs_attention == times * native.macs_attention
     assert found.macs - classifier == times * (native.macs - classifier)
@@ -90,6 +90,6 @@ def test_cost_is_proportional_to_the_area(image_size: Size, times: int) -> None:
 
 def test_a_messenger_beside_49_patches() -> None:
     """v1 has Swin's widths, depths and windows: 50 tokens attend to 50 instead of 49 to 49."""
-    ours, swin = (count_cost(papers.variant(model_id), 224) for model_id in ("msg_t_v1", "swin_t"))
+    ours, swin = (count_cost(papers.find_variant(model_id), 224) for model_id in ("msg_t_v1", "swin_t"))
     assert ours.macs_attention * 49**2 == swin.macs_attention * 50**2
     assert ours.tokens * 49 == swin.tokens * 50

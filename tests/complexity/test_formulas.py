@@ -36,19 +36,19 @@ def test_distillation_adds_a_token_and_a_classifier() -> None:
 
 
 def test_global_attention_grows_with_the_square_of_tokens() -> None:
-    small, large = (count_cost(papers.variant("vit_b16"), size) for size in (224, 4096))
+    small, large = (count_cost(papers.find_variant("vit_b16"), size) for size in (224, 4096))
     assert large.macs_attention * small.tokens**2 == small.macs_attention * large.tokens**2
 
 
 @pytest.mark.parametrize("size", [448, 896, 3584])
 def test_windows_grow_with_the_number_of_tokens(size: int) -> None:
-    small, large = count_cost(papers.variant("swin_t"), 224), count_cost(papers.variant("swin_t"), size)
+    small, large = count_cost(papers.find_variant("swin_t"), 224), count_cost(papers.find_variant("swin_t"), size)
     assert large.macs_attention == (size // 224) ** 2 * small.macs_attention
     assert large.regular
 
 
 def test_spatial_reduction_divides_the_products_by_its_square() -> None:
-    variant = papers.variant("pvt_small")
+    variant = papers.find_variant("pvt_small")
     stages = ["56x56 r8", "28x28 r4", "14x14 r2", "7x7+1 r1"]
     assert list(count_cost(variant, 224).stages) == stages
     unreduced = dataclasses.replace(variant, architecture={**variant.architecture, "sr_ratios": (1, 4, 2, 1)})
@@ -57,7 +57,7 @@ def test_spatial_reduction_divides_the_products_by_its_square() -> None:
 
 
 def test_swin_says_where_it_pads_and_where_its_window_shrinks() -> None:
-    found = count_cost(papers.variant("swin_t"), 320)
+    found = count_cost(papers.find_variant("swin_t"), 320)
     assert found.stages == (
         "80x80 w7 padded 84x84",
         "40x40 w7 padded 42x42",
@@ -65,11 +65,11 @@ def test_swin_says_where_it_pads_and_where_its_window_shrinks() -> None:
         "10x10 w7 padded 14x14",
     )
     assert not found.regular
-    assert count_cost(papers.variant("swin_t"), 32).stages == ("8x8 w7 padded 14x14", "4x4 w4", "2x2 w2", "1x1 w1")
+    assert count_cost(papers.find_variant("swin_t"), 32).stages == ("8x8 w7 padded 14x14", "4x4 w4", "2x2 w2", "1x1 w1")
 
 
 def test_the_authors_window_at_384_px() -> None:
-    assert count_cost(papers.variant("swin_b"), 384).stages == ("96x96 w12", "48x48 w12", "24x24 w12", "12x12 w12")
+    assert count_cost(papers.find_variant("swin_b"), 384).stages == ("96x96 w12", "48x48 w12", "24x24 w12", "12x12 w12")
 
 
 def test_resnet50_has_the_printed_operations() -> None:
@@ -81,4 +81,4 @@ def test_resnet50_has_the_printed_operations() -> None:
 
 def test_unknown_family_names_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'swin'"):
-        count_cost(dataclasses.replace(papers.variant("swin_t"), family="swim"), 224)
+        count_cost(dataclasses.replace(papers.find_variant("swin_t"), family="swim"), 224)

@@ -22,6 +22,6 @@ from replication.models.attention import set_attention
     ],
 )
 def test_every_size_is_counted_to_the_operation(model_id: str, image_size: int) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     model = set_attention(build_skeleton(variant, image_size), "math")
     assert count_dispatch(model, image_size)[0] == count_cost(variant, image_size).macs

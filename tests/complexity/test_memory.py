@@ -26,7 +26,7 @@ def two_layers() -> nn.Module:
 
 def build(model_id: str, attention: str, image_size: int = 224) -> nn.Module:
     with torch.device("meta"):
-        return set_attention(build_variant(papers.variant(model_id), image_size), attention)
+        return set_attention(build_variant(papers.find_variant(model_id), image_size), attention)
 
 
 PARAMETERS = (PIXELS + 1) * HIDDEN + (HIDDEN + 1) * CLASSES

@@ -63,7 +63,7 @@ def nets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cell(spec: str, size: Size = 64) -> dict[str, Any]:
-    variant = add_native_size(papers.variant(spec))
+    variant = add_native_size(papers.find_variant(spec))
     return vars(count_cell(variant, size)[0])
 
 
@@ -595,7 +595,7 @@ class Sides(Base):
 @pytest.mark.parametrize(("size", "tokens"), [(64, 16), ("32x64", 8)])
 def test_a_factory_that_takes_both_sides_is_told_both(size: Size, tokens: int) -> None:
     assert cell("nets:Sides", size)["tokens"] == tokens
-    assert add_native_size(papers.variant("nets:Sides")).image_size == "32x64"
+    assert add_native_size(papers.find_variant("nets:Sides")).image_size == "32x64"
 
 
 def test_the_gate_of_a_paper_s_model_is_an_error_after_the_others_are_written(

@@ -130,9 +130,11 @@ def test_models_are_fitted_in_their_regime_only() -> None:
     assert [fit.theory for fit in fits] == [1, *[None] * 5]
 
 
-@pytest.mark.parametrize("model", [v.id for v in papers.variants().values() if v.exponent and v.family in FAMILIES])
+@pytest.mark.parametrize(
+    "model", [v.id for v in papers.list_variants().values() if v.exponent and v.family in FAMILIES]
+)
 def test_the_exponent_that_a_card_declares_is_that_of_the_closed_form(model: str) -> None:
     """Four times the tokens: 4 ^ exponent times the products, but for class tokens, which are few among so many."""
-    variant = papers.variant(model)
+    variant = papers.find_variant(model)
     small, large = (count_cost(variant, side).macs_attention for side in (3584, 7168))
     assert math.log(large / small, 4) == pytest.approx(variant.exponent, abs=0.01)

@@ -17,7 +17,7 @@ MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "re
 @pytest.mark.parametrize("mode", ["infer", "train"])
 @pytest.mark.parametrize("model_id", MODELS)
 def test_the_peak_of_memory_is_the_same(model_id: str, mode: str) -> None:
-    model = build_skeleton(papers.variant(model_id), 224)
+    model = build_skeleton(papers.find_variant(model_id), 224)
     plain = count_peak_memory(model, 224, 2, mode)
     with RememberedShapes():
         first, again = (count_peak_memory(model, 224, 2, mode) for _ in range(2))
@@ -26,7 +26,7 @@ def test_the_peak_of_memory_is_the_same(model_id: str, mode: str) -> None:
 
 @pytest.mark.parametrize("model_id", MODELS)
 def test_who_watches_within_sees_every_operator(model_id: str) -> None:
-    model, image = build_skeleton(papers.variant(model_id), 224), torch.empty(1, 3, 224, 224, device="meta")
+    model, image = build_skeleton(papers.find_variant(model_id), 224), torch.empty(1, 3, 224, 224, device="meta")
 
     def flops() -> int:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -39,7 +39,7 @@ def test_who_watches_within_sees_every_operator(model_id: str) -> None:
 
 
 def test_a_trace_is_the_same() -> None:
-    model = build_skeleton(papers.variant("swin_t"), 224)
+    model = build_skeleton(papers.find_variant("swin_t"), 224)
     plain = count_fvcore(model, 224)
     with RememberedShapes():
         assert count_fvcore(model, 224) == count_fvcore(model, 224) == plain

@@ -8,7 +8,7 @@ import pytest
 
 from replication import papers
 from replication.complexity import count_models, merge, write_mechanisms, write_scaling
-from replication.records.rows import Count, PeakMemory, ScalingFit, columns
+from replication.records.rows import Count, PeakMemory, ScalingFit, list_columns
 from replication.records.words import UserError
 
 
@@ -26,7 +26,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_row_a_cell_and_sizes_that_do_not_fit_are_left_out(counted: Path) -> None:
     rows = read(counted / "counts.csv")
-    assert list(rows[0]) == list(columns(Count))
+    assert list(rows[0]) == list(list_columns(Count))
     assert [(row["model"], row["image_size"]) for row in rows] == [
         ("vit_ti16", "224"),
         ("vit_ti16", "240"),
@@ -41,7 +41,7 @@ def test_one_row_a_cell_and_sizes_that_do_not_fit_are_left_out(counted: Path) ->
 
 def test_memory_at_every_size_and_at_every_batch_at_the_native_one(counted: Path) -> None:
     rows = read(counted / "memory.csv")
-    assert list(rows[0]) == list(columns(PeakMemory))
+    assert list(rows[0]) == list(list_columns(PeakMemory))
     assert {(row["model"], row["image_size"], row["batch_size"]) for row in rows} == {
         ("vit_ti16", "224", "1"),
         ("vit_ti16", "224", "64"),
@@ -80,7 +80,7 @@ def test_printed_adds_the_native_size_and_keeps_the_sweep_to_the_models_that_hav
     assert ("deit_ti", "64") in cells
     assert ("deit_ti", "224") in cells
     assert [size for model, size in cells if model == "detr_r50"] == [
-        str(size) for size in papers.printed_sizes("detr_r50")
+        str(size) for size in papers.list_printed_sizes("detr_r50")
     ]
 
 
@@ -101,7 +101,7 @@ def test_scaling_has_a_row_for_every_mechanism_and_model(counted: Path, tmp_path
     write_mechanisms(tmp_path / "mechanisms.csv")
     write_scaling(counted / "counts.csv", tmp_path / "mechanisms.csv", tmp_path / "scaling.csv")
     rows = read(tmp_path / "scaling.csv")
-    assert list(rows[0]) == list(columns(ScalingFit))
+    assert list(rows[0]) == list(list_columns(ScalingFit))
     assert [row["model"] for row in rows if row["metric"] == "macs" and row["part"] == "whole"] == [
         *("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger"),
         *("vit_ti16", "pvt_tiny"),

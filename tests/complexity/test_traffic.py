@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from replication.complexity.sweep import build_skeleton
 from replication.complexity.traffic import count_operations
 from replication.models.attention import GlobalAttention, set_attention
-from replication.papers import variant
+from replication.papers import find_variant
 
 B, N, D, E = 2, 49, 8, 3
 
@@ -61,7 +61,7 @@ def test_views_move_nothing_and_expanded_tensors_are_read_once() -> None:
 
 
 def test_operations_grow_with_the_batch_and_weights_are_read_once() -> None:
-    model = build_skeleton(variant("deit_ti"), 224).eval()
+    model = build_skeleton(find_variant("deit_ti"), 224).eval()
     with torch.no_grad():
         one, two, three = (count_operations(partial(model, empty(n, 3, 224, 224))) for n in (1, 2, 3))
     assert (two.macs, three.macs) == (2 * one.macs, 3 * one.macs)

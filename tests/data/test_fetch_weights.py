@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from replication.data import fetch, fetch_weights
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.records.rows import Weight
 from replication.records.words import UserError
 from replication.released import NOTED, check, lying
@@ -34,7 +34,7 @@ def released(tmp_path: Path) -> Path:
 
 
 def record(name: str = "pvt_tiny_224", **changes: Any) -> Weight:
-    return dataclasses.replace(weights()[name], **changes)
+    return dataclasses.replace(read_weights()[name], **changes)
 
 
 def bring(one: Weight, folder: Path, mirror: Path | str = "", offline: bool = False) -> list[str]:

@@ -69,9 +69,9 @@ def variant(monkeypatch: pytest.MonkeyPatch) -> Variant:
     """DETR with one query and a small backbone, which goes by the name of the released one."""
     architecture = {"backbone": "small", "hidden_dim": 16, "num_heads": 2, "dim_feedforward": 8, "num_queries": 1}
     depth = {"encoder_layers": 0, "decoder_layers": 1}
-    tiny = dataclasses.replace(papers.variant("detr_r50"), architecture={**architecture, **depth})
-    known = papers.variant
-    monkeypatch.setattr(papers, "variant", lambda model_id: tiny if model_id == tiny.id else known(model_id))
+    tiny = dataclasses.replace(papers.find_variant("detr_r50"), architecture={**architecture, **depth})
+    known = papers.find_variant
+    monkeypatch.setattr(papers, "find_variant", lambda model_id: tiny if model_id == tiny.id else known(model_id))
     return tiny
 
 
@@ -161,8 +161,8 @@ def test_from_weights_to_verdicts(folder: Path, weights: Path, tmp_path: Path, m
     assert {(m.model, m.image_size, m.dataset, m.ci_low, m.n, m.scale) for m in measured} == {
         ("detr_r50", 800, "coco", None, 3, "full")
     }
-    printed = [number for table in papers.card("detr").tables for number in table.published]
-    filled = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
+    printed = [number for table in papers.find_card("detr").tables for number in table.published]
+    filled = [v for v in judge_cells(printed, measured, papers.read_cards()) if v.dataset and v.measured is not None]
     assert {v.weights for v in filled} == {"detr_r50_800"}
     ap = {(v.table, str(v.published), v.verdict): v.measured for v in filled if v.metric == "ap_box"}
     assert ap == {

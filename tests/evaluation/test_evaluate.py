@@ -150,7 +150,7 @@ def save_weights(path: Path, images: Path, right: bool) -> None:
     """DeiT-Ti with random weights and a head that classifies `images` without fault, or says blue to all."""
     torch.manual_seed(0)
     model = build("deit_ti", num_classes=3).eval()
-    data = open_photographs(images, "colours", make_preprocessing(papers.variant("deit_ti"), 224))
+    data = open_photographs(images, "colours", make_preprocessing(papers.find_variant("deit_ti"), 224))
     inputs, (labels, _) = default_collate([data[index] for index in range(len(data))])
     head = model.get_submodule("head")
     assert isinstance(head, nn.Linear)
@@ -210,8 +210,8 @@ def test_from_weights_to_verdicts(images: Path, tmp_path: Path, monkeypatch: pyt
         ("deit_ti", "deit_ti_224", 224, "top1", 100.0, 12, "full"),
         ("deit_ti", "deit_ti_224", 224, "top5", 100.0, 12, "full"),
     ]
-    printed = [number for card in papers.cards().values() for table in card.tables for number in table.published]
-    judged = [v for v in judge_cells(printed, measured, papers.cards()) if v.dataset and v.measured is not None]
+    printed = [number for card in papers.read_cards().values() for table in card.tables for number in table.published]
+    judged = [v for v in judge_cells(printed, measured, papers.read_cards()) if v.dataset and v.measured is not None]
     of_tables = {
         (v.paper, v.table): (str(v.published), v.measured) for v in judged if v.metric in ("top1", "top1_error")
     }

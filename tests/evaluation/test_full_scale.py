@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from replication import papers
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.plan.digests import digest_images, digest_weights
 from replication.plan.evaluations import find_evaluation
 from replication.plan.make import make_plan
@@ -53,10 +53,10 @@ def test_every_suffix_of_weights_is_taken(tmp_path: Path, suffix: str) -> None:
 
 AUTHORS = [
     (name, one)
-    for one in weights().values()
+    for one in read_weights().values()
     for name in one.called.split()
     if one.task == "classification"
-    if not one.obstacle and one.model in papers.variants() and "pretrained" not in one.id
+    if not one.obstacle and one.model in papers.list_variants() and "pretrained" not in one.id
 ]
 
 

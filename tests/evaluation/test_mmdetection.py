@@ -78,7 +78,7 @@ class Recorder(nn.Module):
 @pytest.mark.parametrize("model_id", ["retinanet_resnet50", "retinanet_resnet50_caffe"])
 def test_an_image_becomes_what_the_authors_make_of_it(folder: Path, model_id: str) -> None:
     """Resized by OpenCV's rule, normalised, padded with the mean to multiples of 32; in Caffe's style BGR to 255."""
-    split = load_validation_split(papers.variant(model_id), folder, 48, "strict")
+    split = load_validation_split(papers.find_variant(model_id), folder, 48, "strict")
     model = Recorder()
     results = predict(model, split, "")
     shapes = [(48, 72), (80, 32)]  # 80 = 48 * 1333 / 800, which decides over the short side of 48
@@ -102,7 +102,7 @@ def test_an_image_becomes_what_the_authors_make_of_it(folder: Path, model_id: st
 
 @pytest.mark.parametrize(("short_side", "long_side"), [(800, 1333), (640, 1066), (512, 853), (480, 800), (200, 333)])
 def test_the_long_side_s_limit_goes_with_the_short_side_s(folder: Path, short_side: int, long_side: int) -> None:
-    split = load_validation_split(papers.variant("retinanet_resnet50"), folder, short_side, "strict")
+    split = load_validation_split(papers.find_variant("retinanet_resnet50"), folder, short_side, "strict")
     assert split.transform == Fit(short_side, long_side)
 
 
@@ -129,7 +129,7 @@ def test_results_have_boxes_with_all_digits_and_masks_of_columns() -> None:
 
 def test_masks_are_measured_as_masks(folder: Path) -> None:
     """The annotations as predictions are perfect; with a mask half as large the overlap is a half, boxes as before."""
-    truth = load_validation_split(papers.variant("mask_r_cnn_resnet50"), folder, 48, "strict").ground_truth
+    truth = load_validation_split(papers.find_variant("mask_r_cnn_resnet50"), folder, 48, "strict").ground_truth
     whole = [
         {
             "image_id": one["image_id"],

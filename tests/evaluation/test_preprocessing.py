@@ -18,7 +18,7 @@ def photograph() -> Image.Image:
 
 
 def processed(model: str, image_size: int, photograph: Image.Image) -> np.ndarray:
-    return make_preprocessing(papers.variant(model), image_size)(photograph).numpy()
+    return make_preprocessing(papers.find_variant(model), image_size)(photograph).numpy()
 
 
 def normalised(image: np.ndarray, moments: tuple[tuple[float, ...], tuple[float, ...]]) -> np.ndarray:

@@ -52,7 +52,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_label_maps_are_the_recorded_ones(name: str, multiple: int, narrow: None) -> None:
     """At 92 px the picture shrinks, without a filter; no side is a multiple of 32, and none of 4 at the next level."""
     model_id, _, size = name.removesuffix("_ms").rpartition("_")
-    model = give(build_variant(papers.variant(model_id)))
+    model = give(build_variant(papers.find_variant(model_id)))
     found = classify_pixels(model, picture(150, 200), int(size), multiple, name.endswith("_ms"))
     with np.load(LABELS) as recorded:
         expected = recorded[name]

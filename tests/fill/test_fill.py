@@ -19,7 +19,7 @@ from replication.evaluation.preprocessing import choose_preprocessing
 from replication.fill import fill as module
 from replication.fill.fill import default_images, make_plan
 from replication.models import build
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.rows import Published, Weight
 from replication.released import check
@@ -27,7 +27,7 @@ from replication.report.judge import judge_cells
 
 EVERY = [
     (cell, table.ways[cell.name])
-    for card in papers.cards().values()
+    for card in papers.read_cards().values()
     for table in card.tables
     for cell in table.published
     if cell.name in table.ways and table.ways[cell.name].kind == "evaluate"
@@ -35,12 +35,17 @@ EVERY = [
 FILLED = [
     (cell, way)
     for cell, way in EVERY
-    if not unable(weights()[way.weights], papers.variants().get(weights()[way.weights].model), cell.dataset, way.metric)
+    if not unable(
+        read_weights()[way.weights],
+        papers.list_variants().get(read_weights()[way.weights].model),
+        cell.dataset,
+        way.metric,
+    )
 ]
 
 
 def test_so_many_numbers_have_a_command() -> None:
-    commands = {v.id for v in judge_cells([cell for cell, _ in EVERY], [], papers.cards()) if v.command}
+    commands = {v.id for v in judge_cells([cell for cell, _ in EVERY], [], papers.read_cards()) if v.command}
     assert commands == {cell.id for cell, _ in FILLED}
     assert len(commands) >= 800
 
@@ -50,10 +55,10 @@ def test_a_command_reaches_the_evaluator(
     cell: Published, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the weights, the image size, the preprocessing and the images of its number, and with nothing else."""
-    (verdict,) = judge_cells([cell], [], papers.cards())
+    (verdict,) = judge_cells([cell], [], papers.read_cards())
     arguments = parser().parse_args(shlex.split(verdict.command)[3:])
     assert arguments.names == [cell.id]
-    one, images = weights()[way.weights], default_images(tmp_path)
+    one, images = read_weights()[way.weights], default_images(tmp_path)
     key = IMAGES[cell.dataset].key
     images[key].mkdir(parents=True)
     file = tmp_path / f"{one.id}.pth"
@@ -72,7 +77,7 @@ def test_a_command_reaches_the_evaluator(
     assert IMAGES[dataset].key == key
     assert dataset == cell.dataset or (dataset, cell.dataset) == ("imagenet-1k", "imagenet-real")
     if one.task == "classification":
-        said_by = choose_preprocessing(papers.variant(model), size, one)
+        said_by = choose_preprocessing(papers.find_variant(model), size, one)
         assert one.crop in (None, said_by.ratio)
         assert one.interpolation in ("", said_by.interpolation)
         assert not one.mean or (one.mean == "half") == said_by.half
@@ -87,8 +92,8 @@ def test_preprocessing_is_that_of_the_publishers() -> None:
         "tnt_s_224": (0.9, "bicubic", True),
         "efficientnet_b4_380": (0.922, "bicubic", False),
     }.items():
-        one = weights()[name]
-        said = choose_preprocessing(papers.variant(one.model), one.image_size, one)
+        one = read_weights()[name]
+        said = choose_preprocessing(papers.find_variant(one.model), one.image_size, one)
         assert (said.ratio, said.interpolation, said.half) == expected, name
 
 
@@ -186,7 +191,7 @@ def test_a_published_digest_stops_other_weights(
     release: Path, standing_in: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = hashlib.sha256((release / "pvt_tiny.pth").read_bytes()).hexdigest()
-    known: dict[str, Weight] = dict(weights())
+    known: dict[str, Weight] = dict(read_weights())
     (release / "deit_tiny_patch16_224-a1311bcf.pth").write_bytes((release / "pvt_tiny.pth").read_bytes())
     places = ["--checkpoints", f"{standing_in}/weights", "--mirror", f"{release}", "--offline"]
     assert main(["fetch", "--weights", "deit_ti_224", *places]) == 2

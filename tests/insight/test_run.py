@@ -28,7 +28,7 @@ from replication.models.detr import Detr
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Arm, Experiment, Variant
 from replication.records.metrics import METRICS
-from replication.records.store import now, sha256, write_manifest
+from replication.records.store import hash_file, read_clock, write_manifest
 from replication.records.words import UserError
 from replication.training.engine import build
 
@@ -80,7 +80,7 @@ def model_of(arm: str, root: Path) -> nn.Module:
 def trained(arm: str, root: Path, folder: Path) -> Path:
     (folder / "seed2").mkdir(parents=True)
     safetensors.torch.save_file(model_of(arm, root).state_dict(), folder / "seed2" / "weights.safetensors")
-    write_manifest(folder / "seed2" / "manifest.json", now(), [folder / "seed2" / "weights.safetensors"])
+    write_manifest(folder / "seed2" / "manifest.json", read_clock(), [folder / "seed2" / "weights.safetensors"])
     return folder
 
 
@@ -130,7 +130,7 @@ def test_files_of_a_model_taken_apart(root: Path, tmp_path: Path) -> None:
     assert [row["objects"] for row in rows(out / "crowd.csv")] == ["1", "2", "3", "4"]
 
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["weights_sha256"] == sha256(weights / "seed2" / "weights.safetensors")
+    assert manifest["weights_sha256"] == hash_file(weights / "seed2" / "weights.safetensors")
     assert manifest["images_per_second"] > 0
     assert manifest["diagnosis"]  # of a random model
 

@@ -59,13 +59,13 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
 
 def narrowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Backbones of two blocks a stage and few channels, and heads of few, under the ids of the released ones."""
-    known = papers.variant
+    known = papers.find_variant
 
     def variant(model_id: str) -> Any:
         found = known(model_id)
         return dataclasses.replace(found, architecture={**found.architecture, **NARROW.get(model_id, {})})
 
-    monkeypatch.setattr(papers, "variant", variant)
+    monkeypatch.setattr(papers, "find_variant", variant)
     for module, name in ((upernet, "DIM"), (upernet, "AUXILIARY_DIM"), (semantic_fpn, "DIM"), (fpn, "DIM")):
         monkeypatch.setattr(module, name, HEAD_DIM)
     yield

@@ -11,9 +11,9 @@ from replication import models, papers
 from replication.models.attention import set_attention
 from replication.models.hybrid import StandardizedConv2d
 from replication.records.card import Variant
-from replication.records.words import Size, UserError, sides
+from replication.records.words import Size, UserError, split_size
 
-VARIANTS = papers.variants() | {e.model.id: e.model for _, e in papers.experiments().values()}
+VARIANTS = papers.list_variants() | {e.model.id: e.model for _, e in papers.list_experiments().values()}
 
 SHRUNK: dict[str, dict[str, Any]] = {
     "vit_ti16": {"depth": 2},
@@ -30,7 +30,7 @@ def num_parameters(model: nn.Module) -> int:
 
 
 def images(variant: Variant, image_size: Size) -> torch.Tensor:
-    return torch.randn(2, variant.architecture.get("in_chans", 3), *sides(image_size))
+    return torch.randn(2, variant.architecture.get("in_chans", 3), *split_size(image_size))
 
 
 @pytest.mark.slow

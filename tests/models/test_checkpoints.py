@@ -84,7 +84,7 @@ def test_the_number_of_parameters_is_the_authors(name: str) -> None:
     unread = sum(math.prod(shape) for key, shape, _ in release["keys"] if key == "outer_tokens")
     model = on_meta(MODELS[name], 384 if name in AT_384 else None)
     assert sum(p.numel() for p in model.parameters()) == release["params"] - unread
-    variant = papers.variant(MODELS[name])
+    variant = papers.find_variant(MODELS[name])
     assert name in AT_384 or variant.released_params == release["params"] - unread
 
 

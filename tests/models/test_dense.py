@@ -119,7 +119,7 @@ def last_map(model: nn.Module, images: Tensor) -> Tensor:
 
 def test_msg_s_last_map_is_what_the_classifier_sees() -> None:
     torch.manual_seed(0)
-    variant = small(papers.variant("msg_t"))
+    variant = small(papers.find_variant("msg_t"))
     classifier, body = build_variant(variant).eval(), Msg(variant).eval()
     body.body.load_state_dict(states(classifier))
     images = torch.randn(1, 3, 224, 224)
@@ -133,7 +133,7 @@ def test_msg_s_last_map_is_what_the_classifier_sees() -> None:
 def test_swin_s_maps_are_the_normalised_ones_of_the_classifier_where_no_grid_is_padded() -> None:
     """At 448 px, where every grid is of whole windows and wider than one, so that the classifier shifts it too."""
     torch.manual_seed(0)
-    variant = small(papers.variant("swin_t"))
+    variant = small(papers.find_variant("swin_t"))
     classifier, body = build_variant(variant, 448).eval(), Swin(variant).eval()
     merged = re.compile(r"layers\.(\d)\.downsample")  # timm counts a merging to the stage after it
     weights = {merged.sub(lambda m: f"layers.{int(m[1]) - 1}.downsample", k): w for k, w in states(classifier).items()}
@@ -153,7 +153,7 @@ def test_swin_s_maps_are_the_normalised_ones_of_the_classifier_where_no_grid_is_
 def test_twins_maps_are_the_classifier_s_where_no_grid_is_padded(model_id: str, masked: bool) -> None:
     """Once the norms of SVT's maps, which are in the path, are taken out."""
     torch.manual_seed(0)
-    variant = small(papers.variant(model_id))
+    variant = small(papers.find_variant(model_id))
     classifier, body = build_variant(variant).eval(), Twins(variant, masked).eval()
     body.norm_list = nn.ModuleList(nn.Identity() for _ in range(4))
     body.load_state_dict(classifier.state_dict())
@@ -171,7 +171,7 @@ def states(classifier: nn.Module) -> dict[str, Tensor]:
 
 def test_pvt_s_maps_are_those_of_the_classifier_until_the_class_token_joins() -> None:
     torch.manual_seed(0)
-    variant = small(papers.variant("pvt_tiny"))
+    variant = small(papers.find_variant("pvt_tiny"))
     classifier, body = build_variant(variant).eval(), Pvt(variant).eval()
     unused = body.load_state_dict(classifier.state_dict(), strict=False)
     assert unused.missing_keys == []
@@ -354,7 +354,7 @@ RESNET50_FROZEN = 225_344
     ],
 )
 def test_parameters_as_printed(model_id: str, millions: str, frozen: int) -> None:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     digits = len(millions.partition(".")[2])
     assert f"{(num_parameters(build_skeleton(variant, variant.image_size)) - frozen) / 1e6:.{digits}f}" == millions
 
@@ -381,7 +381,7 @@ def test_the_frozen_part_of_a_resnet50() -> None:
 )
 def test_multiply_adds_as_printed(model_id: str, size: int | str, giga: str) -> None:
     """Those whose counters counted as we do."""
-    macs, _ = count_dispatch(set_attention(build_skeleton(papers.variant(model_id), size), "math"), size)
+    macs, _ = count_dispatch(set_attention(build_skeleton(papers.find_variant(model_id), size), "math"), size)
     assert f"{macs / 1e9:.{len(giga.partition('.')[2])}f}" == giga
 
 
@@ -402,7 +402,7 @@ def test_the_heads_of_mask_r_cnn_in_closed_form() -> None:
 @pytest.mark.parametrize("model_id", ["mask_r_cnn_swin_t", "semantic_fpn_pvt_tiny", "upernet_pcpvt_s"])
 def test_both_counters_agree_exactly(model_id: str) -> None:
     """The transposed convolution of the mask head among them, and no resizing."""
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     counts = count(build_skeleton(variant, variant.image_size), variant, variant.image_size)
     assert counts.fvcore == counts.dispatch
     assert counts.gate == "two counts agree; no closed form of this family"
@@ -410,15 +410,15 @@ def test_both_counters_agree_exactly(model_id: str) -> None:
 
 @pytest.mark.parametrize("model_id", FAMILIES)
 def test_backbones_compute_in_double_precision(model_id: str) -> None:
-    body = FAMILIES[model_id](small(papers.variant(model_id))).double().eval()
+    body = FAMILIES[model_id](small(papers.find_variant(model_id))).double().eval()
     with torch.no_grad():
         assert {x.dtype for x in body(torch.randn(1, 3, 96, 128, dtype=torch.float64))} == {torch.float64}
 
 
-@pytest.mark.parametrize("family", sorted({v.family for v in papers.variants().values() if v.pyramid}))
+@pytest.mark.parametrize("family", sorted({v.family for v in papers.list_variants().values() if v.pyramid}))
 def test_a_family_whose_card_says_that_it_is_a_pyramid_gives_its_maps(family: str) -> None:
     """Detectors can stand on it: four maps, each with half the side of the one before."""
-    model_id = next(v.id for v in papers.variants().values() if v.pyramid and v.family == family)
+    model_id = next(v.id for v in papers.list_variants().values() if v.pyramid and v.family == family)
     with torch.device("meta"):
         net = backbone(model_id)
         maps = net(torch.zeros(1, 3, 224, 224))

@@ -213,7 +213,7 @@ def test_names_shapes_types_and_order_are_those_of_the_released_file(size: str) 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_card_has_the_released_configuration(size: str) -> None:
-    ours, theirs = papers.variant(f"msg_{size}").architecture, released(size)["config"]
+    ours, theirs = papers.find_variant(f"msg_{size}").architecture, released(size)["config"]
     names = {"embed_dim": "embed_dim", "depths": "depths", "num_heads": "num_heads", "window_size": "window_size"}
     for name, their_name in {**names, "shuffle_regions": "shuf_size"}.items():
         assert json.loads(json.dumps(ours[name])) == theirs[their_name]
@@ -230,7 +230,7 @@ def test_the_index_of_the_bias_table_is_swins() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_v1_is_swin_with_messengers_and_their_biases(size: str) -> None:
     """Beside Swin's parameters there are 4 x 4 messengers, and two biases for every head of every block."""
-    ours, swin = papers.variant(f"msg_{size}_v1"), papers.variant(f"swin_{size}")
+    ours, swin = papers.find_variant(f"msg_{size}_v1"), papers.find_variant(f"swin_{size}")
     a = ours.architecture
     biases = sum(2 * depth * heads for depth, heads in zip(a["depths"], a["num_heads"], strict=True))
     with torch.device("meta"):

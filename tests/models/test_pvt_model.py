@@ -178,4 +178,4 @@ def test_initial_weights_follow_the_release() -> None:
 
 
 def test_the_cards_use_this_model() -> None:
-    assert {papers.variant(f"pvt_{size}").factory for size in SIZES} == {"own/pvt"}
+    assert {papers.find_variant(f"pvt_{size}").factory for size in SIZES} == {"own/pvt"}

@@ -64,7 +64,7 @@ def detected(model_id: str, recorded: dict[str, Any]) -> list[dict[str, Any]]:
     """What our model says of the same picture, as COCO's results; a category id is the class index."""
     model = build(model_id).eval()
     model.load_state_dict(filled(model.state_dict(), recorded["scales"]), strict=False)
-    caffe = papers.variant(model_id).architecture.get("caffe", False)
+    caffe = papers.find_variant(model_id).architecture.get("caffe", False)
     short_side = recorded["short_side"]
     boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(150, 200))
     pixels = tv_tensors.Image(torch.from_numpy(picture()).permute(2, 0, 1))

@@ -55,7 +55,7 @@ def test_maps_are_the_recorded_ones(name: str, size: tuple[int, int], narrow: No
 
 
 def test_the_padding_of_twins_svt_is_masked_only_where_both_sides_have_some(narrow: None) -> None:
-    variant = papers.variant("twins_svt_s")
+    variant = papers.find_variant("twins_svt_s")
     masked, unmasked = (give(Twins(variant, masked)) for masked in (True, False))
     with torch.no_grad():
         for height, width, same in ((112, 112, True), (112, 133, True), (133, 112, True), (133, 133, False)):
@@ -84,7 +84,7 @@ def test_attention_that_is_masked_is_the_same_by_either_policy(narrow: None) -> 
 )
 def test_epsilons(model_id: str, others: dict[str, float]) -> None:
     with torch.device("meta"):
-        model = build_variant(papers.variant(model_id))
+        model = build_variant(papers.find_variant(model_id))
     for name, module in model.named_modules():
         if isinstance(module, nn.LayerNorm):
             expected = next((value for part, value in others.items() if part in name), 1e-5)
@@ -105,7 +105,7 @@ def released(name: str) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize(("model_id", "name"), RELEASED.items())
 def test_names_and_shapes_are_those_of_the_released_file(model_id: str, name: str) -> None:
     with torch.device("meta"):
-        model = build_variant(papers.variant(model_id))
+        model = build_variant(papers.find_variant(model_id))
     own = {key: tuple(values.shape) for key, values in model.state_dict().items()}
     assert own == {k: shape for k, shape in released(name).items() if not k.endswith("relative_position_index")}
 
@@ -113,7 +113,7 @@ def test_names_and_shapes_are_those_of_the_released_file(model_id: str, name: st
 @pytest.fixture
 def file(narrow: None, tmp_path: Path) -> Path:
     """As its authors would write a narrow UPerNet on Swin: the index of the biases and more beside the weights."""
-    shapes = {k: tuple(v.shape) for k, v in build_variant(papers.variant("upernet_swin_t")).state_dict().items()}
+    shapes = {k: tuple(v.shape) for k, v in build_variant(papers.find_variant("upernet_swin_t")).state_dict().items()}
     state: OrderedDict[str, Tensor] = OrderedDict(weights(shapes))
     for name in [name for name in state if name.endswith("relative_position_bias_table")]:
         state[name.replace("bias_table", "index")] = torch.zeros(49, 49, dtype=torch.int64)
@@ -124,7 +124,7 @@ def file(narrow: None, tmp_path: Path) -> Path:
 
 
 def test_a_file_as_mmsegmentation_writes_it_is_loaded(file: Path) -> None:
-    model = load_checkpoint(build_variant(papers.variant("upernet_swin_t")), file)
+    model = load_checkpoint(build_variant(papers.find_variant("upernet_swin_t")), file)
     shapes = {name: tuple(values.shape) for name, values in model.state_dict().items()}
     for name, values in weights(shapes).items():
         assert torch.equal(model.state_dict()[name], values), name
@@ -133,9 +133,9 @@ def test_a_file_as_mmsegmentation_writes_it_is_loaded(file: Path) -> None:
 def test_a_file_in_the_format_of_2020_is_loaded(file: Path) -> None:
     held = torch.load(file, weights_only=False)
     torch.save(held, file, _use_new_zipfile_serialization=False)
-    load_checkpoint(build_variant(papers.variant("upernet_swin_t")), file)
+    load_checkpoint(build_variant(papers.find_variant("upernet_swin_t")), file)
 
 
 def test_a_file_of_another_segmenter_is_refused(file: Path, narrow: None) -> None:
     with pytest.raises(UserError, match="does not fit SemanticFPN: not in the file"):
-        load_checkpoint(build_variant(papers.variant("semantic_fpn_swin_t")), file)
+        load_checkpoint(build_variant(papers.find_variant("semantic_fpn_swin_t")), file)

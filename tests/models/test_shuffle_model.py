@@ -135,7 +135,7 @@ def test_names_shapes_types_and_number_are_those_of_the_released_file(size: str)
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_card_has_the_released_configuration(size: str) -> None:
-    ours, theirs = papers.variant(f"shuffle_{size}").architecture, released(size)["config"]
+    ours, theirs = papers.find_variant(f"shuffle_{size}").architecture, released(size)["config"]
     for name in ("embed_dim", "window_size", "mlp_ratio", "token_dim"):
         assert ours[name] == theirs[name]
     assert (list(ours["depths"]), list(ours["num_heads"])) == (theirs["depths"], theirs["num_heads"])

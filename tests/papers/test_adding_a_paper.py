@@ -29,7 +29,7 @@ from tests.papers.test_printed_digits import shorter
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"
-BEFORE = papers.cards()
+BEFORE = papers.read_cards()
 
 
 @pytest.fixture(params=["own", "timm"])
@@ -45,9 +45,9 @@ def toy(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     (root / "pyproject.toml").touch()
     write_skeleton("toy", request.param == "own", root)
-    papers.cards.cache_clear()
+    papers.read_cards.cache_clear()
     yield request.param
-    papers.cards.cache_clear()
+    papers.read_cards.cache_clear()
     for package in (papers, models):
         sys.modules.pop(f"{package.__name__}.toy", None)
         vars(package).pop("toy", None)
@@ -63,7 +63,7 @@ def test_the_skeleton_is_clean(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_the_skeleton_passes_every_test_of_cards() -> None:
-    card = papers.card("toy")
+    card = papers.find_card("toy")
     ran = 0
     for name, test in vars(test_cards).items():
         arguments = [*inspect.signature(test).parameters] if name.startswith("test_") else []
@@ -127,7 +127,7 @@ def test_its_rows_of_speed_are_timed() -> None:
 
 @pytest.mark.usefixtures("toy")
 def test_figures_have_one_more_colour_and_nobody_is_recoloured() -> None:
-    before, after = choose_styles(BEFORE), choose_styles(papers.cards())
+    before, after = choose_styles(BEFORE), choose_styles(papers.read_cards())
     assert after == {**before, "toy": after["toy"]}
     assert after["toy"] not in before.values()
 
@@ -143,4 +143,4 @@ def test_it_is_in_the_plan(tmp_path: Path) -> None:
         "training": {"seeds": 2},
     }
     assert make_plan(asked).models == {"toy": ("toy_s",)}
-    assert papers.printed_sizes("toy_s") == [224]
+    assert papers.list_printed_sizes("toy_s") == [224]

@@ -13,7 +13,7 @@ from replication import papers
 from replication.complexity.sweep import build_skeleton
 from replication.papers import baselines
 from replication.records.rows import Published
-from replication.records.words import sides
+from replication.records.words import split_size
 
 GOLDEN = [
     # torchvision's documentation of its weights: parameters, and "GFLOPS" (multiply-adds) at the same image size.
@@ -39,13 +39,13 @@ NAMES = set(baselines.LABELS.values())
 
 @functools.cache
 def parameters(model_id: str) -> int:
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     return sum(p.numel() for p in build_skeleton(variant, variant.image_size).parameters())
 
 
 def quoted() -> list[Published]:
     """What the cards print for these networks as classifiers, in millions of parameters."""
-    numbers = (number for card in papers.cards().values() for table in card.tables for number in table.published)
+    numbers = (number for card in papers.read_cards().values() for table in card.tables for number in table.published)
     return [number for number in numbers if number.model in NAMES and number.metric == "params"]
 
 
@@ -54,10 +54,10 @@ def quoted() -> list[Published]:
 def test_parameters_and_multiply_adds_are_torchvision_s(model_id: str, params: int, gmacs: float | None) -> None:
     assert parameters(model_id) == params
     if gmacs is not None:
-        variant = papers.variant(model_id)
+        variant = papers.find_variant(model_id)
         model = build_skeleton(variant, variant.image_size).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.empty(1, 3, *sides(variant.image_size), device="meta"))
+            model(torch.empty(1, 3, *split_size(variant.image_size), device="meta"))
         assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, abs=0.0005)
 
 
@@ -72,7 +72,7 @@ def test_a_network_has_the_parameters_that_the_papers_print_for_it() -> None:
         assert abs(ours - printed) < max(0.02 * printed, last_digit), number
 
 
-@pytest.mark.parametrize("key", sorted(papers.cards().keys() - {"baselines"}))
+@pytest.mark.parametrize("key", sorted(papers.read_cards().keys() - {"baselines"}))
 def test_no_card_gives_a_shared_label_to_another_network(key: str) -> None:
     own = vars(importlib.import_module(f"replication.papers.{key}")).get("LABELS", {})
     assert [label for label, model_id in baselines.LABELS.items() if own.get(label, model_id) != model_id] == []

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from replication import papers
-from replication.papers import cards, ratio
+from replication.papers import make_ratio, read_cards
 from replication.records.card import Card, Claim, Lookup, MissingError, Table, Variant
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.reading import read_records
 from replication.records.rows import Published
 from replication.records.words import Size, UserError
 
-every_card = pytest.mark.parametrize("card", cards().values(), ids=cards().keys())
-every_variant = pytest.mark.parametrize("variant", papers.variants().values(), ids=papers.variants().keys())
-CLAIMS_ON_TABLES = [(card, c) for card in cards().values() for c in card.claims if c.estimate and c.table]
-SPEEDUPS = [(card, c) for card in cards().values() for c in card.claims if c.speedup and c.table]
+every_card = pytest.mark.parametrize("card", read_cards().values(), ids=read_cards().keys())
+every_variant = pytest.mark.parametrize("variant", papers.list_variants().values(), ids=papers.list_variants().keys())
+CLAIMS_ON_TABLES = [(card, c) for card in read_cards().values() for c in card.claims if c.estimate and c.table]
+SPEEDUPS = [(card, c) for card in read_cards().values() for c in card.claims if c.speedup and c.table]
 
 
 def numbers(card: Card) -> list[Published]:
@@ -31,7 +31,7 @@ def printed_in(table: Table) -> Lookup:
     """Finds the numbers that a table prints, in base units."""
 
     def find(model: str, metric: str, image_size: Size | None = None, dataset: str = "") -> float:
-        sizes = {image_size} if image_size else {papers.variant(model).image_size, None}
+        sizes = {image_size} if image_size else {papers.find_variant(model).image_size, None}
         for number in table.published:
             if (number.model, number.metric, number.dataset) == (model, metric, dataset) and number.image_size in sizes:
                 return float(number.value) * UNIT_SCALE.get(number.unit, 1.0)
@@ -45,7 +45,7 @@ def printed_in(table: Table) -> Lookup:
 
 @every_card
 def test_key_is_the_module_name(card: Card) -> None:
-    assert cards()[card.key] == card
+    assert read_cards()[card.key] == card
 
 
 @every_card
@@ -86,7 +86,7 @@ def test_percentages_are_percentages_and_fractions_fractions(card: Card) -> None
     assert [n for n in numbers(card) if n.unit in high and not 0 <= n.value <= high[n.unit]] == []
 
 
-@pytest.mark.parametrize("card", [c for c in cards().values() if c.printed is not None], ids=lambda card: card.key)
+@pytest.mark.parametrize("card", [c for c in read_cards().values() if c.printed is not None], ids=lambda card: card.key)
 def test_no_number_was_lost(card: Card) -> None:
     """Counted by another program in the collection that the transcripts were made from.
 
@@ -135,23 +135,23 @@ def test_numbers_as_in_the_papers(
     value: str,
     unit: str,
 ) -> None:
-    (number,) = [n for n in numbers(cards()[paper]) if (n.table, n.row, n.column) == (table, row, column)]
+    (number,) = [n for n in numbers(read_cards()[paper]) if (n.table, n.row, n.column) == (table, row, column)]
     assert (number.model, number.image_size, number.metric, number.unit) == (model, image_size, metric, unit)
     assert str(number.value) == value
 
 
 def test_the_paper_s_depth_of_pvt_small_is_not_the_released_one() -> None:
     """What is printed contradicts itself: Table 1's depths would give 23.9M parameters, Table 2 says 24.5M."""
-    printed = [n.value for n in numbers(cards()["pvt"]) if n.row == "PVT-Small" and n.column.startswith("depths")]
+    printed = [n.value for n in numbers(read_cards()["pvt"]) if n.row == "PVT-Small" and n.column.startswith("depths")]
     assert printed == [3, 3, 6, 3]
-    assert papers.variant("pvt_small").architecture["depths"] == (3, 4, 6, 3)
-    (cause,) = cards()["pvt"].causes_of(("table1", "PVT-Small", "depths_printed[1]"))
+    assert papers.find_variant("pvt_small").architecture["depths"] == (3, 4, 6, 3)
+    (cause,) = read_cards()["pvt"].find_causes(("table1", "PVT-Small", "depths_printed[1]"))
     assert cause.startswith("Stage-2 depth of PVT-Small")
 
 
 def test_published_numbers_survive_the_csv(tmp_path: Path) -> None:
     papers.write_published(tmp_path / "published.csv")
-    expected = [number for card in cards().values() for number in numbers(card)]
+    expected = [number for card in read_cards().values() for number in numbers(card)]
     read = read_records(tmp_path / "published.csv", Published)
     assert read == expected
     assert [str(n.value) for n in read] == [str(n.value) for n in expected]  # 83.0 == 83, but not in print
@@ -160,7 +160,7 @@ def test_published_numbers_survive_the_csv(tmp_path: Path) -> None:
 @every_card
 def test_a_cause_names_what_there_is_and_nothing_has_two(card: Card) -> None:
     """Cells with a model of ours, and claims on counts: nothing else can differ."""
-    cells = {number.name for number in numbers(card) if number.model in papers.variants()}
+    cells = {number.name for number in numbers(card) if number.model in papers.list_variants()}
     assert len({number.name for number in numbers(card)}) == len(numbers(card))
     claims = {claim.id for claim in card.claims if claim.estimate}
     named = [name for cause in card.causes for name in (*cause.cells, *cause.claims)]
@@ -183,21 +183,21 @@ def test_variant_is_one_consistent_architecture(variant: Variant) -> None:
     """As many stages in every list, heads that divide the width, an image size of its own that it takes."""
     assert variant.allows(variant.image_size)
     for image_size in (variant.image_size, *variant.at_size):
-        lists = variant.stages(image_size)
+        lists = variant.list_stages(image_size)
         assert len({len(values) for values in lists.values()}) <= 1, lists
         if "num_heads" in lists:
             assert all(width % heads == 0 for width, heads in zip(lists["embed_dims"], lists["num_heads"], strict=True))
 
 
 def test_a_width_doubles_from_stage_to_stage_where_only_the_first_is_named() -> None:
-    assert papers.variant("swin_t").stages(224)["embed_dims"] == (96, 192, 384, 768)
-    assert papers.variant("pvt_small").stages(224)["embed_dims"] == (64, 128, 320, 512)
-    assert papers.variant("vit_b16").stages(224) == {"embed_dims": (768,), "num_heads": (12,)}
+    assert papers.find_variant("swin_t").list_stages(224)["embed_dims"] == (96, 192, 384, 768)
+    assert papers.find_variant("pvt_small").list_stages(224)["embed_dims"] == (64, 128, 320, 512)
+    assert papers.find_variant("vit_b16").list_stages(224) == {"embed_dims": (768,), "num_heads": (12,)}
 
 
 def test_families_shown_beside_others_can_be_told_apart() -> None:
     """No two cards have one colour, nor one marker: `replication new-paper` takes the next that are free."""
-    shown = [card for card in cards().values() if card.headline or card.compared]
+    shown = [card for card in read_cards().values() if card.headline or card.compared]
     assert len({card.colour for card in shown}) == len({card.marker for card in shown}) == len(shown)
 
 
@@ -205,21 +205,21 @@ def test_families_shown_beside_others_can_be_told_apart() -> None:
 def test_hybrids_have_a_resnet50_of_sixteen_blocks(layers: tuple[int, ...]) -> None:
     """Stage 4's three blocks move into stage 3 (ViT, Section 4.1): the number of blocks stays."""
     assert sum(layers) == 16
-    hybrids = [v for v in papers.variants().values() if v.family == "hybrid"]
+    hybrids = [v for v in papers.list_variants().values() if v.family == "hybrid"]
     matching = [v for v in hybrids if v.architecture["backbone_layers"] == layers]
     assert {v.image_sizes_by for v in matching} == {4 * 2 ** (len(layers) - 1)}
 
 
 def test_swin_has_wider_windows_at_384() -> None:
-    assert papers.variant("swin_b").at(384)["window_size"] == 12
-    assert papers.variant("swin_b").at(224)["window_size"] == 7
+    assert papers.find_variant("swin_b").resolve(384)["window_size"] == 12
+    assert papers.find_variant("swin_b").resolve(224)["window_size"] == 7
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="unknown model 'pvt_smal'; did you mean 'pvt_small'"):
-        papers.variant("pvt_smal")
+        papers.find_variant("pvt_smal")
     with pytest.raises(UserError, match="unknown paper 'swing'; did you mean 'swin'"):
-        papers.card("swing")
+        papers.find_card("swing")
 
 
 # --- the claims -------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_the_paper_agrees_with_itself_or_says_otherwise(card: Card, claim: Claim
     (table,) = [table for table in card.tables if table.id == claim.table]
     assert claim.estimate is not None
     holds = claim.low <= claim.estimate(printed_in(table)) <= claim.high
-    assert holds != bool(card.causes_of(claim.id))
+    assert holds != bool(card.find_causes(claim.id))
 
 
 @pytest.mark.parametrize(("card", "claim"), SPEEDUPS, ids=[c.id for _, c in SPEEDUPS])
@@ -253,7 +253,7 @@ def test_the_printed_speeds_are_as_claimed(card: Card, claim: Claim) -> None:
     """The least ratio of the printed speeds lies in the declared range, whether they are rates or times."""
     (table,) = [table for table in card.tables if table.id == claim.table]
     assert claim.speedup is not None
-    native = {variant.id: variant.image_size for variant in papers.variants().values()}
+    native = {variant.id: variant.image_size for variant in papers.list_variants().values()}
     speeds = {
         (n.model, n.image_size or native.get(n.model)): float(n.value) ** (1 if n.metric == "throughput" else -1)
         for n in reversed(table.published)
@@ -267,11 +267,11 @@ def test_ratio_divides_at_one_image_size() -> None:
         at_384 = {"a": 12.0, "b": 4.0}
         return at_384[model] if image_size == 384 else {"a": 5.0, "b": 2.0}[model]
 
-    assert ratio("macs", "a", "b", 384)(find) == 3.0
-    assert ratio("macs", "a", "b")(find) == 2.5
+    assert make_ratio("macs", "a", "b", 384)(find) == 3.0
+    assert make_ratio("macs", "a", "b")(find) == 2.5
 
 
 def test_printed_digits_are_kept() -> None:
     """83.0 is printed, not 83: the digits decide what the same number means."""
-    values = [n.value for n in numbers(cards()["swin"]) if n.row == "Swin-S, 224" and n.column == "top1"]
+    values = [n.value for n in numbers(read_cards()["swin"]) if n.row == "Swin-S, 224" and n.column == "top1"]
     assert Decimal("83.0").as_tuple() in {value.as_tuple() for value in values}

@@ -14,9 +14,9 @@ from replication.papers.parts import small_models
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Claim, Experiment, Variant
 
-EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.experiments().values()}
+EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.list_experiments().values()}
 ARMS = {f"{experiment.id}/{arm.id}": experiment for experiment in EXPERIMENTS.values() for arm in experiment.arms}
-CONTRASTS = [claim for card in papers.cards().values() for claim in card.claims if claim.contrast]
+CONTRASTS = [claim for card in papers.read_cards().values() for claim in card.claims if claim.contrast]
 
 every_contrast = pytest.mark.parametrize("claim", CONTRASTS, ids=[claim.id for claim in CONTRASTS])
 every_experiment = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
@@ -35,7 +35,9 @@ def test_every_arm_decides_a_claim_or_leads_to_one_that_does() -> None:
     used = {arm for claim in CONTRASTS if claim.contrast for arm in claim.contrast.arms}
     for experiment in EXPERIMENTS.values():
         for arm in experiment.arms:
-            if experiment.variant(arm.id) in papers.variants().values():  # fills cells of the paper's tables
+            if (
+                experiment.choose_variant(arm.id) in papers.list_variants().values()
+            ):  # fills cells of the paper's tables
                 used.add(f"{experiment.id}/{arm.id}")
             used |= {f"{experiment.id}/{other}" for other in (arm.start_from, arm.teacher) if other}
     assert sorted(set(ARMS) - used) == []
@@ -54,7 +56,7 @@ def test_recipes_are_complete_at_every_scale(experiment: Experiment) -> None:
     for scale in experiment.scales:
         for arm in experiment.arms:
             recipe = resolve(experiment, arm.id, scale)
-            assert experiment.variant(arm.id).allows(recipe.image_size)
+            assert experiment.choose_variant(arm.id).allows(recipe.image_size)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_the_papers_recipes(
 @every_experiment
 def test_arms_differ(experiment: Experiment) -> None:
     conditions = [
-        (experiment.variant(a.id), sorted(a.changes.items()), a.start_from, a.teacher) for a in experiment.arms
+        (experiment.choose_variant(a.id), sorted(a.changes.items()), a.start_from, a.teacher) for a in experiment.arms
     ]
     assert all(conditions.count(condition) == 1 for condition in conditions)
 
@@ -150,7 +152,7 @@ def test_a_sentence_has_so_many_words_and_they_have_its_width(variant: Variant, 
 
 
 def test_no_analogue_is_called_as_a_model_of_a_paper() -> None:
-    assert small_models.ANALOGUES.keys().isdisjoint(papers.variants())
+    assert small_models.ANALOGUES.keys().isdisjoint(papers.list_variants())
 
 
 @pytest.mark.parametrize("channels", [1, 3])

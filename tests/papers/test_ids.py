@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from replication.papers import cards, write_published
+from replication.papers import read_cards, write_published
 from replication.records.reading import read_records
-from replication.records.rows import Published, claim_id, slug
+from replication.records.rows import Published, make_claim_id, make_slug
 from replication.records.words import UserError
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
-NUMBERS = [number.id for card in cards().values() for table in card.tables for number in table.published]
-CLAIMS = [claim_id(card.key, claim.id) for card in cards().values() for claim in card.claims]
+NUMBERS = [number.id for card in read_cards().values() for table in card.tables for number in table.published]
+CLAIMS = [make_claim_id(card.key, claim.id) for card in read_cards().values() for claim in card.claims]
 
 
 def test_no_two_numbers_or_claims_share_one() -> None:
@@ -39,7 +39,7 @@ def test_they_can_be_typed_and_linked() -> None:
     ],
 )
 def test_a_label_becomes_a_part_of_an_id(label: str, expected: str) -> None:
-    assert slug(label) == expected
+    assert make_slug(label) == expected
 
 
 def test_what_people_have_written_down_leads_to_a_number() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replication.papers import cards
+from replication.papers import read_cards
 
 _BY_ROW = "each row is quoted from another source, which prints its own digits"
 _SETTING = "settings, printed as each is usually written"
@@ -78,7 +78,7 @@ SHORTER: dict[tuple[str, str, str], tuple[str, frozenset[str]]] = {
 
 def shorter() -> Iterator[tuple[tuple[str, str, str], str]]:
     """Paper, table and column, and the row, of every number with fewer decimals than another of its column."""
-    for card in cards().values():
+    for card in read_cards().values():
         for table in card.tables:
             for column, cells in zip(table.header, zip(*table.cells, strict=True), strict=True):
                 numbers = [number for cell in cells for number in cell]

@@ -8,16 +8,16 @@ import pytest
 
 from replication import papers
 from replication.evaluable import IMAGES, measures
-from replication.papers.parts.weights import FOLDER, weights
+from replication.papers.parts.weights import FOLDER, read_weights
 from replication.records.card import WAYS, Way
 from replication.records.metrics import METRICS
 from replication.records.rows import Published, Weight
-from replication.records.words import sides
+from replication.records.words import split_size
 
-RECORDS = list(weights().values())
+RECORDS = list(read_weights().values())
 POINTED = [
     (cell, table.ways[cell.name])
-    for card in papers.cards().values()
+    for card in papers.read_cards().values()
     for table in card.tables
     for cell in table.published
     if cell.name in table.ways and table.ways[cell.name].weights
@@ -26,7 +26,7 @@ EVALUATED = [(cell, way) for cell, way in POINTED if way.kind == "evaluate"]
 
 
 def test_records_lie_beside_the_card_of_their_paper() -> None:
-    assert {path.stem for path in FOLDER.glob("*.csv")} <= papers.cards().keys()
+    assert {path.stem for path in FOLDER.glob("*.csv")} <= papers.read_cards().keys()
 
 
 @pytest.mark.parametrize("one", RECORDS, ids=[one.id for one in RECORDS])
@@ -45,7 +45,7 @@ def test_a_record_says_what_it_is(one: Weight) -> None:
         metric, _, value = printed.partition("=")
         assert metric in METRICS or metric == "miou_ms"
         assert 0 < float(value) < 100
-    variant = papers.variants().get(one.model)
+    variant = papers.list_variants().get(one.model)
     assert variant is None or (
         variant.task == one.task and (one.task != "classification" or variant.allows(one.image_size))
     )
@@ -67,14 +67,14 @@ OTHER_MODELS = {
 
 @pytest.mark.parametrize(("cell", "way"), EVALUATED, ids=[cell.id for cell, _ in EVALUATED])
 def test_a_pointer_is_of_the_model_and_the_size_of_its_number(cell: Published, way: Way) -> None:
-    one, variants = weights()[way.weights], papers.variants()
+    one, variants = read_weights()[way.weights], papers.list_variants()
     if cell.model in variants and one.model in variants:
         assert (cell.model, one.model.removesuffix("_caffe")) in {
             (one.model.removesuffix("_caffe"),) * 2,
             *OTHER_MODELS,
         }
     if cell.image_size and one.id != "bit_r101x3_448":  # which was fine-tuned at another size than Swin's table says
-        assert min(sides(cell.image_size)) == way.image_size
+        assert min(split_size(cell.image_size)) == way.image_size
     assert cell.dataset in IMAGES or cell.dataset.startswith("coco")
 
 
@@ -84,7 +84,7 @@ COMPARED = [(cell, way) for cell, way in EVALUATED if cell.unit in ("%", "fracti
 @pytest.mark.parametrize(("cell", "way"), COMPARED, ids=[cell.id for cell, _ in COMPARED])
 def test_a_pointed_number_is_within_a_point_of_what_the_source_prints(cell: Published, way: Way) -> None:
     """Of ImageNet-1k, at the size that the weights were trained at."""
-    one = weights()[way.weights]
+    one = read_weights()[way.weights]
     said = dict(part.split("=") for part in one.printed.split())
     if cell.dataset != "imagenet-1k" or way.image_size != one.image_size or "top1" not in said:
         pytest.skip("its source prints no such number")
@@ -93,7 +93,7 @@ def test_a_pointed_number_is_within_a_point_of_what_the_source_prints(cell: Publ
 
 
 def test_every_accuracy_has_a_way_and_nothing_else_has() -> None:
-    for card in papers.cards().values():
+    for card in papers.read_cards().values():
         for table in card.tables:
             accuracies = {cell.name for cell in table.published if METRICS[cell.metric].kind == "accuracy"}
             assert table.ways.keys() == accuracies
@@ -104,23 +104,23 @@ def test_every_accuracy_has_a_way_and_nothing_else_has() -> None:
 
 def test_what_is_trained_here_has_an_arm() -> None:
     arms = {
-        (experiment.variant(arm.id).id, experiment.recipe_of(arm.id, "full")["image_size"])
-        for card in papers.cards().values()
+        (experiment.choose_variant(arm.id).id, experiment.merge_recipe(arm.id, "full")["image_size"])
+        for card in papers.read_cards().values()
         for experiment in card.experiments
         if "full" in experiment.scales
         for arm in experiment.arms
     }
-    for card in papers.cards().values():
+    for card in papers.read_cards().values():
         for table in card.tables:
             for cell in table.published:
                 way = table.ways.get(cell.name)
                 if way and way.here:
-                    variant = papers.variant(cell.model)
+                    variant = papers.find_variant(cell.model)
                     size = way.image_size or cell.image_size or variant.image_size
-                    assert (variant.id, min(sides(size))) in arms, cell.id
+                    assert (variant.id, min(split_size(size))) in arms, cell.id
 
 
 def test_what_is_measured_of_evaluated_models() -> None:
-    assert "loss" in measures(papers.variant("deit_ti"), "imagenet-1k")
-    assert "ap_box" in measures(papers.variant("detr_r50"), "coco")
-    assert not measures(papers.variant("deit_ti"), "coco")
+    assert "loss" in measures(papers.find_variant("deit_ti"), "imagenet-1k")
+    assert "ap_box" in measures(papers.find_variant("detr_r50"), "coco")
+    assert not measures(papers.find_variant("deit_ti"), "coco")

@@ -33,8 +33,8 @@ INSTRUMENTS: dict[str, Callable[[], str]] = {
 def changed(monkeypatch: pytest.MonkeyPatch, edit: Callable[[Card], dict[str, Any]]) -> set[str]:
     """The instruments that run again after an edit of PVT's card."""
     before = {name: digest() for name, digest in INSTRUMENTS.items()}
-    card = papers.card("pvt")
-    monkeypatch.setitem(papers.cards(), "pvt", dataclasses.replace(card, **edit(card)))
+    card = papers.find_card("pvt")
+    monkeypatch.setitem(papers.read_cards(), "pvt", dataclasses.replace(card, **edit(card)))
     return {name for name, digest in INSTRUMENTS.items() if digest() != before[name]}
 
 

@@ -22,7 +22,11 @@ from replication.plan.options import (
 
 def test_the_papers_are_named_unless_they_are_all() -> None:
     assert write_paper_options(make_plan({"papers": "pvt"})) == "--papers pvt"
-    assert write_paper_options(make_plan({"papers": list(papers.cards())})) == write_paper_options(make_plan({})) == ""
+    assert (
+        write_paper_options(make_plan({"papers": list(papers.read_cards())}))
+        == write_paper_options(make_plan({}))
+        == ""
+    )
 
 
 def test_recipes_are_changed_for_one_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,12 @@ from replication.plan.digests import digest_experiment
 from replication.plan.make import list_speed_tables, make_plan
 from replication.plan.plan import Run
 from replication.records.words import UserError
-from replication.schema import read_schema, with_defaults
+from replication.schema import fill_defaults, read_schema
 from replication.speed.published import list_published_cells
 from tests.plan.keys import README, leaves, readme
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = with_defaults({})
+CONFIG = fill_defaults({})
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() 
 
 def test_what_a_configuration_says_stays() -> None:
     said = {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
-    filled = with_defaults(said)
+    filled = fill_defaults(said)
     assert filled["training"] == {"seeds": 3, "device": "cpu"}
     assert filled["speed"] == {**CONFIG["speed"], "conditions": []}
     assert said == {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
@@ -75,7 +75,7 @@ def test_one_papers_part_is_what_its_numbers_and_claims_are_about() -> None:
 
 
 def test_all_papers_are_no_other_plan_than_no_word_on_them() -> None:
-    asked = make_plan(changed(papers=list(papers.cards())))
+    asked = make_plan(changed(papers=list(papers.read_cards())))
     assert asked == make_plan(CONFIG)
 
 
@@ -84,7 +84,7 @@ def test_a_part_without_speeds_times_nothing_and_says_so() -> None:
     assert note == "nothing is timed: no table of speeds that is asked for is of baselines"
 
 
-@pytest.mark.parametrize("key", papers.cards())
+@pytest.mark.parametrize("key", papers.read_cards())
 def test_every_paper_can_be_asked_for_alone(key: str) -> None:
     assert make_plan(changed(papers=[key])).models
 

@@ -12,9 +12,9 @@ from replication.plan.digests import digest_experiment
 from replication.plan.make import make_plan
 from replication.plan.options import write_recipe_options
 from replication.records.words import UserError
-from replication.schema import with_defaults
+from replication.schema import fill_defaults
 
-CONFIG = with_defaults({})
+CONFIG = fill_defaults({})
 VALUES: list[Any] = [
     *(None, True, -1, 0, 1, 2.0, 1.5, 1e-3, "1e-3", 10**30, float("inf"), float("nan"), "", "all", "x\ny", "a{b}", "-"),
     *([], {}, [1], ["all"], {"a": 1}, {1: 2}, {None: "x"}, {2}, datetime.date(2024, 1, 1), b"x", "\0", "\ud800", [[]]),

@@ -7,11 +7,11 @@ import frictionless
 import pytest
 
 from replication.records import UserError
-from replication.records.description import PACKAGE, package, page, write_package
+from replication.records.description import PACKAGE, describe_package, render_page, write_package
 from replication.records.reading import read_records
-from replication.records.rows import FILES, CostCrossing, ScalingFit, columns, kinds
+from replication.records.rows import FILES, CostCrossing, ScalingFit, list_columns, list_kinds
 from replication.records.store import write_rows
-from replication.verify import faults
+from replication.verify import find_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference"
@@ -20,11 +20,13 @@ REFERENCE = ROOT / "results" / "reference"
 @pytest.mark.parametrize("row", dict.fromkeys(FILES.values()), ids=lambda row: row.__name__)
 def test_every_column_is_described_by_a_sentence(row: type) -> None:
     assert row.__doc__
-    assert all(column.text.endswith(".") for column in columns(row).values())
+    assert all(column.text.endswith(".") for column in list_columns(row).values())
 
 
 def test_the_page_is_what_the_classes_say() -> None:
-    assert (ROOT / "docs" / "data.md").read_text() == page(), "run: python -m replication describe --page docs/data.md"
+    assert (ROOT / "docs" / "data.md").read_text() == render_page(), (
+        "run: python -m replication describe --page docs/data.md"
+    )
 
 
 def test_the_package_of_a_folder_is_valid_and_its_manifest_stands_for_it(tmp_path: Path) -> None:
@@ -32,8 +34,10 @@ def test_the_package_of_a_folder_is_valid_and_its_manifest_stands_for_it(tmp_pat
     write_rows(tmp_path / "complexity" / "crossings.csv", [crossing], CostCrossing)
     write_package(tmp_path)
     assert frictionless.Package(str(tmp_path / PACKAGE)).validate().valid
-    assert list(faults(tmp_path)) == [f"{tmp_path}/complexity/crossings.csv is extra: no manifest stands for it"]
-    (tmp_path / "complexity" / "crossings.csv").write_text(",".join(kinds(CostCrossing)) + "\nmacs,a,b,wide,224,384\n")
+    assert list(find_faults(tmp_path)) == [f"{tmp_path}/complexity/crossings.csv is extra: no manifest stands for it"]
+    (tmp_path / "complexity" / "crossings.csv").write_text(
+        ",".join(list_kinds(CostCrossing)) + "\nmacs,a,b,wide,224,384\n"
+    )
     report = frictionless.Package(str(tmp_path / PACKAGE)).validate()
     assert [error[0] for error in report.flatten(["type"])] == ["type-error"]
 
@@ -41,11 +45,11 @@ def test_the_package_of_a_folder_is_valid_and_its_manifest_stands_for_it(tmp_pat
 def test_a_column_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "measured.csv").write_text("model,colour\n")
     with pytest.raises(UserError, match=r"measured\.csv, line 1: 'colour' is no column of it"):
-        package(tmp_path)
+        describe_package(tmp_path)
 
 
 def test_every_published_csv_is_described_and_valid(tmp_path: Path) -> None:
-    descriptor = package(REFERENCE)
+    descriptor = describe_package(REFERENCE)
     described = {resource["path"] for resource in descriptor["resources"]}
     assert described == {path.relative_to(REFERENCE).as_posix() for path in REFERENCE.rglob("*.csv")}
     # one of the hundreds of trainings and timed samples stands for all
@@ -58,6 +62,6 @@ def test_every_published_csv_is_described_and_valid(tmp_path: Path) -> None:
 def test_rows_are_written_as_their_class_says(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.csv", [ScalingFit("deit_s", "macs", "whole", n=2)], ScalingFit)
     (row,) = csv.DictReader((tmp_path / "a.csv").open())
-    assert list(row) == list(columns(ScalingFit))
+    assert list(row) == list(list_columns(ScalingFit))
     assert (row["metric"], row["slope"], row["n"]) == ("macs", "", "2")
     assert read_records(tmp_path / "a.csv", ScalingFit) == [ScalingFit("deit_s", "macs", "whole", n=2)]

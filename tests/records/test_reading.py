@@ -9,9 +9,9 @@ import pytest
 from replication.locking import lock, unlock
 from replication.records.reading import read_bytes, read_manifest, read_records
 from replication.records.rows import Measured
-from replication.records.store import now, write_manifest, write_text
+from replication.records.store import read_clock, write_manifest, write_text
 from replication.records.words import UserError
-from replication.verify import faults
+from replication.verify import find_faults
 
 GOOD = "model,image_size,dataset,metric,value,unit,ci_low,ci_high,n,scale,machine,seed_set,source_file,"
 GOOD += "quantity,cost,mode,attention,part,batch_size,condition,experiment,arm,weights,precision\n"
@@ -55,7 +55,7 @@ def test_damage_of_a_manifest_is_one_line(tmp_path: Path, text: str) -> None:
 def test_every_flipped_bit_of_a_result_or_its_manifest_is_refused(tmp_path: Path) -> None:
     result, manifest = tmp_path / "a.csv", tmp_path / "a.json"
     write_text(result, "x\n1\n2\n")
-    write_manifest(manifest, now(), [result])
+    write_manifest(manifest, read_clock(), [result])
     assert read_bytes(result) == b"x\n1\n2\n"
     for path in (result, manifest):
         content = path.read_bytes()
@@ -72,9 +72,9 @@ def test_every_flipped_bit_of_a_result_or_its_manifest_is_refused(tmp_path: Path
 @pytest.mark.parametrize("change", [(b"\n", b"\r\n"), (b"}\n", b"}"), (b"}\n", b"}\n\n"), (b'"digest"', b'"dig"')])
 def test_verify_knows_a_manifest_to_the_byte(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
     for name in ("a.json", "b.json"):
-        write_manifest(tmp_path / name, now())
+        write_manifest(tmp_path / name, read_clock())
     (tmp_path / "a.json").write_bytes((tmp_path / "a.json").read_bytes().replace(*change))
-    (line,) = faults(tmp_path)
+    (line,) = find_faults(tmp_path)
     assert line.startswith(f"{tmp_path / 'a.json'} ")
 
 
@@ -82,17 +82,17 @@ def test_verify_names_what_is_altered_missing_and_extra(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.csv", "b.csv")]
     for file in files:
         write_text(file, "x\n")
-    write_manifest(tmp_path / "manifest.json", now(), files)
-    assert list(faults(tmp_path)) == []
+    write_manifest(tmp_path / "manifest.json", read_clock(), files)
+    assert list(find_faults(tmp_path)) == []
     files[0].write_text("y\n")
     files[1].unlink()
     (tmp_path / "c.csv").touch()
-    assert [line.replace(f"{tmp_path}/", "") for line in faults(tmp_path)] == [
+    assert [line.replace(f"{tmp_path}/", "") for line in find_faults(tmp_path)] == [
         *("a.csv is altered", "b.csv is missing", "c.csv is extra: no manifest stands for it"),
     ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="there is no manifest in"):
-        list(faults(tmp_path / "empty"))
+        list(find_faults(tmp_path / "empty"))
 
 
 def test_a_second_run_in_a_folder_is_told_who_has_it_and_a_dead_one_has_nothing(tmp_path: Path) -> None:

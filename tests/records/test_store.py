@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.records.store import digest, now, replacing, sha256, write_csv, write_manifest, write_text
+from replication.records.store import digest, hash_file, read_clock, replace_file, write_csv, write_manifest, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "result.csv"
     write_text(path, "old")
-    with pytest.raises(RuntimeError, match="disk full"), replacing(path) as temporary:
+    with pytest.raises(RuntimeError, match="disk full"), replace_file(path) as temporary:
         temporary.write_text("half of the n")
         raise RuntimeError("disk full")
     assert path.read_text() == "old"
@@ -28,8 +28,8 @@ def test_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_pa
 def test_kill_while_writing_never_shows_under_the_final_name(tmp_path: Path) -> None:
     path = tmp_path / "result.csv"
     code = (
-        "import sys, time; from pathlib import Path; from replication.records.store import replacing\n"
-        "with replacing(Path(sys.argv[1])) as temporary:\n"
+        "import sys, time; from pathlib import Path; from replication.records.store import replace_file\n"
+        "with replace_file(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half'); print('written', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -53,7 +53,7 @@ def test_csv_refuses_a_value_without_a_column(tmp_path: Path) -> None:
 
 
 def test_manifest_says_what_made_the_result(tmp_path: Path) -> None:
-    started = now()
+    started = read_clock()
     write_manifest(tmp_path / "r.json", started, seed=3)
     manifest = json.loads((tmp_path / "r.json").read_text())
     assert manifest["seed"] == 3
@@ -68,7 +68,7 @@ def test_digests() -> None:
 def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert (
-        sha256(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        hash_file(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )  # FIPS 180-4
 
 
@@ -93,7 +93,10 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_without_git_the_commit_is_unknown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    code = "from pathlib import Path; from replication.records.store import *; write_manifest(Path('r.json'), now())"
+    code = (
+        "from pathlib import Path; from replication.records.store import *; "
+        "write_manifest(Path('r.json'), read_clock())"
+    )
     environment = {"PATH": "", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     manifest = json.loads((tmp_path / "r.json").read_text())

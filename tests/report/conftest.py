@@ -11,7 +11,7 @@ import pytest
 
 from replication import papers
 from replication.papers.parts.transcript import parse_tables
-from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, cells_in
+from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, list_cells
 from replication.records.rows import (
     ClassifierEpoch,
     CostCrossing,
@@ -98,7 +98,7 @@ def card() -> Card:
         headline="table1",
         compared=("toy_s",),
         causes=(
-            Cause("Table 1 prints 3, the code uses 4.", cells_in("table1", "depths[1]", "Toy_S, a & b")),
+            Cause("Table 1 prints 3, the code uses 4.", list_cells("table1", "depths[1]", "Toy_S, a & b")),
             Cause("Toys grow.", claims=("ratio",)),
         ),
     )
@@ -107,7 +107,7 @@ def card() -> Card:
 @pytest.fixture
 def toy_papers(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
     """The suite with the toy as its only paper."""
-    monkeypatch.setattr(papers, "cards", lambda: {"toy": card})
+    monkeypatch.setattr(papers, "read_cards", lambda: {"toy": card})
     return card
 
 

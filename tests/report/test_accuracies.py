@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replication import papers
-from replication.papers.parts.weights import weights
+from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.rows import Measured, Published, Verdict
 from replication.report.accuracies import compare_accuracy
@@ -20,7 +20,7 @@ from replication.report.judge import judge_cells
 def numbers() -> dict[str, tuple[Published, Way | None]]:
     return {
         cell.id: (cell, table.ways.get(cell.name))
-        for card in papers.cards().values()
+        for card in papers.read_cards().values()
         for table in card.tables
         for cell in table.published
     }
@@ -31,12 +31,12 @@ def evaluated(name: str, metric: str, value: float, size: int = 224, **changes: 
         "dataset": "imagenet-1k", "unit": "%", "ci_low": None, "ci_high": None, "n": 50_000, "scale": "full",
         "machine": "any", "seed_set": "", "source_file": "", "weights": name, "precision": "fp32",
     }  # fmt: skip
-    model = weights()[name].model if name else ""
+    model = read_weights()[name].model if name else ""
     return Measured(**{"model": model, "image_size": size, "quantity": metric, "value": value, **fields, **changes})
 
 
 def verdict(number: str, *measured: Measured) -> Verdict:
-    (found,) = judge_cells([numbers()[number][0]], measured, papers.cards())
+    (found,) = judge_cells([numbers()[number][0]], measured, papers.read_cards())
     return found
 
 
@@ -170,7 +170,7 @@ HERE = [(number, cell, way) for number, (cell, way) in numbers().items() if way 
 def test_a_training_at_full_scale_fills_what_no_public_weights_stand_for(
     number: str, cell: Published, way: Way
 ) -> None:
-    variant = papers.variant(cell.model)
+    variant = papers.find_variant(cell.model)
     size = way.image_size or cell.image_size or (800 if variant.task == "detection" else variant.image_size)
     assert isinstance(size, int)
     missing = verdict(number)

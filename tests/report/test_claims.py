@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from replication.intervals import compute_student_p_value
-from replication.papers import cards
+from replication.papers import read_cards
 from replication.records.card import Card, Claim, Contrast, MissingError, Speedup
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
@@ -121,7 +121,7 @@ def test_what_is_no_test_needs_no_data_and_a_weak_one_does(toy_papers: Card) -> 
 
 
 def test_limits_stand_at_trainings_and_say_why() -> None:
-    limited = [claim for card in cards().values() for claim in card.claims if claim.untestable or claim.weak]
+    limited = [claim for card in read_cards().values() for claim in card.claims if claim.untestable or claim.weak]
     assert limited
     for claim in limited:
         assert claim.contrast is not None, claim.id

@@ -28,7 +28,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 @cache
 def printed() -> tuple[str, ...]:
     """The commands of verdicts and claims on the published measurements, each once, as on the machine that timed."""
-    cards, variants = papers.cards(), papers.variants()
+    cards, variants = papers.read_cards(), papers.list_variants()
     measured = read_records(RESULTS / "reference" / "measured.csv", Measured)
     runs = read_records(RESULTS / "reference" / "training" / "runs.csv", Run)
     timed = [dataclasses.replace(run, own=True) for run in read_runs(RESULTS)]
@@ -72,7 +72,7 @@ def test_every_count_and_timing_has_an_estimate_once_one_was_measured() -> None:
 def check_models(arguments: argparse.Namespace) -> None:
     """Models that are counted exist, and each size that is asked for is one that some of them takes."""
     if "image_sizes" in arguments:
-        models = papers.chosen(arguments.models)
+        models = papers.choose_variants(arguments.models)
         assert models or arguments.published
         assert all(any(model.allows(size) for model in models) for size in arguments.image_sizes), arguments
 
@@ -88,10 +88,10 @@ def test_every_other_command_is_one_of_snakemake() -> None:
             for change in arguments.config or ():
                 key, _, value = change.partition("=")
                 assert key == "experiments", command
-                assert set(value.strip("[]").split(",")) <= set(papers.experiments()), command
+                assert set(value.strip("[]").split(",")) <= set(papers.list_experiments()), command
 
 
-ESTIMATES = [(card, claim) for card in papers.cards().values() for claim in card.claims if claim.estimate]
+ESTIMATES = [(card, claim) for card in papers.read_cards().values() for claim in card.claims if claim.estimate]
 
 
 @pytest.mark.parametrize(("card", "claim"), ESTIMATES, ids=[f"{card.key}-{claim.id}" for card, claim in ESTIMATES])
@@ -111,6 +111,6 @@ def test_the_cheapest_window_is_where_the_formula_has_it() -> None:
     """LSA costs k^2 N, GSA N^2 / k^2: least together at k^2 = sqrt(N)."""
     tokens = 56**2
     macs = {"windowed_attention": 7**2 * tokens, "spatial_reduction_attention": tokens**2 / 8**2}
-    (claim,) = (claim for claim in papers.card("twins").claims if claim.id == "optimal_window")
+    (claim,) = (claim for claim in papers.find_card("twins").claims if claim.id == "optimal_window")
     assert claim.estimate is not None
     assert claim.estimate(lambda model, *_: macs[model]) == pytest.approx(56**0.5)

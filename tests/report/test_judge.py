@@ -162,8 +162,8 @@ def timed(card: Card, folder: Path, **changes: Any) -> list[Verdict]:
     seconds: dict[tuple[str, Size], list[float]] = {("toy_s", 224): [0.02] * 4, ("deit_s", 224): [0.1] * 4}
     write_timings(folder / "speed" / "x", seconds, changes=changes)
     (run,) = read_runs(folder)
-    variants = {**papers.variants(), "toy_s": card.variants[0]}
-    return judge_cells(table, [], papers.cards() | {"toy": card}, run, compute_ratios(table, [run], variants))
+    variants = {**papers.list_variants(), "toy_s": card.variants[0]}
+    return judge_cells(table, [], papers.read_cards() | {"toy": card}, run, compute_ratios(table, [run], variants))
 
 
 def test_a_speed_is_compared_as_a_multiple_of_the_reference_row(card: Card, tmp_path: Path) -> None:

@@ -29,19 +29,19 @@ def counted(model: str, number: int) -> list[Measured]:
             source_file="counts.csv",
             quantity=metric,
         )
-        for place, size in enumerate(papers.printed_sizes(model))
+        for place, size in enumerate(papers.list_printed_sizes(model))
         for metric in ("params", "macs", "macs_attention", "macs_linear")
     ]
 
 
-WHOLE = [row for number, model in enumerate(papers.variants(), 1) for row in counted(model, number)]
+WHOLE = [row for number, model in enumerate(papers.list_variants(), 1) for row in counted(model, number)]
 
 
-@pytest.mark.parametrize("key", papers.cards())
+@pytest.mark.parametrize("key", papers.read_cards())
 def test_its_verdicts_are_those_of_the_whole(key: str) -> None:
-    card, cells = papers.card(key), [n for table in papers.card(key).tables for n in table.published]
+    card, cells = papers.find_card(key), [n for table in papers.find_card(key).tables for n in table.published]
     models = {model for ids in make_plan({"papers": [key]}).models.values() for model in ids}
     part = [row for row in WHOLE if row.model in models]
     assert len(part) < len(WHOLE)
-    assert judge_cells(cells, part, papers.cards()) == judge_cells(cells, WHOLE, papers.cards())
+    assert judge_cells(cells, part, papers.read_cards()) == judge_cells(cells, WHOLE, papers.read_cards())
     assert judge_claims([card], part, []) == judge_claims([card], WHOLE, [])

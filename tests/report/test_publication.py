@@ -11,7 +11,7 @@ import yaml
 
 import replication
 from replication import papers, report
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.records.words import UserError
 from replication.report.figures import FIGURES
 from replication.report.page.linked import AUTHOR, TITLE
@@ -45,7 +45,7 @@ def test_a_copy_can_be_checked_and_every_file_is_described(finished: Path, tmp_p
     graph = {one["@id"]: one for one in json.loads((out / "ro-crate-metadata.json").read_text())["@graph"]}
     parts = {part["@id"] for part in graph["./"]["hasPart"]}
     assert parts == files - {"ro-crate-metadata.json"}
-    assert all(graph[name]["sha256"] == sha256(out / name) for name in parts)
+    assert all(graph[name]["sha256"] == hash_file(out / name) for name in parts)
     assert graph["verdicts.csv"]["description"] == "What became of one published number."
     assert graph["ro-crate-metadata.json"]["about"] == {"@id": "./"}
 
@@ -63,5 +63,5 @@ def test_it_repeats_and_replaces_nothing(finished: Path, tmp_path: Path) -> None
 def test_the_citation_is_that_of_the_page() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert (cited["title"], cited["version"], cited["authors"]) == (TITLE, replication.__version__, [{"name": AUTHOR}])
-    assert len([card for card in papers.cards().values() if card.claims]) == 10
+    assert len([card for card in papers.read_cards().values() if card.claims]) == 10
     assert "ten vision-transformer papers" in cited["abstract"]

@@ -13,7 +13,7 @@ from replication.witnesses import probable_causes
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[Quotation]]:
     """The printings by quantity."""
-    cards = papers.cards()
+    cards = papers.read_cards()
     of_quantity: dict[str, list[Quotation]] = {}
     for one in find_quotations([n for card in cards.values() for table in card.tables for n in table.published], cards):
         of_quantity.setdefault(one.quantity, []).append(one)

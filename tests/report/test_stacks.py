@@ -13,17 +13,17 @@ from replication.witnesses import stack_speeds, stacks
 
 @pytest.fixture(scope="module")
 def cells() -> list[Published]:
-    return [n for card in papers.cards().values() for table in card.tables for n in table.published]
+    return [n for card in papers.read_cards().values() for table in card.tables for n in table.published]
 
 
 @pytest.fixture(scope="module")
 def orders(cells: list[Published]) -> list[StackOrder]:
-    return compute_stack_orders(cells, papers.variants())
+    return compute_stack_orders(cells, papers.list_variants())
 
 
 @pytest.fixture(scope="module")
 def flips(cells: list[Published]) -> list[StackFlip]:
-    return find_stack_flips(cells, papers.variants())
+    return find_stack_flips(cells, papers.list_variants())
 
 
 def test_every_stack_has_speeds_and_a_licence_and_is_compared(orders: list[StackOrder]) -> None:
@@ -63,7 +63,7 @@ def test_transformers_pass_convolutional_networks_with_the_age_of_software(flips
 
 
 def test_orders_that_turn_round_where_one_evaluator_measured_both(cells: list[Published]) -> None:
-    turned = find_turned_orders(cells, find_evidence(cells, papers.cards()))
+    turned = find_turned_orders(cells, find_evidence(cells, papers.read_cards()))
     assert all(order.printed_gap > 0 > order.measured_gap for order in turned)
     swin_s = [
         o.who for o in turned if (o.better, o.worse) == ("twins/table1/twins-svt-b/top1", "twins/table1/swin-s/top1")

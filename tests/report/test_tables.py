@@ -11,7 +11,7 @@ import pytest
 from replication import report
 from replication.records.card import Card
 from replication.records.reading import read_records
-from replication.records.rows import Summary, Verdict, cells
+from replication.records.rows import Summary, Verdict, read_cells
 from replication.records.words import UserError
 from replication.report.formats import escape_latex
 from replication.report.tables import KINDS, count_verdicts, join_verdicts
@@ -74,7 +74,7 @@ def test_summary_counts_every_verdict_once(tables: Path, results_verdicts: list[
         "not comparable": 0, "evaluate": 0, "fine-tune": 0, "train": 2, "not public": 0,
         "not attempted": 4, "hyper-parameters": 2, "numbers": 11,
     }  # fmt: skip
-    assert cells(toy) == counts
+    assert read_cells(toy) == counts
     assert list(counts) == ["paper", *KINDS, "numbers"]
     assert replace(everything, paper="toy") == toy
     assert read_records(tables / "summary.csv", Summary) == [toy, everything]

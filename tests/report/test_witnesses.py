@@ -18,7 +18,7 @@ from replication.witnesses import networks, sources, witnesses
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[Evidence]]:
     """The witnesses of every number, by its id."""
-    cards = papers.cards()
+    cards = papers.read_cards()
     of_number: dict[str, list[Evidence]] = {}
     for one in find_evidence([n for card in cards.values() for table in card.tables for n in table.published], cards):
         of_number.setdefault(one.number, []).append(one)
@@ -98,7 +98,7 @@ def test_a_witness_speaks_in_the_printed_unit(found: dict[str, list[Evidence]]) 
 
 
 def decided(value: str, *evidence: Evidence, **changes: object) -> Verdict:
-    cards = papers.cards()
+    cards = papers.read_cards()
     (cell,) = [n for table in cards["swin"].tables for n in table.published if n.id == "swin/table1a/swin-t-224/top1"]
     cell = replace(cell, value=Decimal(value), **changes)  # type: ignore[arg-type]
     (verdict,) = add_evidence(judge_cells([cell], [], cards), [replace(one, number=cell.id) for one in evidence])
@@ -152,8 +152,8 @@ def test_what_decides_nothing() -> None:
 
 def test_one_training_that_two_have_published_counts_once(found: dict[str, list[Evidence]]) -> None:
     number = "detr/gist_r50_150ep/detr-r50-150ep/ap"
-    (cell,) = [n for table in papers.cards()["detr"].tables for n in table.published if n.id == number]
-    (verdict,) = add_evidence(judge_cells([cell], [], papers.cards()), found[number])
+    (cell,) = [n for table in papers.read_cards()["detr"].tables for n in table.published if n.id == number]
+    (verdict,) = add_evidence(judge_cells([cell], [], papers.read_cards()), found[number])
     assert (len(found[number]), verdict.witnesses) == (3, 2)
     assert {w.same_as for w in witnesses()} - {""} <= {w.id for w in witnesses()}
 
@@ -169,7 +169,7 @@ def test_our_own_measurement_comes_first() -> None:
 
 def test_every_number_keeps_its_place(found: dict[str, list[Evidence]]) -> None:
     """A number that moves within its table, or is asked for without its neighbours, keeps its witnesses."""
-    card = papers.cards()["swin"]
+    card = papers.read_cards()["swin"]
     table = next(table for table in card.tables if table.id == "table1a")
 
     def of(cells: list[Published]) -> set[tuple[str, str, str]]:

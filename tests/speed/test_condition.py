@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch._dynamo
 
-from replication.records.rows import SpeedCell, kinds
+from replication.records.rows import SpeedCell, list_kinds
 from replication.records.words import UserError
 from replication.speed.condition import PRECISIONS, Condition
 
@@ -17,7 +17,7 @@ def test_the_name_joins_the_fields() -> None:
 
 def test_its_columns_are_columns_of_the_table() -> None:
     columns = Condition(compiled=True).columns
-    assert columns.keys() <= kinds(SpeedCell).keys()
+    assert columns.keys() <= list_kinds(SpeedCell).keys()
     assert (columns["compiled"], columns["channels_last"]) == (1, 0)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from replication import papers
 from replication.complexity.memory import count_peak
-from replication.records.rows import MemoryCell, columns
+from replication.records.rows import MemoryCell, list_columns
 from replication.records.words import UserError
 from replication.speed import memory
 from replication.speed.memory import Cell, measure_cell, write_memory
@@ -25,7 +25,7 @@ MIB = 2**20
 
 def row(**changes: object) -> dict[str, object]:
     cell = dataclasses.replace(CELL, **changes)  # type: ignore[arg-type]
-    return vars(measure_cell(papers.variant(cell.subject), cell))
+    return vars(measure_cell(papers.find_variant(cell.subject), cell))
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_csv_has_a_row_for_every_cell(tmp_path: Path, monkeypatch: pytest.Monkey
     with (tmp_path / "memory.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = [(r["subject"], r["mode"], r["status"], r["reason"]) for r in reader]
-    assert list(reader.fieldnames or ()) == list(columns(MemoryCell))
+    assert list(reader.fieldnames or ()) == list(list_columns(MemoryCell))
     assert rows == [
         ("deit_ti", "infer", "measured", ""),
         ("deit_ti", "train", "measured", ""),
@@ -63,7 +63,7 @@ def test_size_that_does_not_fit_the_model_says_which_do() -> None:
 def test_rectangular_images_are_predicted_as_the_square_of_as_many_pixels() -> None:
     """Sides in multiples of 128 px, so that no grid of a ResNet is cut."""
     rise = [
-        memory.predict(papers.variant("resnet50"), Cell("resnet50", size, 2, "infer", "math", "cpu"))[0]
+        memory.predict(papers.find_variant("resnet50"), Cell("resnet50", size, 2, "infer", "math", "cpu"))[0]
         for size in (512, "256x1024")
     ]
     assert rise[0] == rise[1]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from replication.records.rows import Sample, SpeedCell, columns
+from replication.records.rows import Sample, SpeedCell, list_columns
 from replication.records.words import UserError
 from replication.speed.clock import Failure, Timing
 from replication.speed.condition import Condition
@@ -180,13 +180,13 @@ def test_the_files_say_all_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     told = [[1.0, 1.5], [2.0]], Failure("failed", "it broke"), "noise"
     rows = timed(monkeypatch, cells, *told, out=tmp_path, largest=20.0)
     written = read(tmp_path / "cells.csv")
-    assert list(written[0]) == list(columns(SpeedCell))
+    assert list(written[0]) == list(list_columns(SpeedCell))
     assert [row["status"] for row in written] == ["measured", "failed", "measured"]
     assert [row["valid"] for row in written] == ["1", "", "0"]
     assert written[2]["invalid"] == "noise; and it was hot"
     assert float(written[0]["images_per_second"]) == rows[0].images_per_second
     samples = read(tmp_path / "samples.csv")
-    assert list(samples[0]) == list(columns(Sample))
+    assert list(samples[0]) == list(list_columns(Sample))
     assert [tuple(sample.values()) for sample in samples] == [
         *(("0", "0", "1.0"), ("0", "0", "1.5"), ("0", "1", "2.0")),
         *(("2", "0", "1.0"), ("2", "1", "1.0")),

@@ -199,7 +199,7 @@ def test_an_own_model_may_make_tensors_where_it_likes(monkeypatch: pytest.Monkey
 
 def test_counts_are_those_of_the_sweep() -> None:
     one = cell("pvt_tiny")
-    model = set_attention(build_skeleton(papers.variant("pvt_tiny"), 64), "math")
+    model = set_attention(build_skeleton(papers.find_variant("pvt_tiny"), 64), "math")
     macs, peak = count_dispatch(model, 64)
     counted = count_need(one, CPU)
     assert (counted.step.macs, counted.peak_memory) == (macs, peak)

@@ -21,15 +21,15 @@ def seeded(name: str) -> BlockAttention:
 
 
 def test_they_are_the_cells_of_the_table_but_for_the_kernel() -> None:
-    (table,) = [table for table in papers.card("swin").tables if table.id == "table5"]
+    (table,) = [table for table in papers.find_card("swin").tables if table.id == "table5"]
     named = [cell.model for cell in table.published if "kernel" not in cell.row]
     assert [name for name in named if name in MODULES] == list(MODULES)
-    assert [name for name in named if name not in MODULES and name not in papers.variants()] == []
+    assert [name for name in named if name not in MODULES and name not in papers.list_variants()] == []
     assert len(named) - len(MODULES) == len(METHODS) * 3
 
 
 def test_sizes_are_those_of_swin_t() -> None:
-    (swin,) = [model for model in papers.card("swin").variants if model.id == "swin_t"]
+    (swin,) = [model for model in papers.find_card("swin").variants if model.id == "swin_t"]
     assert [heads for _, _, heads in STAGES.values()] == list(swin.architecture["num_heads"])
     assert [dim for _, dim, _ in STAGES.values()] == [swin.architecture["embed_dim"] * 2**i for i in range(4)]
     assert [side for side, _, _ in STAGES.values()] == [224 // 4 // 2**i for i in range(4)]

@@ -22,7 +22,7 @@ RATE = 1e-3
 
 def learner(experiment: Experiment, arm: str = "pretrain", **changes: Any) -> Learner:
     recipe = dataclasses.replace(resolve(experiment, arm, "smoke"), **changes)
-    model = build_fresh(experiment.variant(arm), 28, 10, 1, 0, **{"proj_drop_rate": 0.0, **recipe.architecture})
+    model = build_fresh(experiment.choose_variant(arm), 28, 10, 1, 0, **{"proj_drop_rate": 0.0, **recipe.architecture})
     return Learner(Classification(model, recipe, data.load("digits", 28, 300), CPU, None), recipe, CPU, Processes())
 
 
@@ -116,7 +116,7 @@ def test_linear_readout_learns_the_head_on_features_that_stay(experiment: Experi
 
 
 def test_distilled_model_has_two_heads(experiment: Experiment) -> None:
-    model = build_fresh(experiment.variant("distilled"), 28, 10, 1, 0)
+    model = build_fresh(experiment.choose_variant("distilled"), 28, 10, 1, 0)
     assert find_heads(model) == [model.head, model.head_dist]
 
 

@@ -216,7 +216,7 @@ def test_checkpoint_of_other_start_weights_is_not_used(
 def test_a_killed_job_repeats_none_of_its_seeds(
     experiment: Experiment, tmp_path: Path, trained: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(papers, "experiment", lambda _: experiment)
+    monkeypatch.setattr(papers, "find_experiment", lambda _: experiment)
     original = checkpoint.save
 
     def save(path: Path, state: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from replication import data
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Experiment
-from replication.records.store import now, write_manifest
+from replication.records.store import read_clock, write_manifest
 from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.classification import Classification
@@ -88,7 +88,7 @@ def test_bad_start_weights_are_refused(experiment: Experiment, tmp_path: Path) -
     truncated, other = tmp_path / "truncated.safetensors", tmp_path / "other.safetensors"
     truncated.write_bytes(good.read_bytes()[:-100])
     safetensors.torch.save_file({"weight": torch.zeros(1)}, other)
-    write_manifest(tmp_path / "manifest.json", now(), [truncated, other])
+    write_manifest(tmp_path / "manifest.json", read_clock(), [truncated, other])
     flipped = tmp_path / "flipped" / "weights.safetensors"
     shutil.copytree(good.parent, flipped.parent)
     content = bytearray(good.read_bytes())

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from replication.records.card import Experiment
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.records.words import UserError
 from replication.training import run_arm
 
@@ -22,7 +22,7 @@ def test_arm_is_distilled_from_the_weights_of_another(experiment: Experiment, tm
         run_arm(experiment, "distilled", 0, "smoke", out, tmp_path / "side", teacher=teacher)
         students.append(safetensors.torch.load_file(out / "weights.safetensors"))
         manifest = json.loads((out / "manifest.json").read_text())
-        assert (manifest["teacher"], manifest["teacher_sha256"]) == ("pretrain", sha256(teacher))
+        assert (manifest["teacher"], manifest["teacher_sha256"]) == ("pretrain", hash_file(teacher))
     assert not torch.equal(students[0]["head_dist.weight"], students[1]["head_dist.weight"])
 
 

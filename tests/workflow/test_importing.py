@@ -83,7 +83,7 @@ def test_a_rule_of_the_outer_workflow_uses_a_table(outer: Path) -> None:
 def test_only_the_paper_that_is_asked_for_is_judged(outer: Path) -> None:
     with (outer / "here" / "verdicts.csv").open(newline="") as file:
         assert {row["paper"] for row in csv.DictReader(file)} == {"pvt"}
-    tables = {table.id for table in papers.card("pvt").tables if table.published}
+    tables = {table.id for table in papers.find_card("pvt").tables if table.published}
     assert {path.stem for path in (outer / "here" / "tables").glob("*/*.md")} == tables
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from replication import sources
-from replication.commands import by_words
+from replication.commands import list_commands
 from replication.plan.digests import digest_command, list_command_files
-from replication.sources import source_digest, source_files
+from replication.sources import digest_sources, find_source_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "replication"
@@ -46,7 +46,7 @@ def test_a_rule_has_the_digest_of_the_command_that_it_runs(rule: str) -> None:
 def test_of_all_files_of_commands_a_rule_has_one(rule: str) -> None:
     """So an edit of `complexity/command.py` runs the rules that count again, and no other."""
     words, cards = of_rule(rule)
-    declared = Path(by_words()[words].run.__code__.co_filename)
+    declared = Path(list_commands()[words].run.__code__.co_filename)
     found = [file for file in list_command_files(words, cards) if file.name == "command.py"]
     assert found == [declared]
 
@@ -69,7 +69,7 @@ def test_a_training_is_also_its_loss_its_matching_and_its_files() -> None:
 
 def test_a_training_goes_on_though_its_command_was_edited() -> None:
     assert set(names(list_command_files("training", cards=False))) - names(
-        source_files("replication.training", False)
+        find_source_files("replication.training", False)
     ) == {*("training/command.py", "commands.py", "schema.py")}
 
 
@@ -80,14 +80,14 @@ def test_cards_come_with_their_tables_and_the_page_with_its_templates_and_script
 
 
 def test_other_libraries_are_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digest_command("training", cards=False), source_digest("replication.training", cards=False)
+    before = digest_command("training", cards=False), digest_sources("replication.training", cards=False)
     asked: list[str] = []
 
     def versions(names: tuple[str, ...]) -> dict[str, str]:
         asked.extend(names)
         return dict.fromkeys(names, "another")
 
-    monkeypatch.setattr(sources, "_versions", versions)
+    monkeypatch.setattr(sources, "_find_versions", versions)
     assert digest_command("training", cards=False) != before[0]
-    assert source_digest("replication.training", cards=False) != before[1]
+    assert digest_sources("replication.training", cards=False) != before[1]
     assert {"torch", "torchvision", "timm", "scipy", "numpy", "safetensors"} <= set(asked)

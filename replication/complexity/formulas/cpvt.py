@@ -8,7 +8,7 @@ from replication.records.card import Variant
 
 def count_cost(variant: Variant, image_size: int) -> Cost:
     """Count DeiT, and 9 N D for every positional encoding generator (CPVT, section 3.2: k^2 D N with k = 3)."""
-    architecture = variant.at(image_size)
+    architecture = variant.resolve(image_size)
     side, width = image_size // architecture["patch_size"], architecture["embed_dim"]
     prefix = 1 if architecture.get("class_token", True) else 0
     tokens = side**2 + prefix

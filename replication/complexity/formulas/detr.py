@@ -15,7 +15,7 @@ def count_cost(variant: Variant, image_size: Size) -> Cost:
     An encoder layer is 4 N D^2 + 2 N^2 D + MLP. A decoder layer is 4 Q D^2 + 2 Q^2 D among the queries,
     2 (Q + N) D^2 + 2 Q N D from the queries to the image, and an MLP. The heads read every decoder layer.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     name, dilation = a["backbone"], a.get("dilation", False)
     backbone, grids, channels = count_residual_network(
         LAYERS[name], image_size, dilation, name in ("resnet18", "resnet34")

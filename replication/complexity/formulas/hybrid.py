@@ -15,7 +15,7 @@ from replication.records.card import Variant
 
 def count_cost(variant: Variant, image_size: int) -> Cost:
     """Count the hybrid of ViT (section 3.1, hybrid architecture): a ResNet whose feature map is cut into patches."""
-    architecture, prefix = variant.at(image_size), count_prefix_tokens(variant)
+    architecture, prefix = variant.resolve(image_size), count_prefix_tokens(variant)
     backbone, grids, channels = count_residual_network(architecture["backbone_layers"], image_size)
     side, width = grids[-1][0] // architecture["patch_size"], architecture["embed_dim"]
     tokens = side**2 + prefix

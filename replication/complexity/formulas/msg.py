@@ -11,7 +11,7 @@ from replication.complexity.formulas.parts import (
     count_patches,
 )
 from replication.records.card import Variant
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 
 def count_cost(variant: Variant, image_size: Size) -> Cost:
@@ -20,9 +20,9 @@ def count_cost(variant: Variant, image_size: Size) -> Cost:
     A block is 4 N D^2 + 2 (M^2 + 1) N D + MLP over N = windows (M^2 + 1) tokens. Between stages patches and messengers
     go through the same map: 9 D (2 D) for each that is left, or 4 D (2 D) without overlap.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     window, overlapping, width = a["window_size"], a["overlapping"], a["embed_dim"]
-    height, columns = (side // 4 for side in sides(image_size))
+    height, columns = (side // 4 for side in split_size(image_size))
     macs = count_patches(height * columns, 7 if overlapping else 4, COLORS, width)
     products, finest, stages = 0, 0, []
     for stage, depth in enumerate(a["depths"]):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replication.records.card import Variant
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 CLASSES = 1000
 COLORS = 3
@@ -64,7 +64,7 @@ def count_residual_network(
     is 3x3 (with the stride) and 3x3. The first of a stage projects its input as well where the channels change. Any
     stride 2 rounds up. With `dilation` the fourth stage keeps the grid of the third.
     """
-    grid = _halve(sides(image_size))
+    grid = _halve(split_size(image_size))
     macs = math.prod(grid) * 7**2 * COLORS * 64
     grid, channels, grids = _halve(grid), 64, []
     for stage, depth in enumerate(layers):

@@ -19,7 +19,7 @@ def count_cost(variant: Variant, image_size: int) -> Cost:
     A block is 2 N D^2 (queries, output) + 2 n D^2 (keys, values) + 2 N n D + MLP, with n = N / R^2, and n (R^2 D) D for
     the reduction itself where R > 1. The class token joins in the last stage.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     macs = products = 0
     side, channels, finest, stages, regular = image_size, COLORS, 0, [], True
     shape = zip(a.get("patch_sizes", (4, 2, 2, 2)), a["embed_dims"], a["depths"], a["mlp_ratios"], a["sr_ratios"])  # noqa: B905

@@ -13,7 +13,7 @@ BASIC = ("timm/resnet18", "timm/resnet34")
 
 def count_cost(variant: Variant, image_size: Size) -> Cost:
     """Count ResNet (He et al. 2016), stride in the 3x3 convolution; `tokens` are the positions of its finest stage."""
-    layers = variant.at(image_size)["layers"]
+    layers = variant.resolve(image_size)["layers"]
     backbone, grids, channels = count_residual_network(layers, image_size, basic=variant.factory in BASIC)
     stages = tuple(f"{height}x{width}" for height, width in grids)
     return Cost(backbone + channels * CLASSES, 0, math.prod(grids[0]), stages, regular=True)

@@ -11,7 +11,7 @@ from replication.complexity.formulas.parts import (
     count_patches,
 )
 from replication.records.card import Variant
-from replication.records.words import Size, sides
+from replication.records.words import Size, split_size
 
 
 def count_cost(variant: Variant, image_size: Size) -> Cost:
@@ -20,9 +20,9 @@ def count_cost(variant: Variant, image_size: Size) -> Cost:
     A block is 4 N D^2 + 2 M^2 N D, the neighbour-window connection M^2 N D, and the MLP. The embedding is two 3 x 3
     convolutions with stride 2 and a projection; between stages 2 x 2 positions become one, 4 D (2 D).
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     window, width = a["window_size"], a["embed_dim"]
-    height, columns = (side // 4 for side in sides(image_size))
+    height, columns = (side // 4 for side in split_size(image_size))
     positions = height * columns
     macs = count_patches(4 * positions, 3, COLORS, a["token_dim"]) + count_patches(positions, 3, a["token_dim"], width)
     macs += positions * width**2

@@ -21,7 +21,7 @@ def count_cost(variant: Variant, image_size: int) -> Cost:
     As in the authors' code, a grid smaller than the window is one window, and a grid that is no multiple of it is
     padded. Between stages 2 x 2 neighbours are merged, 4D -> 2D. `_count_attention` has the other methods of Table 5.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     macs = products = 0
     side, width, stages, regular = image_size // a["patch_size"], a["embed_dim"], [], True
     macs += count_patches(side**2, a["patch_size"], COLORS, width)

@@ -23,7 +23,7 @@ def count_cost(variant: Variant, image_size: int) -> Cost:
     convolution within their patch, and the first sentences from such a projection too. Where `word_blocks` are named,
     the other blocks have no inner part.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     side, width, inner = image_size // a["patch_size"], a["embed_dim"], a["inner_dim"]
     sentences, words = side**2, (a["patch_size"] // STRIDE) ** 2
     tokens = sentences + 1

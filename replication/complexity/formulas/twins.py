@@ -23,7 +23,7 @@ def count_cost(variant: Variant, image_size: int) -> Cost:
     alone), in the even blocks of a stage. Every stage has a positional encoding generator, 9 N D; there is no class
     token.
     """
-    a = variant.at(image_size)
+    a = variant.resolve(image_size)
     macs = products = 0
     side, channels, finest, stages, regular = image_size, COLORS, 0, [], True
     for stage, (patch, width, depth) in enumerate(zip(PATCHES, a["embed_dims"], a["depths"], strict=True)):

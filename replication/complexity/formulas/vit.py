@@ -15,7 +15,7 @@ from replication.records.card import Variant
 
 def count_cost(variant: Variant, image_size: int) -> Cost:
     """Count ViT (eq. 1-4): patches, encoder, a classifier on the class token."""
-    architecture, prefix = variant.at(image_size), count_prefix_tokens(variant)
+    architecture, prefix = variant.resolve(image_size), count_prefix_tokens(variant)
     side, width = image_size // architecture["patch_size"], architecture["embed_dim"]
     tokens = side**2 + prefix
     blocks, products = count_encoder(tokens, architecture)

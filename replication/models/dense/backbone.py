@@ -29,9 +29,9 @@ def backbone(model_id: str, segmenter: bool = False, caffe: bool = False) -> Bac
     Under a `segmenter` ResNets have a deep stem, and Twins-SVT masks its padding; `caffe` as in `ResNet`.
     UserError if there is no such model or its card says that it is no pyramid.
     """
-    variant = papers.variant(model_id)
+    variant = papers.find_variant(model_id)
     if not variant.pyramid:
-        have = sorted({variant.family for variant in papers.variants().values() if variant.pyramid})
+        have = sorted({variant.family for variant in papers.list_variants().values() if variant.pyramid})
         raise UserError(
             f"{model_id} has no feature maps at four scales; models of these families have: {', '.join(have)}"
         )

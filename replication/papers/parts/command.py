@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from replication.commands import PACKAGE, Command, Stage, path
+from replication.commands import PACKAGE, Command, Stage, read_path
 
 
 def _list(args: argparse.Namespace) -> str:
     from replication.data_sources import SOURCES
-    from replication.papers import cards
+    from replication.papers import read_cards
 
-    width = max(len(variant.id) for card in cards().values() for variant in card.variants)
+    width = max(len(variant.id) for card in read_cards().values() for variant in card.variants)
     lines = []
-    for key, card in cards().items():
+    for key, card in read_cards().items():
         numbers = sum(len(table.published) for table in card.tables)
         lines.append(f"{key}: {card.title} ({card.venue} {card.year}), {numbers} numbers")
         lines += [f"    {variant.id:<{width}} {variant.label}" for variant in card.variants]
@@ -26,11 +26,11 @@ def _list(args: argparse.Namespace) -> str:
 def _declare_published(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--papers", nargs="+", default=[], metavar="KEY", help="of these papers only (default: of all)")
     parser.add_argument(
-        "--out", type=path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)"
+        "--out", type=read_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)"
     )
 
 
-def _published(args: argparse.Namespace) -> None:
+def _write_published(args: argparse.Namespace) -> None:
     from replication.papers import write_published
 
     write_published(args.out, args.papers)
@@ -63,7 +63,7 @@ COMMANDS = (
         "published",
         "write every number the papers print as one CSV",
         _declare_published,
-        _published,
+        _write_published,
         "published --papers pvt --out pvt.csv",
         Stage.LOOK,
     ),

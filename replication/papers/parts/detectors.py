@@ -41,8 +41,8 @@ CAFFE_METHODS, CAFFE_BACKBONES = ("retinanet", "mask_r_cnn"), ("resnet50", "resn
 """Of which mmdetection released files in Caffe's style."""
 
 
-def dense_variants(backbones: Iterable[Variant], published: Iterable[Published]) -> tuple[Variant, ...]:
-    """The methods on `backbones` of which `published` holds a count, for images of the first size that is printed.
+def derive_variants(backbones: Iterable[Variant], published: Iterable[Published]) -> tuple[Variant, ...]:
+    """Build the methods on `backbones` that `published` has a count of, for images of the first size that is printed.
 
     A detector on a ResNet that was released in Caffe's style as well is a second variant; files do not tell the styles
     apart.

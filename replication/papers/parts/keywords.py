@@ -6,25 +6,28 @@ import ast
 import functools
 from pathlib import Path
 
-from replication.papers.parts.user_models import timm_source
+from replication.papers.parts.user_models import find_timm_source
 from replication.records.card import Variant
 
 _MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
-def keywords(variant: Variant) -> frozenset[str]:
-    """Those that the class takes; of timm's, those of any class in its file. None where they stand in another file."""
+def read_keywords(variant: Variant) -> frozenset[str]:
+    """Read the keywords that the class takes; of timm's, those of any class in its file.
+
+    Return None where they stand in another file.
+    """
     kind, _, name = variant.factory.partition("/")
-    file = _MODELS / f"{name}.py" if kind == "own" else timm_source(name)
+    file = _MODELS / f"{name}.py" if kind == "own" else find_timm_source(name)
     if file is None or not file.is_file():
         return frozenset()
-    named = _constructors(file, ours=kind == "own")
+    named = _read_constructors(file, ours=kind == "own")
     return named | variant.architecture.keys() if "num_classes" in named else frozenset()
 
 
 @functools.cache
-def _constructors(file: Path, ours: bool) -> frozenset[str]:
-    """The keywords of the constructors in a file, or of the one that we build, unless that takes any."""
+def _read_constructors(file: Path, ours: bool) -> frozenset[str]:
+    """Read the keywords of the constructors in a file, or of the one that we build, unless that takes any."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     chosen = {
         ast.unparse(n.value) for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "MODEL"

@@ -21,7 +21,7 @@ CARD = Template('''"""$name (Authors et al., Venue 2026). Tables in `$key.md`.""
 
 from __future__ import annotations
 
-from replication.papers import ratio, transcript
+from replication.papers import make_ratio, read_transcript
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import Card, Claim, Variant
 
@@ -50,7 +50,7 @@ CLAIMS = (
         id="cheap",
         where="Abstract",
         statement="$name-S needs no more multiply-adds than DeiT-S.",
-        estimate=ratio("macs", "${key}_s", "deit_s", 224),
+        estimate=make_ratio("macs", "${key}_s", "deit_s", 224),
         table="table1",
         low=0,
         high=1,
@@ -66,15 +66,15 @@ CARD = Card(
     arxiv="2600.00000",
     code="https://github.com/authors/$key",
     variants=VARIANTS,
-    tables=parse_tables("$key", transcript(__file__), LABELS),
+    tables=parse_tables("$key", read_transcript(__file__), LABELS),
     printed=8,  # count the numbers on the page, not in $key.md: the test then shows that none was lost
     claims=CLAIMS,
     headline="table1",  # its table of accuracies on ImageNet-1k
     compared=("${key}_s",),  # its models of about 4 G multiply-adds
     colour="$colour",  # with the marker, one that no other paper has
     marker="$marker",
-    # Where our count is not the printed one, a `Cause` names the cells and says why (add it and `cells_in` to the
-    # import): causes=(Cause("The printed FLOPs leave out the classifier.", cells_in("table1", "flops", "$name-S")),)
+    # Where our count is not the printed one, a `Cause` names the cells and says why (add it and `list_cells` to the
+    # import): causes=(Cause("The printed FLOPs leave out the classifier.", list_cells("table1", "flops", "$name-S")),)
 )
 ''')
 TABLES = Template("""# $name: its tables, as printed
@@ -125,9 +125,9 @@ MODEL = $cls
 
 
 def write_skeleton(key: str, model: bool, root: Path) -> list[Path]:
-    """Write the card `key` into the checkout `root`, with a `model` of its own or one of timm's; the files written.
+    """Write the card `key` into the checkout `root`, with a `model` of its own or one of timm's; return the files.
 
-    UserError if `root` is no checkout, if `key` cannot be the name of a paper, or if a file is there already.
+    Raise `UserError` if `root` is no checkout, if `key` cannot be the name of a paper, or if a file is there already.
     """
     folder = root / "replication"
     if not ((root / "pyproject.toml").is_file() and (folder / "papers").is_dir()):
@@ -139,18 +139,18 @@ def write_skeleton(key: str, model: bool, root: Path) -> list[Path]:
     taken = [path for path in (*texts, *(path.with_suffix("") for path in texts)) if path.exists()]
     if taken:
         raise UserError(f"{taken[0]} is there already; choose another key, nothing was written")
-    if f"{key}_s" in papers.variants():
+    if f"{key}_s" in papers.list_variants():
         raise UserError(f"'{key}' would name a model {key}_s, which another card has; choose another key")
-    words = _words(key, model)
+    words = _choose_words(key, model)
     for path, text in texts.items():
         path.write_text(text.substitute(words), encoding="utf-8")
     return list(texts)
 
 
-def _words(key: str, model: bool) -> dict[str, str]:
-    """What the blanks of the templates are filled with."""
+def _choose_words(key: str, model: bool) -> dict[str, str]:
+    """Choose the words that fill the blanks of the templates."""
     name = key.capitalize()
-    colour, marker = free_style()
+    colour, marker = find_free_style()
     width = max(len(f"{name}-S"), len("DeiT-S"))
     facts = {
         "family": "vit",
@@ -175,9 +175,9 @@ def _words(key: str, model: bool) -> dict[str, str]:
     }
 
 
-def free_style() -> tuple[str, str]:
-    """The first of `STYLES` of which no card has the colour or the marker. UserError if there is none."""
-    cards = papers.cards().values()
+def find_free_style() -> tuple[str, str]:
+    """Find the first of `STYLES` of which no card has the colour or the marker. Raise `UserError` if there is none."""
+    cards = papers.read_cards().values()
     colours, markers = {card.colour for card in cards}, {card.marker for card in cards}
     for colour, marker in STYLES:
         if colour not in colours and marker not in markers:

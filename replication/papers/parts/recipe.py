@@ -10,13 +10,13 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from replication.records.card import Experiment, Variant
-from replication.records.values import as_number, check_plain, converted, shown
+from replication.records.values import check_plain, convert, parse_number, shown
 from replication.records.words import LARGEST_SIDE, UserError, nearest
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training but the model, the weights it starts from, its teacher and the seed."""
+    """The decisions of a training but for the model, the weights it starts from, its teacher and the seed."""
 
     dataset: str
     image_size: int  # [px]
@@ -124,8 +124,11 @@ TYPES = typing.get_type_hints(Recipe)
 
 
 def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
-    """The shared recipe, changed by the scale, then by the arm. UserError names the nearest key, name, arm or scale."""
-    merged, title = experiment.recipe_of(arm_id, scale), f"{experiment.id}/{arm_id}"
+    """Change the shared recipe by the scale, then by the arm.
+
+    Raise `UserError`, which names the nearest key, name, arm or scale.
+    """
+    merged, title = experiment.merge_recipe(arm_id, scale), f"{experiment.id}/{arm_id}"
     for key in merged:
         if key not in TYPES:
             raise nearest(key, TYPES, f"recipe key of {experiment.id}")
@@ -133,21 +136,21 @@ def resolve(experiment: Experiment, arm_id: str, scale: str) -> Recipe:
         if needed.name not in merged and needed.default is needed.default_factory is MISSING:
             raise UserError(f"the recipe of {experiment.id} does not say {needed.name}")
     check_plain(merged, title)
-    typed = {key: converted(value, TYPES[key], f"{title}: {key}") for key, value in merged.items()}
-    variant = experiment.variant(arm_id)
-    typed["architecture"] = _architecture(typed.get("architecture", {}), variant, title)
+    typed = {key: convert(value, TYPES[key], f"{title}: {key}") for key, value in merged.items()}
+    variant = experiment.choose_variant(arm_id)
+    typed["architecture"] = _read_architecture(typed.get("architecture", {}), variant, title)
     recipe = Recipe(**typed)
     _check(recipe, title)
-    variant.at(recipe.image_size)  # for its error
-    if (recipe.distillation != "none") != bool(experiment.arm(arm_id).teacher):
+    variant.resolve(recipe.image_size)  # for its error
+    if (recipe.distillation != "none") != bool(experiment.find_arm(arm_id).teacher):
         raise UserError(f"{title}: distillation needs a teacher, and a teacher needs distillation")
     return recipe
 
 
-def _architecture(changes: Mapping[str, Any], variant: Variant, title: str) -> dict[str, Any]:
-    """Changes of a model's keywords, each of the type that the card's value has; keywords that no card says stay.
+def _read_architecture(changes: Mapping[str, Any], variant: Variant, title: str) -> dict[str, Any]:
+    """Read changes of a model's keywords, each of the type that the card's value has; others stay as they are.
 
-    Ratios of widths may be fractions, though the card's are whole. UserError for another type.
+    Ratios of widths may be fractions, though the card's are whole. Raise `UserError` for another type.
     """
     made = {}
     for key, value in changes.items():
@@ -157,15 +160,15 @@ def _architecture(changes: Mapping[str, Any], variant: Variant, title: str) -> d
             first = float
         kind = tuple[first, ...] if isinstance(ours, tuple) else first
         if ours not in (None, ()):
-            value = converted(value, kind, f"{title}: architecture.{key}")
-        elif isinstance(value, str) and (number := as_number(value)) is not None:
+            value = convert(value, kind, f"{title}: architecture.{key}")
+        elif isinstance(value, str) and (number := parse_number(value)) is not None:
             value = number
         made[key] = value
     return made
 
 
 def _check(recipe: Recipe, title: str) -> None:
-    """UserError for a value that is out of range or contradicts another."""
+    """Raise `UserError` for a value that is out of range or contradicts another."""
     for key, names in CHOICES.items():
         if getattr(recipe, key) not in names:
             raise nearest(getattr(recipe, key), names, f"{key} of {title}")

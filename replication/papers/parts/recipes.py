@@ -137,14 +137,14 @@ COCO_ABLATION: Mapping[str, Any] = {"epochs": 300, "step_epochs": 200}
 """What the paper's Tables 2 to 4 change in it."""
 
 
-def on_imagenet(
+def make_imagenet_experiment(
     paper: str,
     recipe: Mapping[str, Any],
     variants: Iterable[Variant],
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     more: tuple[Arm, ...] = (),
 ) -> Experiment:
-    """The paper's own training of its models, at the scale `full`: an arm a model, with `changes` by model id."""
+    """Make the paper's own training of its models, at the scale `full`: an arm a model, with `changes` by model id."""
     arms = tuple(Arm(variant.id, (changes or {}).get(variant.id, {}), model=variant) for variant in variants)
     assert arms[0].model is not None
     return Experiment(

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from replication.data_sources import USUAL_NAMES
-from replication.papers.parts.ways import read_lines, way_of
+from replication.papers.parts.ways import find_way, read_lines
 from replication.records.card import Table
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
@@ -49,7 +49,7 @@ class _Column:
     conditions: Mapping[str, str]
 
 
-def _column(line: str, where: str) -> tuple[str, _Column]:
+def _read_column(line: str, where: str) -> tuple[str, _Column]:
     match = _COLUMN.fullmatch(line)
     if not match:
         raise UserError(f"{where}: cannot read '- {line}'; expected '- column NAME: METRIC [UNIT] KEY=VALUE ...'")
@@ -69,7 +69,7 @@ def _column(line: str, where: str) -> tuple[str, _Column]:
     return match["name"], _Column(match["metric"], match["unit"], {k: v.strip('"') for k, v in conditions.items()})
 
 
-def _numbers(cell: str, where: str) -> list[Decimal]:
+def _read_numbers(cell: str, where: str) -> list[Decimal]:
     if cell in ("", "-"):
         return []
     listed = re.fullmatch(r"\[(.*)\]", cell)
@@ -79,27 +79,27 @@ def _numbers(cell: str, where: str) -> list[Decimal]:
     return [Decimal(part) for part in parts]
 
 
-def slug(label: str) -> str:
-    """A label in snake case: `R50+ViT-B/16` -> `r50_vit_b_16`."""
+def make_slug(label: str) -> str:
+    """Make a label snake case: `R50+ViT-B/16` becomes `r50_vit_b_16`."""
     return re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
 
 
-def dataset_id(label: str) -> str:
-    """A data set in lower case with hyphens, under its usual name: `ImageNet ReaL` -> `imagenet-real`."""
-    name = slug(label).replace("_", "-")
+def name_dataset(label: str) -> str:
+    """Name a data set in lower case with hyphens, as is usual: `ImageNet ReaL` becomes `imagenet-real`."""
+    name = make_slug(label).replace("_", "-")
     return USUAL_NAMES.get(name, name)
 
 
 def parse_tables(paper: str, text: str, models: Mapping[str, str]) -> tuple[Table, ...]:
-    """All tables of a transcript. `models` maps printed labels to our ids, and ids with a `method` to others.
+    """Read all tables of a transcript. `models` maps printed labels to our ids, and ids with a `method` to others.
 
-    UserError names what cannot be read.
+    Raise `UserError`, which names what cannot be read.
     """
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
-    return tuple(_table(paper, section, models) for section in sections)
+    return tuple(_parse_table(paper, section, models) for section in sections)
 
 
-def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
+def _parse_table(paper: str, section: str, models: Mapping[str, str]) -> Table:
     head, *lines = section.splitlines()
     table_id, _, title = head.partition(": ")
     where = f"{paper} {table_id}"
@@ -112,7 +112,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         if line.startswith("|"):
             grid.append(tuple(cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]))
         elif line.startswith("- column "):
-            name, column = _column(line[2:], where)
+            name, column = _read_column(line[2:], where)
             columns[name] = column
         elif line.startswith("- way "):
             ways.append(line[2:])
@@ -143,11 +143,11 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         model = models.get(printed, printed)
         method = column.conditions.get("method") or labels.get("method")
         if method:
-            model = slug(f"{method} {model}")
+            model = make_slug(f"{method} {model}")
             model = models.get(model, model)
         size = column.conditions.get("image_size") or labels.get("input") or ""
         row_name = ", ".join(text for text in labels.values() if text not in ("", "-"))
-        values = _numbers(cell, f"{where}, row '{row_name}', column '{name}'")
+        values = _read_numbers(cell, f"{where}, row '{row_name}', column '{name}'")
         return tuple(
             Published(
                 paper=paper,
@@ -156,7 +156,7 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
                 column=name if len(values) == 1 else f"{name}[{index}]",
                 model=model,
                 image_size=read_size(size) if re.fullmatch(r"\d+(x\d+)?", size) else None,
-                dataset=column.conditions.get("dataset") or dataset_id(labels.get("dataset", "")),
+                dataset=column.conditions.get("dataset") or name_dataset(labels.get("dataset", "")),
                 metric=column.metric,
                 value=value,
                 unit=column.unit,
@@ -184,5 +184,5 @@ def _table(paper: str, section: str, models: Mapping[str, str]) -> Table:
         header=header,
         rows=tuple(rows),
         cells=cells,
-        ways={number.name: way for number in every if (way := way_of(number, lines_of_ways))},
+        ways={number.name: way for number in every if (way := find_way(number, lines_of_ways))},
     )

@@ -30,14 +30,14 @@ _SPEC = re.compile(r"((?P<name>[^=(]*)=)?(?P<factory>timm/[\w.-]+|\w+(\.\w+)*:\w
 
 
 def is_spec(text: str) -> bool:
-    """Whether `text` names an own model, well or badly, and not one of a paper."""
+    """Tell whether `text` names an own model, well or badly, and not one of a paper."""
     return any(mark in text for mark in "/:=(")
 
 
-def own_variant(spec: str) -> Variant:
-    """The model that `spec` names; its id is the name given, else that of the timm model or the factory.
+def read_spec(spec: str) -> Variant:
+    """Read the model that `spec` names; its id is the name given, else that of the timm model or the factory.
 
-    UserError for another form, a name that is no identifier, or a keyword whose value is no literal.
+    Raise `UserError` for another form, a name that is no identifier, or a keyword whose value is no literal.
     """
     if len(spec) > _LONGEST:
         raise UserError(f"'{spec[:60]}...' is no model: a spec has at most {_LONGEST} letters")
@@ -47,10 +47,10 @@ def own_variant(spec: str) -> Variant:
         halved = spec.count("(") != spec.count(")")
         raise UserError(f"'{spec}' is no model: write a model id, or {_FORMS}{hint if halved else ''}")
     factory = found["factory"]
-    name = _default_name(factory) if found["name"] is None else found["name"].strip()
+    name = _derive_name(factory) if found["name"] is None else found["name"].strip()
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise UserError(f"'{spec}': the name '{name}' is not made of letters, digits and underscores")
-    keywords = _keywords(spec, found["keywords"] or "")
+    keywords = _read_keywords(spec, found["keywords"] or "")
     native = keywords.get("img_size", 224)
     if type(native) is not int or not 1 <= native <= LARGEST_SIDE:
         raise UserError(
@@ -59,17 +59,17 @@ def own_variant(spec: str) -> Variant:
     return Variant(name, name, OWN, factory, keywords, image_size=native, image_sizes_by=1, sized=False)
 
 
-def spec_of(variant: Variant) -> str:
-    """The spec of an own model, with its name where it was given one."""
-    name = "" if variant.id == _default_name(variant.factory) else f"{variant.id}="
+def write_spec(variant: Variant) -> str:
+    """Write the spec of an own model, with its name where it was given one."""
+    name = "" if variant.id == _derive_name(variant.factory) else f"{variant.id}="
     keywords = ", ".join(f"{key}={value!r}" for key, value in variant.architecture.items())
     return f"{name}{variant.factory}" + (f"({keywords})" if keywords else "")
 
 
-def sources(variant: Variant) -> list[str]:
-    """The Python files below the working directory that an own model may be made of: its module, or all its package.
+def find_sources(variant: Variant) -> list[str]:
+    """Find the Python files below the working directory that an own model may be made of: its module, or its package.
 
-    None of a timm model or an installed package, which a workflow does not watch.
+    A timm model or an installed package has none: a workflow does not watch them.
     """
     package = Path(variant.factory.partition(":")[0].split(".")[0])
     module = package.with_suffix(".py")
@@ -77,19 +77,22 @@ def sources(variant: Variant) -> list[str]:
     return sorted(str(path) for path in found) or ([str(module)] if os.path.isfile(module) else [])
 
 
-def timm_source(name: str) -> Path | None:
-    """The file of timm that has a model of this name, None if none has; to import timm takes seconds, and torch."""
+def find_timm_source(name: str) -> Path | None:
+    """Find the file of timm that has a model of this name; None if none has.
+
+    Importing timm would take seconds, and torch.
+    """
     found = importlib.util.find_spec("timm")
     folder = Path(found.origin).parent / "models" if found and found.origin else Path("no timm")
     defined = f"\n@register_model\ndef {name.partition('.')[0]}("
     return next((path for path in folder.glob("*.py") if defined in path.read_text(encoding="utf-8")), None)
 
 
-def _default_name(factory: str) -> str:
+def _derive_name(factory: str) -> str:
     return re.sub(r"\W", "_", re.split("[/:]", factory)[-1])
 
 
-def _keywords(spec: str, text: str) -> dict[str, Any]:
+def _read_keywords(spec: str, text: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:

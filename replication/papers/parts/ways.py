@@ -21,11 +21,11 @@ import fnmatch
 import re
 from collections.abc import Iterable
 
-from replication.papers.parts.weights import released, weight
+from replication.papers.parts.weights import find_released, find_weight
 from replication.records.card import Way
 from replication.records.metrics import METRICS
-from replication.records.rows import Published, slug
-from replication.records.words import UserError, sides
+from replication.records.rows import Published, make_slug
+from replication.records.words import UserError, split_size
 
 LINE = re.compile(
     r"way (?P<pattern>\S+): (?:"
@@ -36,7 +36,7 @@ TRANSFER = re.compile("cifar-.*|flowers-102|oxford-iiit-pets|stanford-cars|inatu
 
 
 def read_lines(lines: Iterable[str], where: str) -> list[re.Match[str]]:
-    """The `way` lines of a table. UserError for one that cannot be read."""
+    """Read the `way` lines of a table. Raise `UserError` for one that cannot be read."""
     found = []
     for line in lines:
         if not (match := LINE.fullmatch(line)):
@@ -45,12 +45,15 @@ def read_lines(lines: Iterable[str], where: str) -> list[re.Match[str]]:
     return found
 
 
-def way_of(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
-    """How a number can be had; nothing for what is no accuracy. UserError for weights that no record has."""
+def find_way(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
+    """Find how a number can be obtained; None for what is no accuracy.
+
+    Raise `UserError` for weights that no record has.
+    """
     if METRICS[cell.metric].kind != "accuracy":
         return None
-    row, column = slug(cell.row), slug(cell.column)
-    way = Way("fine-tune" if TRANSFER.fullmatch(cell.dataset) else "train", metric=measured_as(cell))
+    row, column = make_slug(cell.row), make_slug(cell.column)
+    way = Way("fine-tune" if TRANSFER.fullmatch(cell.dataset) else "train", metric=name_measured(cell))
     for line in lines:
         if fnmatch.fnmatchcase(f"{row}/{column}" if "/" in line["pattern"] else row, line["pattern"]):
             way = _read(cell, line) or way
@@ -59,20 +62,24 @@ def way_of(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
 
 def _read(cell: Published, line: re.Match[str]) -> Way | None:
     if line["train"]:
-        return Way("train", "", int(line["at"]) if line["at"] else None, measured_as(cell), bool(line["here"]))
+        return Way("train", "", int(line["at"]) if line["at"] else None, name_measured(cell), bool(line["here"]))
     if line["reason"]:
         return Way("not public", reason=line["reason"])
-    printed = min(sides(cell.image_size)) if cell.image_size else None
+    printed = min(split_size(cell.image_size)) if cell.image_size else None
     word, _, tag = line["weights"].partition("_")
-    found = released(cell.model, printed, f"_{tag}" if tag else "") if word == "released" else weight(line["weights"])
+    found = (
+        find_released(cell.model, printed, f"_{tag}" if tag else "")
+        if word == "released"
+        else find_weight(line["weights"])
+    )
     if found is None:
         return None
     if line["kind"] == "fine-tune":
         return Way("fine-tune", found.id)
     size = int(line["size"]) if line["size"] else printed if cell.metric == "top1_zero_shot" else found.image_size
-    return Way("evaluate", found.id, size, line["metric"] or measured_as(cell))
+    return Way("evaluate", found.id, size, line["metric"] or name_measured(cell))
 
 
-def measured_as(cell: Published) -> str:
-    """The metric that is measured for a printed accuracy."""
+def name_measured(cell: Published) -> str:
+    """Name the metric that is measured for a printed accuracy."""
     return "top1" if cell.metric in ("top1_error", "top1_zero_shot") else cell.metric

@@ -14,8 +14,8 @@ FOLDER = Path(__file__).resolve().parents[1]
 
 
 @functools.cache
-def weights() -> Mapping[str, Weight]:
-    """Every record by its id. UserError if two have one."""
+def read_weights() -> Mapping[str, Weight]:
+    """Read every record by its id. Raise `UserError` if two have one."""
     found: dict[str, Weight] = {}
     for path in sorted(FOLDER.glob("*.csv")):
         for one in read_records(path, Weight):
@@ -24,18 +24,18 @@ def weights() -> Mapping[str, Weight]:
     return found
 
 
-def weight(name: str) -> Weight:
-    """One record. UserError names the nearest id."""
-    if name not in weights():
-        raise nearest(name, weights(), "weights")
-    return weights()[name]
+def find_weight(name: str) -> Weight:
+    """Return one record. Raise `UserError`, which names the nearest id, for an unknown one."""
+    if name not in read_weights():
+        raise nearest(name, read_weights(), "weights")
+    return read_weights()[name]
 
 
-def released(model: str, image_size: int | None, tag: str) -> Weight | None:
-    """The weights of a model at an image size [px] that are told from others by `tag`; nothing if there are none.
+def find_released(model: str, image_size: int | None, tag: str) -> Weight | None:
+    """Find the weights of a model at an image size [px] that `tag` tells from others; None if there are none.
 
-    Without a size, the first that is listed.
+    Without a size, these are the first that are listed.
     """
     if image_size:
-        return weights().get(f"{model}_{image_size}{tag}")
-    return next((one for one in weights().values() if one.id == f"{model}_{one.image_size}{tag}"), None)
+        return read_weights().get(f"{model}_{image_size}{tag}")
+    return next((one for one in read_weights().values() if one.id == f"{model}_{one.image_size}{tag}"), None)

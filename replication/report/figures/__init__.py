@@ -38,7 +38,7 @@ from replication.records.rows import (
     SlotPrediction,
     Verdict,
 )
-from replication.records.store import now, write_bytes, write_manifest
+from replication.records.store import read_clock, write_bytes, write_manifest
 from replication.records.words import UserError
 from replication.report.figures import claims, complexity, detection, families, outcomes, speed
 from replication.report.speeds import SpeedRun, read_runs
@@ -91,9 +91,9 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "effects": lambda r: claims.draw_forest(r.claims),
     "complexity_macs": lambda r: complexity.draw_complexity_macs(r.mechanisms, r.scaling),
     "complexity_memory": lambda r: complexity.draw_complexity_memory(r.mechanisms, r.scaling),
-    "models_macs": lambda r: complexity.draw_models_macs(r.counts, papers.cards()),
-    "accuracy_cost": lambda r: families.draw_accuracy_cost(r.published, r.counts, papers.cards()),
-    "growth": lambda r: families.draw_growth(r.counts, papers.cards()),
+    "models_macs": lambda r: complexity.draw_models_macs(r.counts, papers.read_cards()),
+    "accuracy_cost": lambda r: families.draw_accuracy_cost(r.published, r.counts, papers.read_cards()),
+    "growth": lambda r: families.draw_growth(r.counts, papers.read_cards()),
     "pvt_figure6": lambda r: complexity.draw_pvt_figure6(r.counts),
     "loss_curves": lambda r: outcomes.draw_loss_curves(r.epochs),
     "detr_layers": lambda r: detection.draw_layers(r.layers),
@@ -102,9 +102,9 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "detr_crowds": lambda r: detection.draw_crowds(r.crowd, r.slots),
     "speed_tables": lambda r: speed.draw_speed_tables(r.relative, r.orders),
     "speed_curves": lambda r: speed.draw_speed_curves(r.cells),
-    "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.cards()),
-    "speed_memory": lambda r: speed.draw_speed_memory(r.memory, papers.cards()),
-    "throughput_size": lambda r: speed.draw_throughput_size(r.cells, r.counts, r.batches, papers.cards()),
+    "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.read_cards()),
+    "speed_memory": lambda r: speed.draw_speed_memory(r.memory, papers.read_cards()),
+    "throughput_size": lambda r: speed.draw_throughput_size(r.cells, r.counts, r.batches, papers.read_cards()),
 }
 FIGURES = {name: _add_caption(name, draw) for name, draw in _DRAWN.items()}
 """Every figure by name, in the order of the page."""
@@ -122,7 +122,7 @@ _STYLE = {
 
 def write_figures(results: Path) -> None:
     """Draw every figure of `FIGURES` as `figures/<name>.svg` and `.png`; a figure without data says so."""
-    started = now()
+    started = read_clock()
     folder, frames = results / "figures", read_frames(results)
     files = []
     for name, figure in FIGURES.items():
@@ -185,7 +185,7 @@ def _read_epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """Read the `epochs.csv` of every run with epochs that `collect` found, with the arm that it starts from."""
     if runs.empty:
         return pd.DataFrame()
-    start = {(e.id, arm.id): arm.start_from for _, e in papers.experiments().values() for arm in e.arms}
+    start = {(e.id, arm.id): arm.start_from for _, e in papers.list_experiments().values() for arm in e.arms}
     found = runs[["experiment", "arm", "seed"]].drop_duplicates()
     curves = [
         read_frame(training / experiment / arm / f"seed{seed}" / "epochs.csv", Epoch).assign(

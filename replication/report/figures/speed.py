@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from replication.records.card import Card
-from replication.records.rows import mechanism_subject
+from replication.records.rows import name_subject
 from replication.report.figures.complexity import MECHANISMS, draw_nothing
 from replication.report.figures.families import choose_styles
 
@@ -92,7 +92,7 @@ def draw_speed_curves(cells: pd.DataFrame) -> Figure:
         return draw_nothing("no attention mechanism is timed yet")
     first = rows.drop_duplicates("machine")[_SETTING][:2]  # of each machine the first setting, in both attentions
     shown = [rows[(rows[_SETTING] == setting).all(axis=1)] for _, setting in first.iterrows()]
-    styled = {mechanism_subject(name): style for name, style in MECHANISMS.items()}
+    styled = {name_subject(name): style for name, style in MECHANISMS.items()}
     figure = Figure(figsize=(7.2, 6.8), layout="constrained")
     grid = figure.subplots(2, len(shown), sharex=True, squeeze=False)
     for (above, below), setting in zip(grid.T, shown, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from replication import papers
 from replication.records.reading import read_records
 from replication.records.rows import Verdict
-from replication.records.store import now, write_bytes, write_manifest, write_text
+from replication.records.store import read_clock, write_bytes, write_manifest, write_text
 from replication.report.page.data import format_data, read_report_data
 from replication.report.page.downloads import zip_tables
 from replication.report.page.index import render_index
@@ -22,10 +22,10 @@ def write_page(results: Path) -> None:
 
     They are made from `verdicts.csv`, `claims.csv`, `figures/`, `tables/` and the manifests of the instruments.
     """
-    started, folder = now(), results / "report"
+    started, folder = read_clock(), results / "report"
     data = read_report_data(results)
     text = format_data(data)
-    tables = list(join_tables(papers.cards(), read_records(results / "verdicts.csv", Verdict)))
+    tables = list(join_tables(papers.read_cards(), read_records(results / "verdicts.csv", Verdict)))
     pages = {f"papers/{key}.html": render_paper(key, data, tables, results) for key in data["papers"]}
     written = {"report.json": text, "index.html": render_index(results, data, text), **pages}
     for name, content in written.items():

@@ -34,10 +34,10 @@ from replication.records.rows import (
     StackOrder,
     Verdict,
     Witness,
-    cells,
-    columns,
+    list_columns,
+    read_cells,
 )
-from replication.records.store import digest, sha256
+from replication.records.store import digest, hash_file
 from replication.report.claims import CLAIM_RULES
 from replication.report.durations import estimate_time, read_durations
 from replication.report.judge import RULES
@@ -70,15 +70,17 @@ class Behind:
 
 
 _TIMED = {
-    **{name: columns(Relative)[name] for name in ("condition", "machine")},
+    **{name: list_columns(Relative)[name] for name in ("condition", "machine")},
     **{
-        name: columns(SpeedCell)[name]
+        name: list_columns(SpeedCell)[name]
         for name in ("subject", "image_size", "images_per_second", "ci_low", "ci_high", "valid", "invalid")
     },
 }
-_WITNESSED = {name: columns(Witness)[name] for name in ("who", "date", "crop", "interpolation", "recipe", "epochs")}
+_WITNESSED = {
+    name: list_columns(Witness)[name] for name in ("who", "date", "crop", "interpolation", "recipe", "epochs")
+}
 _COUNTED = {
-    name: column for name, column in columns(Count).items() if name not in ("flops", "stages", "macs_attention")
+    name: column for name, column in list_columns(Count).items() if name not in ("flops", "stages", "macs_attention")
 }
 
 
@@ -87,7 +89,7 @@ def read_report_data(results: Path) -> dict[str, Any]:
 
     Raise `UserError` if a file has changed since it was written.
     """
-    cards = papers.cards()
+    cards = papers.read_cards()
     runs, known = read_runs(results), read_durations(results)
     verdicts = read_records(results / "verdicts.csv", Verdict)
     tested = read_records(results / "claims.csv", ClaimResult)
@@ -95,23 +97,23 @@ def read_report_data(results: Path) -> dict[str, Any]:
     counts = read_records(results / "complexity" / "counts.csv", Count)
     trained: list[Any] = [row for row in read_records(results / "measured.csv", Measured) if row.experiment]
     trained += _read_rates(results / "insight")
-    numbers = [{**cells(v), **cells(_describe_behind(v, published[v.id], cards, known))} for v in verdicts]
+    numbers = [{**read_cells(v), **read_cells(_describe_behind(v, published[v.id], cards, known))} for v in verdicts]
     shown = {verdict.paper for verdict in verdicts}
     speed = results / "speed"
     tables: dict[str, Any] = {
-        "numbers": make_table(numbers, {**columns(Verdict), **columns(Behind)}),
+        "numbers": make_table(numbers, {**list_columns(Verdict), **list_columns(Behind)}),
         "claims": make_table(
-            [{**cells(claim), "takes": _estimate_time(claim.command, known)} for claim in tested],
-            {**columns(ClaimResult), "takes": columns(Behind)["takes"]},
+            [{**read_cells(claim), "takes": _estimate_time(claim.command, known)} for claim in tested],
+            {**list_columns(ClaimResult), "takes": list_columns(Behind)["takes"]},
         ),
         "counts": make_table(counts, _COUNTED),
         "timings": make_table(_list_timings(runs), _TIMED),
-        "witnesses": make_table(_read_witnesses(results / "witnesses.csv"), {**columns(Evidence), **_WITNESSED}),
-        "speeds": make_table(read_records(speed / "relative.csv", Relative), columns(Relative)),
-        "orders": make_table(read_records(speed / "orders.csv", Order), columns(Order)),
-        "stacks": make_table(read_records(speed / "stack_orders.csv", StackOrder), columns(StackOrder)),
-        "stability": make_table(read_records(speed / "stability.csv", Stability), columns(Stability)),
-        "trained": make_table(trained, columns(Measured)),
+        "witnesses": make_table(_read_witnesses(results / "witnesses.csv"), {**list_columns(Evidence), **_WITNESSED}),
+        "speeds": make_table(read_records(speed / "relative.csv", Relative), list_columns(Relative)),
+        "orders": make_table(read_records(speed / "orders.csv", Order), list_columns(Order)),
+        "stacks": make_table(read_records(speed / "stack_orders.csv", StackOrder), list_columns(StackOrder)),
+        "stability": make_table(read_records(speed / "stability.csv", Stability), list_columns(Stability)),
+        "trained": make_table(trained, list_columns(Measured)),
     }
     named = {verdict.model for verdict in verdicts} | {count.model for count in counts}
     return {
@@ -119,7 +121,7 @@ def read_report_data(results: Path) -> dict[str, Any]:
         "papers": {key: _describe_paper(card) for key, card in cards.items() if key in shown},
         "models": {
             variant.id: {"label": variant.label, "image_size": variant.image_size}
-            for variant in papers.variants().values()
+            for variant in papers.list_variants().values()
             if variant.id in named
         },
         "metrics": {
@@ -163,14 +165,14 @@ def read_run_facts(results: Path) -> dict[str, Any]:
         "date": judged["ended"][:10],
         "commit": judged["commit"],
         "edited": judged.get("dirty"),
-        "digest": digest({name: sha256(results / name) for name in files}),
+        "digest": digest({name: hash_file(results / name) for name in files}),
         "files": files,
     }
 
 
 def make_table(rows: Iterable[Any], described: Mapping[str, Column]) -> dict[str, Any]:
     """Convert rows, instances of a class or mappings, to columns."""
-    listed = [row if isinstance(row, Mapping) else cells(row) for row in rows]
+    listed = [row if isinstance(row, Mapping) else read_cells(row) for row in rows]
     return {name: _compress_column([_simplify(row[name]) for row in listed]) for name in described}
 
 
@@ -200,7 +202,7 @@ def _compress_column(values: list[Any]) -> Any:
 def _describe_behind(
     verdict: Verdict, printed: Published, cards: Mapping[str, Card], known: Mapping[str, Any]
 ) -> Behind:
-    (cause,) = cards[verdict.paper].causes_of(printed.name) or [""]
+    (cause,) = cards[verdict.paper].find_causes(printed.name) or [""]
     return Behind(
         source=printed.source,
         hardware=printed.hardware,
@@ -225,7 +227,7 @@ def _estimate_time(command: str, known: Mapping[str, Any]) -> str:
 def _list_timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
     """List the models that were timed, by run."""
     return [
-        {**cells(cell), "condition": run.condition, "machine": run.machine}
+        {**read_cells(cell), "condition": run.condition, "machine": run.machine}
         for run in runs
         for cell in run.cells
         if cell.images_per_second is not None and cell.kind == "model"
@@ -236,7 +238,7 @@ def _read_witnesses(path: Path) -> list[dict[str, Any]]:
     """Read what others found of single numbers, with who found it and how."""
     known = {witness.id: witness for witness in witnesses()}
     return [
-        {**cells(one), **{name: getattr(known[one.witness], name) for name in _WITNESSED}}
+        {**read_cells(one), **{name: getattr(known[one.witness], name) for name in _WITNESSED}}
         for one in read_records(path, Evidence)
     ]
 
@@ -247,7 +249,7 @@ def _read_rates(insight: Path) -> list[dict[str, Any]]:
     for path in sorted(insight.glob("*/*/seed*/manifest.json")):
         manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
         found.setdefault((manifest["experiment"], manifest["arm"]), []).append(manifest["images_per_second"])
-    nothing = dict.fromkeys(columns(Measured))
+    nothing = dict.fromkeys(list_columns(Measured))
     return [
         {
             **nothing,

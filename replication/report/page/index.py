@@ -25,7 +25,7 @@ from replication.records.rows import (
     Order,
     StackOrder,
     Verdict,
-    cells,
+    read_cells,
 )
 from replication.report.answer import group_by_condition, group_by_stack, summarise_claims, summarise_numbers
 from replication.report.claims import CLAIM_RULES
@@ -56,7 +56,7 @@ def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
             headline=headline,
             rest=rest,
             on_claims=summarise_claims(tested),
-            summary=[cells(row) for row in count_verdicts(judged)],
+            summary=[read_cells(row) for row in count_verdicts(judged)],
             kinds=KINDS,
             statuses={status: found[status] for status in STATUSES},
             units_note=UNITS_NOTE,
@@ -118,7 +118,7 @@ def pack(content: bytes) -> str:
 def _list_experiments(measured: list[Measured]) -> list[Experiment]:
     """List the experiments that were run."""
     run = {row.experiment for row in measured if row.experiment}
-    return [experiment for _, experiment in papers.experiments().values() if experiment.id in run]
+    return [experiment for _, experiment in papers.list_experiments().values() if experiment.id in run]
 
 
 def read_own_models(complexity: Path) -> list[dict[str, Any]]:

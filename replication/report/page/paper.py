@@ -11,7 +11,7 @@ import markupsafe
 
 from replication import papers
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, cells
+from replication.records.rows import ClaimResult, read_cells
 from replication.report.figures import FIGURES
 from replication.report.formats import format_range
 from replication.report.page.index import BROWSER, make_environment
@@ -24,7 +24,7 @@ def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], re
 
     Contradictions are those that the card found in the paper, and what differs from ours, by cause.
     """
-    card, run = papers.card(key), data["run"]
+    card, run = papers.find_card(key), data["run"]
     own = [table for table in tables if table.table.paper == key]
     tested = [claim for claim in read_records(results / "claims.csv", ClaimResult) if claim.paper == key]
     verdicts = [verdict for table in own for row in table.cells for cell in row for verdict in cell.verdicts]
@@ -40,7 +40,7 @@ def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], re
             declared=format_range,
             counts={
                 kind: n
-                for kind, n in cells(count_verdicts(verdicts)[0]).items()
+                for kind, n in read_cells(count_verdicts(verdicts)[0]).items()
                 if kind not in ("paper", "numbers") and n
             },
             differing=_group_by_cause(verdict for verdict in verdicts if verdict.verdict == "differs"),
@@ -62,6 +62,6 @@ def _find_reasons(table: Judged, cell: Cell) -> list[int]:
 def _group_by_cause(verdicts: Iterable[Any]) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = {}
     for verdict in verdicts:
-        (cause,) = papers.card(verdict.paper).causes_of((verdict.table, verdict.row, verdict.column)) or [""]
+        (cause,) = papers.find_card(verdict.paper).find_causes((verdict.table, verdict.row, verdict.column)) or [""]
         groups.setdefault(cause, []).append(verdict)
     return groups

@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 
 from replication import papers
-from replication.papers.parts.detectors import METHODS, dense_variants
+from replication.papers.parts.detectors import METHODS, derive_variants
 from replication.records.card import Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import Published
 from replication.records.words import Size
 
-DENSE = {v.id: v for v in papers.variants().values() if v.factory.startswith("own/dense.")}
-SWIN_T = papers.variant("swin_t")
+DENSE = {v.id: v for v in papers.list_variants().values() if v.factory.startswith("own/dense.")}
+SWIN_T = papers.find_variant("swin_t")
 
 
 def printed(model: str, metric: str = "macs", image_size: Size | None = None) -> Published:
@@ -24,7 +24,7 @@ def printed(model: str, metric: str = "macs", image_size: Size | None = None) ->
 
 
 def test_a_printed_count_makes_a_variant() -> None:
-    (variant,) = dense_variants([SWIN_T], [printed("mask_r_cnn_swin_t", image_size="800x1216")])
+    (variant,) = derive_variants([SWIN_T], [printed("mask_r_cnn_swin_t", image_size="800x1216")])
     assert variant == Variant(
         id="mask_r_cnn_swin_t",
         label="Mask R-CNN Swin-T",
@@ -49,15 +49,15 @@ def test_a_printed_count_makes_a_variant() -> None:
     ],
 )
 def test_only_counts_of_known_methods_do(number: Published, sizes: list[Size]) -> None:
-    assert [variant.image_size for variant in dense_variants([SWIN_T], [number])] == sizes
+    assert [variant.image_size for variant in derive_variants([SWIN_T], [number])] == sizes
 
 
 def test_only_models_with_maps_at_four_scales_are_backbones() -> None:
-    assert dense_variants([papers.variant("deit_s")], [printed("upernet_deit_s")]) == ()
+    assert derive_variants([papers.find_variant("deit_s")], [printed("upernet_deit_s")]) == ()
 
 
 def test_every_dense_model_is_of_the_card_of_its_backbone() -> None:
-    for card in papers.cards().values():
+    for card in papers.read_cards().values():
         own = {variant.id for variant in card.variants}
         backbones = {v.architecture["backbone"] for v in card.variants if v.id in DENSE}
         assert backbones <= own
@@ -74,19 +74,19 @@ def test_every_dense_model_is_of_the_card_of_its_backbone() -> None:
     ],
 )
 def test_sizes_are_those_that_papers_print(model_id: str, sizes: list[Size]) -> None:
-    assert papers.printed_sizes(model_id) == sizes
+    assert papers.list_printed_sizes(model_id) == sizes
 
 
 @pytest.mark.parametrize("paper", ["msg", "pvt", "swin", "twins"])
 def test_every_count_of_a_dense_model_is_at_a_size_it_takes(paper: str) -> None:
     """So that it is counted and judged."""
-    numbers = [n for table in papers.card(paper).tables for n in table.published if n.model in DENSE]
+    numbers = [n for table in papers.find_card(paper).tables for n in table.published if n.model in DENSE]
     counts = [n for n in numbers if METRICS[n.metric].kind == "count"]
     assert counts
     assert [n for n in counts if n.image_size is None or not DENSE[n.model].allows(n.image_size)] == []
 
 
 def test_methods_are_named_as_tables_print_them() -> None:
-    from replication.papers.parts.transcript import slug
+    from replication.papers.parts.transcript import make_slug
 
-    assert {name: slug(method.label) for name, method in METHODS.items()} == {name: name for name in METHODS}
+    assert {name: make_slug(method.label) for name, method in METHODS.items()} == {name: name for name in METHODS}

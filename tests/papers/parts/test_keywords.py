@@ -8,12 +8,12 @@ import pytest
 
 from replication import papers
 from replication.models import build
-from replication.papers.parts.keywords import keywords
+from replication.papers.parts.keywords import read_keywords
 
 
 @pytest.mark.parametrize("model", ["vit_ti16", "pvt_tiny", "swin_t", "twins_svt_s", "msg_t", "shuffle_t", "detr_r50"])
 def test_every_keyword_of_the_class_is_known(model: str) -> None:
-    known = keywords(papers.variant(model))
+    known = read_keywords(papers.find_variant(model))
     taken = inspect.signature(type(build(model)).__init__).parameters.values()
     named = {one.name for one in taken if one.kind is one.POSITIONAL_OR_KEYWORD} - {"self"}
     assert named <= known
@@ -21,4 +21,4 @@ def test_every_keyword_of_the_class_is_known(model: str) -> None:
 
 
 def test_nothing_is_known_of_what_hands_its_keywords_on() -> None:
-    assert keywords(papers.variant("deit_ti")) == frozenset()
+    assert read_keywords(papers.find_variant("deit_ti")) == frozenset()

@@ -8,7 +8,7 @@ import pytest
 
 from replication import papers
 from replication.__main__ import main
-from replication.papers.parts.new_paper import STYLES, free_style, write_skeleton
+from replication.papers.parts.new_paper import STYLES, find_free_style, write_skeleton
 from replication.records.words import UserError
 
 
@@ -55,8 +55,11 @@ def test_the_command_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_next_paper_gets_what_no_paper_has() -> None:
-    colours, markers = {c.colour for c in papers.cards().values()}, {c.marker for c in papers.cards().values()}
-    colour, marker = free_style()
+    colours, markers = (
+        {c.colour for c in papers.read_cards().values()},
+        {c.marker for c in papers.read_cards().values()},
+    )
+    colour, marker = find_free_style()
     assert (colour, marker) in STYLES
     assert colour not in colours
     assert marker not in markers

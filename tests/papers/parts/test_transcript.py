@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.papers.parts.transcript import dataset_id, parse_tables, slug
+from replication.papers.parts.transcript import make_slug, name_dataset, parse_tables
 from replication.records.card import Table
 from replication.records.rows import Published
 from replication.records.words import UserError
@@ -139,11 +139,11 @@ def test_the_data_set_of_a_row() -> None:
     ],
 )
 def test_one_data_set_has_one_name(label: str, expected: str) -> None:
-    assert dataset_id(label) == expected
+    assert name_dataset(label) == expected
 
 
 def test_slug_is_snake_case() -> None:
-    assert slug("R50+ViT-B/16*") == "r50_vit_b_16"
+    assert make_slug("R50+ViT-B/16*") == "r50_vit_b_16"
 
 
 @pytest.mark.parametrize(

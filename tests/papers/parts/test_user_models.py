@@ -17,7 +17,7 @@ from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
 from replication.complexity.traced import count_fvcore
 from replication.models import add_native_size, build
-from replication.papers.parts.user_models import own_variant, sources, spec_of
+from replication.papers.parts.user_models import find_sources, read_spec, write_spec
 from replication.plan.digests import digest_variants, list_own_sources
 from replication.plan.make import make_plan
 from replication.records.reading import read_records
@@ -159,9 +159,9 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_a_spec_is_a_name_a_factory_and_literal_keywords(spec: str, model: str, native: int, keywords: object) -> None:
-    variant = papers.variant(spec)
+    variant = papers.find_variant(spec)
     assert (variant.id, variant.image_size, variant.architecture) == (model, native, keywords)
-    assert own_variant(spec_of(variant)) == variant
+    assert read_spec(write_spec(variant)) == variant
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_model_that_takes_any_size_need_not_be_told(nets: Path) -> None:
     ],
 )
 def test_the_native_size_is_that_of_the_spec_or_of_timm_or_of_the_factory(spec: str, native: int) -> None:
-    assert add_native_size(papers.variant(spec)).image_size == native
+    assert add_native_size(papers.find_variant(spec)).image_size == native
 
 
 # --- counts -----------------------------------------------------------------------------------------
@@ -267,8 +267,8 @@ def test_a_model_that_returns_no_logits_has_no_training_step(tmp_path: Path) -> 
 
 
 def test_all_are_the_models_of_the_papers_on_the_command_line_too() -> None:
-    found = papers.chosen(["toys.nets:Patches", "all", "deit_s", "all"])
-    assert [variant.id for variant in found] == ["Patches", *papers.variants()]
+    found = papers.choose_variants(["toys.nets:Patches", "all", "deit_s", "all"])
+    assert [variant.id for variant in found] == ["Patches", *papers.list_variants()]
 
 
 def test_two_models_of_one_name_are_an_error(tmp_path: Path) -> None:
@@ -285,14 +285,14 @@ def test_tracing_on_meta_sees_every_kind_of_convolution() -> None:
 
 @pytest.mark.parametrize("model", ["vit_ti16", "pvt_tiny", "swin_t", "msg_t", "twins_svt_s"])
 def test_tokens_that_are_seen_are_those_of_the_closed_form(model: str) -> None:
-    variant = papers.variant(model)
+    variant = papers.find_variant(model)
     assert count_tokens(build_skeleton(variant, 224), 224) == count_cost(variant, 224).tokens
 
 
 @pytest.mark.parametrize("size", [64, 96])
 @pytest.mark.parametrize("how", ["channels", "pairs", "heads", "windows", "nothing"])
 def test_tokens_are_positions_and_nothing_else_that_has_many_rows(how: str, size: int) -> None:
-    assert count_tokens(build_skeleton(own_variant(f"toys.nets:Mixed(how='{how}')"), size), size) == (size // 4) ** 2
+    assert count_tokens(build_skeleton(read_spec(f"toys.nets:Mixed(how='{how}')"), size), size) == (size // 4) ** 2
 
 
 def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_what_pruning_leaves_is_not_the_tokens_and_the_row_says_so(tmp_path: Pat
     ],
 )
 def test_tokens_of_timms_models(name: str, size: int, tokens: int | None) -> None:
-    assert count_tokens(build_skeleton(own_variant(f"mine=timm/{name}"), size), size) == tokens
+    assert count_tokens(build_skeleton(read_spec(f"mine=timm/{name}"), size), size) == tokens
 
 
 # --- beside the papers' models ----------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_the_plan_counts_own_models_in_a_folder_of_their_own(nets: Path) -> None
     specs = ["toys.nets:Patches", "deep=toys.nets:Patches(width=16)"]
     asked = make_plan({**CONFIG, "results": str(nets / "results"), "models": ["all", *specs]})
     assert asked.models["own"] == tuple(specs)
-    assert set(asked.models) == {*(key for key, card in papers.cards().items() if card.variants), "own"}
+    assert set(asked.models) == {*(key for key, card in papers.read_cards().items() if card.variants), "own"}
     assert list_own_sources(asked, "own") == ["toys/nets.py"]
     assert list_own_sources(asked, "pvt") == []
     assert "toys.nets" not in sys.modules  # planning runs none of the user's code
@@ -335,7 +335,7 @@ def test_the_plan_counts_own_models_in_a_folder_of_their_own(nets: Path) -> None
 
 
 def test_timm_models_and_installed_packages_have_no_sources_to_watch() -> None:
-    assert sources(own_variant("timm/resnet10t")) == sources(own_variant("torch.nn:Identity")) == []
+    assert find_sources(read_spec("timm/resnet10t")) == find_sources(read_spec("torch.nn:Identity")) == []
 
 
 @pytest.mark.slow
@@ -355,7 +355,7 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
     assert found["net", "params"] > found["second", "params"]
 
     counts = pd.read_csv(complexity / "counts.csv")
-    cards = {key: card for key, card in papers.cards().items() if key == "pvt"}
+    cards = {key: card for key, card in papers.read_cards().items() if key == "pvt"}
     for figure in (draw_growth(counts, cards), draw_models_macs(counts, cards)):
         lines = {str(line.get_label()).split(",")[0]: line for line in figure.axes[0].lines}
         own = [lines["net"], lines["second"]]

@@ -167,7 +167,7 @@ def test_how_a_verdict_is_cited(page: Page, results: Path) -> None:
 def test_a_name_finds_that_model_and_all_of_it(page: Page, results: Path, typed: str) -> None:
     search(page, typed)
     verdicts = {verdict.id: verdict for verdict in read_records(results / "verdicts.csv", Verdict)}
-    labels = {variant.id: variant.label for variant in papers.variants().values()}
+    labels = {variant.id: variant.label for variant in papers.list_variants().values()}
     name = re.compile(r"(?<![\w-])Swin[-_ ]T(?:iny)?(?![\w-])", re.IGNORECASE)
     named = {v.id for v in verdicts.values() if name.search(f"{v.row} | {labels.get(v.model, '')} | {v.model}")}
     assert len(named) > 100
@@ -184,7 +184,7 @@ def test_a_name_finds_that_model_and_all_of_it(page: Page, results: Path, typed:
     ],
 )
 def test_synonyms_are_known(page: Page, typed: str, id_: str) -> None:
-    assert id_ in {verdict.id for card in papers.cards().values() for t in card.tables for verdict in t.published}
+    assert id_ in {verdict.id for card in papers.read_cards().values() for t in card.tables for verdict in t.published}
     assert id_ in search(page, typed)
 
 

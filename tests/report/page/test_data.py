@@ -10,7 +10,7 @@ import pytest
 
 from replication import report
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Count, Verdict, columns
+from replication.records.rows import ClaimResult, Count, Verdict, list_columns
 from replication.report.page.data import format_data, make_table, read_report_data, read_run_facts, restore_rows
 from tests.report.timed import write_speed
 
@@ -28,8 +28,8 @@ def test_its_rows_are_those_of_the_files(judged: Path) -> None:
     numbers, verdicts = restore_rows(data["tables"]["numbers"]), read_records(judged / "verdicts.csv", Verdict)
     assert [row["id"] for row in numbers] == [verdict.id for verdict in verdicts]
     for row, verdict in zip(numbers, verdicts, strict=True):
-        assert {name: row[name] for name in columns(Verdict) if name != "published"} == {
-            name: getattr(verdict, name) for name in columns(Verdict) if name != "published"
+        assert {name: row[name] for name in list_columns(Verdict) if name != "published"} == {
+            name: getattr(verdict, name) for name in list_columns(Verdict) if name != "published"
         }
         assert row["published"] == str(verdict.published)  # 12.0, not 12
     counts = read_records(judged / "complexity" / "counts.csv", Count)
@@ -66,7 +66,7 @@ def test_the_digest_is_another_where_a_result_is(judged: Path, change: Callable[
 
 def test_a_text_that_repeats_is_written_once() -> None:
     rows = [{"paper": paper, "claim": str(i)} for i, paper in enumerate(["a", "a", "b", "a", "b"])]
-    described = {name: columns(ClaimResult)[name] for name in ("paper", "claim")}
+    described = {name: list_columns(ClaimResult)[name] for name in ("paper", "claim")}
     packed = make_table(rows, described)
     assert packed == {"paper": {"values": ["a", "b"], "index": [0, 0, 1, 0, 1]}, "claim": ["0", "1", "2", "3", "4"]}
     assert restore_rows(packed) == rows

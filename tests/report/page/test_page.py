@@ -17,7 +17,7 @@ from markupsafe import escape
 from replication import report
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Verdict
-from replication.records.store import sha256
+from replication.records.store import hash_file
 from replication.report.figures import FIGURES
 from replication.report.page.index import SHOWN_OTHERWISE, mark_code, read_provenance
 from tests.report.timed import write_speed
@@ -155,10 +155,10 @@ def test_backticks_become_code_and_nothing_else_becomes_markup() -> None:
 
 def test_it_repeats_and_does_without_trainings(results: Path, folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "index.json"]
-    before = {path: sha256(path) for path in files}
+    before = {path: hash_file(path) for path in files}
     assert {path.suffix for path in files} == {".html", ".json", ".zip"}
     write(results)
-    assert {path: sha256(path) for path in files} == before
+    assert {path: hash_file(path) for path in files} == before
     for path in (results / "training").rglob("manifest.json"):
         path.unlink()
     write(results)

@@ -1,16 +1,10 @@
 from replication.plan.evaluations import find_evaluation, find_images
 
 
-def asked(wildcards):
-    return find_evaluation(
-        config, f"{wildcards.weights}/{wildcards.images}/{wildcards.size}"
-    )
-
-
 rule evaluate:
     """Accuracy or average precision of published weights, at the scale `full`."""
     input:
-        checkpoint=lambda wildcards: asked(wildcards).checkpoint,
+        checkpoint=lambda wildcards: find_evaluation(config, "/".join(wildcards)).checkpoint,
     output:
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.csv",
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.json",
@@ -23,19 +17,19 @@ rule evaluate:
         **RESOURCES["evaluate"],
     params:
         sources=digests.digest_command("evaluate", cards=False),
-        model=lambda wildcards: asked(wildcards).model,
-        images=lambda wildcards: find_images(config, asked(wildcards).name),
+        model=lambda wildcards: find_evaluation(config, "/".join(wildcards)).model,
+        images=lambda wildcards: find_images(config, find_evaluation(config, "/".join(wildcards)).name),
         contents=lambda wildcards: [
-            digests.digest_weights(asked(wildcards).checkpoint),
+            digests.digest_weights(find_evaluation(config, "/".join(wildcards)).checkpoint),
             digests.digest_images(
-                find_images(config, asked(wildcards).name),
+                find_images(config, find_evaluation(config, "/".join(wildcards)).name),
                 wildcards.images == "coco",
             ),
         ],
-        dataset=lambda wildcards: asked(wildcards).dataset,
+        dataset=lambda wildcards: find_evaluation(config, "/".join(wildcards)).dataset,
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
-        digest=lambda wildcards: digests.digest_variant(asked(wildcards).model),  # evaluated again when the architecture changes
+        digest=lambda wildcards: digests.digest_variant(find_evaluation(config, "/".join(wildcards)).model),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"

@@ -6,6 +6,7 @@ Their captions are files, so that the workflow knows which figures there are wit
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -161,12 +162,37 @@ def render_figure(figure: Figure, frames: Frames) -> dict[str, bytes]:
     files = {}
     with matplotlib.rc_context(_STYLE):
         drawn = figure.draw(frames)
+        fix_layout(drawn)
+        slug = re.sub("[^a-z]+", "-", figure.title.lower())
         for suffix in ("svg", "png"):
             buffer = io.BytesIO()
             metadata = {"Date": None, "Title": figure.title} if suffix == "svg" else {"Title": figure.title}
             drawn.savefig(buffer, format=suffix, dpi=300, metadata=metadata)
-            files[suffix] = buffer.getvalue()
+            files[suffix] = name_in_order(buffer.getvalue(), slug) if suffix == "svg" else buffer.getvalue()
     return files
+
+
+def fix_layout(drawn: mpl_figure.Figure) -> None:
+    """Settle the layout of a figure: its solver orders variables by their address, which shows in the last digits."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")
+    for axes in drawn.axes:
+        left, bottom, width, height = (round(value, 6) for value in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))
+
+
+def name_in_order(svg: bytes, figure: str) -> bytes:
+    """Number the hashed names of an SVG in the order in which they come, and write zero without a sign.
+
+    The names are hashes of transforms, whose last digits depend on where matrices lie in memory. The name of the
+    `figure` is part of them, as a page holds several.
+    """
+    names: dict[bytes, bytes] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return names.setdefault(match[0], f"{figure}-{len(names)}".encode())
+
+    return re.sub(rb"(?<=[ \n])-0(?=[ \n])", b"0", re.sub(rb"(?<=[\"#])[a-z][0-9a-f]{10}(?=[\")])", number, svg))
 
 
 def _read(path: Path, row: type) -> pd.DataFrame:

@@ -104,7 +104,12 @@ def _find_complete(
 
 
 def _read(path: Path, row: type[R]) -> list[R]:
-    return read_records(path, row) if path.exists() else []
+    """Read the rows of an instrument: none if it was not run. Raise `UserError` if it was and they are gone."""
+    if path.exists():
+        return read_records(path, row)
+    if path.with_suffix(".json").exists():
+        raise UserError(f"{path} is missing, though its manifest is there; run `snakemake --cores all` again")
+    return []
 
 
 def _make_exact(

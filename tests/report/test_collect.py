@@ -11,7 +11,7 @@ from scipy import stats
 
 from replication.records.reading import read_records
 from replication.records.rows import Measured, MemoryCell, Run
-from replication.records.words import Size
+from replication.records.words import Size, UserError
 from replication.report import collect
 from tests.report.timings import MACHINE, too_large, write_timings
 
@@ -53,6 +53,14 @@ def test_accuracy_is_the_mean_over_seeds_with_a_student_interval(measured: list[
     assert row.value == pytest.approx(90.16666666666667)
     assert (row.ci_low, row.ci_high) == pytest.approx((row.value - half, row.value + half))
     assert (row.n, row.scale, row.seed_set, row.machine) == (3, "laptop", "0 1 2", "toy processor")
+
+
+def test_counts_that_were_written_and_are_gone_are_no_empty_table(results: Path) -> None:
+    (results / "complexity/counts.csv").unlink()
+    collect(results, "laptop", seeds=3)  # as if nothing had been counted
+    (results / "complexity/counts.json").write_text("{}")
+    with pytest.raises(UserError, match=r"counts.csv is missing, though its manifest is there"):
+        collect(results, "laptop", seeds=3)
 
 
 def test_an_unfinished_run_does_not_count(results: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.workflow.comparing import contents
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -23,26 +22,6 @@ recipes: {detr_scenes: {images: 50, batch_size: 8, epochs: 1}}
 training: {seeds: 2}
 speed: {conditions: []}
 """
-OF_THE_MOMENT = {"started", "ended", "images_per_second", "durations", "digest", "files"}
-"""Facts of manifests that hold times, and the digests that follow from them."""
-
-
-def without_times(fact: Any) -> Any:
-    if isinstance(fact, dict):
-        return {key: without_times(value) for key, value in fact.items() if key not in OF_THE_MOMENT}
-    return [without_times(value) for value in fact] if isinstance(fact, list) else fact
-
-
-def contents(results: Path) -> dict[str, Any]:
-    """Every file but logs: manifests without times, the page without a detector's images per second."""
-    found: dict[str, Any] = {}
-    for file in sorted(path for path in results.rglob("*") if path.is_file() and path.name != ".lock"):
-        name, content = str(file.relative_to(results)), file.read_bytes()
-        if file.suffix == ".json":
-            found[name] = without_times(json.loads(content))
-        elif file.suffix != ".log":
-            found[name] = re.sub(rb'<td class="rate">\d*', b"", content)
-    return found
 
 
 @pytest.mark.slow

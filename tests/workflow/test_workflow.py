@@ -1,11 +1,6 @@
 """The smoke run of the real workflow, in a copy of the repository: complete, repeatable, resumable, thrifty."""
 
-import base64
-import gzip
-import hashlib
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +11,7 @@ from pathlib import Path
 import frictionless
 import pytest
 
-from replication.report.page.data import restore_rows
+from tests.workflow.comparing import contents
 
 pytestmark = pytest.mark.slow  # all of them use the smoke run
 
@@ -37,34 +32,6 @@ def planned(folder: Path, *arguments: str) -> set[str]:
     assert done.returncode == 0, done.stderr
     lines = (done.stdout + done.stderr).splitlines()
     return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))}
-
-
-def drop_times(page: bytes) -> bytes:
-    """Replace the data packed into a page by the same data without times; any other file comes back as it is.
-
-    They are how long commands take, and the images per second of a detector.
-    """
-
-    def unpack(match: re.Match[bytes]) -> bytes:
-        data = json.loads(gzip.decompress(base64.b64decode(match[2])))
-        for name in ("numbers", "claims"):
-            del data["tables"][name]["takes"]
-        trained = restore_rows(data["tables"].pop("trained"))
-        data["trained"] = [row for row in trained if row["metric"] != "images_per_second"]
-        return match[1] + json.dumps(data).encode()
-
-    return re.sub(rb'(<script id="data"[^>]*>)([^<]*)', unpack, page)
-
-
-def contents(results: Path) -> dict[str, str]:
-    """Digests of every result, apart from what a kill left half-written.
-
-    Not of times: of manifests and logs, nor on the page of the speeds of commands and detectors.
-    """
-    files = (f for f in sorted(results.rglob("*")) if f.is_file() and f.suffix not in {".json", ".log", ".tmp"})
-    files = (f for f in files if f.name != ".lock")
-    timeless = ((f, drop_times(f.read_bytes())) for f in files)
-    return {str(f.relative_to(results)): hashlib.sha256(content).hexdigest() for f, content in timeless}
 
 
 @pytest.fixture(scope="module")

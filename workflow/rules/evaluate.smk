@@ -4,7 +4,9 @@ from replication.plan.evaluations import find_evaluation, find_images
 rule evaluate:
     """Accuracy or average precision of published weights, at the scale `full`."""
     input:
-        checkpoint=lambda wildcards: find_evaluation(config, "/".join(wildcards)).checkpoint,
+        checkpoint=lambda wildcards: find_evaluation(
+            config, "/".join(wildcards)
+        ).checkpoint,
     output:
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.csv",
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.json",
@@ -18,9 +20,13 @@ rule evaluate:
     params:
         sources=digests.digest_command("evaluate", cards=False),
         model=lambda wildcards: find_evaluation(config, "/".join(wildcards)).model,
-        images=lambda wildcards: find_images(config, find_evaluation(config, "/".join(wildcards)).name),
+        images=lambda wildcards: find_images(
+            config, find_evaluation(config, "/".join(wildcards)).name
+        ),
         contents=lambda wildcards: [
-            digests.digest_weights(find_evaluation(config, "/".join(wildcards)).checkpoint),
+            digests.digest_weights(
+                find_evaluation(config, "/".join(wildcards)).checkpoint
+            ),
             digests.digest_images(
                 find_images(config, find_evaluation(config, "/".join(wildcards)).name),
                 wildcards.images == "coco",
@@ -29,7 +35,9 @@ rule evaluate:
         dataset=lambda wildcards: find_evaluation(config, "/".join(wildcards)).dataset,
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
-        digest=lambda wildcards: digests.digest_variant(find_evaluation(config, "/".join(wildcards)).model),  # evaluated again when the architecture changes
+        digest=lambda wildcards: digests.digest_variant(
+            find_evaluation(config, "/".join(wildcards)).model
+        ),  # evaluated again when the architecture changes
     shell:
         "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"

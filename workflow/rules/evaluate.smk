@@ -35,9 +35,10 @@ rule evaluate:
         dataset=lambda wildcards: find_evaluation(config, "/".join(wildcards)).dataset,
         corrupt=PLAN.data["corrupt"],
         out=subpath(output[0], parent=True),
+        # Evaluated again when the architecture changes.
         digest=lambda wildcards: digests.digest_variant(
             find_evaluation(config, "/".join(wildcards)).model
-        ),  # evaluated again when the architecture changes
+        ),
     shell:
         "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"

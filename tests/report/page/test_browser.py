@@ -407,7 +407,7 @@ def test_figures_and_trainings_open_on_demand(page: Page, results: Path) -> None
     page.evaluate("document.querySelector('details[data-packed] img').decode()")  # fails for what is no picture
     training = page.locator("details[data-experiment]").first
     training.locator("summary").click()
-    assert training.locator("tbody tr").count() > 1
+    training.locator("tbody tr").nth(1).wait_for()  # `toggle` comes after the click
 
 
 def test_it_is_small_and_does_little(page: Page, results: Path) -> None:

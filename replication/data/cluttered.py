@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data import digits, small
-from replication.data.splits import Dataset, Split
+from replication.data.splits import Dataset, Split, check_images
 from replication.records.words import UserError
 
 VERSION = "1"  # raised when the same seed draws other scenes
@@ -194,8 +194,7 @@ def load(name: str, root: Path, image_size: int, images: int | None, seed: int) 
     classes, whole = sources["train"].shape[1], sum(site.scenes)
     unit = whole // math.gcd(*site.scenes) * classes
     images = whole if images is None else images
-    if images not in range(unit, whole + 1, unit):
-        raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
+    check_images(name, images, unit, whole)
     scenes = dict(zip(PARTS, site.scenes, strict=True))
     geometry = {part: draw(part, sources[part], n, seed).take_first(n * images // whole) for part, n in scenes.items()}
     x = {part: render(geometry[part], pixels, site, image_size, _derive_seed(f"noise/{part}", seed)) for part in PARTS}

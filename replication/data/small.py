@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data.splits import Dataset, Split, choose_of_each, hold_out
+from replication.data.splits import Dataset, Split, check_images, choose_of_each, hold_out
 from replication.records.words import UserError
 
 HELD_OUT = 0.1
@@ -116,8 +116,7 @@ def _take_fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[
     if any(count.min() != count.max() for count in counts):
         raise UserError(f"{name} has not as many images of each class; say train_images instead of images")
     unit = whole // math.gcd(*(int(count[0]) for count in counts))
-    if images not in range(unit, whole + 1, unit):
-        raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
+    check_images(name, images, unit, whole)
     chosen = [choose_of_each(y, len(y) * images // whole, classes) for _, y in parts]
     return [(x[indices], y[indices]) for (x, y), indices in zip(parts, chosen, strict=True)]
 

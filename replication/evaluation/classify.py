@@ -21,6 +21,7 @@ from torchvision.transforms import Compose
 from tqdm import tqdm
 
 from replication.data.pictures import MEND, PictureError, complain, read_picture
+from replication.evaluable import IMAGES
 from replication.evaluation.preprocessing import make_preprocessing
 from replication.intervals import compute_wilson_interval
 from replication.models import build_variant, load_checkpoint
@@ -28,7 +29,7 @@ from replication.records.card import Variant
 from replication.records.rows import Evaluated, Weight
 from replication.records.words import UserError
 
-SIZES = {"imagenet-1k": (1000, 50_000), "imagenet-v2": (1000, 10_000)}
+SIZES = {name: (1000, IMAGES[name].count) for name in ("imagenet-1k", "imagenet-v2")}
 """Classes and images of the data sets that published numbers are about; any other name is taken as it comes."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from replication.data.annotations import find_files
-from replication.data.detection import Scenes, load_split
+from replication.data.detection import Scenes, Targets, load_split
 from replication.detection.average_precision import compute_average_precision, format_results, write_results
+from replication.evaluable import IMAGES
 from replication.evaluation import mmdetection
+from replication.evaluation.one_by_one import CPU, answer_one_by_one
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated
 from replication.records.store import hash_file
 from replication.records.words import UserError
 
-SIZES = {"coco": (80, 5_000)}
+SIZES = {"coco": (80, IMAGES["coco"].count)}
 """Categories and validation images of the data sets that published numbers are about; any other is taken as it is."""
 
 
@@ -31,6 +32,7 @@ def detect(
     dataset: str,
     out: Path,
     corrupt: str = "strict",
+    place: torch.device = CPU,
 ) -> tuple[list[Evaluated], dict[str, Any]]:
     """Measure COCO's figures of `checkpoint` on the validation images in `folder`; return them and what made them.
 
@@ -50,24 +52,24 @@ def detect(
         dataset = name_dataset(dataset, split, folder)
         classes = 1 + max(category["id"] for category in split.categories)  # the class index is the category id
         model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
-        results = predict(model, split, what)
+        results = predict(model, split, what, place)
     else:
         split = mmdetection.load_validation_split(variant, folder, image_size, corrupt)
         dataset = name_dataset(dataset, split, folder)
         model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
-        results = mmdetection.predict(model, split, what)
-    measures = compute_average_precision(split.ground_truth, results)
-    if variant.family in mmdetection.MASKED:
-        measures |= compute_average_precision(split.ground_truth, results, masks=True)
+        results = mmdetection.predict(model, split, what, place)
+    found = compute_average_precision(split.ground_truth, results)
+    if mmdetection.finds_masks(variant):
+        found |= compute_average_precision(split.ground_truth, results, masks=True)
     write_results(out / "predictions.json", results)
     numbers = [
         Evaluated(variant.id, image_size, dataset, name, x, "%", None, None, len(split))
-        for name, x in measures.items()
+        for name, x in found.items()
         if x is not None
     ]
     facts = {"annotations": hash_file(find_files(folder, "val")[0]), "images": len(split), "left_out": split.left_out}
     steps = [str(split.transform), f"Normalize(mean={split.mean}, std={split.std})"]
-    return numbers, {**facts, "preprocessing": steps}
+    return numbers, {**facts, "preprocessing": steps, "device": str(place)}
 
 
 def name_dataset(dataset: str, split: Scenes, folder: Path) -> str:
@@ -87,17 +89,14 @@ def name_dataset(dataset: str, split: Scenes, folder: Path) -> str:
     return dataset or "coco"
 
 
-def predict(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+def predict(model: nn.Module, split: Scenes, what: str, place: torch.device = CPU) -> list[dict[str, Any]]:
     """Predict COCO's results for every image.
 
-    The images come one at a time, so none is padded: the answer of a DETR for an image depends on how much it is, and
-    the DC5 models, trained on one image a GPU, get worse by it (the authors' README).
+    The images come one at a time: the answer of a DETR for an image depends on how much it is padded, and the DC5
+    models, trained on one image a GPU, get worse by it (the authors' README).
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
-    results: list[dict[str, Any]] = []
-    batches = split.read_batches(torch.arange(len(split)).split(1), seed=0)
-    with torch.inference_mode():
-        for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
-            results += format_results(model(images.to(device)), targets.image_ids, targets.sizes)
-    return results
+
+    def answer(images: Tensor, targets: Targets) -> list[dict[str, Any]]:
+        return format_results(model(images), targets.image_ids, targets.sizes)
+
+    return answer_one_by_one(model, split, what, answer, place)

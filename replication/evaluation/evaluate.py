@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from replication import papers, released
+from replication.evaluable import measures
 from replication.evaluation.classify import WHOLE, Pass, classify
 from replication.evaluation.detect import detect
-from replication.evaluation.mmdetection import FAMILIES
 from replication.evaluation.segment import segment
 from replication.papers.parts.weights import find_weight, read_weights
 from replication.records.card import Variant
@@ -53,11 +53,13 @@ def evaluate(
         dataset = dataset or "imagenet-1k"
         numbers, facts = classify(variant, image_size, checkpoint, images, dataset, out, corrupt, record, how)
         kept = [out / "answers.npz"]
-    elif variant.family in ("detr", *FAMILIES):
-        numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt)
+    elif measures(variant, "coco"):
+        numbers, facts = detect(variant, image_size, checkpoint, images, dataset, out, corrupt, how.place)
         kept = [out / "predictions.json"]
     elif variant.task == "segmentation":
-        numbers, facts, kept = segment(variant, image_size, checkpoint, images, dataset, out, corrupt, multi_scale)
+        numbers, facts, kept = segment(
+            variant, image_size, checkpoint, images, dataset, out, corrupt, multi_scale, how.place
+        )
     else:
         raise UserError(
             f"{model_id} is made for {variant.task}; of detectors, DETR, RetinaNet and Mask R-CNN can be evaluated"

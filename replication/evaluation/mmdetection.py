@@ -19,16 +19,15 @@ from torch.nn import functional as F
 from torchvision import tv_tensors
 from torchvision.ops import box_convert
 from torchvision.transforms import v2
-from tqdm import tqdm
 
-from replication.data.detection import Scenes, load_split
+from replication.data.detection import Scenes, Targets, load_split
 from replication.data.photographs import MEAN, STD
 from replication.data.unfiltered import fit_size, resize
+from replication.evaluable import MASKS, measures
+from replication.evaluation.one_by_one import CPU, answer_one_by_one
 from replication.models.dense.boxes import Detections, pasted
 from replication.records.card import Variant
 
-MASKED = ("mask_r_cnn", "cascade_mask_r_cnn")
-FAMILIES = ("retinanet", *MASKED)
 LONG_SIDE = 1333 / 800
 """Of the longest long side to the short side."""
 MULTIPLE = 32
@@ -54,6 +53,11 @@ class Fit:
         return made.flip(0) if self.bgr else made, {**objects, "boxes": boxes}
 
 
+def finds_masks(variant: Variant) -> bool:
+    """Tell whether a detector finds masks beside boxes."""
+    return MASKS.issubset(measures(variant, "coco"))
+
+
 def load_validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
     """Load the validation images of a folder, made as `variant` takes them, with masks if the model finds some.
 
@@ -62,26 +66,23 @@ def load_validation_split(variant: Variant, folder: Path, image_size: int, corru
     """
     bgr = variant.architecture.get("caffe", False)
     fit = Fit(image_size, round(image_size * LONG_SIDE), bgr)
-    split = load_split(folder, "val", image_size, fit, corrupt, masks=variant.family in MASKED)
+    split = load_split(folder, "val", image_size, fit, corrupt, masks=finds_masks(variant))
     mean, std = (CAFFE_MEAN, CAFFE_STD) if bgr else (MEAN, STD)
     return dataclasses.replace(split, mean=mean, std=std)
 
 
-def predict(model: nn.Module, split: Scenes, what: str) -> list[dict[str, Any]]:
+def predict(model: nn.Module, split: Scenes, what: str, place: torch.device = CPU) -> list[dict[str, Any]]:
     """Predict COCO's results for every image, which comes alone.
 
     A class index is a place among the category ids in order.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
     category_ids = sorted(category["id"] for category in split.categories)
-    results: list[dict[str, Any]] = []
-    batches = split.read_batches(torch.arange(len(split)).split(1), seed=0)
-    with torch.inference_mode():
-        for images, targets in tqdm(batches, desc=what, total=len(split), unit="image"):
-            found = detect_objects(model, images.to(device), targets.sizes[0])
-            results += convert_to_coco(found, targets.image_ids[0], targets.sizes[0], category_ids)
-    return results
+
+    def answer(images: Tensor, targets: Targets) -> list[dict[str, Any]]:
+        found = detect_objects(model, images, targets.sizes[0])
+        return convert_to_coco(found, targets.image_ids[0], targets.sizes[0], category_ids)
+
+    return answer_one_by_one(model, split, what, answer, place)
 
 
 def detect_objects(model: Any, image: Tensor, original: Tensor) -> Detections:

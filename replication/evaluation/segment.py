@@ -25,14 +25,14 @@ from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.segmentation import NONE, find_labelled_pictures, read_labels
 from replication.data.unfiltered import Pixels, fit_size, resize
+from replication.evaluable import IMAGES
+from replication.evaluation.one_by_one import CPU
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
 from replication.records.rows import Evaluated
 from replication.records.store import write_bytes
 from replication.records.words import UserError
 
-IMAGES = {"ade20k": 2_000}
-"""Validation images of the data sets that published numbers are about; any other is taken as it is."""
 LONG_SIDE = 4
 """The longest long side in short sides: 2048 to 512."""
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -50,6 +50,7 @@ def segment(
     out: Path,
     corrupt: str = "strict",
     multi_scale: bool = False,
+    place: torch.device = CPU,
 ) -> tuple[list[Evaluated], dict[str, Any], list[Path]]:
     """Measure the mean IoU of `checkpoint` on the validation images in `folder`.
 
@@ -63,8 +64,7 @@ def segment(
     """
     pictures = find_labelled_pictures(folder)
     dataset = name_dataset(dataset, len(pictures), folder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_checkpoint(build_variant(variant), checkpoint).eval().to(device)
+    model = load_checkpoint(build_variant(variant), checkpoint).eval().to(place)
     num_classes = variant.architecture["num_classes"]
     multiple = MULTIPLE.get(papers.find_variant(variant.architecture["backbone"]).family, 1)
     confusion = np.zeros((num_classes, num_classes), np.int64)
@@ -92,7 +92,7 @@ def segment(
         *([f"resized to multiples of {multiple} px"] if multiple > 1 else []),
         f"Normalize(mean={MEAN}, std={STD})",
     ]
-    facts = {"images": len(written), "left_out": len(named), "preprocessing": steps}
+    facts = {"images": len(written), "left_out": len(named), "preprocessing": steps, "device": str(place)}
     return [Evaluated(variant.id, image_size, dataset, metric, value, "%", None, None, len(written))], facts, written
 
 
@@ -101,7 +101,7 @@ def name_dataset(dataset: str, images: int, folder: Path) -> str:
 
     Raise `UserError` if it is not what it is called.
     """
-    expected = IMAGES.get(dataset or "ade20k", images)
+    expected = IMAGES["ade20k"].count if dataset in ("", "ade20k") else images
     if not dataset and images < expected:
         return "ade20k_part"
     if images != expected:

@@ -22,7 +22,6 @@ The rules, declared before anything was run (`RULES` shows them on the page):
 - Training cost is `not attempted`, and so are settings of a recipe (inputs, not results) and every number of a model
   that the suite does not build.
 - A count in a unit that is no prefix of ones is `not comparable`.
-
 - An accuracy that we have not measured, but others have, is `confirmed elsewhere` or `differs elsewhere`
   (`elsewhere`). What they found stands beside ours where both exist.
 

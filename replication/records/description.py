@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from replication.records.reading import AGAIN, PUBLISHED, find_lost, read_text
 from replication.records.rows import FILES, Column, list_columns
 from replication.records.store import read_clock, write_manifest, write_text
 from replication.records.words import UserError
@@ -32,8 +33,10 @@ This page is written by `python -m replication describe --page docs/data.md`.
 def write_package(results: Path) -> None:
     """Describe every CSV in a folder of results in its `datapackage.json`.
 
-    Raise `UserError` for one that has other columns.
+    Raise `UserError` for one that has other columns, has changed since it was written, or is gone.
     """
+    for lost in find_lost(results, [*FILES, "tables/*/*.csv"]):
+        raise UserError(f"{lost} is missing; {AGAIN}")
     started, path = read_clock(), results / PACKAGE
     write_text(path, render_package(results))
     write_manifest(path.with_suffix(".manifest.json"), started, [path])
@@ -58,7 +61,7 @@ def _describe_resources(results: Path) -> Iterator[dict[str, Any]]:
     for pattern, row in FILES.items():
         known = {name: column for kind in (row, *row.__subclasses__()) for name, column in list_columns(kind).items()}
         for path in sorted(results.glob(pattern)):
-            if path.relative_to(results).parts[0] != "reference":  # a package of its own
+            if path.relative_to(results).parts[0] != PUBLISHED:  # a package of its own
                 header = _read_header(path)
                 if other := [name for name in header if name not in known]:
                     raise UserError(f"{path}, line 1: {other[0]!r} is no column of it; delete it and run again")
@@ -73,8 +76,7 @@ def _describe_table(path: Path) -> dict[str, Any]:
 
 
 def _read_header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return next(csv.reader(file), [])
+    return next(csv.reader([read_text(path).partition("\n")[0]]), [])
 
 
 def _describe_field(column: Column) -> dict[str, Any]:

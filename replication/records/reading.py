@@ -1,19 +1,23 @@
 """Reading results: what was written, whole, or one line that names the file and says what to do.
 
 A file whose digest is not that of its manifest is refused; a file without one, as of the user, is checked by its form.
+What a manifest stands for must be there: a reader that may do without a file asks `was_written`, not whether it exists,
+and one that looks for runs asks `find_finished`.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import math
+import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,12 +28,16 @@ from replication.records.words import UserError, read_size
 
 R = typing.TypeVar("R")
 MEND = "delete it and run again"
+AGAIN = "run `snakemake --cores all` again"
+PUBLISHED = "reference"
+"""The folder in a run's results that holds what was published, with a manifest of its own."""
 
 
 def read_manifest(path: Path, **facts: type) -> dict[str, Any]:
     """Read a manifest that has these `facts`, each of its type; `timed_on__name` is that of an entry within an entry.
 
-    Raise `UserError` if it is none, or is not what was written.
+    Raise `UserError` if it is none, or is not what was written: to the byte, but for the order of its entries, which
+    says nothing in JSON (RFC 8259).
     """
     text = _decode(path, path.read_bytes())
     manifest = _read_object(path, text)
@@ -73,17 +81,72 @@ def read_bytes(path: Path, finished: bool = False) -> bytes:
     return content
 
 
+def was_written(path: Path) -> bool:
+    """Tell whether there is such a result. Raise `UserError` if it is gone, though a manifest stands for it."""
+    if path.is_file():
+        return True
+    if path.with_suffix(".json").is_file() or _find_digest(path) is not None:
+        raise UserError(f"{path} is missing, though a manifest stands for it; {AGAIN}")
+    return False
+
+
+def find_finished(folder: Path, pattern: str) -> list[Path]:
+    """Find the manifests of a pattern, `*/*/seed*/manifest.json`, which the runs in `folder` write last.
+
+    A run without one is left out, which is said on stderr, once a process.
+    """
+    manifests = [one / Path(pattern).name for one in sorted(folder.glob(str(Path(pattern).parent)))]
+    for manifest in manifests:
+        if not manifest.is_file() and any(path.is_file() for path in manifest.parent.glob("*")):
+            warn(f"{manifest.parent} is left out: its run did not end, or {manifest.name} is lost")
+    return [manifest for manifest in manifests if manifest.is_file()]
+
+
+@functools.cache
+def warn(text: str) -> None:
+    """Say on stderr, once a process, what a result lacks without being wrong."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def find_lost(results: Path, patterns: Collection[str]) -> Iterator[Path]:
+    """Yield the files of some patterns that a manifest in `results` stands for and that are not there."""
+    for manifest in sorted(results.rglob("*.json")):
+        if manifest.relative_to(results).parts[0] == PUBLISHED:  # results of their own
+            continue
+        try:
+            written = list_digests(read_manifest(manifest))
+        except UserError:
+            continue  # a file of another kind, or a manifest that the reader of its files will refuse
+        for name in written:
+            path = manifest.parent / name
+            if not path.is_file() and any(_matches(path.relative_to(results), pattern) for pattern in patterns):
+                yield path
+
+
+def _matches(path: Path, pattern: str) -> bool:
+    """Tell whether `Path.glob` would find a path by a pattern, in which `**` stands for any folders, or none."""
+    if "**/" in pattern:
+        before, _, after = pattern.partition("**/")
+        return path.is_relative_to(before) and path.match(after)
+    return len(path.parts) == len(Path(pattern).parts) and path.match(pattern)
+
+
 def _find_digest(path: Path) -> str | None:
-    """Find the digest of a result in the manifest that stands for it; None where there is none."""
+    """Find the digest of a result in the manifest that stands for it; None where there is none.
+
+    It stands beside the file, under its name or as `manifest.json`, or is the `manifest.json` of a folder above.
+    """
     own = (path.with_suffix(".json"), path.with_name("manifest.json"))
     for manifest in own:
         if manifest != path and manifest.is_file():
             found = list_digests(read_manifest(manifest)).get(path.name)
             if found is not None:
                 return found
-    for manifest in sorted(set(path.parent.glob("*.json")) - {path, *own}):  # cells.json stands for samples.csv as well
+    beside = sorted(set(path.parent.glob("*.json")) - {path, *own})  # cells.json stands for samples.csv as well
+    above = [folder / "manifest.json" for folder in path.parent.parents]
+    for manifest in (*beside, *(one for one in above if one.is_file())):
         try:
-            found = list_digests(read_manifest(manifest)).get(path.name)
+            found = list_digests(read_manifest(manifest)).get(path.relative_to(manifest.parent).as_posix())
         except UserError:
             continue  # a file of another kind, or a manifest that its own reader will refuse
         if found is not None:

@@ -27,7 +27,7 @@ from replication import papers
 from replication.data_sources import find_usual_name
 from replication.intervals import compute_student_interval
 from replication.records.metrics import COSTS, PEAKS
-from replication.records.reading import read_manifest, read_records
+from replication.records.reading import AGAIN, find_finished, read_manifest, read_records, was_written
 from replication.records.rows import (
     Count,
     Evaluated,
@@ -53,8 +53,8 @@ def collect(
     """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
 
     `trained` and `insight` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds` counts; without
-    them, all runs in the folder count. Runs of another scale and of seeds beyond do not count. A file that no other
-    instrument has written has no rows: what it would have measured is then missing, not wrong.
+    them, all finished runs in the folder count. Runs of another scale and of seeds beyond do not count. A file that no
+    other instrument has written has no rows: what it would have measured is then missing, not wrong.
 
     Raise `UserError` for a run that is asked for and is missing, unfinished, of another scale, or changed since it was
     written.
@@ -87,12 +87,12 @@ def _find_complete(
 ) -> Iterator[tuple[Path, str]]:
     """Yield the folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
     if arms is None:
-        found = sorted(folder.glob("*/*/seed*/manifest.json"))
+        found = find_finished(folder, "*/*/seed*/manifest.json")
     else:
         found = sorted(folder / arm / f"seed{seed}" / "manifest.json" for arm in arms for seed in range(seeds))
     for path in found:
         if not path.is_file():
-            raise UserError(f"{path} is missing, so the run did not end; run `snakemake --cores all` again")
+            raise UserError(f"{path} is missing, so the run did not end; {AGAIN}")
         manifest = read_manifest(path, scale=str, seed=int, machine__processor=str)
         if manifest["scale"] == scale and manifest["seed"] < seeds:
             yield path.parent, manifest["machine"]["processor"]
@@ -105,11 +105,7 @@ def _find_complete(
 
 def _read(path: Path, row: type[R]) -> list[R]:
     """Read the rows of an instrument: none if it was not run. Raise `UserError` if it was and they are gone."""
-    if path.exists():
-        return read_records(path, row)
-    if path.with_suffix(".json").exists():
-        raise UserError(f"{path} is missing, though its manifest is there; run `snakemake --cores all` again")
-    return []
+    return read_records(path, row) if was_written(path) else []
 
 
 def _make_exact(
@@ -190,9 +186,10 @@ def _read_scaling(path: Path) -> Iterator[Measured]:
 
 def read_evaluations(folder: Path) -> Iterator[Measured]:
     """Yield the accuracies of released weights, which count as the papers' own scale."""
-    for path in sorted(folder.glob("*/*/*/evaluation.csv")):
-        machine = read_manifest(path.with_suffix(".json"), machine__processor=str)["machine"]["processor"]
-        for row in _read(path, Evaluated):
+    for manifest in find_finished(folder, "*/*/*/evaluation.json"):
+        machine = read_manifest(manifest, machine__processor=str)["machine"]["processor"]
+        path = manifest.with_suffix(".csv")
+        for row in read_records(path, Evaluated):
             yield Measured(
                 model=row.model,
                 weights=row.weights,
@@ -236,7 +233,7 @@ def _read_speeds(run: SpeedRun, scale: str) -> Iterator[Measured]:
                 condition=run.condition,
             )
     memory = run.folder / "memory.csv"
-    for row in read_records(memory, MemoryCell) if memory.exists() else ():
+    for row in _read(memory, MemoryCell):
         if row.measured is not None:
             yield Measured(
                 model=row.subject,

@@ -81,10 +81,11 @@ def _declare_snapshot(parser: argparse.ArgumentParser) -> None:
 
 
 def _write_snapshot(args: argparse.Namespace) -> None:
+    from replication.records.reading import PUBLISHED
     from replication.report.snapshot import write_snapshot
 
     results = find_results(args.results)
-    write_snapshot(results, results / "reference", args.readme)
+    write_snapshot(results, results / PUBLISHED, args.readme)
 
 
 def _declare_publish(parser: argparse.ArgumentParser) -> None:

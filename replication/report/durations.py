@@ -9,7 +9,7 @@ from typing import Any
 
 from replication import papers
 from replication.records.metrics import METRICS
-from replication.records.reading import MEND, read_manifest, read_records
+from replication.records.reading import MEND, find_finished, read_manifest, read_records
 from replication.records.rows import Count, SpeedCell
 from replication.records.words import UserError, parse_size
 
@@ -23,13 +23,13 @@ def measure_durations(results: Path) -> dict[str, Any]:
     covers the last part only. Raise `UserError` if a manifest has changed since it was written.
     """
     found: dict[str, Any] = {}
-    for path in sorted(results.glob("complexity/*/counts.json")):
+    for path in find_finished(results, "complexity/*/counts.json"):
         _add(found, "count", path, len(read_records(path.with_suffix(".csv"), Count)))
-    for path in sorted(results.glob("speed/*/cells.json")):
+    for path in find_finished(results, "speed/*/cells.json"):
         cells = read_records(path.with_suffix(".csv"), SpeedCell)
         _add(found, "speed", path, sum(cell.status == "measured" for cell in cells))
     training: dict[str, Any] = {}
-    for path in sorted(results.glob("training/*/*/seed*/manifest.json")):
+    for path in find_finished(results, "training/*/*/seed*/manifest.json"):
         _add(training, path.parts[-4], path, 1)
     return found | ({"training": training} if training else {})
 

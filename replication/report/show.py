@@ -10,7 +10,7 @@ from replication import papers
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Claim, Table, Way
 from replication.records.metrics import METRICS
-from replication.records.reading import read_records
+from replication.records.reading import PUBLISHED, read_records, was_written
 from replication.records.rows import ClaimResult, Measured, Published, Relative, Verdict, make_claim_id
 from replication.records.words import UserError, nearest
 from replication.report.durations import estimate_time, read_durations
@@ -65,7 +65,7 @@ def show(name: str, results: Path) -> str:
 
 
 def _read(results: Path) -> _Results | None:
-    folder = next((folder for folder in (results, results / "reference") if (folder / "verdicts.csv").exists()), None)
+    folder = next((one for one in (results, results / PUBLISHED) if was_written(one / "verdicts.csv")), None)
     if folder is None:
         return None
     verdicts, claims = read_records(folder / "verdicts.csv", Verdict), read_records(folder / "claims.csv", ClaimResult)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from replication.records.description import PACKAGE, render_package
-from replication.records.reading import list_digests, read_bytes, read_manifest, read_records
+from replication.records.reading import AGAIN, find_lost, read_bytes, read_manifest, read_records, was_written
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import read_clock, write_manifest, write_text
 from replication.records.words import UserError
@@ -40,30 +40,15 @@ def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:
     """
     patterns = (*KEPT, *besides)
     kept = {path.relative_to(results): path for pattern in patterns for path in results.glob(pattern)}
-    for name in _find_written(results, patterns):
-        if name not in kept:
-            raise UserError(f"{results / name} is missing; run `snakemake --cores all` again")
+    for path in find_lost(results, patterns):
+        raise UserError(f"{path} is missing; {AGAIN}")
     for run in read_runs(results):
-        files = (path for name in TIMED if (path := run.folder / name).exists())
+        files = (path for name in TIMED if was_written(path := run.folder / name))
         kept |= {Path(run.slug, "speed", run.condition, path.name): path for path in files}
     for name, path in kept.items():
         target = out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read_bytes(path))
-
-
-def _find_written(results: Path, patterns: Iterable[str]) -> Iterator[Path]:
-    """Yield the publishable files that a run wrote, as its manifests list them."""
-    manifests = (
-        path for pattern in ("*.json", "*/*.json", "training/*/*/seed*/*.json") for path in results.glob(pattern)
-    )
-    depths = [(pattern, len(Path(pattern).parts)) for pattern in patterns]
-    for manifest in manifests:
-        if not any(manifest.relative_to(results).match(pattern) for pattern, _ in depths):
-            for written in list_digests(read_manifest(manifest)):
-                name = (manifest.parent / written).relative_to(results)
-                if any(len(name.parts) == depth and name.match(pattern) for pattern, depth in depths):
-                    yield name
 
 
 def write_snapshot(results: Path, out: Path, readme: Path) -> None:

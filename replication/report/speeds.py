@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from scipy import stats
 from replication.intervals import estimate_ratio
 from replication.records.card import Variant
 from replication.records.metrics import METRICS
-from replication.records.reading import read_manifest, read_records
+from replication.records.reading import PUBLISHED, find_finished, read_manifest, read_records
 from replication.records.rows import Order, Published, Relative, Sample, SpeedCell, Stability
 from replication.records.words import Size
 
@@ -85,12 +84,10 @@ def read_runs(results: Path) -> list[SpeedRun]:
 
     A run writes its manifest last, so a folder without one does not count, which is said on stderr.
     """
-    for cells in sorted(results.glob("speed/*/cells.csv")):
-        if not cells.with_suffix(".json").exists():
-            print(f"warning: {cells.parent} is left out: its run did not end, or cells.json is lost", file=sys.stderr)
-    own = [run for path in results.glob("speed/*/cells.json") if (run := _read(path, own=True))]
+    own = [run for path in find_finished(results, "speed/*/cells.json") if (run := _read(path, own=True))]
     known = {(run.machine, run.condition) for run in own}
-    others = [run for path in results.glob("reference/*/speed/*/cells.json") if (run := _read(path, own=False))]
+    published = find_finished(results, f"{PUBLISHED}/*/speed/*/cells.json")
+    others = [run for path in published if (run := _read(path, own=False))]
     return sorted([*own, *(run for run in others if (run.machine, run.condition) not in known)], key=lambda r: r.rank)
 
 

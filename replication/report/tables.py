@@ -221,7 +221,7 @@ def write_tables(results: Path) -> None:
     write_rows(folder / "summary.csv", counts, Summary)
     _write_text(folder / "summary", format_summary(counts), "Verdicts by paper", [], "summary")
     files = [stem.with_suffix(suffix) for stem in stems for suffix in (".csv", ".md", ".tex")]
-    write_manifest(folder / "tables.json", started, files, numbers=len(rows))
+    write_manifest(folder / "manifest.json", started, files, numbers=len(rows))
 
 
 def _write_text(stem: Path, grid: Sequence[Sequence[str]], title: str, lines: Sequence[str], label: str) -> None:

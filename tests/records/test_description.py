@@ -10,7 +10,7 @@ from replication.records import UserError
 from replication.records.description import PACKAGE, describe_package, render_page, write_package
 from replication.records.reading import read_records
 from replication.records.rows import FILES, CostCrossing, ScalingFit, list_columns, list_kinds
-from replication.records.store import write_rows
+from replication.records.store import write_manifest, write_rows
 from replication.verify import find_faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +40,18 @@ def test_the_package_of_a_folder_is_valid_and_its_manifest_stands_for_it(tmp_pat
     )
     report = frictionless.Package(str(tmp_path / PACKAGE)).validate()
     assert [error[0] for error in report.flatten(["type"])] == ["type-error"]
+
+
+def test_a_file_that_is_gone_or_cut_is_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "complexity" / "crossings.csv"
+    write_rows(path, [CostCrossing("macs", "a", "b", 300, 224, 384)], CostCrossing)
+    write_manifest(path.with_suffix(".json"), "", [path])
+    path.write_text("metric,cheaper_below\n")
+    with pytest.raises(UserError, match=r"crossings.csv is not what was written"):
+        write_package(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"crossings.csv is missing; run `snakemake"):
+        write_package(tmp_path)
 
 
 def test_a_column_that_nobody_knows_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A result is read as it was written, or refused with file, line and what to do."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from replication.locking import lock, unlock
-from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.reading import (
+    find_finished,
+    find_lost,
+    read_bytes,
+    read_manifest,
+    read_records,
+    was_written,
+)
 from replication.records.rows import Measured
-from replication.records.store import read_clock, write_manifest, write_text
+from replication.records.store import read_clock, render_manifest, write_manifest, write_text
 from replication.records.words import UserError
 from replication.verify import find_faults
 
@@ -76,6 +84,46 @@ def test_verify_knows_a_manifest_to_the_byte(tmp_path: Path, change: tuple[bytes
     (tmp_path / "a.json").write_bytes((tmp_path / "a.json").read_bytes().replace(*change))
     (line,) = find_faults(tmp_path)
     assert line.startswith(f"{tmp_path / 'a.json'} ")
+
+
+def test_the_order_of_a_manifest_s_entries_says_nothing(tmp_path: Path) -> None:
+    """A JSON object is an unordered collection (RFC 8259, section 1): another order holds the same facts."""
+    path = tmp_path / "a.json"
+    write_manifest(path, read_clock(), seed=1, scale="laptop")
+    manifest = json.loads(path.read_text())
+    path.write_text(render_manifest(dict(reversed(manifest.items()))))
+    assert read_manifest(path) == manifest
+    assert list(find_faults(tmp_path)) == []
+
+
+@pytest.mark.parametrize("manifest", ["below/a.json", "below/manifest.json", "below/b.json", "manifest.json"])
+def test_a_result_that_a_manifest_stands_for_must_be_there(tmp_path: Path, manifest: str) -> None:
+    result = tmp_path / "below" / "a.csv"
+    assert not was_written(result)
+    write_text(result, "x\n")
+    write_manifest(tmp_path / manifest, read_clock(), [result])
+    assert was_written(result)
+    result.write_text("y\n")
+    with pytest.raises(UserError, match=r"a.csv is not what was written"):
+        read_bytes(result)
+    result.unlink()
+    with pytest.raises(UserError, match=r"a.csv is missing, though a manifest stands for it; run `snakemake"):
+        was_written(result)
+    assert list(find_lost(tmp_path, ["below/*.csv"])) == list(find_lost(tmp_path, ["**/a.csv"])) == [result]
+    assert list(find_lost(tmp_path, ["*.csv", "below/*/a.csv"])) == []
+
+
+def test_runs_without_the_manifest_that_comes_last_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        write_text(tmp_path / name / "a.csv", "x\n")
+    (tmp_path / "empty").mkdir()
+    write_manifest(tmp_path / "one" / "manifest.json", read_clock())
+    for _ in range(2):
+        assert find_finished(tmp_path, "*/manifest.json") == [tmp_path / "one" / "manifest.json"]
+    said = f"warning: {tmp_path}/two is left out: its run did not end, or manifest.json is lost\n"
+    assert capsys.readouterr().err == said  # once
 
 
 def test_verify_names_what_is_altered_missing_and_extra(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from replication.records.reading import read_records
-from replication.records.rows import Measured, MemoryCell, Run
+from replication.records.rows import Evaluated, Measured, MemoryCell, Run
+from replication.records.store import write_manifest, write_rows
 from replication.records.words import Size, UserError
 from replication.report import collect
 from tests.report.timings import MACHINE, too_large, write_timings
@@ -59,14 +60,37 @@ def test_counts_that_were_written_and_are_gone_are_no_empty_table(results: Path)
     (results / "complexity/counts.csv").unlink()
     collect(results, "laptop", seeds=3)  # as if nothing had been counted
     (results / "complexity/counts.json").write_text("{}")
-    with pytest.raises(UserError, match=r"counts.csv is missing, though its manifest is there"):
+    with pytest.raises(UserError, match=r"counts.csv is missing, though a manifest stands for it"):
         collect(results, "laptop", seeds=3)
 
 
-def test_an_unfinished_run_does_not_count(results: Path) -> None:
+def test_measured_memory_that_was_written_and_is_gone_is_missed(results: Path) -> None:
+    cell = MemoryCell("toy_s", 224, 1, "infer", "math", "cpu", "fp32", 10, 10, None, 0.0, "measured", "")
+    folder = write_timings(results / "speed/x", {("toy_s", 224): [0.02] * 4}, memory=[cell])
+    write_manifest(folder / "memory.json", "", [folder / "memory.csv"])
+    (folder / "memory.csv").unlink()
+    with pytest.raises(UserError, match=r"memory.csv is missing, though a manifest stands for it"):
+        collect(results, "laptop", seeds=3)
+
+
+def test_an_evaluation_without_its_rows_is_missed_and_one_without_its_manifest_is_named(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = results / "evaluation" / "toy" / "imagenet" / "224"
+    write_rows(out / "evaluation.csv", [], Evaluated)
+    collect(results, "laptop", seeds=3)
+    assert f"warning: {out} is left out: its run did not end, or evaluation.json is lost" in capsys.readouterr().err
+    write_manifest(out / "evaluation.json", "", [out / "evaluation.csv"])
+    (out / "evaluation.csv").unlink()
+    with pytest.raises(FileNotFoundError):
+        collect(results, "laptop", seeds=3)
+
+
+def test_an_unfinished_run_does_not_count_and_is_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (results / "training/exp/a/seed2/manifest.json").unlink()
     runs = results / "training" / "runs.csv"
     collect(results, "laptop", seeds=3)
+    assert f"warning: {results}/training/exp/a/seed2 is left out: its run did not end" in capsys.readouterr().err
     assert [(r.arm, r.seed) for r in read_records(runs, Run)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)]
 
 

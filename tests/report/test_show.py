@@ -10,7 +10,7 @@ import pytest
 from replication import report
 from replication.__main__ import main
 from replication.records.rows import Count
-from replication.records.store import write_rows
+from replication.records.store import write_manifest, write_rows
 from tests.report.timings import MACHINE, write_timings
 
 TIMES = {"started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:01:30+00:00"}
@@ -136,7 +136,8 @@ def test_the_published_run_speaks_where_there_is_no_other(judged: Path, capsys: 
         for name in ("toy/table1/toy-s-a-b/flops", "toy/claims/better")
     }
     report.write_snapshot(judged, judged / "reference", judged / "README.md")
-    (judged / "verdicts.csv").unlink()
+    for path in judged.glob("verdicts.*"):
+        path.unlink()
     for name, facts in before.items():
         assert shown(capsys, name, "--results", str(judged)) == [*facts[:-1], ("results", str(judged / "reference"))]
 
@@ -152,6 +153,20 @@ def test_without_results_the_cards_speak_alone(
     facts = dict(shown(capsys, "swin/claims/shift_gain"))
     assert facts["declared"] == "at least 0 %"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_verdicts_that_were_written_and_are_gone_are_missed(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run, and what is published of one, do not look as if nothing had been judged yet."""
+    published = judged / "empty" / "reference"
+    published.mkdir(parents=True)
+    for name in ("verdicts.csv", "claims.csv"):
+        (published / name).write_bytes((judged / name).read_bytes())
+    write_manifest(published / "manifest.json", "", [published / "verdicts.csv", published / "claims.csv"])
+    for results, folder in ((judged, judged), (published.parent, published)):
+        (folder / "verdicts.csv").unlink()
+        assert main(["show", "toy/table1/toy-s-a-b/flops", "--results", str(results)]) == 2
+        said = f"error: {folder}/verdicts.csv is missing, though a manifest stands for it; run `snakemake"
+        assert capsys.readouterr().err.startswith(said)
 
 
 def test_a_verdict_on_another_value_is_refused(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:

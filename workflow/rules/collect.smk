@@ -3,7 +3,11 @@ rule collect:
     input:
         rules.complexity_scaling.output,
         rules.complexity_merge.output,
-        [f"{RESULTS}/evaluation/{one.name}/evaluation.csv" for one in PLAN.evaluations],
+        [
+            f"{RESULTS}/evaluation/{one.name}/{file}"
+            for one in PLAN.evaluations
+            for file in ["evaluation.csv", "evaluation.json"]
+        ],
         [f"{RESULTS}/speed/{condition}/cells.json" for condition in PLAN.conditions],
         [
             f"{PLAN.name_folder(run)}/{file}"

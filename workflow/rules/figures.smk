@@ -25,7 +25,7 @@ rule figures:
             for caption in CAPTIONS
         ],
         [f"{RESULTS}/figures/{caption.stem}.png" for caption in CAPTIONS],
-        manifest=f"{RESULTS}/figures/figures.json",
+        manifest=f"{RESULTS}/figures/manifest.json",
     log:
         f"{RESULTS}/logs/figures.log",
     conda:

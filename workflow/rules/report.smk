@@ -19,7 +19,7 @@ rule report:
             paper=sorted({table.split("/")[0] for table in PLAN.tables}),
         ),
         tables=f"{RESULTS}/report/tables.zip",
-        manifest=f"{RESULTS}/report/index.json",
+        manifest=f"{RESULTS}/report/manifest.json",
     log:
         f"{RESULTS}/logs/report.log",
     conda:

@@ -15,7 +15,7 @@ rule tables:
             for suffix in ["csv", "md", "tex"]
             if (stem, suffix) != ("summary", "csv")
         ],
-        manifest=f"{RESULTS}/tables/tables.json",
+        manifest=f"{RESULTS}/tables/manifest.json",
     log:
         f"{RESULTS}/logs/tables.log",
     conda:

@@ -21,7 +21,7 @@ from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.frames import read_frame
-from replication.records.reading import MEND, read_bytes, read_records
+from replication.records.reading import MEND, find_finished, read_bytes, read_records, was_written
 from replication.records.rows import (
     ClaimResult,
     Count,
@@ -130,7 +130,7 @@ def write_figures(results: Path) -> None:
         for suffix, data in render_figure(figure, frames).items():
             files.append(folder / f"{name}.{suffix}")
             write_bytes(files[-1], data)
-    write_manifest(folder / "figures.json", started, files, figures=list(FIGURES))
+    write_manifest(folder / "manifest.json", started, files, figures=list(FIGURES))
 
 
 def read_frames(results: Path) -> Frames:
@@ -196,7 +196,7 @@ def name_in_order(svg: bytes, figure: str) -> bytes:
 
 
 def _read(path: Path, row: type) -> pd.DataFrame:
-    return read_frame(path, row) if path.exists() else pd.DataFrame()
+    return read_frame(path, row) if was_written(path) else pd.DataFrame()
 
 
 def _select_squares(counts: pd.DataFrame) -> pd.DataFrame:
@@ -230,10 +230,10 @@ def _read_insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     own = runs[(runs["experiment"] == detection.EXPERIMENT) & (runs["arm"] == detection.ARM)]
     tables = []
     for seed in own["seed"].drop_duplicates():
-        folder = insight / detection.EXPERIMENT / detection.ARM / f"seed{seed}"
-        if (folder / "manifest.json").exists() and (folder / name).exists():  # the manifest is written last
-            table = read_frame(folder / name, INSIGHT[name]) if name in INSIGHT else _read_attention(folder / name)
-            tables.append(table.assign(seed=seed))
+        for manifest in find_finished(insight / detection.EXPERIMENT / detection.ARM, f"seed{seed}/manifest.json"):
+            if was_written(file := manifest.with_name(name)):
+                table = read_frame(file, INSIGHT[name]) if name in INSIGHT else _read_attention(file)
+                tables.append(table.assign(seed=seed))
     filled = [table for table in tables if len(table)]  # columns without rows have no type
     return pd.concat(filled or tables or [pd.DataFrame()], ignore_index=True)
 
@@ -247,7 +247,7 @@ def _join_cells(runs: Iterable[SpeedRun]) -> pd.DataFrame:
 def _join_memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
     """Join the memory that runs measured, with the machine."""
     files = [(run.folder / "memory.csv", run.machine) for run in runs]
-    found = [(read_records(path, MemoryCell), machine) for path, machine in files if path.exists()]
+    found = [(read_records(path, MemoryCell), machine) for path, machine in files if was_written(path)]
     return pd.DataFrame([{**vars(row), "machine": machine} for rows, machine in found for row in rows])
 
 

@@ -32,4 +32,4 @@ def write_page(results: Path) -> None:
         write_text(folder / name, content)
     write_bytes(folder / "tables.zip", zip_tables(results))
     files = [folder / name for name in (*written, "tables.zip")]
-    write_manifest(folder / "index.json", started, files, digest_of_results=data["run"]["digest"])
+    write_manifest(folder / "manifest.json", started, files, digest_of_results=data["run"]["digest"])

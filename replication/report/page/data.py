@@ -18,7 +18,7 @@ import replication
 from replication import papers
 from replication.records.card import Card
 from replication.records.metrics import METRICS
-from replication.records.reading import read_manifest, read_records
+from replication.records.reading import find_finished, read_manifest, read_records, was_written
 from replication.records.rows import (
     STATUSES,
     ClaimResult,
@@ -157,7 +157,7 @@ def read_run_facts(results: Path) -> dict[str, Any]:
     alone, published = results / "verdicts.json", results / "manifest.json"
     facts: dict[str, type] = {"commit": str, "ended": str}
     judged = read_manifest(alone, **facts) if alone.exists() else read_manifest(published, run=dict)["run"]
-    files = [name for name in MADE_FROM if (results / name).exists()]
+    files = [name for name in MADE_FROM if was_written(results / name)]
     return {
         "title": TITLE,
         "author": AUTHOR,
@@ -246,7 +246,7 @@ def _read_witnesses(path: Path) -> list[dict[str, Any]]:
 def _read_rates(insight: Path) -> list[dict[str, Any]]:
     """Read the images per second of every detector on its test images, on one core: the median over seeds."""
     found: dict[tuple[str, str], list[float]] = {}
-    for path in sorted(insight.glob("*/*/seed*/manifest.json")):
+    for path in find_finished(insight, "*/*/seed*/manifest.json"):
         manifest = read_manifest(path, experiment=str, arm=str, images_per_second=float)
         found.setdefault((manifest["experiment"], manifest["arm"]), []).append(manifest["images_per_second"])
     nothing = dict.fromkeys(list_columns(Measured))

@@ -7,15 +7,15 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from replication.records.reading import read_bytes
+from replication.records.reading import list_digests, read_bytes, read_manifest
 
 THEN = (1980, 1, 1, 0, 0, 0)  # the first time that the format knows
 
 
 def zip_tables(results: Path) -> bytes:
     """Pack every table of `tables/`, as Markdown, LaTeX and CSV, into a zip archive."""
-    folder = results / "tables"
-    found = (path for path in folder.rglob("*") if path.suffix in (".csv", ".md", ".tex"))
+    manifest = results / "tables" / "manifest.json"
+    found = (manifest.parent / name for name in list_digests(read_manifest(manifest)))
     return archive({path.relative_to(results).as_posix(): read_bytes(path) for path in found})
 
 

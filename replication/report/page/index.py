@@ -15,7 +15,7 @@ import markupsafe
 
 from replication import papers
 from replication.records.card import Experiment
-from replication.records.reading import read_bytes, read_manifest, read_records
+from replication.records.reading import find_finished, read_bytes, read_manifest, read_records, warn, was_written
 from replication.records.rows import (
     STATUSES,
     ClaimResult,
@@ -123,18 +123,24 @@ def _list_experiments(measured: list[Measured]) -> list[Experiment]:
 
 def read_own_models(complexity: Path) -> list[dict[str, Any]]:
     """Read the counts of user-defined models at their native sizes, with the spec that names each."""
-    manifest = complexity / "own" / "counts.json"
-    own = read_manifest(manifest, own=dict)["own"] if manifest.exists() else {}
+    counts = complexity / "own" / "counts.csv"
+    own = read_manifest(counts.with_suffix(".json"), own=dict)["own"] if was_written(counts) else {}
     native = {(model, facts["image_size"]): facts["spec"] for model, facts in own.items()}
     rows = read_records(complexity / "counts.csv", Count)
     return [{**vars(row), "spec": native[key]} for row in rows if (key := (row.model, row.image_size)) in native]
 
 
 def read_provenance(results: Path) -> list[Mapping[str, Any]]:
-    """Read what made the counts and trainings: each different code, machine and libraries, with its results."""
+    """Read what made the counts and trainings: each different code, machine and libraries, with its results.
+
+    Counts whose manifest is lost are named on stderr.
+    """
     made: dict[str, dict[str, Any]] = {}
-    counts = (path.with_suffix(".json") for path in sorted(results.glob("complexity/**/*.csv")))
-    for path in (*filter(Path.exists, counts), *sorted(results.glob("training/*/*/seed*/manifest.json"))):
+    counts = sorted(results.glob("complexity/**/*.json"))
+    for path in sorted(results.glob("complexity/**/*.csv")):
+        if path.with_suffix(".json") not in counts:
+            warn(f"{path} has no manifest, so the page does not say what made it")
+    for path in (*counts, *find_finished(results, "training/*/*/seed*/manifest.json")):
         manifest = read_manifest(path, commit=str, machine=dict, python=str, libraries=dict)
         facts = {key: manifest.get(key) for key in ("commit", "dirty", "machine", "python", "libraries")}
         entry = made.setdefault(json.dumps(facts, sort_keys=True), {**facts, "results": []})

@@ -30,6 +30,9 @@ def test_the_tables_are_in_it_three_times_each(results: Path) -> None:
     for path in (results / "tables").rglob("*"):
         os.utime(path, (10**9, 10**9))
     assert zip_tables(results) == packed
+    (results / "tables" / "summary.tex").unlink()
+    with pytest.raises(FileNotFoundError):  # not an archive that lacks it
+        zip_tables(results)
 
 
 def test_an_archive_does_not_depend_on_the_order() -> None:

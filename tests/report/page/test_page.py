@@ -154,7 +154,7 @@ def test_backticks_become_code_and_nothing_else_becomes_markup() -> None:
 
 
 def test_it_repeats_and_does_without_trainings(results: Path, folder: Path) -> None:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "index.json"]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
     before = {path: hash_file(path) for path in files}
     assert {path.suffix for path in files} == {".html", ".json", ".zip"}
     write(results)

@@ -78,15 +78,17 @@ def _resample(values: NDArray, statistic: Callable[[NDArray], float]) -> tuple[f
     return float(statistic(values)), float(low), float(high)
 
 
-def compute_student_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % Student interval of the mean, mean +- t(0.975, n - 1) * s / sqrt(n), or None for a single value.
+def compute_student_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """Return the Student interval of the mean, or None for a single value.
+
+    At the `level` 0.95 it is mean +- t(0.975, n - 1) * s / sqrt(n).
 
     See Student (1908), The probable error of a mean. `scipy.stats.ttest_1samp` has it too, but sums in floating point;
     these sums are exact, so that no machine's order of summation shows in them.
     """
     if len(values) < 2:
         return None
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
     mean = statistics.fmean(values)
     return mean - half, mean + half
 

@@ -21,6 +21,7 @@ NEEDS = {
     "speed": (16000, 180),
     "evaluate": (16000, 720),  # 50,000 images through the largest models, on a CPU
     "insight": (8000, 120),
+    "inside": (4000, 60),
 }
 # By scale: all seeds of an arm, one after the other. A DETR on digits takes four minutes a seed, 300 epochs of ImageNet
 # weeks; what a scheduler kills goes on.

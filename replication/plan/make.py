@@ -119,8 +119,8 @@ def _collect_part(keys: Iterable[str]) -> _Part:
                 claim.estimate(find)
             if claim.speedup:
                 models += [model for pair in claim.speedup.pairs for model, _ in pair]
-            if claim.contrast:
-                experiments += claim.contrast.experiments
+            if asking := claim.contrast or claim.insight:
+                experiments += asking.experiments
     return _Part(frozenset(models), frozenset(experiments))
 
 

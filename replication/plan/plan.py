@@ -93,6 +93,13 @@ class Plan:
         finding = {arm for arm in arms if self.resolve_recipe(*arm).task == "set_prediction"}
         return tuple(run for run in self.runs if (run.experiment, run.arm) in finding)
 
+    @property
+    def classifiers(self) -> tuple[Run, ...]:
+        """The trainings whose models are looked into: those that a claim of any card asks an insight of."""
+        claims = [claim for card in papers.read_cards().values() for claim in card.claims]
+        asked = {arm for claim in claims if claim.insight for arm in claim.insight.trained}
+        return tuple(run for run in self.runs if f"{run.experiment}/{run.arm}" in asked)
+
     def check_trainings(self) -> None:
         """Raise `UserError` if the recipe of an arm, with its changes, is faulty or has no data to learn from."""
         for experiment, arm in dict.fromkeys((run.experiment, run.arm) for run in self.runs):

@@ -168,6 +168,30 @@ class Contrast:
         return tuple(dict.fromkeys(arm.partition("/")[0] for arm in self.arms))
 
 
+@dataclass(frozen=True)
+class Insight(Contrast):
+    """A number that an instrument reads off trained models: an arm's own, or a difference paired over seeds.
+
+    An arm may end in /untrained, its models as they were before their training, or in /shuffled, where what is read off
+    one image is held against another. `null` is that of these two at which all arms are the null model.
+    """
+
+    null: str = ""
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The arms that are trained for it, each once."""
+        return tuple(dict.fromkeys("/".join(arm.split("/")[:2]) for arm in self.arms))
+
+    @property
+    def null_model(self) -> Insight | None:
+        """The same number of the null model, if it has one."""
+        if not self.null:
+            return None
+        plus, minus = (tuple(f"{arm}/{self.null}" for arm in arms) for arms in (self.plus, self.minus))
+        return Insight(plus, minus, self.metric)
+
+
 Timed = tuple[str, Size | None]
 """A model and its image size; without one, the native size, or of a module the only one that was timed."""
 
@@ -190,8 +214,9 @@ class Claim:
 
     Superiority by a margin m is (m, inf); equivalence within m is (-m, m); a factor is a range around it. The range is
     declared here, before anything is run. `estimate` is evaluated twice, on the published table `table` (a unit test)
-    and on the measured one (the result), and so is `speedup`, by a clock; `contrast` asks an experiment instead. A
-    claim with none of them cannot be tested by what the suite has, and `reason` says what it would take.
+    and on the measured one (the result), and so is `speedup`, by a clock; `contrast` asks an experiment instead, and
+    `insight` what its models have learned. A claim with none of them cannot be tested by what the suite has, and
+    `reason` says what it would take.
 
     A contrast of small models may be no test of the sentence: the arm does something else, the effect cannot occur at
     that size, or the outcome only says which arm learns faster. `untestable` gives that reason. Where the question is
@@ -206,6 +231,7 @@ class Claim:
     effect: float | None = None  # the printed size of what the contrast asks for, in its unit
     estimate: Callable[[Lookup], float] | None = None
     contrast: Contrast | None = None
+    insight: Insight | None = None
     speedup: Speedup | None = None
     table: str = ""
     low: float = -float("inf")

@@ -10,7 +10,7 @@ class Metric:
     """One metric. `kind` says which instrument can fill it, and so which verdict an empty cell gets."""
 
     name: str
-    kind: str  # count | architecture | setting | accuracy | speed | cost
+    kind: str  # count | architecture | setting | accuracy | speed | cost | insight
     description: str
     task: str = ""  # of an accuracy: what its model is trained for, classification | detection | segmentation
 
@@ -118,6 +118,24 @@ METRICS: dict[str, Metric] = {
         pretrain_time="device time of the whole training",
         finetune_time="wall time of a fine-tuning run",
         file_size="size of the released checkpoint",
+    ),
+    **_make_metrics(
+        "insight",
+        filters_dimensions="dimensions that the filters of patches take up",
+        filters_smoothness="density of the filters' energy in low frequencies, over that in all",
+        positions_nearness="rank correlation of the similarity of two positions with their nearness",
+        positions_lines="variance of a position's similarities that rows and columns explain",
+        distance_lowest_nearest="attention distance of the nearest-looking head of the lowest block, over uniform's",
+        distance_lowest_farthest="attention distance of the farthest-looking head of the lowest block, over uniform's",
+        distance_growth="attention distance of the last block less the lowest one's, over uniform attention's",
+        rollout_on_object="density of rolled-out attention on the object, over that in the whole image",
+        reach_stage="pairs of patches that gradients connect after the last block of the first grid",
+        reach_mismatch="pairs of patches on which gradients and the graph of the architecture differ",
+        field_stage="patches in effect for a patch after the last block of the first grid",
+        shift_change="change of logits when the image moves by a seventh of its side",
+        size_change="change of logits when the image comes at twice its size",
+        similarity_growth="mean cosine of two patches of an image after the last block less that after the lowest",
+        neighbours_growth="accuracy of nearest neighbours after the last block less that after the lowest",
     ),
 }
 

@@ -382,7 +382,9 @@ class Run:
     """One number of one seeded training, as its `test.csv` has it."""
 
     experiment: Annotated[str, "Id of the experiment."]
-    arm: Annotated[str, "Id of the experiment's arm."]
+    arm: Annotated[
+        str, "Id of the experiment's arm; of an insight with /untrained or /shuffled after it, its null model."
+    ]
     seed: Annotated[int, "Seed of the training."]
     dataset: Annotated[str, "The data set that the number is of."]
     image_size: Annotated[
@@ -549,7 +551,7 @@ class ClaimResult:
     high: Annotated[float, "The claim holds up to here, in `unit`; inf for no limit."]
     unit: Annotated[str, "Unit of the number; empty for ones."]
     source: Annotated[
-        str, "Of the estimate: counts, difference (between trainings), number (of trained models), or speed."
+        str, "Of the estimate: counts, difference (between trainings), number (of trained models), insight, or speed."
     ] = ""
     estimate: Annotated[float | None, "Our estimate, in `unit`."] = None
     ci_low: Annotated[float | None, "Lower end of the 95 % interval."] = None
@@ -759,6 +761,53 @@ class CrowdedImage:
     found: Annotated[int, "How many of them a confident box overlaps, one box an object."]
 
 
+@dataclass(frozen=True)
+class AttentionDistance:
+    """How far one head of a classifier looks, over the images of the test."""
+
+    state: Annotated[str, "trained, or untrained: as it was initialised for that training."]
+    block: Annotated[int, "The block, from 1."]
+    head: Annotated[int, "The head, from 1."]
+    distance: Annotated[float, "Mean distance between a query and the patches it weighs.", "px"]
+    uniform: Annotated[float, "The same of attention that weighs all patches alike.", "px"]
+
+
+@dataclass(frozen=True)
+class DepthReading:
+    """What the patches of one depth of a classifier are like, and what of the class is read out of their mean."""
+
+    state: Annotated[str, "trained, or untrained: as it was initialised for that training."]
+    block: Annotated[int, "The block, from 1."]
+    similarity: Annotated[float, "Mean cosine of two patches of an image."]
+    neighbours: Annotated[float, "Top-1 accuracy of the nearest neighbours.", "%"]
+    readout: Annotated[float, "Top-1 accuracy of a linear readout.", "%"]
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """How much of the first grid of patches one block of a classifier sees."""
+
+    state: Annotated[str, "trained, or untrained: as it was initialised for that training."]
+    block: Annotated[int, "The block, from 1."]
+    patches: Annotated[int, "Patches of the block."]
+    by_graph: Annotated[float, "Pairs that the graph of the architecture connects, of all pairs.", "%"]
+    by_gradient: Annotated[float, "Pairs whose gradient is not zero, of all pairs.", "%"]
+    mismatches: Annotated[int, "Pairs on which the two differ."]
+    effective: Annotated[float, "Patches in effect: as many equal gradients would be as uneven, of all.", "%"]
+
+
+@dataclass(frozen=True)
+class SimilarPositions:
+    """How similar the embeddings of two positions of a classifier's table are."""
+
+    state: Annotated[str, "trained, or untrained: as it was initialised for that training."]
+    row: Annotated[int, "Row of the one, from 0."]
+    column: Annotated[int, "Column of the one, from 0."]
+    other_row: Annotated[int, "Row of the other, from 0."]
+    other_column: Annotated[int, "Column of the other, from 0."]
+    similarity: Annotated[float, "Cosine of the two."]
+
+
 FILES: Mapping[str, type] = {
     "published.csv": Published,
     "measured.csv": Measured,
@@ -782,6 +831,11 @@ FILES: Mapping[str, type] = {
     "insight/*/*/seed*/classes.csv": ClassPrecision,
     "insight/*/*/seed*/slots.csv": SlotPrediction,
     "insight/*/*/seed*/crowd.csv": CrowdedImage,
+    "inside/*/*/seed*/numbers.csv": Run,
+    "inside/*/*/seed*/distances.csv": AttentionDistance,
+    "inside/*/*/seed*/depths.csv": DepthReading,
+    "inside/*/*/seed*/fields.csv": ReceptiveField,
+    "inside/*/*/seed*/positions.csv": SimilarPositions,
     "**/speed/*/cells.csv": SpeedCell,
     "**/speed/*/samples.csv": Sample,
     "**/speed/*/memory.csv": MemoryCell,

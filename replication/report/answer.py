@@ -70,11 +70,13 @@ def summarise_claims(claims: Sequence[ClaimResult]) -> str:
     """Summarise the claims: those on counts, those put to small trainings, and those put to the clock, if any."""
     tested = [claim for claim in claims if claim.status != "needs data"]
     counted, timed = ([c for c in tested if c.source == source] for source in ("counts", "speed"))
-    trained = [c for c in tested if c.source not in ("counts", "speed")]
+    seen = [c for c in tested if c.source == "insight"]
+    trained = [c for c in tested if c.source not in ("counts", "speed", "insight")]
+    inside = f"{len(seen)} are on what these have learned: {_count_statuses(seen)}. " if seen else ""
     speed = f"{len(timed)} rest on speed on one machine: {_count_statuses(timed)}. " if timed else ""
     return (
         f"Of {len(claims)} claims, {len(counted)} rest on counts: {_count_statuses(counted)}. {len(trained)} are for "
-        f"trainings of small models, which test no more than a direction: {_count_statuses(trained)}. {speed}"
+        f"trainings of small models, which test no more than a direction: {_count_statuses(trained)}. {inside}{speed}"
         f"{len(claims) - len(tested)} need data."
     )
 

@@ -9,6 +9,7 @@
 - A speed-up is the least ratio of speeds over its pairs of models, each paired over the blocks of one run, which is
   the canonical one (`speeds`), or that of the device that the claim names; its interval is from the least lower to the
   least upper end. A cell that is not valid leaves it `inconclusive`.
+- An insight is read off trained models and held against its null model (`insights`).
 - `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
   Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
   `needs data`.
@@ -28,11 +29,13 @@ from typing import Literal
 
 from replication import papers
 from replication.intervals import compute_student_interval, compute_student_p_value, correct_by_holm
-from replication.records.card import Card, Claim, Contrast, Lookup, MissingError, Speedup, Variant
+from replication.records.card import Card, Claim, Contrast, Insight, Lookup, MissingError, Speedup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
 from replication.report.commands import write_count_command
+from replication.report.insights import judge_insight
+from replication.report.ranges import decide_status
 from replication.report.speeds import SpeedRun, choose_canonical, explain_invalid, find_size, write_timing_command
 
 CLAIM_RULES = {
@@ -90,10 +93,17 @@ def _judge_claim(
             return _judge_estimate(result, claim, measured)
         if claim.contrast is not None:
             return _judge_contrast(result, claim.contrast, measured, runs)
+        if claim.insight is not None:
+            asked = sum(one.insight is not None for one in papers.find_card(paper).claims)
+            command, scale = _write_command(claim.insight.experiments), _find_scale(measured, claim.insight)
+            return judge_insight(
+                dataclasses.replace(result, command=command, scale=scale), claim, claim.insight, runs, asked
+            )
         if claim.speedup is not None:
             return _judge_speedup(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
-        command = _write_command(claim.contrast.experiments) if claim.contrast else _CLAIMED
+        asking = claim.contrast or claim.insight
+        command = _write_command(asking.experiments) if asking else _CLAIMED
         return dataclasses.replace(result, reason=str(missing), command=command)
     return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
 
@@ -140,6 +150,10 @@ def _judge_contrast(
         reason=reason,
         command=_write_command(contrast.experiments),
     )
+
+
+def _find_scale(measured: Iterable[Measured], insight: Insight) -> str:
+    return _join_scales(m for m in measured if m.model in insight.arms and m.metric == insight.metric)
 
 
 def _write_command(experiments: Iterable[str]) -> str:
@@ -194,17 +208,6 @@ def _find_row(run: SpeedRun, model: str, image_size: Size | None) -> int:
 
 def _join_scales(used: Iterable[Measured]) -> str:
     return " + ".join(sorted({m.scale for m in used}))
-
-
-def decide_status(interval: tuple[float, float] | None, low: float, high: float) -> tuple[str, str]:
-    """Return status and reason for an interval against the declared range [low, high], its ends included."""
-    if interval is None:
-        return "inconclusive", "one seed has no interval"
-    if low <= interval[0] and interval[1] <= high:
-        return "supported", "the whole interval lies in the declared range"
-    if interval[1] < low or interval[0] > high:
-        return "contradicted", "the whole interval lies outside the declared range"
-    return "inconclusive", "the interval crosses an end of the declared range"
 
 
 def correct_claims(results: Sequence[ClaimResult]) -> list[ClaimResult]:

@@ -13,7 +13,8 @@ is of; `metric` is the name that these columns make:
   with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their machine
   is the processor, or the GPU where that did the work;
 - trainings: the model is `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds
-  with its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors.
+  with its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors and
+  classifiers; those of a null model have the arm `<arm>/untrained` or `<arm>/shuffled`.
 """
 
 from __future__ import annotations
@@ -48,13 +49,18 @@ MECHANISMS = ("global", "spatial_reduction", "windowed", "windowed_subsampled", 
 
 
 def collect(
-    results: Path, scale: str, seeds: int, trained: Sequence[str] | None = None, insight: Sequence[str] | None = None
+    results: Path,
+    scale: str,
+    seeds: int,
+    trained: Sequence[str] | None = None,
+    insight: Sequence[str] | None = None,
+    inside: Sequence[str] | None = None,
 ) -> None:
     """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
 
-    `trained` and `insight` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds` counts; without
-    them, all finished runs in the folder count. Runs of another scale and of seeds beyond do not count. A file that no
-    other instrument has written has no rows: what it would have measured is then missing, not wrong.
+    `trained`, `insight` and `inside` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds`
+    counts; without them, all finished runs in the folder count. Runs of another scale and of seeds beyond do not count.
+    A file that no other instrument has written has no rows: what it would have measured is then missing, not wrong.
 
     Raise `UserError` for a run that is asked for and is missing, unfinished, of another scale, or changed since it was
     written.
@@ -65,6 +71,8 @@ def collect(
     insights = dict(_find_complete(results / "insight", scale, seeds, insight))
     runs = [run for folder in machines for run in read_records(folder / "test.csv", Run)]
     runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
+    looks = dict(_find_complete(results / "inside", scale, seeds, inside))
+    runs += [run for folder in looks for run in read_records(folder / "numbers.csv", Run)]
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
     measured = [
         *_read_counts(complexity / "counts.csv"),
@@ -78,7 +86,7 @@ def collect(
     write_rows(runs_csv, runs, Run)
     write_rows(results / "measured.csv", measured, Measured)
     for path in (runs_csv, results / "measured.csv"):
-        folders = [str(folder) for folder in (*machines, *insights)]
+        folders = [str(folder) for folder in (*machines, *insights, *looks)]
         write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
 
 

@@ -36,7 +36,7 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="use seeds 0 to N-1 (default: %(default)s)",
     )
-    for option, what in (("--trained", "trained"), ("--insight", "taken apart")):
+    for option, what in (("--trained", "trained"), ("--insight", "taken apart"), ("--inside", "looked into")):
         parser.add_argument(
             option,
             nargs="*",
@@ -48,7 +48,7 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
 def _collect(args: argparse.Namespace) -> None:
     from replication.report.collect import collect
 
-    collect(find_results(args.results), args.scale, args.seeds, args.trained, args.insight)
+    collect(find_results(args.results), args.scale, args.seeds, args.trained, args.insight, args.inside)
 
 
 def _judge(args: argparse.Namespace) -> None:

@@ -209,13 +209,13 @@ def _show_claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple
 
 
 def _is_testable(claim: Claim) -> bool:
-    return bool(claim.estimate or claim.contrast or claim.speedup)
+    return bool(claim.estimate or claim.contrast or claim.insight or claim.speedup)
 
 
 def _describe_test(claim: Claim) -> str:
-    if claim.contrast:
-        minus = f", less {' + '.join(claim.contrast.minus)}" if claim.contrast.minus else ""
-        return f"{claim.contrast.metric} of {' + '.join(claim.contrast.plus)}{minus}"
+    if asking := claim.contrast or claim.insight:
+        minus = f", less {' + '.join(asking.minus)}" if asking.minus else ""
+        return f"{asking.metric} of {' + '.join(asking.plus)}{minus}"
     if claim.speedup:
         return "how many times as fast, by the clock of one run"
     return "from measured numbers" if claim.estimate else ""

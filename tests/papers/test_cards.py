@@ -232,8 +232,14 @@ def test_claims_are_well_formed(card: Card) -> None:
         assert re.fullmatch(r"[a-z][a-z0-9_]*", claim.id)
         assert claim.statement
         assert claim.where
-        ways = [claim.estimate is not None, claim.contrast is not None, claim.speedup is not None, bool(claim.reason)]
-        assert sum(ways) == 1, f"{claim.id}: one of estimate, contrast, speedup, reason"
+        ways = [
+            claim.estimate is not None,
+            claim.contrast is not None,
+            claim.insight is not None,
+            claim.speedup is not None,
+            bool(claim.reason),
+        ]
+        assert sum(ways) == 1, f"{claim.id}: one of estimate, contrast, insight, speedup, reason"
         assert bool(claim.reason) == (claim.low == -float("inf") and claim.high == float("inf")), claim.id
         assert claim.low < claim.high, claim.id
         assert claim.table in {"", *(table.id for table in card.tables)}, claim.id

@@ -13,10 +13,13 @@ from replication.models import build_variant
 from replication.papers.parts import small_models
 from replication.papers.parts.recipe import resolve
 from replication.records.card import Claim, Experiment, Variant
+from replication.records.metrics import METRICS
 
 EXPERIMENTS = {experiment.id: experiment for _, experiment in papers.list_experiments().values()}
 ARMS = {f"{experiment.id}/{arm.id}": experiment for experiment in EXPERIMENTS.values() for arm in experiment.arms}
 CONTRASTS = [claim for card in papers.read_cards().values() for claim in card.claims if claim.contrast]
+
+INSIGHTS = [claim for card in papers.read_cards().values() for claim in card.claims if claim.insight]
 
 every_contrast = pytest.mark.parametrize("claim", CONTRASTS, ids=[claim.id for claim in CONTRASTS])
 every_experiment = pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
@@ -29,6 +32,16 @@ def test_a_contrast_compares_arms_tested_on_the_same_images(claim: Claim) -> Non
         recipes = [resolve(ARMS[arm], arm.split("/")[1], scale) for arm in claim.contrast.arms]
         assert len({(recipe.dataset, recipe.images) for recipe in recipes}) == 1
     assert len(claim.contrast.minus) in (len(claim.contrast.plus), 0)  # none: one arm's own number
+
+
+@pytest.mark.parametrize("claim", INSIGHTS, ids=[claim.id for claim in INSIGHTS])
+def test_an_insight_is_of_arms_that_look_at_the_same_images(claim: Claim) -> None:
+    assert claim.insight is not None
+    recipes = [resolve(ARMS[arm], arm.split("/")[1], "laptop") for arm in claim.insight.trained]
+    assert len({(recipe.dataset, recipe.images, recipe.image_size) for recipe in recipes}) == 1
+    assert METRICS[claim.insight.metric].kind == "insight"
+    assert {arm.split("/", 2)[2] for arm in claim.insight.arms if arm.count("/") > 1} <= {"untrained", "shuffled"}
+    assert claim.insight.null in ("", "untrained", "shuffled")
 
 
 def test_every_arm_decides_a_claim_or_leads_to_one_that_does() -> None:

@@ -16,7 +16,8 @@ from replication.records.card import Card, Claim, Contrast, MissingError, Speedu
 from replication.records.rows import ClaimResult, Measured, Run
 from replication.records.words import Size
 from replication.report.answer import summarise_claims
-from replication.report.claims import correct_claims, decide_status, judge_claims, make_lookup, pair_by_seed
+from replication.report.claims import correct_claims, judge_claims, make_lookup, pair_by_seed
+from replication.report.ranges import decide_status
 from replication.report.speeds import read_runs
 from tests.report.timings import too_large, write_timings
 

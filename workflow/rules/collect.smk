@@ -19,6 +19,11 @@ rule collect:
             for run in PLAN.detectors
             for file in ["detection.csv", "manifest.json"]
         ],
+        [
+            f"{RESULTS}/inside/{run.experiment}/{run.arm}/seed{run.seed}/{file}"
+            for run in PLAN.classifiers
+            for file in ["numbers.csv", "manifest.json"]
+        ],
     output:
         measured=f"{RESULTS}/measured.csv",
         runs=f"{RESULTS}/training/runs.csv",
@@ -37,6 +42,7 @@ rule collect:
         seeds=PLAN.seeds,
         trained=PLAN.list_arms(PLAN.runs),
         insight=PLAN.list_arms(PLAN.detectors),
+        inside=PLAN.list_arms(PLAN.classifiers),
     shell:
         "python -m replication collect --results {params.results:q} --scale {params.scale}"
-        " --seeds {params.seeds} --trained {params.trained} --insight {params.insight} 2> {log:q}"
+        " --seeds {params.seeds} --trained {params.trained} --insight {params.insight} --inside {params.inside} 2> {log:q}"

@@ -11,6 +11,10 @@ rule describe:
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/manifest.json"
             for run in PLAN.detectors
         ],
+        [
+            f"{RESULTS}/inside/{run.experiment}/{run.arm}/seed{run.seed}/manifest.json"
+            for run in PLAN.classifiers
+        ],
     output:
         package=f"{RESULTS}/datapackage.json",
         manifest=f"{RESULTS}/datapackage.manifest.json",

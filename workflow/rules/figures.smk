@@ -14,6 +14,10 @@ rule figures:
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/detection.csv"
             for run in PLAN.detectors
         ],
+        [
+            f"{RESULTS}/inside/{run.experiment}/{run.arm}/seed{run.seed}/numbers.csv"
+            for run in PLAN.classifiers
+        ],
     output:
         [
             report(

@@ -155,6 +155,12 @@ def add_pass(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     text = "number formats, by autocast; fp32 alone is judged (default: %(default)s)"
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help=text)
+    text = (
+        "of classifiers, images that are answered at once, or as many of them as fit into memory (default: %(default)s)"
+    )
+    parser.add_argument("--batch", type=make_integer_reader(1, 10**6), default=64, metavar="N", help=text)
+    text = "of classifiers, processes that read images (default: one a thread, at most 8)"
+    parser.add_argument("--workers", type=make_integer_reader(0, 1000), metavar="N", help=text)
 
 
 def add_source(parser: argparse.ArgumentParser, file: str) -> None:

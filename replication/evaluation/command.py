@@ -43,12 +43,11 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from replication.evaluation.classify import Pass
-    from replication.evaluation.evaluate import evaluate
+    from replication.evaluation import Asked, Pass, evaluate
 
     folders = args.checkpoint, args.images, args.out
-    how = Pass(args.device, args.precision, args.some)
-    evaluate(args.model, args.image_size, *folders, args.dataset, args.corrupt, args.weights, how, args.multi_scale)
+    asked = Asked(args.model, args.image_size, *folders, args.dataset, args.weights, args.multi_scale)
+    evaluate([asked], args.corrupt, Pass(args.device, args.precision, args.some, args.batch, args.workers))
 
 
 def _declare_departures(parser: argparse.ArgumentParser) -> None:

@@ -56,13 +56,13 @@ def _declare_fill(parser: argparse.ArgumentParser) -> None:
 
 
 def _fill(args: argparse.Namespace) -> None:
-    from replication.evaluation.classify import Pass
+    from replication.evaluation import Pass
     from replication.fill.fill import default_images, fill
 
     images = default_images(args.data)
     if args.images_folder:
         images = dict.fromkeys(images, args.images_folder)
-    how = Pass(args.device, args.precision, args.some)
+    how = Pass(args.device, args.precision, args.some, args.batch, args.workers)
     folders = args.checkpoints, images, args.out
     fill(args.names, *folders, say, args.mirror, args.offline, args.corrupt, how, args.plan)
 
@@ -83,7 +83,7 @@ COMMANDS = (
         _fill,
         "fill deit/table5 --plan",
         explanation="""What it takes is said first; --plan stops there. Weights that are missing are
-fetched. An evaluation that is there of the same file stays, so that a killed
-command goes on with the next one.""",
+fetched. Classifiers that prepare images alike answer in one pass. An evaluation
+that is there of the same file stays, and a killed command goes on where it was.""",
     ),
 )

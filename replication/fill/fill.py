@@ -9,7 +9,7 @@ from pathlib import Path
 from replication import papers
 from replication.data.fetch_weights import fetch_weights
 from replication.evaluable import DATASET, FOLDERS, IMAGES, expected, unable
-from replication.evaluation import WHOLE, Pass, evaluate
+from replication.evaluation import WHOLE, Asked, Pass, evaluate
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Way
 from replication.records.reading import read_manifest
@@ -98,9 +98,9 @@ def fill(
 ) -> None:
     """Fill the printed accuracies of papers, tables or numbers, as far as published weights do, and show the tables.
 
-    `images` are the folders by the words of configurations. An evaluation that is there of the same file stays, so a
-    killed command goes on with the next one. UserError before anything is fetched if no folder of images is there,
-    and for a device that is none; then as `fetch_weights` and `evaluate` say.
+    `images` are the folders by the words of configurations. An evaluation that is there of the same file stays, and a
+    killed command goes on where it was. UserError before anything is fetched if no folder of images is there, and for a
+    device that is none; then as `fetch_weights` and `evaluate` say.
     """
     plan = make_plan(names)
     for job in plan.jobs:
@@ -118,23 +118,15 @@ def fill(
     for line in fetch_weights({job.record.id: job.record for job in jobs}.values(), checkpoints, mirror, offline):
         say(line)
     there = lying(checkpoints)
+    asked = []
     for job in jobs:
         out = results / "evaluation" / job.record.id / job.images / _size(job, how)
         if _is_done(out, there[job.record.id]):
             say(f"{out} is there")
-            continue
-        evaluate(
-            job.record.model,
-            job.image_size,
-            there[job.record.id],
-            images[job.images],
-            out,
-            job.dataset,
-            corrupt,
-            job.record.id,
-            how,
-            job.multi_scale,
-        )
+        else:
+            files = there[job.record.id], images[job.images], out
+            asked.append(Asked(job.record.model, job.image_size, *files, job.dataset, job.record.id, job.multi_scale))
+    evaluate(asked, corrupt, how)
     tables = {(cell.paper, cell.table) for cell in plan.numbers}
     for text in render_filled_tables(results / "evaluation", tables):
         say(text)

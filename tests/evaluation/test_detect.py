@@ -20,7 +20,7 @@ from replication import papers, report
 from replication.data.detection import load_split
 from replication.data.photographs import MEAN, STD
 from replication.evaluable import IMAGES
-from replication.evaluation import evaluate
+from replication.evaluation import Asked, evaluate
 from replication.evaluation.detect import SIZES, predict
 from replication.models import build_variant
 from replication.records.card import Variant
@@ -101,7 +101,7 @@ def test_measures_by_hand(folder: Path, weights: Path, tmp_path: Path) -> None:
 
     Precision of dogs is 1 up to a recall of a half, at 51 of the 101 recalls, and that of cats 0.
     """
-    evaluate("detr_r50", 32, weights, folder, tmp_path / "out", dataset="animals")
+    evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "out", dataset="animals")])
     found = rows(tmp_path / "out")
     values = {row["metric"]: float(row["value"]) for row in found}
     for metric in ("ap_box", "ap_box_50", "ap_box_75"):
@@ -155,7 +155,7 @@ def test_from_weights_to_verdicts(folder: Path, weights: Path, tmp_path: Path, m
     """The measures, 25.2 % and 25 %, fill what the authors print of their DETR with ResNet-50, in its unit."""
     monkeypatch.setitem(SIZES, "coco", (2, 3))
     monkeypatch.setitem(IMAGES, "coco", replace(IMAGES["coco"], count=3))
-    evaluate("detr_r50", 800, weights, folder, tmp_path / "evaluation" / "detr_r50_800" / "coco" / "800")
+    evaluate([Asked("detr_r50", 800, weights, folder, tmp_path / "evaluation" / "detr_r50_800" / "coco" / "800")])
     report.collect(tmp_path, "full", 3)
     measured = read_records(tmp_path / "measured.csv", Measured)
     assert {(m.model, m.image_size, m.dataset, m.ci_low, m.n, m.scale) for m in measured} == {
@@ -182,7 +182,7 @@ def test_from_weights_to_verdicts(folder: Path, weights: Path, tmp_path: Path, m
 def refused(folder: Path, weights: Path, dataset: str = "animals", model: str = "detr_r50") -> str:
     out = weights.parent / "out"
     with pytest.raises(UserError) as error:
-        evaluate(model, 32, weights, folder, out, dataset)
+        evaluate([Asked(model, 32, weights, folder, out, dataset)])
     assert not out.exists()
     return str(error.value)
 
@@ -202,10 +202,10 @@ def test_some_of_coco_s_images_are_a_part_of_it(
 ) -> None:
     """So that nothing holds their precision against a printed one."""
     monkeypatch.setitem(SIZES, "coco", (2, 5000))
-    evaluate("detr_r50", 32, weights, folder, tmp_path / "out")
+    evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "out")])
     assert {row["dataset"] for row in rows(tmp_path / "out")} == {"coco_part"}
     with pytest.raises(UserError, match="is not coco: expected 2 categories and 5,000 images"):
-        evaluate("detr_r50", 32, weights, folder, tmp_path / "again", dataset="coco")
+        evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "again", dataset="coco")])
 
 
 def test_a_missing_folder_is_named(folder: Path, weights: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_broken_image_can_be_left_out(
     """Without the second dog, which was missed, every dog is found; the cats stay missed."""
     monkeypatch.setitem(SIZES, "coco", (2, 3))  # of which one is left out
     (folder / "val2017" / "5.png").write_text("text")
-    evaluate("detr_r50", 32, weights, folder, tmp_path / "out", corrupt="skip")
+    evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "out")], "skip")
     values = {row["metric"]: row for row in rows(tmp_path / "out")}
     assert float(values["ap_box"]["value"]) == pytest.approx(50)
     assert values["ap_box"]["n"] == "2"

@@ -16,23 +16,22 @@ from torch.utils.data import default_collate
 from torchvision import transforms
 
 from replication import papers, report
-from replication.evaluation import evaluate
-from replication.evaluation.classify import (
-    SIZES,
-    Answers,
-    Pass,
-    answer,
-    load_real_labels,
-    measure_accuracies,
-    measure_real_accuracy,
-    open_photographs,
-)
+from replication.evaluation import Asked, evaluate
+from replication.evaluation.answers import Answers, load_real_labels, measure_accuracies, measure_real_accuracy
+from replication.evaluation.images import SIZES, ValidationImages, open_photographs
+from replication.evaluation.one_pass import Classifier, Pass, answer_all
 from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build
 from replication.records.reading import read_records
 from replication.records.rows import Measured
 from replication.records.words import UserError
 from replication.report.judge import judge_cells
+
+
+def answer(model: nn.Module, data: ValidationImages, folder: Path, batch: int = 64) -> Answers:
+    (found,) = answer_all([Classifier(model, folder / "answers.npz", "")], data, "a test", how=Pass(batch=batch))
+    return found
+
 
 COLOURS = {"a_red": (255, 0, 0), "b_green": (0, 255, 0), "c_blue": (0, 0, 255)}
 
@@ -69,7 +68,7 @@ def test_top1_and_top5_by_hand(tmp_path: Path) -> None:
     (tmp_path / "class0" / "0.png").rename(tmp_path / "class0" / "0.gif")  # a file counts whatever it is called
     (tmp_path / "class0" / "._0.png").write_text("left by macOS")
     data = open_photographs(tmp_path, "greys", transforms.Compose([transforms.ToTensor()]))
-    found = answer(Ranked(), data, "greys", batch_size=5)
+    found = answer(Ranked(), data, tmp_path.parent / "out", batch=5)
     measured = {one.metric: one.value for one in measure_accuracies(found)}
     assert {one.n for one in measure_accuracies(found)} == {14}
     assert measured["top1"] == pytest.approx(100 * 2 / 14)
@@ -111,9 +110,9 @@ class TwoHeads(nn.Module):
         return (self.head(token) + self.head_dist(token)) / 2
 
 
-def test_each_head_of_a_distilled_model_is_measured(images: Path) -> None:
+def test_each_head_of_a_distilled_model_is_measured(images: Path, tmp_path: Path) -> None:
     small = transforms.Compose([transforms.Resize((8, 8)), transforms.ToTensor()])
-    found = answer(TwoHeads(), open_photographs(images, "colours", small), "colours")
+    found = answer(TwoHeads(), open_photographs(images, "colours", small), tmp_path)
     assert {name: set(said.tolist()) for name, said in found.heads.items()} == {
         "class_head": {0},
         "distillation_head": {1},
@@ -126,7 +125,7 @@ def test_each_head_of_a_distilled_model_is_measured(images: Path) -> None:
 def test_several_labels_an_image_and_none() -> None:
     """ReaL: right with any of the labels, and an image without one counts for nothing."""
     best = np.array([[1, 0], [2, 0], [3, 0]])
-    found = Answers(np.array([0, 0, 0]), best, np.zeros(3, np.float32), {}, ("a", "b", "c"))
+    found = Answers(np.array([0, 0, 0]), best, np.zeros(3, np.float32), {}, ("x/a", "x/b", "y/c"), {})
     (top1,) = measure_real_accuracy(found, {"a": frozenset({4, 1}), "b": frozenset({5}), "c": frozenset()})
     assert (top1.value, top1.n) == (50.0, 2)
     assert measure_real_accuracy(found, {}) == []
@@ -174,7 +173,7 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def test_rows_intervals_and_manifest(images: Path, tmp_path: Path) -> None:
     save_weights(tmp_path / "deit_ti_224.pth", images, right=False)
-    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "out", dataset="colours")
+    evaluate([Asked("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, tmp_path / "out", dataset="colours")])
     top1, top5, loss = rows(tmp_path / "out")
     assert (loss["metric"], loss["unit"], loss["ci_low"]) == ("loss", "", "")
     assert (top1["weights"], top1["precision"]) == ("deit_ti_224", "fp32")
@@ -201,7 +200,7 @@ def test_from_weights_to_verdicts(images: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(SIZES, "imagenet-1k", (3, 12))
     save_weights(tmp_path / "deit_ti_224.pth", images, right=True)
     out = tmp_path / "evaluation" / "deit_ti_224" / "imagenet" / "224"
-    evaluate("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, out)
+    evaluate([Asked("deit_ti", 224, tmp_path / "deit_ti_224.pth", images, out)])
     assert [row["value"] for row in rows(out)][:2] == ["100.0", "100.0"]
 
     report.collect(tmp_path, "full", 3)
@@ -237,7 +236,7 @@ def weights(tmp_path: Path) -> Path:
 
 def refused(images: Path, weights: Path, dataset: str = "colours", model: str = "deit_ti") -> str:
     with pytest.raises(UserError) as error:
-        evaluate(model, 32, weights, images, images.parent / "out", dataset)
+        evaluate([Asked(model, 32, weights, images, images.parent / "out", dataset)])
     assert not (images.parent / "out").exists()
     return str(error.value)
 
@@ -256,10 +255,10 @@ def test_missing_and_empty_folders_are_named(images: Path, weights: Path) -> Non
 def test_a_file_with_its_authors_name_has_the_digest_in_it(images: Path, weights: Path, tmp_path: Path) -> None:
     path = weights.rename(tmp_path / "deit_tiny_patch16_224-a1311bcf.pth")
     with pytest.raises(UserError, match=r"its SHA-256 begins with \w{8}, not with a1311bcf"):
-        evaluate("deit_ti", 224, path, images, tmp_path / "out", "mine")
+        evaluate([Asked("deit_ti", 224, path, images, tmp_path / "out", "mine")])
     path = path.rename(tmp_path / "deit_tiny-20201130.pth")  # a date
     with pytest.raises(UserError, match="does not fit"):
-        evaluate("deit_ti", 224, path, images, tmp_path / "out", "mine")
+        evaluate([Asked("deit_ti", 224, path, images, tmp_path / "out", "mine")])
 
 
 def test_a_checkpoint_that_does_not_fit_is_named(images: Path, weights: Path) -> None:
@@ -278,7 +277,7 @@ def test_broken_images_are_counted_and_the_first_is_named_or_left_out(
     assert message.startswith(f"2 of 12 images cannot be used; the first: {images / 'b_green/3.jpeg'} cannot be read: ")
     assert message.endswith("leave it out with `--corrupt skip` (in a configuration, `data.corrupt: skip`)")
 
-    evaluate("deit_ti", 224, tmp_path / "whole.pth", images, tmp_path / "out", "colours", "skip")
+    evaluate([Asked("deit_ti", 224, tmp_path / "whole.pth", images, tmp_path / "out", "colours")], "skip")
     top1, *_ = rows(tmp_path / "out")
     assert top1["n"] == "10"
     assert float(top1["value"]) == pytest.approx(100 * 3 / 10)  # all are called blue

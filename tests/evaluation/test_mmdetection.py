@@ -18,7 +18,7 @@ from torchvision import tv_tensors
 from replication import papers
 from replication.data.unfiltered import resize
 from replication.detection.average_precision import AveragePrecision
-from replication.evaluation import evaluate
+from replication.evaluation import Asked, evaluate
 from replication.evaluation.detect import SIZES
 from replication.evaluation.mmdetection import Fit, convert_to_coco, detect_objects, load_validation_split, predict
 from replication.models import build
@@ -178,7 +178,7 @@ def test_from_a_file_to_predictions_and_measures(
     folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SIZES, "coco", (4, 5000))
-    evaluate("mask_r_cnn_resnet18", 48, weights, folder, tmp_path / "out")
+    evaluate([Asked("mask_r_cnn_resnet18", 48, weights, folder, tmp_path / "out")])
     results = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert {one["category_id"] for one in results} == {5}
     assert {tuple(one["segmentation"]["size"]) for one in results if one["image_id"] == 2} == {(100, 40)}
@@ -193,9 +193,9 @@ def test_from_a_file_to_predictions_and_measures(
 @pytest.mark.slow
 def test_a_file_of_another_detector_is_refused(folder: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not fit RetinaNet: .*not in the file: .*not in the model: "):
-        evaluate("retinanet_resnet18", 48, weights, folder, tmp_path / "out", dataset="four")
+        evaluate([Asked("retinanet_resnet18", 48, weights, folder, tmp_path / "out", dataset="four")])
     with pytest.raises(UserError, match=r"does not fit MaskRCNN: of another shape: .*backbone.layer1"):
-        evaluate("mask_r_cnn_resnet50", 48, weights, folder, tmp_path / "out", dataset="four")
+        evaluate([Asked("mask_r_cnn_resnet50", 48, weights, folder, tmp_path / "out", dataset="four")])
     assert not (tmp_path / "out").exists()
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from replication import papers
 from replication.__main__ import main
 from replication.data.segmentation import find_labelled_pictures, read_labels
-from replication.evaluation import segment
-from replication.evaluation.evaluate import evaluate
+from replication.evaluation import Asked as Evaluation
+from replication.evaluation import evaluate, segment
 from replication.evaluation.segment import classify_pixels, compute_logits, count_confusions, measure_mean_iou
 from replication.models import build_variant
 from replication.records.words import UserError
@@ -185,12 +185,12 @@ def test_the_command_writes_label_maps_the_row_and_what_made_it(folder: Path, co
 
 def test_multi_scale_is_for_segmenters(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--multi-scale is for segmenters, and deit_s is made for classification"):
-        evaluate("deit_s", 224, tmp_path / "x.pth", tmp_path, tmp_path, multi_scale=True)
+        evaluate([Evaluation("deit_s", 224, tmp_path / "x.pth", tmp_path, tmp_path, multi_scale=True)])
 
 
 def test_what_is_called_ade20k_has_its_2000_images(folder: Path, constant: None, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not ade20k: expected 2,000 images, found 2"):
-        evaluate("upernet_swin_t", 48, tmp_path / "x.pth", folder, tmp_path / "out", dataset="ade20k")
+        evaluate([Evaluation("upernet_swin_t", 48, tmp_path / "x.pth", folder, tmp_path / "out", dataset="ade20k")])
 
 
 def _missing(folder: Path) -> None:
@@ -232,14 +232,14 @@ def _twice(folder: Path) -> None:
 def test_what_cannot_be_used_is_named(folder: Path, constant: None, tmp_path: Path, spoil: Any, said: str) -> None:
     spoil(folder)
     with pytest.raises(UserError, match=said):
-        evaluate("upernet_swin_t", 48, tmp_path / "x.pth", folder, tmp_path / "out")
+        evaluate([Evaluation("upernet_swin_t", 48, tmp_path / "x.pth", folder, tmp_path / "out")])
 
 
 def test_what_cannot_be_used_is_left_out_if_one_asks_for_it(folder: Path, constant: None, tmp_path: Path) -> None:
     _colours(folder)
     weights = tmp_path / "x.pth"
     weights.write_bytes(b"weights")
-    evaluate("upernet_swin_t", 48, weights, folder, tmp_path / "out", corrupt="skip")
+    evaluate([Evaluation("upernet_swin_t", 48, weights, folder, tmp_path / "out")], "skip")
     assert [row["n"] for row in rows(tmp_path / "out")] == ["1"]
 
 

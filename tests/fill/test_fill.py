@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from replication import papers
 from replication.__main__ import main, parser
 from replication.evaluable import IMAGES, unable
-from replication.evaluation import classify
+from replication.evaluation import Asked
+from replication.evaluation.images import SIZES
 from replication.evaluation.preprocessing import choose_preprocessing
 from replication.fill import fill as module
 from replication.fill.fill import default_images, make_plan
@@ -62,22 +63,24 @@ def test_a_command_reaches_the_evaluator(
     key = IMAGES[cell.dataset].key
     images[key].mkdir(parents=True)
     file = tmp_path / f"{one.id}.pth"
-    reached: list[tuple[Any, ...]] = []
+    reached: list[Asked] = []
     file.touch()
     monkeypatch.setattr(module, "fetch_weights", lambda *_: [])
-    monkeypatch.setattr(module, "evaluate", lambda *given: reached.append(given))
+    monkeypatch.setattr(module, "evaluate", lambda asked, *_: reached.extend(asked))
     monkeypatch.setattr(module, "render_filled_tables", lambda *_: [])
     said: list[str] = []
     module.fill(arguments.names, tmp_path, images, tmp_path / "results", said.append)
     assert said[0].startswith(f"{one.id} at {way.image_size} px on ")
-    ((model, size, checkpoint, folder, out, dataset, _, name, _, multi_scale),) = reached
-    assert (model, size, checkpoint, folder, name) == (one.model, way.image_size, file, images[key], one.id)
-    assert multi_scale == (way.metric == "miou_ms")
-    assert out == tmp_path / "results" / "evaluation" / one.id / key / f"{way.image_size}{'_ms' * multi_scale}"
-    assert IMAGES[dataset].key == key
-    assert dataset == cell.dataset or (dataset, cell.dataset) == ("imagenet-1k", "imagenet-real")
+    (asked,) = reached
+    assert (asked.model, asked.image_size, asked.weights) == (one.model, way.image_size, one.id)
+    assert (asked.checkpoint, asked.images) == (file, images[key])
+    assert asked.multi_scale == (way.metric == "miou_ms")
+    last = f"{way.image_size}{'_ms' * asked.multi_scale}"
+    assert asked.out == tmp_path / "results" / "evaluation" / one.id / key / last
+    assert IMAGES[asked.dataset].key == key
+    assert asked.dataset == cell.dataset or (asked.dataset, cell.dataset) == ("imagenet-1k", "imagenet-real")
     if one.task == "classification":
-        said_by = choose_preprocessing(papers.find_variant(model), size, one)
+        said_by = choose_preprocessing(asked.variant, asked.image_size, one)
         assert one.crop in (None, said_by.ratio)
         assert one.interpolation in ("", said_by.interpolation)
         assert not one.mean or (one.mean == "half") == said_by.half
@@ -106,7 +109,7 @@ def test_a_table_is_planned_once_a_file() -> None:
 @pytest.fixture
 def standing_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three classes of four drawings, taken for ImageNet's validation images, below `data`."""
-    monkeypatch.setitem(classify.SIZES, "imagenet-1k", (3, 12))
+    monkeypatch.setitem(SIZES, "imagenet-1k", (3, 12))
     for index in range(12):
         path = tmp_path / "data" / "imagenet_1k" / "val" / f"n0000000{index // 4}" / f"{index}.jpeg"
         path.parent.mkdir(parents=True, exist_ok=True)

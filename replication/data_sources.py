@@ -6,6 +6,7 @@ Torch-free, so that the workflow knows what to fetch.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -190,6 +191,62 @@ SOURCES: dict[str, Source] = {
         also=("imagenet", "imagenet2012"),
     ),
 }
+
+
+SMALL = ("mnist", "fashion_mnist", "cifar_10", "cifar_100")
+"""The data sets of small images, which are fetched and then lie in memory."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """How a data set in memory is divided: its classes, and the images of each for training, validation and test."""
+
+    classes: int
+    parts: tuple[int, ...]
+
+    @property
+    def whole(self) -> int:
+        """The number of all images."""
+        return self.classes * sum(self.parts)
+
+    def check_images(self, dataset: str, images: int) -> None:
+        """Raise `UserError` if so many images of all splits cannot keep the proportions of splits and classes."""
+        unit = self.whole // math.gcd(*self.parts)
+        if images not in range(unit, self.whole + 1, unit):
+            raise UserError(f"{dataset}: images must be a multiple of {unit} up to {self.whole}, not {images}")
+
+    def check_train_images(self, dataset: str, images: int | None, train_images: int) -> None:
+        """Raise `UserError` if the training split of so many images has not so many, as many of each class."""
+        most = self.classes * (self.parts[0] if images is None else self.parts[0] * images // self.whole)
+        if train_images not in range(self.classes, most + 1, self.classes):
+            raise UserError(
+                f"{dataset}: train_images must be a multiple of {self.classes} up to {most}, not {train_images}"
+            )
+
+
+DIVISIONS = {
+    "digits": Division(10, (300, 100, 100)),
+    "cluttered_digits": Division(10, (2700, 100, 200)),
+    "cluttered_fashion": Division(10, (2700, 100, 200)),
+    "fashion_mnist": Division(10, (5400, 600, 1000)),
+    "cifar_10": Division(10, (4500, 500, 1000)),
+    "cifar_100": Division(100, (450, 50, 100)),
+}
+"""The data sets in memory that have as many images of each class."""
+
+
+def check_numbers(dataset: str, images: int | None, train_images: int | None) -> None:
+    """Raise `UserError` if a recipe asks for so many images as a data set cannot have, as far as that is known."""
+    divided = DIVISIONS.get(dataset)
+    if images is not None:
+        if divided:
+            divided.check_images(dataset, images)
+        elif dataset in SMALL:
+            raise UserError(f"{dataset} has not as many images of each class; say train_images instead of images")
+        elif dataset in SOURCES and not SOURCES[dataset].boxes:
+            raise UserError(f"{dataset}: images is for data in memory; say train_images instead")
+    if divided and train_images is not None:
+        divided.check_train_images(dataset, images, train_images)
 
 
 MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion_mnist"}

@@ -8,12 +8,11 @@ from typing import Any
 
 from replication.data import cluttered, detection, digits, photographs, small
 from replication.data.splits import Dataset, Images, Split
-from replication.data_sources import MADE_HERE, SOURCES
+from replication.data_sources import MADE_HERE, SMALL, SOURCES, check_numbers
 from replication.records.words import UserError, nearest
 
 __all__ = ["Dataset", "Images", "Split", "load"]
 
-SMALL = ("mnist", "fashion_mnist", "cifar_10", "cifar_100")
 DETECTION = tuple(name for name, source in SOURCES.items() if source.boxes)
 
 
@@ -48,8 +47,8 @@ def load(
         raise nearest(dataset, [*MADE_HERE, *SOURCES], "data set")
     if brought and (dataset in DETECTION or dataset not in SOURCES):
         return detection.load(folder, image_size, images, learning, corrupt)
-    if images is not None and dataset not in (*SMALL, *DETECTION):
-        raise UserError(f"{dataset}: images is for data in memory; say train_images instead")
+    if dataset not in SMALL:  # whose numbers are held against what lies there
+        check_numbers(dataset, images, None)
     if dataset == "imagenet_1k":
         return photographs.load(dataset, folder, image_size, learning, corrupt)
     _check_fetched(dataset, root)

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data import digits, small
-from replication.data.splits import Dataset, Split, check_images
+from replication.data.splits import Dataset, Split
+from replication.data_sources import DIVISIONS
 from replication.records.words import UserError
 
 VERSION = "1"  # raised when the same seed draws other scenes
@@ -47,13 +48,12 @@ SMALLEST = 2 * digits.NATIVE_SIZE  # [px] smaller canvases are rendered at twice
 class Site:
     """A site is a kind of sources: their data set, the side that its things fill [px], and how many of each class.
 
-    `sources` and `scenes` are numbers for train, validation and test: sources of each class, and scenes of all.
+    `sources` are numbers for train, validation and test, of each class.
     """
 
     dataset: str
     filled: int
     sources: tuple[int, int, int]
-    scenes: tuple[int, int, int] = (27_000, 1_000, 2_000)
 
 
 SITES = {
@@ -191,11 +191,10 @@ def load(name: str, root: Path, image_size: int, images: int | None, seed: int) 
     """
     site, (pixels, labels, digest) = SITES[name], load_sources(name, root)
     sources = split_sources(labels.numpy(), site, seed)
-    classes, whole = sources["train"].shape[1], sum(site.scenes)
-    unit = whole // math.gcd(*site.scenes) * classes
+    division = DIVISIONS[name]
+    whole, scenes = division.whole, {p: n * division.classes for p, n in zip(PARTS, division.parts, strict=True)}
     images = whole if images is None else images
-    check_images(name, images, unit, whole)
-    scenes = dict(zip(PARTS, site.scenes, strict=True))
+    division.check_images(name, images)
     geometry = {part: draw(part, sources[part], n, seed).take_first(n * images // whole) for part, n in scenes.items()}
     x = {part: render(geometry[part], pixels, site, image_size, _derive_seed(f"noise/{part}", seed)) for part in PARTS}
     mean, std = (float(of(x["train"].double() / 255)) for of in (torch.mean, torch.std))
@@ -205,4 +204,4 @@ def load(name: str, root: Path, image_size: int, images: int | None, seed: int) 
         return Split((x[part].float() / 255 - mean) / std, labels[of_objects].long())
 
     sha256 = hashlib.sha256(f"{digest}/{VERSION}/{seed}".encode()).hexdigest()
-    return Dataset(split("train"), split("val"), split("test"), classes, sha256, (mean,), (std,))
+    return Dataset(split("train"), split("val"), split("test"), division.classes, sha256, (mean,), (std,))

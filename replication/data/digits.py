@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data.splits import Dataset, Split
+from replication.data_sources import DIVISIONS
 from replication.records.words import UserError
 
 SHA256 = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
@@ -25,7 +26,8 @@ SHA256 = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
 CLASSES = 10
 NATIVE_SIZE = 28
 SPLIT_SEED = 2021
-TRAIN, VAL, TEST = 300, 100, 100  # digits per class
+DIVISION = DIVISIONS["digits"]
+TRAIN, VAL, TEST = DIVISION.parts
 MEAN, STD = 0.13142, 0.30866  # of the pixels of the 3,000 training digits, black 0 and white 1
 
 
@@ -63,11 +65,9 @@ def load(image_size: int = NATIVE_SIZE, images: int | None = None) -> Dataset:
     A subset lies inside the split of the same name of the whole. Raise `UserError` if `images` cannot keep the
     proportions.
     """
-    whole = (TRAIN + VAL + TEST) * CLASSES
-    unit = whole // VAL  # one test digit of each class, one for validation, three for training
+    whole = DIVISION.whole
     images = whole if images is None else images
-    if images not in range(unit, whole + 1, unit):
-        raise UserError(f"digits: images must be a multiple of {unit} between {unit} and {whole}, not {images}")
+    DIVISION.check_images("digits", images)
     pixels, labels = load_raw()
 
     def split(first: int, size: int) -> Split:

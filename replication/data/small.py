@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-import math
 import zlib
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from replication.data.splits import Dataset, Split, check_images, choose_of_each, hold_out
+from replication.data.splits import Dataset, Split, choose_of_each, hold_out
+from replication.data_sources import Division
 from replication.records.words import UserError
 
 HELD_OUT = 0.1
@@ -115,8 +115,7 @@ def _take_fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[
     counts = [y.bincount(minlength=classes) for _, y in parts]
     if any(count.min() != count.max() for count in counts):
         raise UserError(f"{name} has not as many images of each class; say train_images instead of images")
-    unit = whole // math.gcd(*(int(count[0]) for count in counts))
-    check_images(name, images, unit, whole)
+    Division(classes, tuple(int(count[0]) for count in counts)).check_images(name, images)
     chosen = [choose_of_each(y, len(y) * images // whole, classes) for _, y in parts]
     return [(x[indices], y[indices]) for (x, y), indices in zip(parts, chosen, strict=True)]
 

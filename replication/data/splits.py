@@ -80,12 +80,6 @@ class Dataset(Generic[AnyImages]):
         return len(self.mean)
 
 
-def check_images(name: str, images: int, unit: int, whole: int) -> None:
-    """Raise `UserError` if so many images cannot keep the proportions of splits and classes: a `unit` of them does."""
-    if images not in range(unit, whole + 1, unit):
-        raise UserError(f"{name}: images must be a multiple of {unit} up to {whole}, not {images}")
-
-
 def choose_of_each(labels: Tensor, images: int, classes: int) -> Tensor:
     """Choose the indices of the first `images`, as many of each of the `classes`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,18 @@ def find_evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
     """
     if "evaluation" not in config:
         raise UserError("released weights are evaluated with `--configfile config/full.yaml`")
-    by_name = {one.name: one for one in find_evaluations(config)[0]}
+    folder = _find_checkpoints(config)
+    by_name = _index_evaluations(folder, frozenset(config["evaluation"]))
     if name not in by_name:
         weights = name.split("/")[0]
-        raise UserError(
-            f"no weights {weights} lie in {_find_checkpoints(config)}; `replication fetch --weights {weights}`"
-        )
+        raise UserError(f"no weights {weights} lie in {folder}; `replication fetch --weights {weights}`")
     return by_name[name]
+
+
+@functools.cache
+def _index_evaluations(checkpoints: Path, keys: frozenset[str]) -> Mapping[str, Evaluation]:
+    """Index what can be evaluated, by name; the folder is listed once a process, for a rule asks many times."""
+    return {one.name: one for one in released.find(checkpoints, keys)[0]}
 
 
 def find_images(config: Mapping[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replication import papers
-from replication.data_sources import MADE_HERE, SOURCES
+from replication.data_sources import MADE_HERE, SOURCES, check_numbers
 from replication.papers.parts.keywords import read_keywords
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
@@ -115,6 +115,7 @@ class Plan:
             has_boxes = not known or (recipe.dataset in SOURCES and SOURCES[recipe.dataset].boxes)
             if has_boxes != (recipe.task == "set_prediction"):
                 raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
+            check_numbers(recipe.dataset, recipe.images, recipe.train_images)
 
     def list_start_weights(self, experiment: str, arm: str) -> list[str]:
         """List the weights that an arm starts from: none, or those of another arm."""

@@ -61,7 +61,7 @@ def test_twice_the_size_is_bilinear() -> None:
 
 @pytest.mark.parametrize("images", [0, 49, 5050])
 def test_impossible_number_of_images_is_refused(images: int) -> None:
-    with pytest.raises(UserError, match=f"multiple of 50 between 50 and 5000, not {images}"):
+    with pytest.raises(UserError, match=f"multiple of 50 up to 5000, not {images}"):
         data.load("digits", 28, images)
 
 

@@ -161,10 +161,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def snakemake(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    clone: Path, *arguments: str, commands: Path = Path(sys.executable).parent
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config/full.yaml"]
     folders = "evaluation={imagenet: my images, checkpoints: my weights}"
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}"}
     return subprocess.run(
         [*command, "--config", folders, *arguments], cwd=clone, env=environment, capture_output=True, text=True
     )
@@ -207,6 +209,26 @@ def test_a_folder_that_is_not_coco_stops_the_job_of_a_detector(clone: Path) -> N
     done = snakemake(clone, "--", "results/full/evaluation/detr_r50_800/coco/800/evaluation.csv")
     assert done.returncode != 0
     assert "no data set at data/coco_2017; " in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_other_bytes_under_an_old_name_and_an_old_time_are_evaluated_again(clone: Path) -> None:
+    target, weights = "results/full/evaluation/deit_ti_224/imagenet/224/evaluation.csv", clone / "my weights"
+    stub = clone / "bin" / "python"  # in the place of an evaluation of 50,000 images
+    stub.parent.mkdir()
+    stub.write_text(
+        '#!/bin/sh\nwhile [ "$1" != --out ]; do shift; done\ntouch "$2/evaluation.csv" "$2/evaluation.json"\n'
+    )
+    stub.chmod(0o755)
+    os.utime(weights / "deit_ti_224.pth", (0, 0))
+    done = snakemake(clone, "--", target, commands=stub.parent)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to be done" in snakemake(clone, "--dry-run", "--", target).stdout
+    (weights / "deit_ti_224.pth").write_bytes(b"other")
+    os.utime(weights / "deit_ti_224.pth", (0, 0))
+    planned = snakemake(clone, "--dry-run", "--", target).stdout
+    assert "rule evaluate:" in planned
+    assert "Params have changed since last execution" in planned
 
 
 def test_weights_and_images_are_known_by_what_they_hold(tmp_path: Path) -> None:

@@ -139,6 +139,16 @@ def test_every_paper_can_be_asked_for_alone(key: str) -> None:
         ),
         ({"recipes": {"vit_shape": {"dataset": "coco_2017"}}}, "coco_2017 is no data set for classification"),
         ({"recipes": {"detr_scenes": {"dataset": "digits"}}}, "digits is no data set for set_prediction"),
+        ({"recipes": {"vit_shape": {"images": 60}}}, "digits: images must be a multiple of 50 up to 5000, not 60"),
+        ({"recipes": {"vit_shape": {"train_images": 65}}}, "digits: train_images must be a multiple of 10 up to "),
+        (
+            {"recipes": {"vit_shape": {"dataset": "mnist", "images": 500}}},
+            "mnist has not as many images of each class; say train_images instead of images",
+        ),
+        (
+            {"recipes": {"vit_shape": {"dataset": "flowers_102", "images": 500}}},
+            "flowers_102: images is for data in memory; say train_images instead",
+        ),
         ({"speed__tables": ["nope"]}, "unknown table of speeds 'nope'"),
         ({"speed__conditions": ["cpu_tf32_math_infer_b1"]}, "'cpu_tf32_math_infer_b1' is not a condition: cpu or cuda"),
         ({"speed__conditions": ["cpu_fp32_math_infer_b1\n"]}, "is not a condition: cpu or cuda"),

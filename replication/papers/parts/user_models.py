@@ -78,14 +78,16 @@ def find_sources(variant: Variant) -> list[str]:
 
 
 def find_timm_source(name: str) -> Path | None:
-    """Find the file of timm that has a model of this name; None if none has.
-
-    Importing timm would take seconds, and torch.
-    """
-    found = importlib.util.find_spec("timm")
-    folder = Path(found.origin).parent / "models" if found and found.origin else Path("no timm")
+    """Find the file of timm that has a model of this name; None if none has."""
     defined = f"\n@register_model\ndef {name.partition('.')[0]}("
-    return next((path for path in folder.glob("*.py") if defined in path.read_text(encoding="utf-8")), None)
+    files = locate_timm_models().glob("*.py")
+    return next((path for path in files if defined in path.read_text(encoding="utf-8")), None)
+
+
+def locate_timm_models() -> Path:
+    """Return the folder of timm's models. Importing timm would take seconds, and torch."""
+    found = importlib.util.find_spec("timm")
+    return Path(found.origin).parent / "models" if found and found.origin else Path("no timm")
 
 
 def _derive_name(factory: str) -> str:

@@ -111,6 +111,6 @@ CARD = Card(
     variants=VARIANTS,
     tables=(),
     compared=("resnet50",),
-    colour="0.6",
+    colour="0.4",
     marker="H",
 )

@@ -41,7 +41,7 @@ def test_a_copy_can_be_checked_and_every_file_is_described(finished: Path, tmp_p
     done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=out, capture_output=True, text=True, check=True)
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} - {"SHA256SUMS"}
     assert done.stdout.count(": OK\n") == len(files)
-    assert files >= {"report/tables.zip", "report/papers/toy.html", "figures/claims.png", "LICENSE", "CITATION.cff"}
+    assert files >= {"report/tables.zip", "report/papers/toy.html", "figures/effects.png", "LICENSE", "CITATION.cff"}
     graph = {one["@id"]: one for one in json.loads((out / "ro-crate-metadata.json").read_text())["@graph"]}
     parts = {part["@id"] for part in graph["./"]["hasPart"]}
     assert parts == files - {"ro-crate-metadata.json"}

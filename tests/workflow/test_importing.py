@@ -70,7 +70,7 @@ def outer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "workflow").mkdir()
     (folder / "workflow" / "Snakefile").write_text(f'configfile: "config.yaml"\n{OUTER}')
     (folder / "config.yaml").write_text(CONFIG)
-    snakemake(folder, "lines.txt", "here/figures/models_macs.svg")
+    snakemake(folder, "lines.txt", "here/figures/complexity_macs.svg")
     return folder
 
 

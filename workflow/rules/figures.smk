@@ -5,7 +5,7 @@ CAPTIONS = sorted((PACKAGE / "report" / "figures" / "captions").glob("*/*.rst"))
 
 
 rule figures:
-    """Complexity curves, learning curves and claims, as SVG and PNG."""
+    """Every figure, with its finding as its title, as SVG and PNG."""
     input:
         rules.judge.output,
         rules.collect.output,

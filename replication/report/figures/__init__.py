@@ -16,20 +16,17 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import figure as mpl_figure
 
 from replication import papers
 from replication.frames import read_frame
-from replication.records.reading import MEND, find_finished, read_bytes, read_records, was_written
+from replication.records.reading import MEND, find_finished, read_bytes, was_written
 from replication.records.rows import (
     ClaimResult,
     Count,
     CrowdedImage,
-    Epoch,
     LayerPrecision,
     MechanismCost,
-    MemoryCell,
     Order,
     PeakMemory,
     Published,
@@ -42,6 +39,7 @@ from replication.records.rows import (
 from replication.records.store import read_clock, write_bytes, write_manifest
 from replication.records.words import UserError
 from replication.report.figures import claims, complexity, detection, families, outcomes, speed
+from replication.report.figures.canvas import STYLE
 from replication.report.speeds import SpeedRun, read_runs
 
 INSIGHT = {"layers.csv": LayerPrecision, "slots.csv": SlotPrediction, "crowd.csv": CrowdedImage}
@@ -55,7 +53,6 @@ class Frames:
     mechanisms: pd.DataFrame
     scaling: pd.DataFrame
     counts: pd.DataFrame
-    epochs: pd.DataFrame
     verdicts: pd.DataFrame
     claims: pd.DataFrame
     layers: pd.DataFrame
@@ -64,14 +61,16 @@ class Frames:
     attention: pd.DataFrame
     batches: pd.DataFrame
     cells: pd.DataFrame
-    memory: pd.DataFrame
     relative: pd.DataFrame
     orders: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure shows, in words (the caption, which is also its text alternative), and how it is drawn."""
+    """What a figure is about, its caption (which is also its text alternative), and how it is drawn.
+
+    What it found is the title in the picture, made from the numbers.
+    """
 
     title: str
     caption: str
@@ -88,15 +87,10 @@ def _add_caption(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figu
 
 _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "verdicts": lambda r: outcomes.draw_verdicts(r.verdicts),
-    "claims": lambda r: claims.draw_claims(r.claims),
     "effects": lambda r: claims.draw_forest(r.claims),
     "complexity_macs": lambda r: complexity.draw_complexity_macs(r.mechanisms, r.scaling),
-    "complexity_memory": lambda r: complexity.draw_complexity_memory(r.mechanisms, r.scaling),
-    "models_macs": lambda r: complexity.draw_models_macs(r.counts, papers.read_cards()),
     "accuracy_cost": lambda r: families.draw_accuracy_cost(r.published, r.counts, papers.read_cards()),
-    "growth": lambda r: families.draw_growth(r.counts, papers.read_cards()),
-    "pvt_figure6": lambda r: complexity.draw_pvt_figure6(r.counts),
-    "loss_curves": lambda r: outcomes.draw_loss_curves(r.epochs),
+    "pvt_figure6": lambda r: complexity.draw_pvt_figure6(r.counts, r.published),
     "detr_layers": lambda r: detection.draw_layers(r.layers),
     "detr_slots": lambda r: detection.draw_slots(r.slots),
     "detr_attention": lambda r: detection.draw_attention(r.attention),
@@ -104,21 +98,10 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "speed_tables": lambda r: speed.draw_speed_tables(r.relative, r.orders),
     "speed_curves": lambda r: speed.draw_speed_curves(r.cells),
     "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.read_cards()),
-    "speed_memory": lambda r: speed.draw_speed_memory(r.memory, papers.read_cards()),
     "throughput_size": lambda r: speed.draw_throughput_size(r.cells, r.counts, r.batches, papers.read_cards()),
 }
 FIGURES = {name: _add_caption(name, draw) for name, draw in _DRAWN.items()}
 """Every figure by name, in the order of the page."""
-
-_STYLE = {
-    **sns.axes_style("ticks"),
-    **sns.plotting_context("paper"),
-    "svg.hashsalt": "replication",
-    "axes.grid": True,
-    "grid.color": "#ececec",
-    "axes.axisbelow": True,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
-}
 
 
 def write_figures(results: Path) -> None:
@@ -142,7 +125,6 @@ def read_frames(results: Path) -> Frames:
         mechanisms=_read(complexity / "mechanisms.csv", MechanismCost),
         scaling=_read(complexity / "scaling.csv", ScalingFit),
         counts=_select_squares(_read(complexity / "counts.csv", Count)),
-        epochs=_read_epochs(results / "training", runs),
         verdicts=_read(results / "verdicts.csv", Verdict),
         claims=_read(results / "claims.csv", ClaimResult),
         layers=_read_insight(insight, runs, "layers.csv"),
@@ -151,7 +133,6 @@ def read_frames(results: Path) -> Frames:
         attention=_read_insight(insight, runs, "attention.npz"),
         batches=_read(complexity / "memory.csv", PeakMemory),
         cells=_join_cells(timed),
-        memory=_join_memory(timed),
         relative=_read(speed / "relative.csv", Relative),
         orders=_read(speed / "orders.csv", Order),
     )
@@ -160,13 +141,14 @@ def read_frames(results: Path) -> Frames:
 def render_figure(figure: Figure, frames: Frames) -> dict[str, bytes]:
     """Render the files of one figure, by suffix."""
     files = {}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         drawn = figure.draw(frames)
         fix_layout(drawn)
         slug = re.sub("[^a-z]+", "-", figure.title.lower())
+        finding = " ".join(drawn.get_suptitle().split()) or figure.title
         for suffix in ("svg", "png"):
             buffer = io.BytesIO()
-            metadata = {"Date": None, "Title": figure.title} if suffix == "svg" else {"Title": figure.title}
+            metadata = {"Date": None, "Title": finding} if suffix == "svg" else {"Title": finding}
             drawn.savefig(buffer, format=suffix, dpi=300, metadata=metadata)
             files[suffix] = name_in_order(buffer.getvalue(), slug) if suffix == "svg" else buffer.getvalue()
     return files
@@ -207,22 +189,6 @@ def _select_squares(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.astype({"image_size": int})
 
 
-def _read_epochs(training: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """Read the `epochs.csv` of every run with epochs that `collect` found, with the arm that it starts from."""
-    if runs.empty:
-        return pd.DataFrame()
-    start = {(e.id, arm.id): arm.start_from for _, e in papers.list_experiments().values() for arm in e.arms}
-    found = runs[["experiment", "arm", "seed"]].drop_duplicates()
-    curves = [
-        read_frame(training / experiment / arm / f"seed{seed}" / "epochs.csv", Epoch).assign(
-            experiment=experiment, arm=arm, start_from=start.get((experiment, arm), "")
-        )
-        for experiment, arm, seed in found.itertuples(index=False)
-    ]
-    learned = [curve for curve in curves if len(curve) > 1]
-    return pd.concat(learned, ignore_index=True) if learned else pd.DataFrame()
-
-
 def _read_insight(insight: Path, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """Read the file `name` that `insight` wrote, for every run of the figures' detector that `collect` found."""
     if runs.empty:
@@ -242,13 +208,6 @@ def _join_cells(runs: Iterable[SpeedRun]) -> pd.DataFrame:
     """Join the cells of all runs, with the run's condition and machine."""
     rows = [{**vars(cell), "condition": run.condition, "machine": run.machine} for run in runs for cell in run.cells]
     return pd.DataFrame(rows)
-
-
-def _join_memory(runs: Iterable[SpeedRun]) -> pd.DataFrame:
-    """Join the memory that runs measured, with the machine."""
-    files = [(run.folder / "memory.csv", run.machine) for run in runs]
-    found = [(read_records(path, MemoryCell), machine) for path, machine in files if was_written(path)]
-    return pd.DataFrame([{**vars(row), "machine": machine} for rows, machine in found for row in rows])
 
 
 def _read_attention(path: Path) -> pd.DataFrame:

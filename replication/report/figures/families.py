@@ -1,4 +1,4 @@
-"""Figures over all families: published accuracy against our counts, and how cost grows with the image."""
+"""The figure over all families: published accuracy against our counts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Mapping
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from scipy import stats
 
 from replication.records.card import Card
-from replication.report.figures.complexity import draw_nothing, style_own_models
+from replication.report.figures.canvas import draw_nothing, make_figure, set_plain_ticks, state_finding
 
-GROWTH = {
-    "macs": "multiply-adds of one image [G]",
-    "peak_memory_infer_fused": "peak memory, inference, fused [MiB]",
-    "peak_memory_train_math": "peak memory, training step, unfused [MiB]",
-}
+STANDARD = 224
+"""The side of the images [px] of a table that prints none."""
+_COSTS = {"macs": (1e9, "multiply-adds [G]"), "params": (1e6, "parameters [M]")}
 
 
 def choose_styles(cards: Mapping[str, Card]) -> dict[str, tuple[str, str]]:
@@ -30,8 +29,8 @@ def select_headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.Da
     """Select ImageNet-1k top-1 accuracies [%] that papers print for their own models and for networks of no card.
 
     They come from the table that each card names as `headline`. Columns: family (the card of the model), model,
-    image_size, top1. Where no image size is printed it is the native one, unless the table prints only others: then the
-    size is unknown, and the number is left out.
+    image_size, top1. Tables that print no image size have `STANDARD` ones, so models with another native side are left
+    out there, and so are those of a table that prints only other sizes.
     """
     owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
     native = {variant.id: variant.image_size for card in cards.values() for variant in card.variants}
@@ -46,7 +45,8 @@ def select_headline(published: pd.DataFrame, cards: Mapping[str, Card]) -> pd.Da
     rows = rows.assign(native=rows["model"].map(native))
     printed = rows[rows["image_size"].notna()]
     enlarged = (printed["image_size"].astype(float) != printed["native"].astype(float)).groupby(printed["paper"]).all()
-    rows = rows[rows["image_size"].notna() | ~rows["paper"].isin(enlarged[enlarged].index)]
+    standard = (rows["native"] == STANDARD) & ~rows["paper"].isin(enlarged[enlarged].index)
+    rows = rows[rows["image_size"].notna() | standard]
     sizes = rows["image_size"].where(rows["image_size"].notna(), rows["native"])
     accuracy = rows["value"].where(rows["metric"] == "top1", 100 - rows["value"])
     found = rows.assign(image_size=sizes.astype(float).astype(int), top1=accuracy)
@@ -60,56 +60,31 @@ def draw_accuracy_cost(published: pd.DataFrame, counts: pd.DataFrame, cards: Map
     rows = select_headline(published, cards).merge(counts, on=["model", "image_size"])
     if rows.empty:
         return draw_nothing("no model of the papers' main tables is counted yet")
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = make_figure(3.0)
     panels = figure.subplots(1, 2, sharey=True)
-    for ax, (column, scale, label) in zip(
-        panels, (("macs", 1e9, "multiply-adds of one image [G]"), ("params", 1e6, "parameters [M]")), strict=True
-    ):
+    for ax, (column, (scale, label)) in zip(panels, _COSTS.items(), strict=True):
         for family, (colour, marker) in choose_styles(cards).items():
             own = rows[rows["family"] == family].sort_values(column)
-            large = own["image_size"] > 224
-            style = {"color": colour, "marker": marker, "ls": "", "ms": 5}
+            large = own["image_size"] > STANDARD
+            style = {"color": colour, "marker": marker, "ls": "", "mew": 0.7}
             ax.plot(own[~large][column] / scale, own[~large]["top1"], label=family, **style)
             ax.plot(own[large][column] / scale, own[large]["top1"], mfc="white", **style)
         ax.set(xscale="log", xlabel=label)
-    panels[0].set_ylabel("top-1 accuracy on ImageNet-1k, as printed [%]")
+        set_plain_ticks(ax.xaxis, multiples=(1, 3))
+    panels[0].set_ylabel("top-1 on ImageNet-1k, as printed [%]")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=5, fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, handletextpad=0.2)
+    state_finding(figure, _state_orders(rows))
     sns.despine(fig=figure)
     return figure
 
 
-def draw_growth(counts: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Draw cost against image size of the models that represent their papers; a family's second one is dashed.
-
-    Models of no card are user-defined: black and thick.
-    """
-    labels = {variant.id: variant.label for card in cards.values() for variant in card.variants}
-    models = [(key, card.compared) for key, card in cards.items() if card.compared]
-    yours = style_own_models(counts, cards)
-    rows = (
-        counts[counts["model"].isin([*yours, *(model for _, own in models for model in own)])]
-        if len(counts)
-        else counts
+def _state_orders(rows: pd.DataFrame) -> str:
+    """State how well either cost ranks the printed accuracies."""
+    if len(rows) < 2:
+        return f"One printed accuracy: {rows['top1'].iloc[0]} %"
+    taus = {column: float(stats.kendalltau(rows[column], rows["top1"]).statistic) for column in _COSTS}
+    return (
+        f"{len(rows)} printed accuracies rank as the models' multiply-adds with a Kendall's tau of "
+        f"{taus['macs']:.2f}, as their parameters with {taus['params']:.2f}"
     )
-    if rows.empty:
-        return draw_nothing("none of the compared models is counted yet")
-    figure = Figure(figsize=(7.2, 7.6), layout="constrained")
-    panels = figure.subplots(len(GROWTH), 1, sharex=True)
-    for ax, (metric, label) in zip(panels, GROWTH.items(), strict=True):
-        scale = 1e9 if metric == "macs" else 2**20
-        for family, own in models:
-            colour, marker = choose_styles(cards)[family]
-            for model, style in zip(own, ("-", "--"), strict=False):
-                of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
-                line = {"color": colour, "marker": marker, "ls": style, "ms": 4, "lw": 1.2}
-                ax.plot(of["image_size"], of[metric] / scale, label=labels[model], **line)
-        for model, line in yours.items():
-            of = rows[(rows["model"] == model) & rows[metric].notna()].sort_values("image_size")
-            ax.plot(of["image_size"], of[metric] / scale, label=model, **line)
-        ax.set(xscale="log", yscale="log", ylabel=label.replace(", ", ",\n"))
-    panels[-1].set_xlabel("image size [px]")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=5, fontsize="small")
-    sns.despine(fig=figure)
-    return figure

@@ -1,36 +1,44 @@
-"""Figures of speed: published ratios against ours, attention mechanisms, the roofline, memory, and image sizes.
+"""Figures of speed: published ratios against ours, attention mechanisms, the roofline, and image sizes.
 
 Absolute times are of one machine; what is drawn together was measured in one run, or says that it was not.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import NullLocator
 
 from replication.records.card import Card
 from replication.records.rows import name_subject
-from replication.report.figures.complexity import MECHANISMS, draw_nothing
+from replication.report.colours import CATEGORIES
+from replication.report.figures.canvas import (
+    SMALL,
+    draw_nothing,
+    make_figure,
+    set_plain_ticks,
+    set_prefixed_ticks,
+    state_finding,
+)
+from replication.report.figures.complexity import MECHANISMS
 from replication.report.figures.families import choose_styles
 
 PANELS = 8  # of the published tables
-LARGE = 200 * 2**20  # bytes: below, the program itself blurs what is measured of a step
 DEVICE_MEMORY = 16 * 2**30  # bytes: of the V100 and of a core of a TPUv3, on which the papers measured
 LARGEST_SIZE = 1024  # px: twice that of the ViT paper's figure
 OFF = 0.1
 """How far the largest batch may be off."""
 _SETTING = ["machine", "device", "precision", "mode", "batch_size", "compiled", "channels_last"]
 _LINES = {"math": "-", "fused": "--"}
-_GREY = "0.6"
+_GREY = "0.45"
 
 
 def select_first_run(rows: pd.DataFrame) -> pd.DataFrame:
@@ -69,20 +77,31 @@ def draw_speed_tables(relative: pd.DataFrame, orders: pd.DataFrame) -> Figure:
     tables = choose_tables(rows) if not rows.empty else []
     if not tables:
         return draw_nothing("no published table has three rows whose speed is measured")
-    columns = min(4, len(tables))
+    columns = min(2, len(tables))
     lines = math.ceil(len(tables) / columns)
-    figure = Figure(figsize=(0.2 + 1.75 * columns, 2 * lines + 0.5), layout="constrained")
+    figure = make_figure(0.9 + 1.75 * lines)
     grid = figure.subplots(lines, columns, squeeze=False)
     for ax, table in zip(grid.flat, tables, strict=False):
         _draw_table(ax, table)
-        ax.set_title(_write_title(table, orders), fontsize="small")
+        ax.set_title(_write_title(table, orders))
     for ax in grid.flat[len(tables) :]:
         ax.set_axis_off()
-    figure.supxlabel("times as fast as the reference row, as printed", fontsize="medium")
-    figure.supylabel("times as fast, measured here", fontsize="medium")
-    _add_subtitle(figure, rows)
+    figure.supxlabel(f"times as fast as the reference row, as printed\nhere: {_name_run(rows)}", fontsize=SMALL)
+    figure.supylabel("times as fast, measured here", fontsize=SMALL)
+    state_finding(figure, _state_agreement(tables, orders))
     sns.despine(fig=figure)
     return figure
+
+
+def _state_agreement(tables: Sequence[pd.DataFrame], orders: pd.DataFrame) -> str:
+    """State how well our clock keeps the orders of the tables shown, and multiply-adds alone."""
+    found = [order for table in tables if not (order := _find_order(table, orders)).empty]
+    if not found:
+        return "Speeds as printed, and as measured here"
+    clock, counted = (pd.Series([one[name] for one in found], dtype=float).median() for name in ("tau", "tau_macs"))
+    by_counts = "" if pd.isna(counted) else f", multiply-adds alone with {counted:.2f}"
+    tables_shown = f"{len(found)} tables" if len(found) > 1 else "one table"
+    return f"Our clock keeps the printed orders of {tables_shown} with a median Kendall's tau of {clock:.2f}{by_counts}"
 
 
 def draw_speed_curves(cells: pd.DataFrame) -> Figure:
@@ -93,18 +112,18 @@ def draw_speed_curves(cells: pd.DataFrame) -> Figure:
     first = rows.drop_duplicates("machine")[_SETTING][:2]  # of each machine the first setting, in both attentions
     shown = [rows[(rows[_SETTING] == setting).all(axis=1)] for _, setting in first.iterrows()]
     styled = {name_subject(name): style for name, style in MECHANISMS.items()}
-    figure = Figure(figsize=(7.2, 6.8), layout="constrained")
+    figure = make_figure(4.6)
     grid = figure.subplots(2, len(shown), sharex=True, squeeze=False)
     for (above, below), setting in zip(grid.T, shown, strict=True):
         for (condition, subject), curve in setting.groupby(["condition", "subject"], sort=False):
             run = cells[(cells["condition"] == condition) & (cells["machine"] == setting["machine"].iloc[0])]
             _draw_latency(above, below, curve.sort_values("side"), styled[str(subject)], find_roof(run).matmul)
-        above.set_title(_describe_run(setting, " and ".join(setting["attention"].drop_duplicates())), fontsize="small")
+        above.set_title(_describe_run(setting, " and ".join(setting["attention"].drop_duplicates())))
         above.set(xscale="log", yscale="log")
         below.set(xscale="log", yscale="log", xlabel="tokens")
-        _set_plain_ticks(above.xaxis, multiples=(1, 3))
-        _set_plain_ticks(above.yaxis, multiples=(1, 3))
-        _set_plain_ticks(below.yaxis)
+        set_prefixed_ticks(above.xaxis)
+        set_plain_ticks(above.yaxis, multiples=(1, 3))
+        set_plain_ticks(below.yaxis)
     grid[0, 0].set_ylabel("time of one step [ms]")
     grid[1, 0].set_ylabel("operations [GFLOP/s]")
     keys: dict[str, dict[str, Any]] = {
@@ -115,11 +134,28 @@ def draw_speed_curves(cells: pd.DataFrame) -> Figure:
     keys |= {policy: {"ls": line} for policy, line in _LINES.items() if (rows["attention"] == policy).any()}
     keys |= {"counts at the matmul's rate": {"ls": ":", "lw": 0.9}}
     for name, style in keys.items():
-        grid[0, 0].plot([], [], label=name, **{"color": "0.3", "ms": 4, **style})
+        grid[0, 0].plot([], [], label=name, **{"color": "0.3", **style})
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=3, fontsize="small")
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    state_finding(figure, _state_slowest(shown[0]))
     sns.despine(fig=figure)
     return figure
+
+
+def _state_slowest(setting: pd.DataFrame) -> str:
+    """State how far apart mechanisms are at the most tokens at which most of them have a valid time."""
+    valid = setting[(setting["valid"] == 1) & (setting["attention"] == setting["attention"].iloc[0])]
+    names = {name_subject(name): label for name, (label, *_) in MECHANISMS.items()}
+    sides = valid.groupby("side")["subject"].nunique()
+    if sides.max() < 2 or valid.empty:
+        return "Time and rate of attention mechanisms"
+    side = sides[sides == sides.max()].index.max()
+    times = valid[valid["side"] == side].set_index("subject")["median"].sort_values()
+    fastest, slowest = (names[str(times.index[place])] for place in (0, -1))
+    return (
+        f"Over {side**2:,.0f} tokens {slowest} attention takes {times.iloc[-1] / times.iloc[0]:.1f} times as long as "
+        f"{fastest}, the fastest of {len(times)}"
+    )
 
 
 def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
@@ -128,7 +164,7 @@ def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     models, mechanisms = _select_measured(run, "model"), _select_measured(run, "mechanism")
     if models.empty and mechanisms.empty:
         return draw_nothing("no model is timed yet")
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    figure = make_figure(3.6)
     ax = figure.subplots()
     owner = {variant.id: key for key, card in cards.items() for variant in card.variants}
     families = models["subject"].map(owner)
@@ -136,60 +172,45 @@ def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
         of = models[(families == family) if family in cards else ~families.isin(choose_styles(cards))]
         _draw_points(ax, of, colour, marker, family)
     _draw_points(ax, mechanisms, "0.2", "o", "attention alone")
-    matmul, convolution, bandwidth = find_roof(run)
+    roof = find_roof(run)
+    matmul, convolution, bandwidth = roof
     peak = max((found for found in (matmul, convolution) if found is not None), default=None)
     intensities, _ = _compute_intensity(pd.concat([models, mechanisms]))
     if peak is not None and bandwidth is not None:
         ridge = peak / bandwidth
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
         ax.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color="0.3", lw=1.2)
-        words: dict[str, Any] = {"size": "small", "textcoords": "offset points", "ha": "right"}
-        for name, reached in (("matmul", matmul), ("convolution", convolution)):
+        words: dict[str, Any] = {"size": SMALL, "textcoords": "offset points"}
+        for name, reached in (("matrix product", matmul), ("convolution", convolution)):
             if reached is not None:
-                ax.plot([reached / bandwidth, x[-1]], [reached / 1e9] * 2, color="0.3", lw=1.2)
+                ax.plot([reached / bandwidth, x[-1]], [reached / 1e9] * 2, color="0.3", lw=1.0)
                 at = reached / bandwidth, reached / 1e9
-                ax.annotate(f"{name} {reached / 1e9:,.0f} GFLOP/s", at, (-8, 0), **words)
-        ax.annotate(
-            f"copy {bandwidth / 1e9:,.0f} GB/s", (x[0], bandwidth * x[0] / 1e9), (8, -10), **words | {"ha": "left"}
-        )
+                ax.annotate(f"{name} {reached / 1e9:,.0f} GFLOP/s", at, (2, 2), **words)
+        ax.annotate(f"copy {bandwidth / 1e9:,.0f} GB/s", (x[0], bandwidth * x[0] / 1e9), (8, -2), **words)
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")
     ax.set_ylabel("operations [GFLOP/s]")
-    _set_plain_ticks(ax.xaxis)
-    _set_plain_ticks(ax.yaxis)
+    ax.set_title(_name_run(run))
+    set_plain_ticks(ax.xaxis)
+    set_plain_ticks(ax.yaxis)
     _name_extremes(ax, models, _list_labels(cards))
-    figure.legend(frameon=False, loc="outside lower center", ncols=5, fontsize="small")
-    _add_subtitle(figure, run)
+    figure.legend(loc="outside lower center", ncols=5, handletextpad=0.2)
+    state_finding(figure, _state_reach(models if len(models) else mechanisms, roof))
     sns.despine(fig=figure)
     return figure
 
 
-def draw_speed_memory(memory: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
-    """Draw memory from shapes less what a process really took, in percent of the latter, one line a model."""
-    rows = memory[memory["status"] == "measured"] if not memory.empty else memory
-    if rows.empty:
-        return draw_nothing("no memory is measured yet")
-    models = list(rows["subject"].drop_duplicates())[::-1]
-    figure = Figure(figsize=(7.2, 1.6 + 0.2 * len(models)), layout="constrained")
-    ax = figure.subplots()
-    ax.axvline(0, color="0.3", lw=1)
-    ax.axvspan(-2, 2, color="#e9eef3", lw=0, zorder=0, label="within 2 %")
-    kinds = rows.groupby(["machine", "mode", "attention"], sort=False)
-    for ((machine, mode, attention), of), colour, marker in zip(kinds, _list_colours(), "os^DvPX*p", strict=False):
-        large = of["measured"] >= LARGE
-        name: str | None = f"{mode}, {attention}, on {machine}"
-        for part, face in ((of[large], colour), (of[~large], "white")):
-            if part.empty:
-                continue
-            y = [models.index(subject) for subject in part["subject"]]
-            ax.plot(part["difference"], y, ls="", marker=marker, color=colour, mfc=face, ms=5, label=name)
-            name = None  # the legend shows what is drawn
-    names = _list_labels(cards)
-    ax.set(yticks=range(len(models)), yticklabels=[names.get(model, model) for model in models])
-    ax.set(ylim=(-0.6, len(models) - 0.4), xlabel="predicted less measured, of the measured [%]")
-    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize="small")
-    sns.despine(fig=figure)
-    return figure
+def _state_reach(rows: pd.DataFrame, roof: Roof) -> str:
+    """State between which rates valid rows lie, beside those of a large matrix product and a convolution."""
+    valid = rows[rows["valid"] == 1]
+    if valid.empty or roof.matmul is None or roof.convolution is None:
+        return "Operations a second against operations per byte"
+    _, rates = _compute_intensity(valid)
+    what = "models" if rows["kind"].iloc[0] == "model" else "attention layers"
+    return (
+        f"{len(valid)} {what} compute at {rates.min() / 1e9:,.0f} to {rates.max() / 1e9:,.0f} GFLOP/s; a large matrix "
+        f"product reaches {roof.matmul / 1e9:,.0f}, a convolution {roof.convolution / 1e9:,.0f}"
+    )
 
 
 def draw_throughput_size(
@@ -203,15 +224,13 @@ def draw_throughput_size(
         return draw_nothing("no model is timed at two image sizes")
     fits = estimate_largest_batches(counts, batches)
     fits = fits[fits["model"].isin(rows["subject"]) & fits["image_size"].between(rows["side"].min(), LARGEST_SIZE)]
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    figure = make_figure(2.9)
     panels = figure.subplots(1, 1 if fits.empty else 2, squeeze=False)[0]
     names = _list_labels(cards)
     for index, (model, own) in enumerate(rows.sort_values("side").groupby("subject", sort=False)):
         style: dict[str, Any] = {
-            "color": _list_colours()[index % 9],
+            "color": CATEGORIES[index % len(CATEGORIES)],
             "marker": "os^DvPX*p"[index % 9],
-            "ms": 4,
-            "lw": 1.2,
         }
         rate = own["images_per_second"]
         panels[0].errorbar(own["side"], rate, (rate - own["ci_low"], own["ci_high"] - rate), **style)
@@ -222,12 +241,31 @@ def draw_throughput_size(
         panels[-1].plot(held["image_size"], held["largest"], **style)
     for ax, words in zip(panels, ("images a second", "largest batch in 16 GiB, about"), strict=False):
         ax.set(xscale="log", yscale="log", xlabel="image size [px]", ylabel=words)
-        _set_plain_ticks(ax.xaxis, 2, (1, 1.5))
-        _set_plain_ticks(ax.yaxis)
-    figure.legend(frameon=False, loc="outside lower center", ncols=5, fontsize="small")
-    _add_subtitle(figure, rows)
+        set_plain_ticks(ax.xaxis, 2, (1,))
+        set_plain_ticks(ax.yaxis)
+    panels[0].set_title(_name_run(rows))
+    figure.legend(loc="outside lower center", ncols=4)
+    state_finding(figure, _state_slowing(rows, names))
     sns.despine(fig=figure)
     return figure
+
+
+def _state_slowing(rows: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """State which model slows down least and which most between the two sides at which most have a valid rate."""
+    valid = rows[rows["valid"] == 1]
+    rates = valid.pivot_table(index="subject", columns="side", values="images_per_second", aggfunc="first")
+    sides = [float(side) for side in rates.columns]
+    both, small, large = max(
+        ((rates[[small, large]].dropna(), small, large) for small, large in itertools.combinations(sides, 2)),
+        key=lambda pair: (len(pair[0]), pair[2] / pair[1]),
+        default=(rates.head(0), 1.0, 1.0),
+    )
+    if both.empty:
+        return "Speed, and the largest batch, by the size of the image"
+    factors = (both[small] / both[large]).sort_values()
+    ends = dict.fromkeys((factors.index[0], factors.index[-1]))
+    shown = ", ".join(f"{names.get(str(model), str(model))} {factors[model]:.1f} times" for model in ends)
+    return f"From {small:.0f} to {large:.0f} px, {(large / small) ** 2:.1f} times the pixels, models slow down: {shown}"
 
 
 def estimate_largest_batches(counts: pd.DataFrame, batches: pd.DataFrame) -> pd.DataFrame:
@@ -278,12 +316,6 @@ def _select_measured(cells: pd.DataFrame, kind: str) -> pd.DataFrame:
     return rows.assign(side=pd.to_numeric(rows["image_size"], errors="coerce"))
 
 
-def _list_colours() -> list[str]:
-    """List nine colours that differ in print: those of the palette except its grey, and black."""
-    colours = sns.color_palette("colorblind").as_hex()
-    return [*colours[:7], colours[9], "0.2"]
-
-
 def _list_labels(cards: Mapping[str, Card]) -> dict[str, str]:
     return {variant.id: variant.label for card in cards.values() for variant in card.variants}
 
@@ -296,33 +328,39 @@ def _describe_run(rows: pd.DataFrame, attention: str) -> str:
     return f"{of['machine']}\n{', '.join(map(str, parts)).replace('_', ' ')}"
 
 
-def _add_subtitle(figure: Figure, rows: pd.DataFrame) -> None:
+def _name_run(rows: pd.DataFrame) -> str:
+    """Name the machine and the condition of a run."""
     of = rows.iloc[0]
-    figure.suptitle(f"{of['machine']}: {of['condition'].replace('_', ', ')}", fontsize="small")
+    return f"{of['machine']}: {of['condition'].replace('_', ', ')}"
 
 
 def _write_title(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     """Write the title: the table, Kendall's tau of its order and of that by multiply-adds, the number of rows."""
-    of, keys = table.iloc[0], ["paper", "table", "metric", "condition", "machine"]
-    found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
+    of, order = table.iloc[0], _find_order(table, orders)
     name = f"{of['paper']} {of['table']}" + (f" [{of['unit']}]" if of["metric"] == "latency" else "")
-    if found.empty:
+    if order.empty:
         return f"{name}\ntoo few rows"
-    order = found.iloc[0]
     valid = f"{order['valid']:.0f} of {order['n']:.0f} valid" if table["valid"].any() else "reference not valid"
     counted = "" if pd.isna(order["tau_macs"]) else f", by MACs {order['tau_macs']:.2f}"
     return f"{name}\nτ = {order['tau']:.2f}{counted}\n({valid})"
+
+
+def _find_order(table: pd.DataFrame, orders: pd.DataFrame) -> pd.Series:
+    """Find the row of `orders` for a table; empty where it has too few rows."""
+    of, keys = table.iloc[0], ["paper", "table", "metric", "condition", "machine"]
+    found = orders[(orders[keys] == of[keys]).all(axis=1)] if not orders.empty else orders
+    return pd.Series(dtype=object) if found.empty else found.iloc[0]
 
 
 def _draw_table(ax: Axes, table: pd.DataFrame) -> None:
     """Draw one table: printed against measured ratios, on equal logarithmic axes, with the diagonal."""
     ends = table[["published_ratio", "ratio"]].to_numpy(float)
     span = (np.nanmin(ends) / 1.3, np.nanmax(ends) * 1.3)
-    ax.plot(span, span, color="0.6", lw=0.8)
-    for valid, face in ((1, "#0173b2"), (0, "white")):
+    ax.plot(span, span, color="0.5", lw=0.8)
+    for valid, face in ((1, CATEGORIES[0]), (0, "white")):
         of = table[(table["valid"] == 1) == valid]
         interval = (of["ratio"] - of["ci_low"], of["ci_high"] - of["ratio"])
-        style: dict[str, Any] = {"fmt": "o", "ms": 3.5, "color": "#0173b2", "mfc": face, "elinewidth": 0.8}
+        style: dict[str, Any] = {"fmt": "o", "color": CATEGORIES[0], "mfc": face, "elinewidth": 0.8}
         ax.errorbar(of["published_ratio"], of["ratio"], interval, **style)
     ax.plot(1, 1, ls="", marker="+", ms=9, color="0.2", zorder=1)
     ax.set(xscale="log", yscale="log", xlim=span, ylim=span)
@@ -342,20 +380,13 @@ def _choose_ticks(low: float, high: float) -> list[float]:
     return inside[:: math.ceil(len(inside) / 4)]
 
 
-def _set_plain_ticks(axis: Axis, base: int = 10, multiples: tuple[float, ...] = (1, 2, 5)) -> None:
-    """Set round numbers, written out, on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(base, multiples))
-    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axis.set_minor_locator(NullLocator())
-
-
 def _draw_latency(
     above: Axes, below: Axes, curve: pd.DataFrame, style: tuple[str, str, str], peak: float | None
 ) -> None:
     """Draw one mechanism in one run: times and rates, and the time that its operations would take at the roof."""
     _, colour, marker = style
     tokens, seconds = curve["side"] ** 2, curve["median"]
-    line: dict[str, Any] = {"color": colour, "ls": _LINES[curve["attention"].iloc[0]], "lw": 1.2}
+    line: dict[str, Any] = {"color": colour, "ls": _LINES[curve["attention"].iloc[0]], "lw": 1.0}
     rate = 2 * curve["macs"] / seconds
     fast, slow = curve["batch_size"] / curve["ci_high"], curve["batch_size"] / curve["ci_low"]
     above.errorbar(tokens, 1e3 * seconds, (1e3 * (seconds - fast), 1e3 * (slow - seconds)), **line)
@@ -363,7 +394,7 @@ def _draw_latency(
     valid = curve["valid"] == 1
     for rows, face in ((valid, colour), (~valid, "white")):
         for ax, y in ((above, 1e3 * seconds), (below, rate / 1e9)):
-            ax.plot(tokens[rows], y[rows], ls="", marker=marker, ms=4, color=colour, mfc=face, zorder=3)
+            ax.plot(tokens[rows], y[rows], ls="", marker=marker, color=colour, mfc=face, zorder=3)
     if peak is not None:
         above.plot(tokens, 2e3 * curve["macs"] / peak, color=colour, ls=":", lw=0.9)
         below.axhline(peak / 1e9, color="0.3", ls=":", lw=0.9)
@@ -380,7 +411,7 @@ def _draw_points(ax: Axes, rows: pd.DataFrame, colour: str, marker: str, name: s
         return
     x, y = _compute_intensity(rows)
     valid = rows["valid"] == 1
-    style: dict[str, Any] = {"ls": "", "marker": marker, "ms": 5, "color": colour}
+    style: dict[str, Any] = {"ls": "", "marker": marker, "color": colour}
     ax.plot(x[valid], y[valid] / 1e9, label=name, **style)
     ax.plot(x[~valid], y[~valid] / 1e9, mfc="none", **style)
 
@@ -397,4 +428,4 @@ def _name_extremes(ax: Axes, models: pd.DataFrame, names: Mapping[str, str]) -> 
     for place, (offset, side) in places.items():
         model, size = models[["subject", "image_size"]].iloc[place]
         words, point = f"{names.get(model, model)}, {size} px", (x.iloc[place], y.iloc[place] / 1e9)
-        ax.annotate(words, point, offset, textcoords="offset points", ha=side, va="center", fontsize="small")
+        ax.annotate(words, point, offset, textcoords="offset points", ha=side, va="center", fontsize=SMALL)

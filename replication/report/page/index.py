@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,15 +34,14 @@ from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
 from replication.report.formats import format_number
 from replication.report.judge import RULES
-from replication.report.page.library import LIBRARY, read_library, read_style
+from replication.report.page.library import BROWSER, LIBRARY, read_library, read_library_style, read_style
 from replication.report.speed_section import read_speed_section
 from replication.report.tables import KINDS, UNITS_NOTE, count_verdicts
 
 SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "main")
 """The files of `browser/` in their order."""
-SHOWN_OTHERWISE = {"verdicts", "claims", "growth", "models_macs", "complexity_memory", "speed_memory", "loss_curves"}
-"""Figures in whose place the page has bars, intervals beside the claims, or the explorer of curves."""
-BROWSER = Path(__file__).parent / "browser"
+SHOWN_OTHERWISE = {"verdicts"}
+"""The figure in whose place the page has bars that are filters."""
 
 
 def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
@@ -70,7 +71,7 @@ def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
             claim_rules=CLAIM_RULES,
             departures=read_records(results / "departures.csv", Departure),
             provenance=read_provenance(results),
-            style=markupsafe.Markup(read_style()),
+            style=markupsafe.Markup(f"{read_library_style()}\n{read_style()}"),
             uplot=LIBRARY.version,
             library=markupsafe.Markup(read_library()),
             data=pack(text.encode()),
@@ -103,11 +104,18 @@ def mark_code(text: str) -> markupsafe.Markup:
     return markupsafe.Markup().join(mark.format(part) for mark, part in zip(marked, parts, strict=True))
 
 
-def _read_figures(folder: Path) -> Iterator[tuple[str, Figure, str]]:
-    """Yield every figure of the page with its SVG, compressed; the page unpacks it when somebody opens it."""
+def _read_figures(folder: Path) -> Iterator[tuple[str, Figure, str, str]]:
+    """Yield every figure of the page with its finding and its SVG, compressed: the page unpacks what is opened."""
     for name, figure in FIGURES.items():
         if name not in SHOWN_OTHERWISE:
-            yield name, figure, pack(read_bytes(folder / f"{name}.svg"))
+            svg = read_bytes(folder / f"{name}.svg")
+            yield name, figure, find_finding(svg.decode()), pack(svg)
+
+
+def find_finding(svg: str) -> str:
+    """Find the title of a picture, which states what it shows; empty where it has none."""
+    title = re.search("<title>(.*?)</title>", svg, re.DOTALL)
+    return html.unescape(title[1]) if title else ""
 
 
 def pack(content: bytes) -> str:

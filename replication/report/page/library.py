@@ -17,6 +17,7 @@ from pathlib import Path
 
 from replication.records.store import write_bytes
 from replication.records.words import UserError
+from replication.report.colours import write_style
 
 BROWSER = Path(__file__).parent / "browser"
 VENDOR = BROWSER / "vendor"
@@ -64,8 +65,13 @@ def read_library() -> str:
 
 
 def read_style() -> str:
-    """Read the style sheet of the page, with that of the library first."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in (VENDOR / "uPlot.min.css", BROWSER / "page.css"))
+    """Read the style sheet of the pages: the colours of outcomes and curves, then the rest."""
+    return f"{write_style()}\n{(BROWSER / 'page.css').read_text(encoding='utf-8')}"
+
+
+def read_library_style() -> str:
+    """Read the style sheet of the library."""
+    return (VENDOR / "uPlot.min.css").read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

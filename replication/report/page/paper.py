@@ -14,7 +14,8 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, read_cells
 from replication.report.figures import FIGURES
 from replication.report.formats import format_range
-from replication.report.page.index import BROWSER, make_environment
+from replication.report.page.index import make_environment
+from replication.report.page.library import read_style
 from replication.report.page.linked import describe_claim
 from replication.report.tables import LEGEND, UNITS_NOTE, Cell, Judged, count_verdicts
 
@@ -48,7 +49,7 @@ def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], re
             reasons_of=_find_reasons,
             legend=LEGEND,
             units_note=UNITS_NOTE,
-            style=markupsafe.Markup((BROWSER / "page.css").read_text(encoding="utf-8")),
+            style=markupsafe.Markup(read_style()),
             reviews=markupsafe.Markup(reviews.replace("</", r"<\/")),
         )
     )

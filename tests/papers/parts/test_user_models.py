@@ -24,8 +24,6 @@ from replication.records.reading import read_records
 from replication.records.rows import Measured, MechanismCost
 from replication.records.store import write_rows
 from replication.records.words import UserError
-from replication.report.figures.complexity import draw_models_macs
-from replication.report.figures.families import draw_growth
 from replication.report.page.index import read_own_models
 
 MODULE = """
@@ -354,13 +352,6 @@ def test_they_are_fitted_measured_and_drawn_beside_the_papers_models(tmp_path: P
     assert found["net", "slope_macs_whole"] == pytest.approx(1, abs=0.01)  # linear maps alone
     assert found["net", "params"] > found["second", "params"]
 
-    counts = pd.read_csv(complexity / "counts.csv")
-    cards = {key: card for key, card in papers.read_cards().items() if key == "pvt"}
-    for figure in (draw_growth(counts, cards), draw_models_macs(counts, cards)):
-        lines = {str(line.get_label()).split(",")[0]: line for line in figure.axes[0].lines}
-        own = [lines["net"], lines["second"]]
-        assert {line.get_color() for line in own} == {"black"}
-        assert len({line.get_linestyle() for line in own}) == 2
     (first, second) = read_own_models(complexity)
     assert (first["model"], first["spec"], first["image_size"]) == ("net", "net=toys.nets:Patches", 64)
     assert second["spec"] == "second=toys.nets:Patches(width=4)"

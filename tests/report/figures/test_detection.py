@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.lines import Line2D
 
-from replication.report.figures.detection import SCENES, draw_attention, draw_crowds, draw_layers, draw_slots
+from replication.report.figures.detection import (
+    SCENES,
+    draw_attention,
+    draw_crowds,
+    draw_layers,
+    draw_slots,
+    measure_inside,
+)
 
 
 def xy(line: Line2D) -> list[list[float]]:
@@ -56,7 +63,7 @@ def test_every_slot_has_the_boxes_of_the_first_seed() -> None:
     rows = [(1, 0, 0.2, 0.3, 0.1, 0.5), (1, 2, 0.4, 0.9, 0.2, 0.4), (1, 2, 0.5, 0.8, 0.5, 0.4), (2, 3, 0.1, 0.1, 1, 1)]
     figure = draw_slots(pd.DataFrame(rows, columns=SLOT_COLUMNS))
     panels = [ax for ax in figure.axes if ax.get_title()]
-    assert [ax.get_title() for ax in panels] == ["query 0: 1", "query 1: 0", "query 2: 2", "query 3: 0"]
+    assert [ax.get_title() for ax in panels] == ["0: 1", "1: 0", "2: 2", "3: 0"]
     points = panels[2].collections[0]
     assert np.asarray(points.get_offsets()).tolist() == [[0.4, 0.9], [0.5, 0.8]]
     assert values(points) == pytest.approx([8.0, 20.0])  # % of the image
@@ -92,15 +99,12 @@ def found(scenes: int, objects: int, encoder: bool = True) -> pd.DataFrame:
 
 def test_each_object_has_its_box_and_its_two_maps() -> None:
     figure = draw_attention(found(scenes=2, objects=2))
-    second = figure.axes[5:]
+    second = figure.axes[6:]
     assert [ax.get_title() for ax in second] == [
-        "found",
-        "5: decoder",
-        "5: encoder",
-        "6 ≠ 5: decoder",
-        "6 ≠ 5: encoder",
+        *("found", "5: decoder", "6 ≠ 5: decoder"),
+        *("", "5: encoder", "6 ≠ 5: encoder"),
     ]
-    scene, _, _, decoder, encoder = second
+    scene, _, decoder, _, _, encoder = second
     assert (values(scene.images[0]) == 31).all()  # the second scene of the first seed
     assert [text.get_text() for text in scene.texts] == ["5", "6 ≠ 5"]
     corners = [[1, 1], [3, 1], [3, 4], [1, 4], [1, 1]]
@@ -111,9 +115,22 @@ def test_each_object_has_its_box_and_its_two_maps() -> None:
     assert {tuple(image.get_extent()) for ax in second for image in ax.images} == {(0, 8, 6, 0)}
 
 
+def test_the_share_of_attention_in_a_box_counts_parts_of_cells() -> None:
+    heat, shape = np.array([[1.0, 2.0], [3.0, 4.0]]), (6, 8)
+    assert measure_inside(heat, np.array([0, 0, 8, 6]), shape) == pytest.approx((1.0, 1.0))
+    assert measure_inside(heat, np.array([4, 0, 8, 3]), shape) == pytest.approx((0.2, 0.25))
+    assert measure_inside(heat, np.array([2, 0, 6, 6]), shape) == pytest.approx((0.5, 0.5))
+
+
+def test_wrong_labels_are_on_white() -> None:
+    right, wrong = draw_attention(found(scenes=1, objects=2)).axes[0].texts
+    grounds = [text.get_bbox_patch() for text in (right, wrong)]
+    assert [ground is not None and ground.get_facecolor()[:3] == (1, 1, 1) for ground in grounds] == [False, True]
+
+
 def test_no_more_is_drawn_than_can_be_read() -> None:
     figure = draw_attention(found(scenes=SCENES + 1, objects=5))
-    assert len(figure.axes) == SCENES * (1 + 3 * 2)
+    assert len(figure.axes) == SCENES * 2 * (1 + 3)
     assert [text.get_text() for text in figure.axes[0].texts] == ["5", "6 ≠ 5", "7 ≠ 5"]
 
 
@@ -129,10 +146,12 @@ CROWD = pd.DataFrame(
 
 def test_crowds_show_the_share_missed_and_the_number_of_queries() -> None:
     (ax,) = draw_crowds(CROWD, pd.DataFrame({"seed": [0, 1], "query": [2, 0]})).axes
-    assert line(ax, "missed, mean over images") == [[2, 12.5], [4, 62.5]]
+    missed, fewest, queries = ax.lines
+    assert xy(missed) == [[2, 12.5], [4, 62.5]]
     assert band(ax, 0) == {(2, 0), (2, 25), (4, 50), (4, 75)}
-    assert [x for x, _ in line(ax, "queries: 3")] == [3, 3]
-    assert line(ax, "fewest possible") == [[3, 0], [4, 25]]
+    assert xy(fewest) == [[3, 0], [4, 25]]
+    assert [x for x, _ in xy(queries)] == [3, 3]
+    assert [text.get_text() for text in ax.texts] == ["3 queries", "fewest\npossible", "missed"]
 
 
 def test_detectors_that_find_nothing_still_miss_everything() -> None:
@@ -145,4 +164,4 @@ def test_untrained_and_unable_are_told_apart() -> None:
     (untrained,) = draw_slots(pd.DataFrame()).axes[0].texts
     (unable,) = draw_slots(pd.DataFrame(columns=SLOT_COLUMNS)).axes[0].texts
     assert untrained.get_text() == "Nothing to draw: no detector is trained yet"
-    assert unable.get_text() == "Nothing to draw: the detectors trained so far find too little"
+    assert " ".join(unable.get_text().split()) == "Nothing to draw: the detectors trained so far find too little"

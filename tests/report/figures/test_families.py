@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from replication.records.card import Card, Variant
-from replication.report.figures.families import choose_styles, draw_growth, select_headline
+from replication.report.figures.families import choose_styles, select_headline
 
 
 def test_headline_takes_own_models_of_the_named_table_and_turns_errors_around(results: Path, toy_papers: Card) -> None:
@@ -55,11 +55,3 @@ def test_networks_of_no_paper_are_shown_wherever_they_are_printed(results: Path,
     )
     found = select_headline(published, {"toy": toy_papers, "baselines": baselines})
     assert list(found["family"]) == ["toy", "baselines"]
-
-
-def test_papers_without_accuracies_have_no_curve_of_growth(results: Path, toy_papers: Card) -> None:
-    detector = dataclasses.replace(toy_papers, headline="", compared=())
-    counts = pd.read_csv(results / "complexity" / "counts.csv")
-    counts = counts[counts["model"] == "toy_s"]  # others would be the user's own
-    figure = draw_growth(counts, {"toy": toy_papers, "detector": detector})
-    assert [line.get_label() for line in figure.axes[0].lines] == ["Toy_S"]

@@ -1,25 +1,32 @@
-"""Figures repeat byte for byte, survive empty results, and place claims where they belong."""
+"""Figures repeat byte for byte, survive empty results, and can be read in a column of print."""
 
 from __future__ import annotations
 
-import math
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import figure as mpl_figure
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
-from replication import report
+from replication import papers, report
 from replication.records.reading import read_records
 from replication.records.rows import STATUSES, VERDICTS, DetectorEpoch, Run
 from replication.records.store import write_rows
+from replication.report.colours import CATEGORIES, HUES, OUTCOMES
 from replication.report.figures import FIGURES, Frames, read_frames, render_figure
-from replication.report.figures.claims import EDGE, draw_forest, normalise
-from replication.report.figures.outcomes import draw_loss_curves
+from replication.report.figures.canvas import Label, label_ends, make_axes
+from replication.report.figures.claims import correct_intervals
+from replication.report.figures.families import select_headline
 from tests.report.timed import relative_table, write_speed
+
+REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
 
 
 def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
@@ -78,26 +85,6 @@ def test_nothing_to_draw_is_said(name: str) -> None:
     assert b"Nothing to draw" in render_figure(FIGURES[name], frames)["svg"]
 
 
-def test_a_two_sided_range_is_minus_one_to_one() -> None:
-    left, right, places = normalise(1.9, 2.1, [1.9, 2.0, 2.1])
-    assert (left, right) == (-1.0, 1.0)
-    assert places == pytest.approx([-1.0, 0.0, 1.0])
-    assert normalise(1.9, 2.1, [99.0, -99.0]) == (-1.0, 1.0, [EDGE, -EDGE])
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.5, math.inf), (-math.inf, 0.5), (0.2, 0.7), (0.5, 0.5)])
-def test_a_value_is_drawn_in_the_band_exactly_if_it_lies_in_the_range(low: float, high: float) -> None:
-    values = [-4.0, 0.2, 0.49, 0.5, 0.51, 0.7, 4.0]
-    left, right, places = normalise(low, high, values)
-    assert [left <= place <= right for place in places] == [low <= value <= high for value in values]
-    assert places == sorted(places)
-
-
-def test_distance_from_the_one_end_of_a_range_is_in_units_of_it() -> None:
-    assert [normalise(1.0, math.inf, [value])[2] for value in (1.5, 2.0, 0.5)] == [[0.5], [1.0], [-0.5]]
-    assert normalise(0.0, math.inf, [2.0, 1.0, 4.0])[2] == [0.5, 0.25, 1.0]
-
-
 def test_insights_are_of_the_runs_that_collect_found(tmp_path: Path) -> None:
     write_insights(tmp_path, 0, 1, 2, 3, runs=(0, 1, 2))
     (tmp_path / "insight" / "detr_scenes" / "baseline" / "seed2" / "manifest.json").unlink()  # was interrupted
@@ -120,56 +107,152 @@ def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
     assert read_frames(tmp_path).attention["encoder"].isna().all()
     np.savez(path)
     (text,) = FIGURES["detr_attention"].draw(read_frames(tmp_path)).axes[0].texts
-    assert text.get_text() == "Nothing to draw: the detectors trained so far find too little"
+    assert " ".join(text.get_text().split()) == "Nothing to draw: the detectors trained so far find too little"
 
 
-@pytest.mark.parametrize("p", [0.05, 1.0])
-def test_a_difference_that_holm_leaves_undecided_is_hollow(p: float) -> None:
-    row = {"paper": "toy", "claim": "c", "source": "difference", "status": "inconclusive", "estimate": 2.0}
-    row |= {"ci_low": 1.0, "ci_high": 3.0, "published_effect": 1.0, "low": 0.0, "high": math.inf, "p_holm": p}
-    (ax,) = draw_forest(pd.DataFrame([row])).axes
-    assert [mark.get_markerfacecolor() for mark in ax.lines if list(np.asarray(mark.get_xdata())) == [2.0]] == ["white"]
-    (ax,) = draw_forest(pd.DataFrame([row | {"p_holm": 0.049}])).axes
-    assert "white" not in [mark.get_markerfacecolor() for mark in ax.lines]
+def test_the_interval_drawn_is_the_one_that_decides() -> None:
+    """It crosses the end of the range exactly where the corrected p value is 0.05 or more."""
+    one_sided = [{"estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0, "n_seeds": 5, "p_value": p} for p in (0.01, 0.05)]
+    rows = pd.DataFrame([row | {"p_holm": factor * row["p_value"]} for row in one_sided for factor in (1, 4)])
+    low, high = correct_intervals(rows)
+    assert (high - 2.0).tolist() == pytest.approx((2.0 - low).tolist())
+    assert low[[0, 2]] == pytest.approx([1.0, 1.0])  # alone it is Student's
+    # Student with 4 degrees of freedom: 2.776 at 5 %, 3.961 at 5 % / 4 in both tails
+    assert low[[1, 3]] == pytest.approx(2 - 4.3147 / 2.7764, abs=2e-4)
+    alone = pd.DataFrame([{**one_sided[0], "ci_low": None, "ci_high": None, "p_value": None, "p_holm": None}])
+    assert np.isnan(correct_intervals(alone.astype(float))).all()
 
 
-def test_nothing_is_clipped(results: Path) -> None:
-    """Every legend lies within the canvas, with all that there can be in it, and no curve leaves its axes."""
-    report.collect(results, "laptop", seeds=3)
-    report.judge(results)
-    frames = read_frames(results)
-    row = {"paper": "toy", "claim": "c", "unit": "%", "estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0, "p_holm": 0.5}
-    row |= {"published_effect": 1.0, "low": 0.0, "high": math.inf}
-    statuses = [
-        {**row, "source": source, "status": status} for source in ("difference", "number") for status in STATUSES
-    ]
-    verdicts = frames.verdicts.iloc[[0] * len(VERDICTS)].assign(verdict=VERDICTS)
-    frames = replace(frames, claims=pd.DataFrame(statuses), verdicts=pd.concat([frames.verdicts, verdicts]))
-    for name in ("verdicts", "effects", "claims", "pvt_figure6"):
-        figure = FIGURES[name].draw(frames)
-        FigureCanvasAgg(figure).draw()
-        legends = [*figure.legends, *(legend for ax in figure.axes if (legend := ax.get_legend()))]
-        assert legends
-        for box in (legend.get_window_extent() for legend in legends):
-            assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, name
-            assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, name
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Frames:
+    """What was published, with insights that were not."""
+    folder = tmp_path_factory.mktemp("published")
+    kept = shutil.ignore_patterns("figures", "report", "tables", "manifest.json", "epochs.csv")
+    shutil.copytree(REFERENCE, folder, ignore=kept, dirs_exist_ok=True)
+    for run in folder.glob("*/speed/*"):
+        shutil.move(run, folder / "speed")
+    write_insights(folder, 0, 1, runs=())
+    return read_frames(folder)
+
+
+class Drawn(NamedTuple):
+    """A figure as it is rendered, with the texts that show."""
+
+    figure: mpl_figure.Figure
+    texts: list[Text]
+    svg: str
+
+
+@pytest.fixture(scope="module")
+def drawn(published: Frames) -> dict[str, Drawn]:
+    found = {}
+    draw_text = Text.draw
+    with pytest.MonkeyPatch.context() as patch:
+        for name, one in FIGURES.items():
+            figures: list[mpl_figure.Figure] = []
+            texts: list[Text] = []
+
+            def keep(frames: Frames, one: Any = one, to: Any = figures) -> mpl_figure.Figure:
+                to.append(one.draw(frames))
+                return to[-1]
+
+            def note(text: Text, *args: Any, to: Any = texts) -> None:
+                to.append(text)
+                draw_text(text, *args)
+
+            patch.setattr(Text, "draw", note)
+            svg = render_figure(replace(one, draw=keep), published)["svg"].decode()
+            patch.setattr(Text, "draw", draw_text)
+            FigureCanvasAgg(figures[0]).draw()  # extents are those of the last canvas
+            shown = [text for text in dict.fromkeys(texts) if text.get_visible() and text.get_text().strip()]
+            found[name] = Drawn(figures[0], shown, svg)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_text_legends_and_markers_lie_inside_the_canvas(name: str, drawn: dict[str, Drawn]) -> None:
+    figure, texts, _ = drawn[name]
+    assert texts
+    for part in [*texts, *figure.legends]:
+        box = part.get_window_extent()
+        said = part.get_text() if isinstance(part, Text) else "legend"
+        assert -0.5 <= box.x0 < box.x1 <= figure.bbox.x1 + 0.5, said
+        assert -0.5 <= box.y0 < box.y1 <= figure.bbox.y1 + 0.5, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_it_is_read_in_a_column_of_8_5_cm(name: str, drawn: dict[str, Drawn]) -> None:
+    figure, texts, _ = drawn[name]
+    scale = 8.5 / 2.54 / figure.get_figwidth()
+    small = {text.get_text(): text.get_fontsize() for text in texts if scale * float(text.get_fontsize()) < 6}
+    assert small == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_curves_and_words_have_contrast(name: str, drawn: dict[str, Drawn]) -> None:
+    figure, texts, _ = drawn[name]
+    on_white = [ax for ax in figure.axes if not ax.images]
+    curves = [line.get_color() for ax in on_white for line in ax.lines]
+    assert min(map(measure_contrast, curves), default=21) >= 3
+    inside = [text for ax in figure.axes for text in ax.texts]  # may stand on a bar
+    assert min(measure_contrast(text.get_color()) for text in texts if text not in inside) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_its_title_states_a_finding_and_its_text_is_text(name: str, drawn: dict[str, Drawn]) -> None:
+    svg = drawn[name].svg
+    (title,) = re.findall("<title>(.*?)</title>", svg)
+    assert re.search(r"\d", title)
+    assert title != FIGURES[name].title
+    words = " ".join(re.findall("<text[^>]*>(.*?)</text>", svg))
+    assert all(word in words for word in title.split())
+
+
+def measure_contrast(colour: Any) -> float:
+    """Contrast against white, as WCAG 2 defines it."""
+    values = np.asarray(to_rgb(colour))
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
+
+
+def test_the_colours_of_outcomes_and_curves_have_contrast() -> None:
+    assert min(measure_contrast(hue.light) for hue in HUES.values()) >= 4.5
+    assert min(map(measure_contrast, CATEGORIES)) >= 3
+    assert min(measure_contrast(card.colour) for card in papers.read_cards().values()) >= 3
+    assert set(OUTCOMES) <= {*VERDICTS, *STATUSES}
+
+
+def test_labels_keep_apart_and_in_order() -> None:
+    figure, ax = make_axes(2.0)
+    ax.set(ylim=(0, 1))
+    label_ends(figure, ax, [Label(y, f"at {y}", "black") for y in (0.5, 0.51, 0.52, 1.0, 0.99, 0.0)])
+    places = [text.get_position()[1] for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == [f"at {y}" for y in (0.0, 0.5, 0.51, 0.52, 0.99, 1.0)]
+    room = 1.3 * 6 / (0.7 * 2.0 * 72)
+    assert min(np.diff(places)) == pytest.approx(room)
+    assert 0 <= places[0] < places[-1] <= 1
+
+
+def test_the_paper_s_numbers_lie_on_its_figure(published: Frames) -> None:
+    figure = FIGURES["pvt_figure6"].draw(published)
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    found = {tuple(point) for line in rings for point in np.asarray(line.get_xydata()).tolist()}
+    assert found == {(224.0, 3.8), (224.0, 4.1), (224.0, 9.9)}  # Table 2: PVT-Small, ResNet50, ViT-Small/16
+    assert "the paper orders ViT-Small/16 > ViT-Small/32 > PVT-Small > ResNet50" in " ".join(
+        figure.get_suptitle().split()
+    )
     assert figure.axes[0].get_xlim()[1] > 1280  # the last size of the paper's figure
 
 
-def test_learning_curves_show_what_each_arm_was_validated_by() -> None:
-    shared = {"epoch": [0, 1], "val_loss": [3.0, 2.0], "train_loss": [None, 2.0], "start_from": ""}
-    epochs = pd.concat(
-        [
-            pd.DataFrame({**shared, "experiment": "a", "arm": "detector", "val_ap_box": [0, 20], "val_ap_box_50": 40}),
-            pd.DataFrame({**shared, "experiment": "b", "arm": "classifier", "val_top1": [10, 90]}),
-        ]
-    )
-    rows = enumerate(draw_loss_curves(epochs).subfigs)
-    panels = {(row, ax.get_ylabel()): ax.lines[0] for row, part in rows for ax in part.axes}
-    losses = ["training loss", "validation loss"]
-    assert list(panels) == [
-        *((0, label) for label in [*losses, "validation AP [%]", "validation AP50 [%]"]),
-        *((1, label) for label in [*losses, "validation top-1 [%]"]),
-    ]
-    assert np.asarray(panels[0, "validation AP [%]"].get_ydata()).tolist() == [0, 20]
-    assert np.asarray(panels[1, "validation top-1 [%]"].get_ydata()).tolist() == [10, 90]
+def test_accuracies_are_drawn_at_sizes_that_are_printed(published: Frames) -> None:
+    cards = papers.read_cards()
+    shown = select_headline(published.published, cards)
+    numbers = published.published[published.published["metric"].isin(["top1", "top1_error"])]
+    sizes = numbers.groupby("model")["image_size"].apply(lambda of: set(of.dropna().astype(int)))
+    for model, size in shown[["model", "image_size"]].itertuples(index=False):
+        assert size == 224 or size in sizes[model], model
+    assert "vit_h14" not in set(shown["model"])

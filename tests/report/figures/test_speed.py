@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 
 from replication import report
 from replication.complexity import mechanisms
-from replication.records.card import Card
 from replication.report.figures import complexity, read_frames, speed
 from replication.report.speed_crossings import Curve, compare_curves, compare_pairs, find_crossings
 from replication.report.speed_section import read_speed_section
@@ -180,14 +179,6 @@ def test_one_machine_beside_another_has_a_column_of_its_own(timed: Path) -> None
     cells = read_frames(timed).cells
     both = pd.concat([cells, cells.assign(machine="a GPU", device="cuda", attention="fused")])
     assert len(speed.draw_speed_curves(both).axes) == 4
-
-
-def test_memory_is_hollow_where_little_was_measured(timed: Path, toy_papers: Card) -> None:
-    figure = speed.draw_speed_memory(read_frames(timed).memory, {"toy": toy_papers})
-    (ax,) = figure.axes
-    assert points(ax, hollow=False) == {(0.5, 0.0)}
-    assert points(ax, hollow=True) == {(-3.0, 0.0)}
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["Toy_S"]
 
 
 def test_the_largest_batch_is_what_is_left_beside_the_weights() -> None:

@@ -129,7 +129,7 @@ def test_does_a_number_hold(page: Page, typed: str) -> None:
 
 
 def test_two_models_over_the_size_of_the_image(page: Page, results: Path) -> None:
-    visit(page, results, "?models=pvt_small+swin_t&from=224&to=1120#curves")
+    visit(page, results, "?models=pvt_small+swin_t&from=224&to=1024#curves")
     page.wait_for_selector("#curves-plot canvas")
     assert in_first_screen(page, "#curves-crossings")
     crossings = (results / "complexity" / "crossings.csv").read_text()

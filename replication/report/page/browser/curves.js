@@ -9,7 +9,7 @@ const COSTS = {
 };
 const CONDITIONS = [...new Set(TIMINGS.map((row) => `${row.condition}, ${row.machine}`))];
 const PREFIX = { "": 1, k: 1e3, M: 1e6, G: 1e9 };
-const HUES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#3f8fc0", "#7b4fa3", "#666666"];
+const HUES = [...Array(8).keys()].map((place) => getComputedStyle(document.documentElement).getPropertyValue(`--category-${place}`).trim());
 let plot = null;
 
 // Label, and scale or timing: `images/s@condition, machine` and `ms@...` are of a run by the clock.

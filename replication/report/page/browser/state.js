@@ -3,7 +3,7 @@
 const ASKED = {
   q: "", paper: "", verdict: "", metric: "", model: "", evidence: "", sort: "", page: "1",
   status: "", claims: "1",
-  models: "pvt_small swin_t", cost: "macs", over: "px", from: "224", to: "1120", scale: "log",
+  models: "pvt_small swin_t", cost: "macs", over: "px", from: "224", to: "1024", scale: "log",
 };
 let state = { ...ASKED };
 

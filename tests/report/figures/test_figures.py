@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import figure as mpl_figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -160,10 +161,10 @@ def drawn(published: Frames) -> dict[str, Drawn]:
                 to.append(text)
                 draw_text(text, *args)
 
-            patch.setattr(Text, "draw", note)
             svg = render_figure(replace(one, draw=keep), published)["svg"].decode()
+            patch.setattr(Text, "draw", note)
+            FigureCanvasAgg(figures[0]).draw()
             patch.setattr(Text, "draw", draw_text)
-            FigureCanvasAgg(figures[0]).draw()  # extents are those of the last canvas
             shown = [text for text in dict.fromkeys(texts) if text.get_visible() and text.get_text().strip()]
             found[name] = Drawn(figures[0], shown, svg)
     return found

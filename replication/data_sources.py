@@ -253,6 +253,11 @@ MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion
 """The data sets that a training makes in memory, and the one to fetch that each is made of; none for the digits."""
 
 
+def draws_by_seed(dataset: str) -> bool:
+    """Tell whether every seed of a training draws its own test images from a data set, as of cluttered scenes."""
+    return dataset.startswith("cluttered_")
+
+
 def find_usual_name(key: str) -> str:
     """Return what papers call the data set that is `key` here, in lower case with hyphens."""
     return (key in SOURCES and SOURCES[key].usual) or key.replace("_", "-")

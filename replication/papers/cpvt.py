@@ -124,6 +124,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Removing the position encoding drops DeiT-tiny from 72.2 to 68.2",
         effect=4.0,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/none",)),
+        counts=1,
         low=0,
         unit="%",
     ),
@@ -133,6 +134,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="2D relative encoding alone reaches 70.5 (< 72.2): absolute information is needed",
         effect=1.7,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/relative",)),
+        counts=0.85,
         untestable=(
             "the arm has relative positions along the raster, in one dimension, not the two of the sentence; neither "
             "arm is trained to its end"
@@ -159,14 +161,15 @@ CLAIMS: tuple[Claim, ...] = (
         statement="One PEG matches learnable PE at 224 (72.4 vs 72.2; 79.9 vs 79.9 for small).",
         effect=0.2,
         contrast=Contrast(("cpvt_positions/peg",), ("vit_resolution/pretrain",)),
+        kind="non-inferior",
+        counts=1,
         untestable=(
             "the ViT with a table of positions is not trained to its end (89.9 % on the test digits, where three "
             "nearest neighbours on the pixels have 92.8 %) and the PEG is: the difference is in how fast they learn; "
             "being better is no contradiction of a match, either"
         ),
-        # no difference = less than 1 point
+        # as good as = not a point worse
         low=-1,
-        high=1,
         unit="%",
     ),
     Claim(
@@ -190,6 +193,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=3.0,
         contrast=Contrast(("cpvt_positions/peg_larger",), ("vit_resolution/bilinear_2d",), "top1_zero_shot"),
+        counts=1,
         untestable=(
             "both arms collapse at twice the image size (18.6 and 32.1 %, of 93.7 and 89.9 %), for digits of that "
             "scale were never seen; enlarged 28 px digits have no more detail"
@@ -203,6 +207,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Global average pooling instead of the class token gains more than 1 point (Ti 74.9, S 81.5)",
         effect=1.5,
         contrast=Contrast(("cpvt_positions/peg_pooling",), ("cpvt_positions/peg",)),
+        counts=0.75,
         weak="16 tokens, and one learning rate for both arms",
         low=0,
         unit="%",
@@ -213,6 +218,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="PEG at position 0 beats -1 (72.4 vs 70.6).",
         effect=1.8,
         contrast=Contrast(("cpvt_positions/peg",), ("cpvt_generator/peg_before",)),
+        counts=0.9,
         untestable=(
             "on a grid of 4 x 4 tokens one 3 x 3 kernel sees up to 9 of 16: the receptive field, which the paper gives "
             "as the reason, is no limit"
@@ -232,6 +238,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Zero padding supplies absolute position: without it 70.5 vs 72.4",
         effect=1.9,
         contrast=Contrast(("cpvt_positions/peg",), ("cpvt_generator/peg_unpadded",)),
+        counts=0.95,
         weak="12 of 16 tokens touch the border, and centred digits on black tell the place by themselves",
         low=0,
         unit="%",
@@ -243,6 +250,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="71.3 vs 68.2",
         effect=3.1,
         contrast=Contrast(("cpvt_generator/peg_frozen",), ("vit_positions/none",)),
+        counts=1,
         weak=(
             "a frozen PEG is better than no positions, but it also mixes neighbours, and an unpadded one, which tells "
             "no place, does as well as a padded one"

@@ -183,6 +183,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="B 224: 83.0 vs 81.8",
         effect=1.2,
         contrast=Contrast(("deit_distillation/hard",), ("deit_distillation/soft",)),
+        counts=0.6,
         untestable=_TEACHER,
         low=0,
         unit="%",
@@ -194,6 +195,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="83.4 vs 83.0 (B), 81.2 vs 80.9 (S), 74.5 vs 74.3 (Ti)",
         effect=0.4,
         contrast=Contrast(("deit_distillation/token",), ("deit_distillation/hard",)),
+        counts=0.5,
         untestable=_TEACHER,
         low=0,
         unit="%",
@@ -205,6 +207,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="RegNetY-4GF (80.0) -> 82.7, DeiT-B (81.8) -> 81.9",
         effect=0.8,
         contrast=Contrast(("deit_distillation/token",), ("deit_distillation/token_of_transformer",)),
+        counts=0.5,
         untestable=_TEACHER,
         low=0,
         unit="%",
@@ -257,6 +260,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.8 vs 74.5",
         effect=7.3,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_optimizer/vit_sgd",)),
+        counts=1,
         weak=(
             "the learning rate of SGD is that of the ResNet, not tuned for the ViT, and its arm is not trained to its "
             "end"
@@ -285,6 +289,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="78.7 / 80.0 / 75.8 without mixup / cutmix / both",
         effect=6.0,
         contrast=Contrast(("deit_training/all",), ("deit_training/no_mixup_cutmix",)),
+        counts=1,
         untestable=_REGULARISERS,
         low=0,
         unit="%",
@@ -296,6 +301,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.8 vs 3.4",
         effect=78.4,
         contrast=Contrast(("deit_training/all",), ("deit_training/no_stochastic_depth",)),
+        counts=1,
         untestable=(
             "that a ViT does not train without it is a divergence of 12 blocks on ImageNet, which 4 blocks do not show"
         ),
@@ -309,6 +315,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.8 vs 4.3",
         effect=77.5,
         contrast=Contrast(("deit_training/all",), ("deit_training/no_erasing",)),
+        counts=1,
         untestable=_REGULARISERS,
         low=0,
         unit="%",
@@ -320,6 +327,8 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.9 vs 81.8",
         effect=0.1,
         contrast=Contrast(("deit_training/ema",), ("deit_training/all",)),
+        kind="equal",
+        counts=1,
         weak=(
             "the average is over 658 steps of arms that are not trained to their end, whose top-1 differs by 2.4 to "
             "3.2 points between seeds"
@@ -343,6 +352,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="79.9 / 81.8 / 82.7 / 83.1 at 160/224/320/384",
         effect=1.3,
         contrast=Contrast(("vit_resolution/bilinear_2d",), ("vit_resolution/same_size",)),
+        counts=0.65,
         untestable=(
             "three epochs at twice the size start from 34 % and still rise, their control starts from 89.9 %; enlarged "
             "28 px digits have no more detail, and digits of that scale were never seen"

@@ -171,6 +171,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="36.7 for 0 layers vs 40.6 for 6",
         effect=3.9,
         contrast=Contrast((BASELINE,), ("detr_ablations/no_encoder",), "ap_box"),
+        counts=1,
         weak=_THREE_SEEDS,
         low=0,
         unit="points",
@@ -182,6 +183,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="40.1 / 40.6 / 41.6 for 3/6/12 layers",
         effect=1.5,
         contrast=Contrast(("detr_ablations/encoder_4",), ("detr_ablations/encoder_1",), "ap_box"),
+        counts=0.75,
         untestable="four encoder layers do not train in ten epochs: the AP of their seeds is 38.0, 43.2 and 46.1 %",
         low=0,
         unit="points",
@@ -193,6 +195,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="+8.2",
         effect=8.2,
         contrast=Contrast((BASELINE,), (), "ap_gain_layers"),
+        counts=1,
         low=0,
         unit="points",
     ),
@@ -203,6 +206,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="+9.5",
         effect=9.5,
         contrast=Contrast((BASELINE,), (), "ap_50_gain_layers"),
+        counts=1,
         weak="duplicates that so short a training leaves lower the AP of the last layer",
         low=0,
         unit="points",
@@ -212,6 +216,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 4",
         statement="AP improves after every decoder layer (here: the smallest of the two steps).",
         contrast=Contrast((BASELINE,), (), "ap_smallest_step"),
+        counts=0.5,
         weak="the least of two steps is smaller than either is on average",
         low=0,
         unit="points",
@@ -221,6 +226,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 4",
         statement="NMS improves the predictions of the first decoder layer.",
         contrast=Contrast((BASELINE,), (), "nms_gain_first"),
+        counts=0.5,
         low=0,
         unit="points",
     ),
@@ -229,6 +235,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 4",
         statement="After the last decoder layer NMS lowers AP a little: true detections are removed (by less than 1).",
         contrast=Contrast((BASELINE,), (), "nms_gain_last"),
+        kind="range",
         untestable=(
             "after 10 epochs (the paper: 300 to 500) the loss has not yet taught the last layer to make no duplicates: "
             "NMS helps it as much as the first"
@@ -244,6 +251,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="-2.3",
         effect=2.3,
         contrast=Contrast((BASELINE,), ("detr_ablations/no_ffn",), "ap_box"),
+        counts=1,
         weak=_THREE_SEEDS,
         low=0,
         unit="points",
@@ -266,6 +274,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="32.8 vs 40.6",
         effect=7.8,
         contrast=Contrast((BASELINE,), ("detr_ablations/no_positions",), "ap_box"),
+        counts=1,
         low=0,
         unit="points",
     ),
@@ -276,6 +285,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="39.3 vs 32.8; 40.6 with both",
         effect=6.5,
         contrast=Contrast(("detr_ablations/decoder_positions",), ("detr_ablations/no_positions",), "ap_box"),
+        counts=1,
         low=0,
         unit="points",
     ),
@@ -286,6 +296,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="39.2 vs 40.6",
         effect=1.4,
         contrast=Contrast((BASELINE,), ("detr_ablations/input_positions",), "ap_box"),
+        counts=0.7,
         weak=_THREE_SEEDS,
         low=0,
         unit="points",
@@ -295,11 +306,12 @@ CLAIMS: tuple[Claim, ...] = (
         where="Table 3",
         statement="Learned positions at every attention are about as good as sines.",
         numbers="39.6 vs 40.6",
-        effect=1.0,
-        contrast=Contrast((BASELINE,), ("detr_ablations/learned_positions",), "ap_box"),
+        effect=-1.0,
+        contrast=Contrast(("detr_ablations/learned_positions",), (BASELINE,), "ap_box"),
+        kind="non-inferior",
+        counts=1,
         weak=_THREE_SEEDS,
         low=-1,
-        high=1,
         unit="points",
     ),
     Claim(
@@ -309,6 +321,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="39.9 vs 35.8",
         effect=4.1,
         contrast=Contrast(("detr_ablations/no_l1",), ("detr_ablations/no_giou",), "ap_box"),
+        counts=1,
         weak=_THREE_SEEDS,
         low=0,
         unit="points",
@@ -320,6 +333,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="40.6 vs 39.9",
         effect=0.7,
         contrast=Contrast((BASELINE,), ("detr_ablations/no_l1",), "ap_box"),
+        counts=0.5,
         weak=_THREE_SEEDS,
         low=0,
         unit="points",
@@ -332,6 +346,7 @@ CLAIMS: tuple[Claim, ...] = (
             "than on the others; a factor)."
         ),
         contrast=Contrast((BASELINE,), (), "encoder_attention_own"),
+        kind="range",
         weak="the ratio of an encoder that was never trained is not measured",
         low=1,
         unit="factor",
@@ -343,6 +358,7 @@ CLAIMS: tuple[Claim, ...] = (
             "Decoder attention is local (here: at least twice as dense inside the predicted box as in the whole image)."
         ),
         contrast=Contrast((BASELINE,), (), "attention_inside"),
+        kind="range",
         weak="the least factor, 2, is of no paper, and that of a decoder that was never trained is not measured",
         low=2,
         unit="factor",
@@ -361,6 +377,7 @@ CLAIMS: tuple[Claim, ...] = (
             "box centres)."
         ),
         contrast=Contrast((BASELINE,), (), "slot_place"),
+        kind="range",
         low=10,
         unit="%",
     ),
@@ -372,6 +389,7 @@ CLAIMS: tuple[Claim, ...] = (
             "log of the area)."
         ),
         contrast=Contrast((BASELINE,), (), "slot_size"),
+        kind="range",
         weak=(
             "the tenth is of no paper, and no DETR of full size says what would be usual; after so short a training "
             "slots specialise in places first"
@@ -387,6 +405,7 @@ CLAIMS: tuple[Claim, ...] = (
             "entropy of the class)."
         ),
         contrast=Contrast((BASELINE,), (), "slot_class"),
+        kind="range",
         low=0,
         high=10,
         unit="%",
@@ -400,6 +419,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         numbers="all of up to 50, 100 queries; 24 giraffes",
         contrast=Contrast((BASELINE,), (), "found_half"),
+        kind="range",
         untestable=(
             "the detector misses 14 % of digits that are alone in their scene, so it cannot find 95 % at any count"
         ),
@@ -414,6 +434,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="about 30 of 100",
         effect=30,
         contrast=Contrast((BASELINE,), (), "found_full"),
+        kind="range",
         weak="it follows from the same low recall: 14 % of digits that are alone in their scene are missed",
         low=0,
         high=50,

@@ -155,6 +155,8 @@ CLAIMS: tuple[Claim, ...] = (
             " of less than a point of accuracy, of which the paper says nothing)."
         ),
         contrast=Contrast(("pvt_pyramid/pyramid",), ("pvt_reduction/unreduced",)),
+        kind="non-inferior",
+        counts=1,
         untestable="the paper says nothing of it",
         # no loss = less than 1 point
         low=-1,
@@ -213,6 +215,8 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=-0.1,
         contrast=Contrast(("pvt_pyramid/pyramid",), ("pvt_pyramid/columnar",)),
+        kind="non-inferior",
+        counts=1,
         untestable=(
             "neither arm is trained to its end (top-1 gains 1.6 and 1.8 points in the last fifth), and they have as "
             "many multiply-adds where the sentence has 0.71 times the parameters; being better is no contradiction of "
@@ -220,7 +224,6 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         # comparable = within 1 point
         low=-1,
-        high=1,
         unit="%",
     ),
     Claim(
@@ -311,6 +314,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="At about equal parameters the deeper model (18.8 error, 41.9 AP) beats the wider one (19.3, 40.8).",
         effect=0.5,
         contrast=Contrast(("pvt_shape/deeper",), ("pvt_shape/wider",)),
+        counts=0.5,
         weak="three seeds, of arms that are not trained to their end",
         low=0,
         unit="%",

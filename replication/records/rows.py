@@ -374,7 +374,11 @@ VERDICTS = (
 )
 
 
-STATUSES = ("supported", "contradicted", "inconclusive", "not testable here", "needs data")
+COUNTED = ("supported", "contradicted", "inconclusive")
+"""The statuses of claims on counts and speeds."""
+TRAINED = ("direction seen", "reversed", "smaller than what counts", "undecided", "not testable here")
+"""The statuses of claims that are put to trainings."""
+STATUSES = (*COUNTED, *TRAINED, "needs data")
 
 
 @dataclass(frozen=True)
@@ -394,6 +398,22 @@ class Run:
     value: Annotated[float, "The number, in `unit`."]
     unit: Annotated[str, "Unit of the number; empty for ones."]
     n: Annotated[int | None, "Samples tested."]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which test images one seeded training names right, from which every accuracy and its intervals follow."""
+
+    experiment: Annotated[str, "Id of the experiment."]
+    arm: Annotated[str, "Id of the experiment's arm."]
+    seed: Annotated[int, "Seed of the training."]
+    dataset: Annotated[str, "The data set of the images."]
+    image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
+    metric: Annotated[str, "The accuracy that they are of: top1, or top1_zero_shot before the first step."]
+    n: Annotated[int, "Images."]
+    right: Annotated[
+        str, "A bit an image, in the order of the test images: 1 if right; packed, first bit highest, base64."
+    ]
 
 
 @dataclass(frozen=True)
@@ -554,13 +574,32 @@ class ClaimResult:
         str, "Of the estimate: counts, difference (between trainings), number (of trained models), insight, or speed."
     ] = ""
     estimate: Annotated[float | None, "Our estimate, in `unit`."] = None
-    ci_low: Annotated[float | None, "Lower end of the 95 % interval."] = None
-    ci_high: Annotated[float | None, "Upper end of the 95 % interval."] = None
-    p_value: Annotated[float | None, "Two-sided p value of a contrast."] = None
-    p_holm: Annotated[float | None, "The same, corrected by Holm's method."] = None
-    n_seeds: Annotated[int | None, "Seeds of the trainings."] = None
+    ci_low: Annotated[
+        float | None, "Lower end of the 95 % interval; of trainings, those of all looks together hold in 95 %."
+    ] = None
+    ci_high: Annotated[float | None, "Upper end of that interval."] = None
+    kind: Annotated[
+        str, "Of a contrast: superior, non-inferior or equal (differences), or range (a number within the range)."
+    ] = ""
+    counts: Annotated[float | None, "Of a contrast: the smallest effect that counts, in `unit`."] = None
+    n_seeds: Annotated[int | None, "Seeds of the trainings that the estimate rests on."] = None
+    look: Annotated[int | None, "Of a contrast: the look that decided it, or the last one; 0 before the first."] = None
+    next_seeds: Annotated[int | None, "Seeds that the next look takes; empty where there is none."] = None
+    p_value: Annotated[float | None, "Two-sided p value of that look against the nearest end of the range."] = None
+    q_value: Annotated[
+        float | None, "Of a decided contrast: least rate of false discoveries in the family with it among them."
+    ] = None
+    image_error: Annotated[float | None, "Standard error that the draw of the test images alone gives."] = None
+    disagreement: Annotated[float | None, "Share of the test images on which the two arms disagree.", "%"] = None
+    power: Annotated[float | None, "Chance to see at this look an effect as large as `counts`, if it is there."] = None
+    detectable: Annotated[float | None, "Effect that this look sees with a power of 0.8, in `unit`."] = None
+    gates: Annotated[str, "Gates that the trainings pass, of G1 to G5."] = ""
     scale: Annotated[str, "Scale of the run: exact, smoke, laptop, gpu or full."] = ""
-    status: Annotated[str, "supported, contradicted, inconclusive, not testable here, or needs data."] = "needs data"
+    status: Annotated[
+        str,
+        "Of counts and speeds supported, contradicted or inconclusive; of trainings direction seen, reversed, smaller "
+        "than what counts, undecided or not testable here; or needs data.",
+    ] = "needs data"
     reason: Annotated[str, "Why."] = ""
     command: Annotated[str, "The command that gives our number."] = ""
 
@@ -718,6 +757,17 @@ class DetectorEpoch(Epoch):
 
 
 @dataclass(frozen=True)
+class TrivialControl:
+    """How well a trivial method does on the same pixels, drawn with the same seed."""
+
+    dataset: Annotated[str, "The data set that the number is of."]
+    image_size: Annotated[Size, "Side of square images, or HEIGHTxWIDTH.", "px"]
+    seed: Annotated[int, "Seed of the split."]
+    control: Annotated[str, "The method: nearest_neighbours or linear_probe."]
+    top1: Annotated[float, "Share of the test images that it names right.", "%"]
+
+
+@dataclass(frozen=True)
 class LayerPrecision:
     """How well a trained detector does after one of its decoder layers."""
 
@@ -824,7 +874,9 @@ FILES: Mapping[str, type] = {
     "complexity/crossings.csv": CostCrossing,
     "evaluation/*/*/*/evaluation.csv": Evaluated,
     "training/runs.csv": Run,
+    "training/answers.csv": Answers,
     "training/*/*/seed*/test.csv": Run,
+    "training/*/*/seed*/answers.csv": Answers,
     "training/*/*/seed*/epochs.csv": Epoch,
     "insight/*/*/seed*/detection.csv": Run,
     "insight/*/*/seed*/layers.csv": LayerPrecision,
@@ -845,6 +897,7 @@ FILES: Mapping[str, type] = {
     "speed/stack_orders.csv": StackOrder,
     "speed/stack_flips.csv": StackFlip,
     "turned_orders.csv": TurnedOrder,
+    "training/controls.csv": TrivialControl,
 }
 """The files of a folder of results, and what a row of each is; an `Epoch` may have the columns of a subclass."""
 

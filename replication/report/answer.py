@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from replication import papers
 from replication.records.metrics import METRICS
-from replication.records.rows import STATUSES, ClaimResult, Order, StackOrder, Verdict
+from replication.records.rows import COUNTED, TRAINED, ClaimResult, Order, StackOrder, Verdict
+from replication.report.claims import ALPHA
 from replication.report.formats import format_markdown_table, format_number, format_range
+from replication.report.gates import GATES
 from replication.report.tables import ELSEWHERE, count_verdicts, format_summary
 
 
@@ -20,11 +22,11 @@ def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], ord
         f"**{headline}** {rest}",
         summarise_claims(claims),
         format_markdown_table(format_summary(count_verdicts(verdicts))),
-        "The claims that are contradicted:",
+        "The claims that are contradicted, or whose direction is reversed in trainings that pass all gates:",
         format_markdown_table(
             [
                 ("paper", "printed", "ours", "from", "why"),
-                *(_describe_claim(claim) for claim in claims if claim.status == "contradicted"),
+                *(_describe_claim(claim) for claim in claims if claim.status in ("contradicted", "reversed")),
             ]
         ),
     ]
@@ -72,20 +74,25 @@ def summarise_claims(claims: Sequence[ClaimResult]) -> str:
     counted, timed = ([c for c in tested if c.source == source] for source in ("counts", "speed"))
     seen = [c for c in tested if c.source == "insight"]
     trained = [c for c in tested if c.source not in ("counts", "speed", "insight")]
-    inside = f"{len(seen)} are on what these have learned: {_count_statuses(seen)}. " if seen else ""
-    speed = f"{len(timed)} rest on speed on one machine: {_count_statuses(timed)}. " if timed else ""
+    judged = [claim for claim in trained if claim.look is not None]
+    passed = ", ".join(f"{sum(gate in claim.gates.split() for claim in judged)} pass {gate}" for gate in GATES)
+    found = [claim for claim in trained if claim.q_value is not None]
+    discovered = sum(claim.q_value < ALPHA for claim in found if claim.q_value is not None)
+    inside = f"{len(seen)} are on what these have learned: {_count_statuses(seen, COUNTED)}. " if seen else ""
+    speed = f"{len(timed)} rest on speed on one machine: {_count_statuses(timed, COUNTED)}. " if timed else ""
     return (
-        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_count_statuses(counted)}. {len(trained)} are for "
-        f"trainings of small models, which test no more than a direction: {_count_statuses(trained)}. {inside}{speed}"
+        f"Of {len(claims)} claims, {len(counted)} rest on counts: {_count_statuses(counted, COUNTED)}. {len(trained)} "
+        f"are for trainings of small models, which test no more than a direction, and that only if they pass all "
+        f"gates: {_count_statuses(trained, TRAINED)}; {discovered} of the {len(found)} with a direction are "
+        f"discoveries at a rate of false ones of 5 %. Of the {len(judged)} trained, {passed}. {inside}{speed}"
         f"{len(claims) - len(tested)} need data."
     )
 
 
-def _count_statuses(claims: Sequence[ClaimResult]) -> str:
-    """Count the claims of each status, in words."""
+def _count_statuses(claims: Sequence[ClaimResult], statuses: Sequence[str]) -> str:
+    """Count the claims of each of these statuses, in words."""
     found = Counter(claim.status for claim in claims)
-    always = ("supported", "contradicted", "inconclusive")
-    return ", ".join(f"{found[status]} {status}" for status in STATUSES if status in always or found[status])
+    return ", ".join(f"{found[status]} {status}" for status in statuses)
 
 
 def _describe_claim(claim: ClaimResult) -> tuple[str, str, str, str, str]:

@@ -2,21 +2,19 @@
 
 - An estimate is one predicate over the measured numbers, evaluated at their values and at both ends of their
   intervals; its interval is the smallest to the largest of the three.
-- A contrast is the mean difference paired over seeds, with its 95 % Student interval and a p value: that of the
-  Student test against the nearest end of the declared range. For a range with two ends and a mean between them that is
-  the equivalence test, two one-sided tests of which the weaker counts. The p values of a paper are corrected together
-  by Holm's method, so that among many contrasts none is found true, or false, by chance.
 - A speed-up is the least ratio of speeds over its pairs of models, each paired over the blocks of one run, which is
-  the canonical one (`speeds`), or that of the device that the claim names; its interval is from the least lower to the
-  least upper end. A cell that is not valid leaves it `inconclusive`.
+  the canonical one (`speeds`), or that of the device that the claim names. Its interval is from the least lower to the
+  least upper end of the pairs' Student intervals, at a level for which all pairs together are right in 95 %
+  (Bonferroni). A cell that is not valid leaves it `inconclusive`.
 - An insight is read off trained models and held against its null model (`insights`).
-- `supported`: the whole interval lies in the declared range; `contradicted`: it lies wholly outside; of a contrast,
-  Holm's p value is below 0.05 as well. Else `inconclusive`. A number that nobody has, or nothing to evaluate, is
-  `needs data`.
-- A contrast decides only what it tests, whichever way it comes out. Where the card gives a reason why it is no test of
-  the sentence (`Claim.untestable`), the claim is `not testable here`, run or not; where the card calls the test weak
-  (`Claim.weak`), the claim is `inconclusive`. Both keep their estimate, and their place among the contrasts that Holm's
-  method corrects.
+- These are `supported` if the whole interval lies in the declared range, `contradicted` if it lies wholly outside, else
+  `inconclusive`.
+- A contrast of trainings has words of its own (`contrasts`), and says nothing until its trainings pass all gates
+  (`gates`): else it is `not testable here`, as where the card gives a reason why it is no test of the sentence
+  (`Claim.untestable`). Where the card calls the test weak (`Claim.weak`), it is `undecided`. All keep their estimate.
+- The contrasts of all cards are one family, whatever was run; claims on the same arms are one contrast. Of those that
+  are decided, `q_value` is the least rate of false discoveries at which they are among the discoveries.
+- A number that nobody has, or nothing to evaluate, is `needs data`.
 """
 
 from __future__ import annotations
@@ -25,46 +23,64 @@ import dataclasses
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
+
+from scipy import stats
 
 from replication import papers
-from replication.intervals import compute_student_interval, compute_student_p_value, correct_by_holm
+from replication.data_sources import draws_by_seed
+from replication.intervals.looks import LEVEL, bound_p_value
 from replication.records.card import Card, Claim, Contrast, Insight, Lookup, MissingError, Speedup, Variant
 from replication.records.metrics import METRICS
-from replication.records.rows import ClaimResult, Measured, Run
+from replication.records.rows import ClaimResult, Measured
 from replication.records.words import Size
 from replication.report.commands import write_count_command
+from replication.report.contrasts import (
+    REVERSED,
+    SEEN,
+    UNDECIDED,
+    Look,
+    describe_images,
+    explain,
+    find_dataset,
+    find_next_seeds,
+    look,
+)
+from replication.report.gates import check_gates
 from replication.report.insights import judge_insight
 from replication.report.ranges import decide_status
 from replication.report.speeds import SpeedRun, choose_canonical, explain_invalid, find_size, write_timing_command
+from replication.report.trainings import Trainings
 
 CLAIM_RULES = {
-    "supported": "the whole interval of our estimate lies in the range that the card declares beforehand; for "
-    "trainings, also after Holm's correction over the paper's contrasts",
-    "contradicted": "the whole interval lies outside the declared range; for trainings, also after Holm's correction",
-    "inconclusive": "the interval crosses an end of the declared range, there is no interval, Holm's correction leaves "
-    "too little, a timing is not valid, or the card calls a training a weak test; the reason says which",
-    "not testable here": "the card says why the small trainings are no test of the sentence, whichever way they come "
-    "out: an arm that does something else, an effect that cannot occur at that size, arms not trained to their end",
+    "supported": "of counts, speeds and what models have learned: the whole interval of our estimate lies in the range "
+    "that the card declares",
+    "contradicted": "of the same: the whole interval lies outside the declared range",
+    "inconclusive": "of the same: the interval crosses an end of the declared range, a timing is not valid, or a null "
+    "model shows the same",
+    "direction seen": "of trainings that pass all gates: the whole interval lies in the declared range, which is the "
+    "direction that the paper claims; intervals hold in 95 % over all looks at more and more seeds together",
+    "reversed": "of trainings that pass all gates: the whole interval lies outside the declared range",
+    "smaller than what counts": "of trainings that pass all gates: the whole interval lies within the smallest effect "
+    "that counts, either way",
+    "undecided": "of trainings: the interval decides nothing yet, or the card calls them a weak test; the reason says "
+    "which",
+    "not testable here": "the small trainings are no test of the sentence, whichever way they come out: they fail a "
+    "gate, or the card says why",
     "needs data": "a number that the claim rests on is not measured; the reason names it",
 }
 ALPHA = 0.05
+"""Rate of false discoveries among the contrasts that the headline counts."""
 _CLAIMED = "snakemake --cores all results/claims.csv"
 
 
 def judge_claims(
-    cards: Iterable[Card], measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun] = ()
+    cards: Iterable[Card], measured: Sequence[Measured], trainings: Trainings, timed: Sequence[SpeedRun] = ()
 ) -> list[ClaimResult]:
     """Judge every claim, in the order of the cards."""
-    return [
-        _add_cause(limit_status(result, claim), card)
-        for card in cards
-        for claim, result in zip(
-            card.claims,
-            correct_claims([_judge_claim(card.key, claim, measured, runs, timed) for claim in card.claims]),
-            strict=True,
-        )
-    ]
+    pairs = [(card, claim) for card in cards for claim in card.claims]
+    results = [_add_cause(_judge_claim(card.key, claim, measured, trainings, timed), card) for card, claim in pairs]
+    return add_q_values(results, [claim for _, claim in pairs])
 
 
 def _add_cause(result: ClaimResult, card: Card) -> ClaimResult:
@@ -75,7 +91,7 @@ def _add_cause(result: ClaimResult, card: Card) -> ClaimResult:
 
 
 def _judge_claim(
-    paper: str, claim: Claim, measured: Sequence[Measured], runs: Sequence[Run], timed: Sequence[SpeedRun]
+    paper: str, claim: Claim, measured: Sequence[Measured], trainings: Trainings, timed: Sequence[SpeedRun]
 ) -> ClaimResult:
     result = ClaimResult(
         claim=claim.id,
@@ -87,23 +103,26 @@ def _judge_claim(
         low=claim.low,
         high=claim.high,
         unit=claim.unit,
+        kind=claim.kind if claim.contrast else "",
+        counts=claim.counts,
     )
     try:
         if claim.estimate is not None:
             return _judge_estimate(result, claim, measured)
         if claim.contrast is not None:
-            return _judge_contrast(result, claim.contrast, measured, runs)
+            return _judge_contrast(result, claim, claim.contrast, measured, trainings)
         if claim.insight is not None:
             asked = sum(one.insight is not None for one in papers.find_card(paper).claims)
             command, scale = _write_command(claim.insight.experiments), _find_scale(measured, claim.insight)
-            return judge_insight(
-                dataclasses.replace(result, command=command, scale=scale), claim, claim.insight, runs, asked
-            )
+            result = dataclasses.replace(result, command=command, scale=scale)
+            return judge_insight(result, claim, claim.insight, trainings.runs, asked)
         if claim.speedup is not None:
             return _judge_speedup(result, claim.speedup, claim.table, measured, timed)
     except MissingError as missing:
         asking = claim.contrast or claim.insight
         command = _write_command(asking.experiments) if asking else _CLAIMED
+        if claim.untestable:
+            return dataclasses.replace(result, status="not testable here", reason=claim.untestable, command=command)
         return dataclasses.replace(result, reason=str(missing), command=command)
     return dataclasses.replace(result, reason=claim.reason or "the suite has no instrument for it yet")
 
@@ -131,21 +150,34 @@ def _judge_estimate(result: ClaimResult, claim: Claim, measured: Sequence[Measur
 
 
 def _judge_contrast(
-    result: ClaimResult, contrast: Contrast, measured: Sequence[Measured], runs: Sequence[Run]
+    result: ClaimResult, claim: Claim, contrast: Contrast, measured: Sequence[Measured], trainings: Trainings
 ) -> ClaimResult:
-    differences = pair_by_seed(runs, contrast)
-    interval = compute_student_interval(differences)
-    status, reason = decide_status(interval, result.low, result.high)
-    used = [m for m in measured if m.model in contrast.arms and m.metric == contrast.metric]
+    found = look(trainings, claim)
+    scales = {m.scale for m in measured if m.experiment and f"{m.experiment}/{m.arm}" in contrast.arms}
+    failures = check_gates(claim, trainings, found, " + ".join(sorted(scales)))
+    status, reason = _limit(found, claim, failures)
+    nested = draws_by_seed(find_dataset(trainings.runs, contrast))
+    estimated: dict[str, Any] = {**describe_images(found, contrast, nested=nested)}
+    if found.mean:
+        low, high = found.mean.compute_interval(LEVEL)
+        power = None if claim.counts is None else found.mean.compute_power(claim.counts, LEVEL)
+        estimated |= {
+            "ci_low": low,
+            "ci_high": high,
+            "p_value": found.mean.compute_p_value(claim.low, claim.high),
+            "power": power,
+            "detectable": found.mean.find_detectable(LEVEL),
+        }
     return dataclasses.replace(
         result,
         source="difference" if contrast.minus else "number",
-        estimate=statistics.fmean(differences),
-        ci_low=interval[0] if interval else None,
-        ci_high=interval[1] if interval else None,
-        p_value=compute_student_p_value(differences, result.low, result.high) if interval else None,
-        n_seeds=len(differences),
-        scale=_join_scales(used),
+        estimate=statistics.fmean(found.values),
+        **estimated,
+        n_seeds=len(found.values),
+        look=found.number,
+        next_seeds=find_next_seeds(found) if status == UNDECIDED and not claim.weak else None,
+        gates=" ".join(gate for gate, failure in failures.items() if not failure),
+        scale=" + ".join(sorted(scales)),
         status=status,
         reason=reason,
         command=_write_command(contrast.experiments),
@@ -154,6 +186,17 @@ def _judge_contrast(
 
 def _find_scale(measured: Iterable[Measured], insight: Insight) -> str:
     return _join_scales(m for m in measured if m.model in insight.arms and m.metric == insight.metric)
+
+
+def _limit(found: Look, claim: Claim, failures: Mapping[str, str]) -> tuple[str, str]:
+    """Return status and reason of a look, as far as the card and the gates allow one."""
+    if claim.untestable:
+        return "not testable here", claim.untestable
+    if failed := [f"{gate}: {failure}" for gate, failure in failures.items() if failure]:
+        return "not testable here", "; ".join(failed)
+    if claim.weak:
+        return UNDECIDED, f"{explain(found, claim)}; a weak test decides nothing: {claim.weak}"
+    return found.status, explain(found, claim)
 
 
 def _write_command(experiments: Iterable[str]) -> str:
@@ -169,7 +212,7 @@ def _judge_speedup(
     if run is None:
         raise MissingError(f"no run of this machine timed inference{speedup.device and f' on {speedup.device}'}")
     pairs = [(_find_row(run, *faster), _find_row(run, *slower)) for faster, slower in speedup.pairs]
-    ratios = [run.compute_speedup(faster, slower) for faster, slower in pairs]
+    ratios = [run.average_speedup(faster, slower, level=1 - 0.05 / len(pairs)) for faster, slower in pairs]
     used = [run.cells[row] for row in dict.fromkeys(itertools.chain(*pairs))]
     estimate, low, high = map(min, zip(*ratios, strict=True))
     status, reason = decide_status((low, high), result.low, result.high)
@@ -210,58 +253,37 @@ def _join_scales(used: Iterable[Measured]) -> str:
     return " + ".join(sorted({m.scale for m in used}))
 
 
-def correct_claims(results: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """Correct the p values of one paper by Holm's method; what they no longer decide is `inconclusive`."""
-    tested = [result.p_value for result in results if result.p_value is not None]
-    adjusted = iter(correct_by_holm(tested))
-    found = []
-    for result in results:
-        if result.p_value is None:
-            found.append(result)
-            continue
-        p = next(adjusted)
-        status, reason = result.status, result.reason
-        if status != "inconclusive" and p >= ALPHA:
-            status, reason = "inconclusive", f"{reason}, but not after Holm's correction over {len(tested)} contrasts"
-        found.append(dataclasses.replace(result, p_holm=p, status=status, reason=reason))
-    return found
+def add_q_values(results: Sequence[ClaimResult], claims: Sequence[Claim]) -> list[ClaimResult]:
+    """Add to every contrast with a direction its q value, by Benjamini and Hochberg (1995) over the whole family.
 
-
-def limit_status(result: ClaimResult, claim: Claim) -> ClaimResult:
-    """Limit the status to what the test allows: one that is no test gives none, a weak one is inconclusive."""
-    if claim.untestable:
-        return dataclasses.replace(result, status="not testable here", reason=claim.untestable)
-    if claim.weak and result.estimate is not None:
-        reason = f"{result.reason}; a weak test decides nothing: {claim.weak}"
-        return dataclasses.replace(result, status="inconclusive", reason=reason)
-    return result
-
-
-def pair_by_seed(runs: Iterable[Run], contrast: Contrast) -> list[float]:
-    """Compute the difference for every seed that all arms share, in the order of the seeds.
-
-    Raise `MissingError` if an arm has no runs, if no seed is shared, or if the arms were tested on different data sets
-    or numbers of images.
+    The family is every contrast of every card that is a test at all, run or not; one without a direction counts with a
+    p value of 1, as do those of other cards than were judged. The p value of a contrast is that of all its looks
+    together, and the largest of its claims.
     """
-    values: dict[str, dict[int, float]] = {arm: {} for arm in contrast.arms}
-    tested: dict[tuple[str, int | None], str] = {}
-    for run in runs:
-        name = f"{run.experiment}/{run.arm}"
-        if name in values and run.metric == contrast.metric:
-            values[name][run.seed] = run.value
-            tested[run.dataset, run.n] = name
-    for arm, by_seed in values.items():
-        if not by_seed:
-            raise MissingError(f"no run of {arm} has a {contrast.metric} in these results")
-    if len(tested) > 1:
-        raise MissingError(f"{' and '.join(tested.values())} were not tested on the same images")
-    shared = sorted(set.intersection(*(set(by_seed) for by_seed in values.values())))
-    if not shared:
-        raise MissingError(f"{' and '.join(values)} share no seed")
+    family = {_name_contrast(c) for card in papers.read_cards().values() for c in card.claims if _is_test(c)}
+    p_values = dict.fromkeys(sorted(family | {_name_contrast(c) for c in claims if _is_test(c)}), 0.0)
+    directed = [result.status in (SEEN, REVERSED) for result in results]
+    for result, claim, has in zip(results, claims, directed, strict=True):
+        if claim.contrast and has and result.p_value is not None:
+            name = _name_contrast(claim)
+            p_values[name] = max(p_values[name], bound_p_value(result.p_value))
+    decided = {_name_contrast(claim) for claim, has in zip(claims, directed, strict=True) if has}
+    adjusted = stats.false_discovery_control([p if name in decided else 1.0 for name, p in p_values.items()] or [1.0])
+    q_values = dict(zip(p_values, map(float, adjusted), strict=False))
     return [
-        sum(values[arm][seed] for arm in contrast.plus) - sum(values[arm][seed] for arm in contrast.minus)
-        for seed in shared
+        dataclasses.replace(result, q_value=q_values[_name_contrast(claim)]) if has else result
+        for result, claim, has in zip(results, claims, directed, strict=True)
     ]
+
+
+def _is_test(claim: Claim) -> bool:
+    return claim.contrast is not None and not claim.untestable
+
+
+def _name_contrast(claim: Claim) -> str:
+    """Name a contrast by its arms and metric, which claims on the same contrast share."""
+    assert claim.contrast is not None
+    return f"{' + '.join(claim.contrast.plus)} - {' + '.join(claim.contrast.minus)}: {claim.contrast.metric}"
 
 
 Bound = Literal["value", "ci_low", "ci_high"]

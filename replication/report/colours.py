@@ -29,12 +29,16 @@ HUES = {
 OUTCOMES = {
     "reproduced": "good",
     "supported": "good",
+    "direction seen": "good",
     "confirmed elsewhere": "near",
     "differs elsewhere": "off",
     "differs": "bad",
     "contradicted": "bad",
+    "reversed": "bad",
     "not comparable": "other",
     "inconclusive": "other",
+    "undecided": "other",
+    "smaller than what counts": "near",
 }
 """The kind of each verdict and status; all others wait for a measurement."""
 CATEGORIES = ("#0072b2", "#d55e00", "#008a64", "#a8508f", "#8a6d00", "#3f8fc0", "#7b4fa3", "#666666")

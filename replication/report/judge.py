@@ -47,7 +47,6 @@ from replication.records.rows import (
     Order,
     Published,
     Relative,
-    Run,
     Stability,
     StackFlip,
     StackOrder,
@@ -71,6 +70,7 @@ from replication.report.speeds import (
     write_timing_command,
 )
 from replication.report.stacks import compute_stack_orders, find_stack_flips
+from replication.report.trainings import read_trainings
 from replication.report.witnesses import find_evidence, find_turned_orders
 
 RULES = {
@@ -108,14 +108,15 @@ def judge(results: Path) -> None:
     started = read_clock()
     cells = read_records(results / "published.csv", Published)
     measured = read_records(results / "measured.csv", Measured)
-    runs = read_records(results / "training" / "runs.csv", Run)
     cards = papers.read_cards()
     printed = {cell.paper for cell in cells}
     timed, variants = read_runs(results), papers.list_variants()
     ratios = compute_ratios(cells, timed, variants)
     found = find_evidence(cells, cards)
     verdicts = add_evidence(judge_cells(cells, measured, cards, choose_canonical(timed), ratios), found)
-    claims = judge_claims([card for key, card in cards.items() if key in printed], measured, runs, timed)
+    claims = judge_claims(
+        [card for key, card in cards.items() if key in printed], measured, read_trainings(results / "training"), timed
+    )
     written: dict[str, tuple[list[Any], type]] = {
         "verdicts": (verdicts, Verdict),
         "claims": (claims, ClaimResult),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
+from replication.intervals.looks import SEEDS
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Claim, Table, Way
 from replication.records.metrics import METRICS
@@ -204,6 +205,7 @@ def _show_claim(card: Card, claim: Claim, judged: _Results | None) -> list[tuple
     return [
         *lines,
         ("ours", _describe_estimate(found)),
+        ("gates", f"passes {found.gates or 'none'}" if found.look is not None else ""),
         *_describe_outcome(found.status, found.reason, causes, found.command, judged.folder),
     ]
 
@@ -227,7 +229,8 @@ def _describe_estimate(found: ClaimResult) -> str:
     facts = [
         found.scale,
         f"{found.n_seeds} seeds" if found.n_seeds else "",
-        "" if found.p_holm is None else f"Holm's p {format_number(found.p_holm)}",
+        "" if found.look is None else f"look {found.look} of {len(SEEDS)}",
+        "" if found.q_value is None else f"q {format_number(found.q_value)}",
     ]
     interval = "" if found.ci_low == found.ci_high else _format_interval(found.ci_low, found.ci_high)
     estimated = " ".join(filter(None, [format_number(found.estimate), interval, found.unit]))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from scipy import stats
 
 from replication.intervals import estimate_ratio
+from replication.intervals.means import average_seeds
 from replication.records.card import Variant
 from replication.records.metrics import METRICS
 from replication.records.reading import PUBLISHED, find_finished, read_manifest, read_records
@@ -77,6 +79,17 @@ class SpeedRun:
     def compute_speedup(self, row: int, over: int) -> tuple[float, float, float]:
         """Compute how many times as fast one measured cell is as another, with its 95 % interval, paired by blocks."""
         return estimate_ratio(self.blocks[over], self.blocks[row])
+
+    def average_speedup(self, row: int, over: int, level: float) -> tuple[float, float, float]:
+        """Average how many times as fast one measured cell is as another, over blocks, with an interval of that level.
+
+        It is the geometric mean of the ratios of the blocks' medians, and Student's interval of their logarithms: five
+        blocks resampled cannot give more than 94 %, and several pairs of a claim take more.
+        """
+        blocks = zip(self.blocks[row], self.blocks[over], strict=True)
+        mean = average_seeds([math.log(statistics.median(slow) / statistics.median(fast)) for fast, slow in blocks])
+        low, high = mean.compute_interval(level)
+        return math.exp(mean.value), math.exp(low), math.exp(high)
 
 
 def read_runs(results: Path) -> list[SpeedRun]:

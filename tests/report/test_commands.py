@@ -15,12 +15,13 @@ from replication import papers
 from replication.__main__ import parser
 from replication.records.card import Card, Claim
 from replication.records.reading import read_records
-from replication.records.rows import Measured, Run
+from replication.records.rows import Measured
 from replication.records.words import Size
 from replication.report.claims import judge_claims
 from replication.report.durations import NOT_MEASURED, estimate_time
 from replication.report.judge import judge_cells
 from replication.report.speeds import choose_canonical, compute_ratios, read_runs
+from replication.report.trainings import read_trainings
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
@@ -30,11 +31,11 @@ def printed() -> tuple[str, ...]:
     """The commands of verdicts and claims on the published measurements, each once, as on the machine that timed."""
     cards, variants = papers.read_cards(), papers.list_variants()
     measured = read_records(RESULTS / "reference" / "measured.csv", Measured)
-    runs = read_records(RESULTS / "reference" / "training" / "runs.csv", Run)
+    trainings = read_trainings(RESULTS / "reference" / "training")
     timed = [dataclasses.replace(run, own=True) for run in read_runs(RESULTS)]
     cells = [number for card in cards.values() for table in card.tables for number in table.published]
     verdicts = judge_cells(cells, measured, cards, choose_canonical(timed), compute_ratios(cells, timed, variants))
-    claims = judge_claims(cards.values(), measured, runs, timed)
+    claims = judge_claims(cards.values(), measured, trainings, timed)
     return tuple(sorted({*(v.command for v in verdicts), *(c.command for c in claims)} - {""}))
 
 

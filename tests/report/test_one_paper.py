@@ -9,6 +9,7 @@ from replication.plan.make import make_plan
 from replication.records.rows import Measured
 from replication.report.claims import judge_claims
 from replication.report.judge import judge_cells
+from replication.report.trainings import Trainings
 
 
 def counted(model: str, number: int) -> list[Measured]:
@@ -44,4 +45,4 @@ def test_its_verdicts_are_those_of_the_whole(key: str) -> None:
     part = [row for row in WHOLE if row.model in models]
     assert len(part) < len(WHOLE)
     assert judge_cells(cells, part, papers.read_cards()) == judge_cells(cells, WHOLE, papers.read_cards())
-    assert judge_claims([card], part, []) == judge_claims([card], WHOLE, [])
+    assert judge_claims([card], part, Trainings()) == judge_claims([card], WHOLE, Trainings())

@@ -10,15 +10,13 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy import stats
 
-from replication.records.rows import STATUSES
-from replication.report.claims import ALPHA
+from replication.records.rows import STATUSES, TRAINED
 from replication.report.colours import find_colour
 from replication.report.figures.canvas import SMALL, draw_nothing, make_axes, state_finding
 
 UNTESTABLE = "not testable here"
-_MARKERS = dict(zip(STATUSES, "oXsvd", strict=True))
+_MARKERS = dict(zip((*TRAINED, "needs data"), "oXPsvd", strict=True))
 _TICKS = (-50, -10, -3, -1, 0, 1, 3, 10, 50)
 _BAND: dict[str, Any] = {"facecolor": "#e4e9f2", "edgecolor": "#7b8494", "linewidth": 0.4}
 _ROW = 0.19  # inches
@@ -27,7 +25,7 @@ _ROW = 0.19  # inches
 def draw_forest(results: pd.DataFrame) -> Figure:
     """Draw every claim on two trainings that is tested: our difference, the declared range, the printed effect.
 
-    The interval drawn is the one that decides, as wide as the correction over a paper's contrasts makes it.
+    The interval drawn is the one that decides at a look.
     """
     differences = results[results["source"] == "difference"] if not results.empty else results
     if differences.empty:
@@ -39,7 +37,7 @@ def draw_forest(results: pd.DataFrame) -> Figure:
         ["order", "estimate"], ascending=[True, False], kind="stable"
     )
     figure, ax = make_axes(1.6 + _ROW * len(tested))
-    ends = correct_intervals(tested)
+    ends = tested[["ci_low", "ci_high"]].to_numpy(float).T
     printed = tested["published_effect"].to_numpy(float)
     reach = max(2.0, 1.15 * float(np.nanmax(np.abs([tested["estimate"].to_numpy(float), *ends, printed]))))
     for y, (_, claim) in enumerate(tested.iterrows()):
@@ -70,20 +68,6 @@ def draw_forest(results: pd.DataFrame) -> Figure:
     state_finding(figure, _state_outcomes(differences))
     sns.despine(fig=figure, left=True)
     return figure
-
-
-def correct_intervals(tested: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Widen the Student intervals by as much as the correction raises their p values; return their ends.
-
-    One seed has no interval. What is drawn then crosses an end of the range where the corrected p value is ALPHA or
-    more.
-    """
-    columns = ("estimate", "ci_low", "ci_high", "p_value", "p_holm", "n_seeds")
-    estimate, low, high, p, corrected, seeds = (tested[name].to_numpy(float) for name in columns)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = ALPHA * np.where(corrected > 0, p / corrected, 1)
-        wider = stats.t.ppf(1 - level / 2, seeds - 1) / stats.t.ppf(1 - ALPHA / 2, seeds - 1)
-    return estimate - wider * (estimate - low), estimate + wider * (high - estimate)
 
 
 def _state_outcomes(differences: pd.DataFrame) -> str:

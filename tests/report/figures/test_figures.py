@@ -23,7 +23,6 @@ from replication.records.store import write_rows
 from replication.report.colours import CATEGORIES, HUES, OUTCOMES
 from replication.report.figures import FIGURES, Frames, read_frames, render_figure
 from replication.report.figures.canvas import Label, label_ends, make_axes
-from replication.report.figures.claims import correct_intervals
 from replication.report.figures.families import select_headline
 from tests.report.timed import relative_table, write_speed
 
@@ -109,19 +108,6 @@ def test_an_attention_file_without_scenes_or_encoder(tmp_path: Path) -> None:
     np.savez(path)
     (text,) = FIGURES["detr_attention"].draw(read_frames(tmp_path)).axes[0].texts
     assert " ".join(text.get_text().split()) == "Nothing to draw: the detectors trained so far find too little"
-
-
-def test_the_interval_drawn_is_the_one_that_decides() -> None:
-    """It crosses the end of the range exactly where the corrected p value is 0.05 or more."""
-    one_sided = [{"estimate": 2.0, "ci_low": 1.0, "ci_high": 3.0, "n_seeds": 5, "p_value": p} for p in (0.01, 0.05)]
-    rows = pd.DataFrame([row | {"p_holm": factor * row["p_value"]} for row in one_sided for factor in (1, 4)])
-    low, high = correct_intervals(rows)
-    assert (high - 2.0).tolist() == pytest.approx((2.0 - low).tolist())
-    assert low[[0, 2]] == pytest.approx([1.0, 1.0])  # alone it is Student's
-    # Student with 4 degrees of freedom: 2.776 at 5 %, 3.961 at 5 % / 4 in both tails
-    assert low[[1, 3]] == pytest.approx(2 - 4.3147 / 2.7764, abs=2e-4)
-    alone = pd.DataFrame([{**one_sided[0], "ci_low": None, "ci_high": None, "p_value": None, "p_holm": None}])
-    assert np.isnan(correct_intervals(alone.astype(float))).all()
 
 
 @pytest.fixture(scope="module")

@@ -91,18 +91,30 @@ function alsoPrinted(row) {
 
 function factsOfClaim(row) {
   const seeds = row.n_seeds ? `, ${row.n_seeds} seeds` : "";
-  const holm = row.p_holm === null ? "" : `, Holm's p ${shown(row.p_holm)}`;
+  const q = row.q_value === null ? "" : `, q ${shown(row.q_value)}`;
   return [
     ["status", badge(row.status)],
     ["printed", [row.published_numbers, row.published_effect === null ? "" : `a difference of ${withUnit(shown(row.published_effect), row.unit)}`].filter(Boolean).join("; ")],
-    ["ours", row.estimate === null ? "none" : `${estimated(row).replace(seeds, "")} (${[row.scale, row.source].filter(Boolean).join(", ")}${seeds}${holm})`,
+    ["ours", row.estimate === null ? "none" : `${estimated(row).replace(seeds, "")} (${[row.scale, row.source].filter(Boolean).join(", ")}${seeds}${q})`,
       row.estimate === null ? "" : intervalBar(row)],
-    ["declared", withUnit(declared(row), row.unit)],
+    ["declared", withUnit(declared(row), row.unit), row.kind ? ` (${row.kind}${row.counts === null ? "" : `; what counts: ${withUnit(shown(row.counts), row.unit)}`})` : ""],
     ["why", row.reason],
+    ...(row.look === null ? [] : [["test", testOf(row)]]),
     ["paper", ...paperFacts(row)],
     ["where", row.where],
     ...commandFacts(row),
   ];
+}
+
+// Which look it is, which gates the trainings pass, and what such a look can see.
+function testOf(row) {
+  return [
+    `look ${row.look} of 4`,
+    `gates passed: ${row.gates || "none"}`,
+    row.detectable === null ? "" : `sees ${withUnit(shown(row.detectable), row.unit)} with a power of 0.8`,
+    row.image_error === null ? "" : `error from the images alone ${withUnit(shown(row.image_error), row.unit)}`,
+    row.disagreement === null ? "" : `the arms disagree on ${shown(row.disagreement)} % of the images`,
+  ].filter(Boolean).join("; ");
 }
 
 function commandFacts(row) {

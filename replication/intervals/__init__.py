@@ -1,4 +1,4 @@
-"""This module computes all intervals and p values of the suite, by a function each, with the source of its formula.
+"""This package computes all intervals and p values of the suite, by a function each, with the source of its formula.
 
 Timings are taken in blocks. Samples of one block share the state of the machine (clock, cache, other processes), so
 whole blocks are resampled, never single samples. The bootstrap's intervals are 95 % percentile intervals (Efron and
@@ -93,20 +93,6 @@ def compute_student_interval(values: Sequence[float], level: float = 0.95) -> tu
     return mean - half, mean + half
 
 
-def compute_student_p_value(values: Sequence[float], low: float, high: float) -> float:
-    """Return the two-sided p value of the mean of `values` against the nearest end of [low, high].
-
-    It is twice the Student probability, n - 1 degrees of freedom, of a mean as far from that end, and below 0.05
-    exactly where the 95 % interval does not cross that end. For a mean between the two ends it is the weaker of two
-    one-sided tests (Schuirmann 1987), doubled. It is 0 if all values are equal and not at an end.
-    """
-    mean, spread = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
-    distance = min(abs(mean - end) for end in (low, high))
-    if spread == 0:
-        return 0.0 if distance else 1.0
-    return min(1.0, 2 * float(stats.t.sf(distance / spread, len(values) - 1)))
-
-
 def fit_slope(x: ArrayLike, y: ArrayLike) -> tuple[float, float, float]:
     """Fit the slope of y over x by least squares; return it and its 95 % Student interval.
 
@@ -142,15 +128,3 @@ def compute_wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     """
     interval = stats.binomtest(hits, trials).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def correct_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p values by Holm's step-down: the i-th smallest of m times m - i + 1, never decreasing, at most 1.
-
-    See Holm (1979), A simple sequentially rejective multiple test procedure. scipy does not have it.
-    """
-    order = np.argsort(p_values, kind="stable")
-    scaled = np.asarray(p_values, float)[order] * np.arange(len(order), 0, -1)
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(p) for p in adjusted]

@@ -11,9 +11,7 @@ from replication.intervals import (
     compute_own_spreads,
     compute_spread,
     compute_student_interval,
-    compute_student_p_value,
     compute_wilson_interval,
-    correct_by_holm,
     estimate_median,
     estimate_ratio,
     fit_slope,
@@ -121,18 +119,6 @@ def test_two_values_have_student_s_widest_interval() -> None:
     )
 
 
-def test_p_values_are_those_of_the_student_test_against_the_nearest_end() -> None:
-    values = [0.9, 1.7, 1.2, 0.4]
-    for end in (0.5, 3.0):
-        expected = stats.ttest_1samp(values, end).pvalue
-        assert compute_student_p_value(values, end, math.inf) == pytest.approx(expected)
-        assert compute_student_p_value(values, -math.inf, end) == pytest.approx(expected)
-    weaker = max(stats.ttest_1samp(values, -1.0).pvalue, stats.ttest_1samp(values, 2.0).pvalue)
-    assert compute_student_p_value(values, -1.0, 2.0) == pytest.approx(weaker)  # two one-sided tests
-    assert compute_student_p_value([1.0, 1.0], 0.0, math.inf) == 0.0
-    assert compute_student_p_value([1.0, 1.0], 1.0, math.inf) == 1.0
-
-
 def test_a_line_has_an_interval_of_no_width_and_three_points_have_cauchy_s() -> None:
     assert fit_slope([0.0, 1.0, 2.0, 5.0], [1.0, 3.0, 5.0, 11.0]) == pytest.approx((2, 2, 2))
     # Residuals 1/6, -1/3, 1/6 leave one degree of freedom; the slope's variance is their square sum over that of x.
@@ -148,12 +134,6 @@ def test_wilson_s_ends_are_the_shares_from_which_the_found_one_is_just_not_far()
             assert (hits / trials - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / trials)
     assert compute_wilson_interval(0, 10) == pytest.approx((0, z**2 / (10 + z**2)))
     assert compute_wilson_interval(10, 10) == pytest.approx((10 / (10 + z**2), 1))
-
-
-def test_holm_against_its_definition() -> None:
-    assert correct_by_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert correct_by_holm([0.5, 0.9]) == [1.0, 1.0]
-    assert correct_by_holm([]) == []
 
 
 def test_two_studies_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import hash_file
 from replication.report.answer import write_answer
-from replication.report.judge import EQUAL
+from replication.report.judge import EQUAL, judge
 
 pytestmark = pytest.mark.snapshot
 
@@ -70,6 +71,22 @@ def test_every_claim_that_counts_contradict_has_a_cause() -> None:
 def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:
     write_published(tmp_path / "published.csv")
     assert (tmp_path / "published.csv").read_bytes() == (REFERENCE / "published.csv").read_bytes()
+
+
+def test_what_is_published_gives_the_published_verdicts_to_the_byte(tmp_path: Path) -> None:
+    """From the published numbers, trainings, answers and timings alone, as on the machine that timed."""
+    results = tmp_path / "results"
+    for name in ("*.csv", "training/**/*.csv", "complexity/*.csv"):
+        for path in REFERENCE.glob(name):
+            target = results / path.relative_to(REFERENCE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    for timed in REFERENCE.glob("*/speed/*"):
+        shutil.copytree(timed, results / "speed" / timed.name)
+    (results / "claims.csv").unlink()
+    judge(results)
+    for name in ("claims.csv", "verdicts.csv", "witnesses.csv", "speed/orders.csv"):
+        assert (results / name).read_bytes() == (REFERENCE / name).read_bytes(), name
 
 
 @pytest.mark.parametrize(("model", "size"), [("vit_ti16", 4096), ("pvt_tiny", 224), ("swin_t", 448), ("resnet50", 32)])

@@ -593,7 +593,7 @@ class ClaimResult:
     disagreement: Annotated[float | None, "Share of the test images on which the two arms disagree.", "%"] = None
     power: Annotated[float | None, "Chance to see at this look an effect as large as `counts`, if it is there."] = None
     detectable: Annotated[float | None, "Effect that this look sees with a power of 0.8, in `unit`."] = None
-    gates: Annotated[str, "Gates that the trainings pass, of G1 to G5."] = ""
+    gates: Annotated[str, "Gates that the trainings pass, of those of G1 to G5 that are asked."] = ""
     scale: Annotated[str, "Scale of the run: exact, smoke, laptop, gpu or full."] = ""
     status: Annotated[
         str,

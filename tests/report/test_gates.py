@@ -34,7 +34,7 @@ def change(trainings: Trainings, arm: str, history: list[float]) -> Trainings:
 
 
 def test_trainings_that_pass_all(toy: Card) -> None:
-    assert check(plant(VALUES)) == dict.fromkeys(GATES, "")
+    assert check(plant(VALUES)) == dict.fromkeys(GATES[:4], "")
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -129,6 +129,6 @@ def test_an_arm_without_epochs_stands_for_the_one_that_it_starts_from(
     larger = make_runs("b_larger", [70.0, 71.0, 72.0, 70.5, 71.5]) + make_runs("b_larger", [70.0], "exp_longer")
     histories = {**trainings.histories, "exp/b_larger": {seed: [70.0] for seed in range(5)}}
     trainings = replace(trainings, runs=[*trainings.runs, *larger], histories=histories)
-    assert check(trainings, claim) == dict.fromkeys(GATES, "")
+    assert check(trainings, claim) == dict.fromkeys(GATES[:4], "")
     rising = change(trainings, "exp/b", [10.0, 60.0, 78.0, 79.0, 79.5, 80.0])
     assert check(rising, claim)["G2"].startswith("exp/b still gains")

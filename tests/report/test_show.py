@@ -89,7 +89,7 @@ def test_a_claim_on_trainings(judged: Path, capsys: pytest.CaptureFixture[str]) 
     assert facts["test"] == "top1 of exp/b, less exp/a"
     assert facts["declared"] == "at least 0.5 %"
     assert facts["ours"].startswith("1.667 [")
-    assert "laptop, 3 seeds, Holm's p" in facts["ours"]
+    assert "laptop, 3 seeds, look 0 of 4" in facts["ours"]
     assert facts["command"].endswith("--config 'experiments=[exp]'")
     assert facts["takes"].startswith("about 9 min for 6 trainings, one after the other, as they took;")
 

@@ -30,10 +30,10 @@ from replication.data.splits import Dataset, Split
 from replication.data_sources import DIVISIONS
 from replication.records.words import UserError
 
-VERSION = "1"  # raised when the same seed draws other scenes
-FRAGMENTS = 2
-SIZES = (0.4, 0.6)  # of an object, as shares of the canvas's side
-ZOOM = 1.5  # of the largest of them, in training
+VERSION = "2"  # raised when the same seed draws other scenes
+FRAGMENTS = 1
+SIZES = (0.6, 0.8)  # of an object, as shares of the canvas's side
+ZOOM = 1.25  # of the largest of them, in training
 FRAGMENT_SIZES = (0.2, 0.44)  # of the whole source of which a piece is cut
 PIECE = 9 / 28  # side of the piece, of the source's
 TURN = math.radians(20)

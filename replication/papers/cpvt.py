@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, make_imagenet_experiment
+from replication.papers.parts.recipes import (
+    CLUTTERED,
+    DIGITS,
+    IMAGENET,
+    SCALES,
+    STUDY,
+    lengthen,
+    make_imagenet_experiment,
+    search_rates,
+)
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
     Arm,
@@ -84,7 +93,19 @@ def _saved_parameters(find: Lookup) -> float:
     return find("deit_ti", "params") - find("cpvt_ti", "params")
 
 
+STUDY_PEG = Experiment(
+    id="cluttered_cpvt",
+    question="Does a convolution over the tokens replace a position table, and does it hold at a larger image size?",
+    model=small_models.CPVT_IN_CLUTTER,
+    recipe=CLUTTERED,
+    arms=(Arm("peg"), Arm("peg_larger", {"image_size": 48, "epochs": 0}, start_from="peg")),
+    scales=STUDY,
+)
+
 EXPERIMENTS = (
+    STUDY_PEG,
+    search_rates(STUDY_PEG),
+    lengthen(STUDY_PEG),
     Experiment(
         id="cpvt_positions",
         question="Does a convolution over the tokens replace a position table?",

@@ -8,7 +8,16 @@ from typing import Any
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
+from replication.papers.parts.recipes import (
+    CLUTTERED,
+    IMAGENET,
+    STUDY,
+    WINDOW_SCALES,
+    WINDOWS,
+    lengthen,
+    make_imagenet_experiment,
+    search_rates,
+)
 from replication.papers.parts.transcript import make_slug, parse_tables
 from replication.records.card import (
     Arm,
@@ -137,7 +146,24 @@ _COCO = "needs training detectors on COCO on accelerators"
 _ADE20K = "needs training segmenters on ADE20K on accelerators"
 _DENSE = "needs training detectors on COCO and segmenters on ADE20K on accelerators"
 
+STUDY_WINDOWS = Experiment(
+    id="cluttered_swin",
+    question="Do windows need to shift, and which positions do they need?",
+    model=small_models.SWIN_IN_CLUTTER,
+    recipe=CLUTTERED,
+    arms=(
+        Arm("shifted"),
+        Arm("unshifted", model=small_models.SWIN_IN_CLUTTER_UNSHIFTED),
+        Arm("no_positions", model=small_models.SWIN_IN_CLUTTER_NO_POSITIONS),
+        Arm("absolute", model=small_models.SWIN_IN_CLUTTER_ABSOLUTE),
+    ),
+    scales=STUDY,
+)
+
 EXPERIMENTS = (
+    STUDY_WINDOWS,
+    search_rates(STUDY_WINDOWS),
+    lengthen(STUDY_WINDOWS),
     Experiment(
         id="swin_windows",
         question="Do windows need to shift?",

@@ -6,7 +6,16 @@ import functools
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
-from replication.papers.parts.recipes import DIGITS, SCALES, SGD, make_imagenet_experiment
+from replication.papers.parts.recipes import (
+    CLUTTERED,
+    DIGITS,
+    SCALES,
+    SGD,
+    STUDY,
+    lengthen,
+    make_imagenet_experiment,
+    search_rates,
+)
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
     Arm,
@@ -157,6 +166,26 @@ def _pretrain_exaflops(find: Lookup, model: str, epochs: int) -> float:
 # The fine-tuning budget is fixed and small, and the same for all arms: the claim is about what the resized embedding
 # still knows, and given time every arm learns its positions anew.
 # The peak rate is a tenth of the pre-training's.
+# 8 x 8 patches become 12 x 12, half as many again to a side; the papers go from 14 x 14 to 24 x 24.
+_STUDY_TUNING = {"epochs": 2, "learning_rate": 3e-4, "warmup_epochs": 0.5}
+_STUDY_LARGER = {"image_size": 48, "epochs": 0}
+STUDY_POSITIONS = Experiment(
+    id="cluttered_vit",
+    question="Does a ViT need positions, and does resizing them by location keep their meaning at a larger image size?",
+    model=small_models.VIT_IN_CLUTTER,
+    recipe=CLUTTERED,
+    arms=(
+        Arm("table"),
+        Arm("none", model=small_models.VIT_IN_CLUTTER_NO_POSITIONS),
+        Arm("table_larger_2d", {**_STUDY_LARGER, "positions": "bilinear"}, start_from="table"),
+        Arm("table_larger_1d", {**_STUDY_LARGER, "positions": "linear_1d"}, start_from="table"),
+        Arm("table_larger_reinit", {**_STUDY_LARGER, "positions": "none"}, start_from="table"),
+        Arm("tuned_larger_2d", {**_STUDY_LARGER, **_STUDY_TUNING, "positions": "bilinear"}, start_from="table"),
+        Arm("tuned_larger_1d", {**_STUDY_LARGER, **_STUDY_TUNING, "positions": "linear_1d"}, start_from="table"),
+        Arm("tuned_same_size", {**_STUDY_TUNING, "positions": "bilinear"}, start_from="table"),
+    ),
+    scales=STUDY,
+)
 _FINE_TUNING = {"epochs": 3, "learning_rate": 3e-4, "warmup_epochs": 0.5}
 _LARGER = {**_FINE_TUNING, "image_size": 56}
 # A tenth of the images, four times as often.
@@ -179,6 +208,9 @@ EXPERIMENTS = (
         ),
         scales={**SCALES, "smoke": {"images": 500, "epochs": 4}},
     ),
+    STUDY_POSITIONS,
+    search_rates(STUDY_POSITIONS),
+    lengthen(STUDY_POSITIONS),
     Experiment(
         id="vit_positions",
         question="Which positions does a ViT need?",

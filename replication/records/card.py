@@ -301,6 +301,7 @@ class Experiment:
     recipe: Mapping[str, Any]  # the fields of recipe.Recipe
     arms: tuple[Arm, ...]
     scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
+    seeds: tuple[int, ...] = ()  # its own; without them, as many from 0 on as a configuration asks for
 
     def find_arm(self, arm_id: str) -> Arm:
         """Return the arm of that id. Raise `UserError` if there is none."""

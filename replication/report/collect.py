@@ -1,4 +1,7 @@
-"""Join what the instruments wrote into `runs.csv` (every test result) and `measured.csv` (one tidy row per number).
+"""Join what the instruments wrote into `runs.csv` (every test result), `answers.csv` and `measured.csv`.
+
+`answers.csv` has, for every training that names images, which test images it names right.
+`measured.csv` has one tidy row per number.
 
 In `measured.csv` the id of a model, its image size, the data set and the columns from `quantity` on say what a number
 is of; `metric` is the name that these columns make:
@@ -30,6 +33,7 @@ from replication.intervals import compute_student_interval
 from replication.records.metrics import COSTS, PEAKS
 from replication.records.reading import AGAIN, find_finished, read_manifest, read_records, was_written
 from replication.records.rows import (
+    Answers,
     Count,
     Evaluated,
     Measured,
@@ -56,7 +60,7 @@ def collect(
     insight: Sequence[str] | None = None,
     inside: Sequence[str] | None = None,
 ) -> None:
-    """Write `training/runs.csv` and `measured.csv` from what lies in `results`.
+    """Write `training/runs.csv`, `training/answers.csv` and `measured.csv` from what lies in `results`.
 
     `trained`, `insight` and `inside` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds`
     counts; without them, all finished runs in the folder count. Runs of another scale and of seeds beyond do not count.
@@ -73,6 +77,9 @@ def collect(
     runs += [run for folder in insights for run in read_records(folder / "detection.csv", Run)]
     looks = dict(_find_complete(results / "inside", scale, seeds, inside))
     runs += [run for folder in looks for run in read_records(folder / "numbers.csv", Run)]
+    answers_csv = results / "training" / "answers.csv"
+    answers = [row for folder in machines for row in read_records(folder / "answers.csv", Answers)]
+    answers.sort(key=lambda row: (row.experiment, row.arm, row.seed))
     runs.sort(key=lambda run: (run.experiment, run.arm, run.seed))
     measured = [
         *_read_counts(complexity / "counts.csv"),
@@ -84,8 +91,9 @@ def collect(
         *_average_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]
     write_rows(runs_csv, runs, Run)
+    write_rows(answers_csv, answers, Answers)
     write_rows(results / "measured.csv", measured, Measured)
-    for path in (runs_csv, results / "measured.csv"):
+    for path in (runs_csv, answers_csv, results / "measured.csv"):
         folders = [str(folder) for folder in (*machines, *insights, *looks)]
         write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
 

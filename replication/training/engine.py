@@ -26,8 +26,9 @@ from replication.data.detection import Scenes
 from replication.locking import lock, unlock
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
+from replication.records.bits import pack_bits
 from replication.records.card import Experiment
-from replication.records.rows import Run
+from replication.records.rows import Answers, Run
 from replication.records.store import digest, hash_file, read_clock, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
 from replication.sources import digest_sources
@@ -92,7 +93,7 @@ def run_arm(
     root: Path = Path("data"),
     corrupt: str = "strict",
 ) -> Path:
-    """Train `arm_id` with `seed` and write epochs.csv, test.csv, weights.safetensors and manifest.json into `out`.
+    """Train `arm_id` with `seed` and write its epochs, test, answers, weights and manifest into `out`.
 
     Validation is measured after every epoch (epoch 0: before any), test at the end; an arm that starts from the weights
     `start_from` is also measured on test before its first step (`top1_zero_shot`), and only then if it has no epochs.
@@ -150,10 +151,11 @@ def run_arm(
 
     task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
     learner = Learner(task, recipe, place, processes)
-    results = {}
+    results, answers = {}, {}
     if start_from and processes.first and resolve(experiment, arm.start_from, scale).task == recipe.task:
-        counts = task.metrics[1]
-        results = {f"{counts}_zero_shot": learner.evaluate(dataset.test)[counts]}
+        counts = f"{task.metrics[1]}_zero_shot"
+        results = {counts: learner.evaluate(dataset.test)[task.metrics[1]]}
+        answers = {counts: learner.find_right(dataset.test)}
     folder = checkpoints / digest(identity)
     if processes.first:
         lock(folder, f"the training {title}/seed{seed}")
@@ -162,12 +164,13 @@ def run_arm(
         return folder
     if recipe.epochs or not start_from:
         results |= learner.evaluate(dataset.test)
+        answers |= {task.metrics[1]: learner.find_right(dataset.test)}
     said = task.diagnosis()
     if said:
         tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)
 
     (out / "manifest.json").unlink(missing_ok=True)
-    written = [out / name for name in ("epochs.csv", "test.csv", "weights.safetensors")]
+    written = [out / name for name in ("epochs.csv", "test.csv", "answers.csv", "weights.safetensors")]
     write_rows(out / "epochs.csv", history, task.epoch)
     rows = [
         Run(
@@ -184,6 +187,21 @@ def run_arm(
         for metric, value in sorted(results.items())
     ]
     write_rows(out / "test.csv", rows, Run)
+    named = [
+        Answers(
+            experiment=experiment.id,
+            arm=arm.id,
+            seed=seed,
+            dataset=recipe.dataset,
+            image_size=recipe.image_size,
+            metric=metric,
+            n=len(right),
+            right=pack_bits(right.tolist()),
+        )
+        for metric, right in sorted(answers.items())
+        if right is not None
+    ]
+    write_rows(out / "answers.csv", named, Answers)
     weights = {name: tensor.contiguous() for name, tensor in task.model_of(learner.tested).state_dict().items()}
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, written, **identity, config_digest=digest(identity), diagnosis=said)

@@ -134,6 +134,9 @@ class MaskedPatches:
             patches += len(classes)
         return {"loss": loss / patches, "top1": 100 * correct / patches}
 
+    def find_right(self, module: nn.Module, split: Images, device: torch.device) -> None:
+        """Return nothing: patches are named, not images."""
+
     def diagnosis(self) -> str:
         """Return nothing, since the metrics say it all."""
         return ""

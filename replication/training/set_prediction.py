@@ -79,6 +79,9 @@ class SetPrediction:
             **{name: value for name, value in found.items() if value is not None},
         }
 
+    def find_right(self, module: nn.Module, split: Scenes, device: torch.device) -> None:
+        """Return nothing: images have no one class."""
+
     def diagnosis(self) -> str:
         """Say how a set predictor that finds next to nothing fails, and what to try."""
         return str(diagnose(*self.evaluated)) if self.evaluated else ""

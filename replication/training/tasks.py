@@ -38,6 +38,9 @@ class Task(Protocol):
         `module` is the task's own or a moving average of it, in evaluation mode.
         """
 
+    def find_right(self, module: nn.Module, split: Any, device: torch.device) -> Tensor | None:
+        """Tell which images (N,) of a split are named right; None for a task that names no images."""
+
     def diagnosis(self) -> str:
         """Say in one line how what was evaluated last fails; return nothing if nothing is known to be wrong."""
 

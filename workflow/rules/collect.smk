@@ -12,7 +12,7 @@ rule collect:
         [
             f"{PLAN.name_folder(run)}/{file}"
             for run in PLAN.runs
-            for file in ["test.csv", "manifest.json"]
+            for file in ["test.csv", "answers.csv", "manifest.json"]
         ],
         [
             f"{RESULTS}/insight/{run.experiment}/{run.arm}/seed{run.seed}/{file}"
@@ -27,7 +27,12 @@ rule collect:
     output:
         measured=f"{RESULTS}/measured.csv",
         runs=f"{RESULTS}/training/runs.csv",
-        manifests=[f"{RESULTS}/measured.json", f"{RESULTS}/training/runs.json"],
+        answers=f"{RESULTS}/training/answers.csv",
+        manifests=[
+            f"{RESULTS}/measured.json",
+            f"{RESULTS}/training/runs.json",
+            f"{RESULTS}/training/answers.json",
+        ],
     log:
         f"{RESULTS}/logs/collect.log",
     conda:

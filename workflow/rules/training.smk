@@ -17,7 +17,13 @@ rule training:
         expand(
             f"{TRAINING}/seed{{seed}}/{{file}}",
             seed=range(PLAN.seeds),
-            file=["epochs.csv", "test.csv", "weights.safetensors", "manifest.json"],
+            file=[
+                "epochs.csv",
+                "test.csv",
+                "answers.csv",
+                "weights.safetensors",
+                "manifest.json",
+            ],
             allow_missing=True,
         ),
     log:

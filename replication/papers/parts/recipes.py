@@ -6,6 +6,7 @@ Keys are the fields of `recipe.Recipe`. Between `papers` and `records`: no torch
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from replication.records.card import Arm, Experiment, Variant
@@ -29,6 +30,28 @@ plateau before a ViT finds out where its patches are, and seeds differ by five p
 
 WINDOWS: Mapping[str, Any] = {**DIGITS, "image_size": 32, "epochs": 10}
 """The same at 32 px, an 8 x 8 grid of patches of 4 px, for models with windows or a pyramid."""
+
+CLUTTERED: Mapping[str, Any] = {
+    "dataset": "cluttered_digits",
+    "image_size": 32,
+    "epochs": 11,
+    "batch_size": 50,
+    "learning_rate": 2e-3,
+    "warmup_epochs": 1,
+    "weight_decay": 0.05,
+    "label_smoothing": 0.1,
+    "clip_norm": 1.0,
+}
+"""27,000 cluttered scenes at 32 px, in which what is to be named has no fixed place and size.
+
+Length and batch were settled by the validation curve of the plain ViT on the seed 100, which no claim uses.
+"""
+
+STUDY: Mapping[str, Mapping[str, Any]] = {"study": {}}
+"""The scale of trainings long enough for a verdict: minutes each, hours in all. What came of them is published."""
+
+RATES = (1e-3, 2e-3, 4e-3)
+"""The learning rates that every arm of a study is tried with."""
 
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}
 """Instead of AdamW: momentum 0.9, and the rate and decay that residual networks are known for."""
@@ -135,6 +158,33 @@ COCO: Mapping[str, Any] = {
 
 COCO_ABLATION: Mapping[str, Any] = {"epochs": 300, "step_epochs": 200}
 """What the paper's Tables 2 to 4 change in it."""
+
+
+def search_rates(experiment: Experiment) -> Experiment:
+    """Make the search of learning rates for all arms of a study that start from nothing, on a seed no claim uses.
+
+    Trainings have a third of the length. The arm of a rate is called `<arm>_<rate>`.
+    """
+    recipe = {**experiment.recipe, "epochs": round(experiment.recipe["epochs"] / 3)}
+    return replace(
+        experiment,
+        id=f"{experiment.id}_rates",
+        question="Which learning rate suits each arm?",
+        recipe=recipe,
+        arms=tuple(
+            replace(arm, id=f"{arm.id}_{rate:g}", changes={**arm.changes, "learning_rate": rate})
+            for arm in experiment.arms
+            for rate in RATES
+            if not arm.start_from
+        ),
+        seeds=(100,),
+    )
+
+
+def lengthen(experiment: Experiment) -> Experiment:
+    """Make the same study with trainings of twice the length, which tells whether those of the study had converged."""
+    recipe = {**experiment.recipe, "epochs": 2 * experiment.recipe["epochs"]}
+    return replace(experiment, id=f"{experiment.id}_longer", question="Had they converged?", recipe=recipe, seeds=(0,))
 
 
 def make_imagenet_experiment(

@@ -98,7 +98,7 @@ STUDY_PEG = Experiment(
     question="Does a convolution over the tokens replace a position table, and does it hold at a larger image size?",
     model=small_models.CPVT_IN_CLUTTER,
     recipe=CLUTTERED,
-    arms=(Arm("peg"), Arm("peg_larger", {"image_size": 48, "epochs": 0}, start_from="peg")),
+    arms=(Arm("peg"), Arm("peg_larger", {"image_size": 24, "epochs": 0}, start_from="peg")),
     scales=STUDY,
 )
 

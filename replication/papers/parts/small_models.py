@@ -198,29 +198,29 @@ DETR_BACKBONE = Variant(
     sweep=False,
 )
 
-_IN_CLUTTER = {"image_size": 32, "image_sizes_by": 4}
-_VIT_IN_CLUTTER = {"patch_size": 4, "embed_dim": 48, "depth": 3, "num_heads": 3, "mlp_ratio": 4}
+_VIT_IN_CLUTTER = {"patch_size": 2, "embed_dim": 48, "depth": 3, "num_heads": 3, "mlp_ratio": 4}
 
 
 def _put_in_clutter(variant: Variant, architecture: dict[str, Any], label: str = "") -> Variant:
-    """Make a small model over for cluttered scenes of 32 px."""
+    """Make a small model over for cluttered scenes of 16 px, of which it sees pixels or patches of 2 x 2."""
     return replace(
         variant,
         id=variant.id.replace("_digits", "_clutter"),
         label=label or variant.label,
         architecture={**variant.architecture, **architecture},
-        **_IN_CLUTTER,
+        image_size=16,
+        image_sizes_by=2,
     )
 
 
 VIT_IN_CLUTTER = _put_in_clutter(
-    VIT, _VIT_IN_CLUTTER, "ViT analogue: width 48, depth 3, 3 heads, 8 x 8 patches of 4 px"
+    VIT, _VIT_IN_CLUTTER, "ViT analogue: width 48, depth 3, 3 heads, 8 x 8 patches of 2 px"
 )
 VIT_IN_CLUTTER_NO_POSITIONS = _put_in_clutter(VIT_NO_POSITIONS, _VIT_IN_CLUTTER)
 CPVT_IN_CLUTTER = _put_in_clutter(CPVT, _VIT_IN_CLUTTER)
 
-_IN_WINDOWS_OF_4 = {"embed_dim": 24, "patch_size": 2, "window_size": 4}
-SWIN_IN_CLUTTER = _put_in_clutter(SWIN, _IN_WINDOWS_OF_4, "Swin analogue: 16 x 16 patches of 2 px, windows of 4 x 4")
+_IN_WINDOWS_OF_4 = {"embed_dim": 24, "patch_size": 1, "window_size": 4}
+SWIN_IN_CLUTTER = _put_in_clutter(SWIN, _IN_WINDOWS_OF_4, "Swin analogue: 16 x 16 pixels, windows of 4 x 4")
 SWIN_IN_CLUTTER_UNSHIFTED = _put_in_clutter(SWIN_UNSHIFTED, _IN_WINDOWS_OF_4)
 SWIN_IN_CLUTTER_NO_POSITIONS = _put_in_clutter(SWIN_NO_POSITIONS, _IN_WINDOWS_OF_4)
 SWIN_IN_CLUTTER_ABSOLUTE = _put_in_clutter(SWIN_ABSOLUTE, _IN_WINDOWS_OF_4)

@@ -55,7 +55,7 @@ def test_more_pixels_show_more_of_the_source(silent: None) -> None:
 
 def test_the_object_is_where_the_geometry_says(silent: None) -> None:
     geometry = draw("val", SOURCES["val"], 60, seed=0)
-    alone = dataclasses.replace(geometry, brightness=geometry.brightness * [1.0, 0.0, 0.0])
+    alone = dataclasses.replace(geometry, brightness=geometry.brightness * [1.0, 0.0])
     scenes = render(alone, PIXELS, SITE, 64, 0).float()[:, 0]
     axis = (torch.arange(64) + 0.5) / 32 - 1
     found = torch.stack([(scenes.sum(dim) @ axis) / scenes.sum((1, 2)) for dim in (1, 2)], 1).numpy()
@@ -66,16 +66,16 @@ def test_the_object_is_where_the_geometry_says(silent: None) -> None:
 
 def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent: None) -> None:
     whole = cluttered.Geometry(
-        source=np.array([[7, 0, 0]]),
-        centre=np.zeros((1, 3, 2)),
-        size=np.full((1, 3), 20 / 32),
-        turn=np.zeros((1, 3)),
-        brightness=np.array([[1.0, 0.0, 0.0]]),
-        corner=np.zeros((1, 3, 2)),
+        source=np.array([[7, 0]]),
+        centre=np.zeros((1, 2, 2)),
+        size=np.full((1, 2), 20 / 32),
+        turn=np.zeros((1, 2)),
+        brightness=np.array([[1.0, 0.0]]),
+        corner=np.zeros((1, 2, 2)),
     )
     expected = F.interpolate(F.pad(PIXELS[7:8], (2, 2, 2, 2)).float(), scale_factor=2, mode="bilinear")
     assert (render(whole, PIXELS, SITE, 64, 0).float() - expected).abs().max() <= 1
-    quarter = dataclasses.replace(whole, turn=np.full((1, 3), math.pi / 2))
+    quarter = dataclasses.replace(whole, turn=np.full((1, 2), math.pi / 2))
     turned = render(quarter, PIXELS, SITE, 64, 0).float()
     assert min((turned.rot90(k, (2, 3)) - expected).abs().max() for k in (1, 3)) <= 2
 

@@ -11,8 +11,10 @@ import pytest
 
 from replication import papers
 from replication.papers.parts.transcript import parse_tables
+from replication.records.bits import pack_bits
 from replication.records.card import Arm, Card, Cause, Claim, Contrast, Experiment, Lookup, Variant, list_cells
 from replication.records.rows import (
+    Answers,
     ClassifierEpoch,
     CostCrossing,
     Count,
@@ -114,6 +116,8 @@ def toy_papers(card: Card, monkeypatch: pytest.MonkeyPatch) -> Card:
 def write_run(training: Path, arm: str, seed: int, top1: float, *, complete: bool = True) -> None:
     folder = training / "exp" / arm / f"seed{seed}"
     write_rows(folder / "test.csv", [Run("exp", arm, seed, "digits", 28, "top1", top1, "%", 1000)], Run)
+    right = pack_bits([image < 10 * top1 for image in range(1000)])
+    write_rows(folder / "answers.csv", [Answers("exp", arm, seed, "digits", 28, "top1", 1000, right)], Answers)
     rows = [ClassifierEpoch(e, 10 * e, 1e-3, 2 / (e + 1) + seed / 50, 2.2 / (e + 1), 30 * e) for e in range(4)]
     write_rows(folder / "epochs.csv", rows, ClassifierEpoch)
     if complete:

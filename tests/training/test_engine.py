@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from replication import data
 from replication.data import Split, digits
 from replication.papers.parts.recipe import resolve
+from replication.records.bits import unpack_bits
 from replication.records.card import Arm, Experiment
 from replication.records.words import UserError
 from replication.training import batches, engine, run, run_arm
 from replication.training.classification import Classification
 from replication.training.start import build_fresh
 
-RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
+RESULTS = ("epochs.csv", "test.csv", "answers.csv", "weights.safetensors")
 
 
 def result(experiment: Experiment, arm: str, seed: int, out: Path, start_from: Path | None = None) -> dict[str, bytes]:
@@ -66,6 +67,9 @@ def test_test_result_is_that_of_the_weights(experiment: Experiment, tmp_path: Pa
     model.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     tested = evaluate(model, experiment, data.load("digits", 28, 50).test)
     assert [float(row["value"]) for row in rows(tmp_path / "test.csv")] == [tested["loss"], tested["top1"]]
+    (answers,) = rows(tmp_path / "answers.csv")
+    right = unpack_bits(answers["right"], int(answers["n"]))
+    assert 100 * sum(right) / len(right) == tested["top1"]
 
 
 def test_same_seed_repeats_to_the_byte_and_another_does_not(experiment: Experiment, tmp_path: Path) -> None:

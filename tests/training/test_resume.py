@@ -18,7 +18,7 @@ from replication.records.card import Experiment
 from replication.records.words import UserError
 from replication.training import checkpoint, engine, loop, run, run_arm
 
-RESULTS = ("epochs.csv", "test.csv", "weights.safetensors")
+RESULTS = ("epochs.csv", "test.csv", "answers.csv", "weights.safetensors")
 RUN = "import pickle, sys; from replication.training import run_arm; run_arm(*pickle.load(open(sys.argv[1], 'rb')))"
 
 

@@ -167,7 +167,7 @@ def _pretrain_exaflops(find: Lookup, model: str, epochs: int) -> float:
 # still knows, and given time every arm learns its positions anew.
 # The peak rate is a tenth of the pre-training's.
 # 8 x 8 patches become 12 x 12, half as many again to a side; the papers go from 14 x 14 to 24 x 24.
-_STUDY_TUNING = {"epochs": 2, "learning_rate": 3e-4, "warmup_epochs": 0.5}
+_STUDY_TUNING = {"epochs": 3, "learning_rate": 3e-4, "warmup_epochs": 0.5}
 _STUDY_LARGER = {"image_size": 24, "epochs": 0}
 STUDY_POSITIONS = Experiment(
     id="cluttered_vit",

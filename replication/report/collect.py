@@ -98,6 +98,12 @@ def collect(
         write_manifest(path.with_suffix(".json"), started, [path], scale=scale, runs=folders)
 
 
+def _list_seeds(arm: str, seeds: int) -> Sequence[int]:
+    """List the seeds that count of an arm, `<experiment>/<arm>`: those of its experiment, or the first so many."""
+    known = papers.list_experiments().get(arm.partition("/")[0])
+    return (known[1].seeds if known else ()) or range(seeds)
+
+
 def _find_complete(
     folder: Path, scale: str, seeds: int, arms: Sequence[str] | None = None
 ) -> Iterator[tuple[Path, str]]:
@@ -105,12 +111,15 @@ def _find_complete(
     if arms is None:
         found = find_finished(folder, "*/*/seed*/manifest.json")
     else:
-        found = sorted(folder / arm / f"seed{seed}" / "manifest.json" for arm in arms for seed in range(seeds))
+        found = sorted(
+            folder / arm / f"seed{seed}" / "manifest.json" for arm in arms for seed in _list_seeds(arm, seeds)
+        )
     for path in found:
         if not path.is_file():
             raise UserError(f"{path} is missing, so the run did not end; {AGAIN}")
         manifest = read_manifest(path, scale=str, seed=int, machine__processor=str)
-        if manifest["scale"] == scale and manifest["seed"] < seeds:
+        arm = path.parents[1].relative_to(folder).as_posix()
+        if manifest["scale"] == scale and manifest["seed"] in _list_seeds(arm, seeds):
             yield path.parent, manifest["machine"]["processor"]
         elif arms is not None:
             raise UserError(

@@ -34,7 +34,7 @@ WINDOWS: Mapping[str, Any] = {**DIGITS, "image_size": 32, "epochs": 10}
 CLUTTERED: Mapping[str, Any] = {
     "dataset": "cluttered_digits",
     "image_size": 16,
-    "epochs": 11,
+    "epochs": 16,
     "batch_size": 50,
     "learning_rate": 2e-3,
     "warmup_epochs": 1,
@@ -42,7 +42,7 @@ CLUTTERED: Mapping[str, Any] = {
     "label_smoothing": 0.1,
     "clip_norm": 1.0,
 }
-"""27,000 cluttered scenes in which what is to be named has no fixed place and size.
+"""26,000 cluttered scenes in which what is to be named has no fixed place and size.
 
 At 16 px it is 10 to 13 px large, half as large as its source, so a larger image shows more of it.
 

@@ -226,8 +226,8 @@ class Division:
 
 DIVISIONS = {
     "digits": Division(10, (300, 100, 100)),
-    "cluttered_digits": Division(10, (2700, 100, 200)),
-    "cluttered_fashion": Division(10, (2700, 100, 200)),
+    "cluttered_digits": Division(10, (2600, 200, 200)),
+    "cluttered_fashion": Division(10, (2600, 200, 200)),
     "fashion_mnist": Division(10, (5400, 600, 1000)),
     "cifar_10": Division(10, (4500, 500, 1000)),
     "cifar_100": Division(100, (450, 50, 100)),

@@ -43,7 +43,7 @@ FOLDERS = {
 MASKS = {"ap_mask", "ap_mask_50", "ap_mask_75"}
 MEASURES: Mapping[str, Mapping[str, Collection[str]]] = {
     "classification": {
-        "imagenet-1k": {"top1", "top5", "loss", "top1_class_head", "top1_distillation_head"},
+        "imagenet-1k": {"top1", "top5", "loss", "top1_class_head", "top1_distillation_head", "disagreement"},
         "imagenet-real": {"top1"},
         "imagenet-v2": {"top1", "top5", "loss"},
     },

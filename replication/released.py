@@ -139,7 +139,7 @@ def chosen(names: Iterable[str]) -> list[Weight]:
         if name in read_weights():
             some = [read_weights()[name]]
         elif not (some := [one for one in read_weights().values() if one.model == name]):
-            some = [read_weights()[way.weights] for _, way in evaluated(name)]
+            some = [read_weights()[one] for _, way in evaluated(name) for one in way.needed]
             if not some:
                 raise UserError(f"no published weights stand for the numbers of {name}")
         found |= {one.id: one for one in some}
@@ -216,7 +216,7 @@ def demanded() -> Mapping[str, frozenset[tuple[str, int]]]:
             for cell in table.published:
                 way = table.ways.get(cell.name)
                 if way and way.kind == "evaluate" and way.image_size and cell.dataset in IMAGES:
-                    one = read_weights()[way.weights]
-                    if not unable(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
-                        found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
+                    for one in (read_weights()[name] for name in way.needed):
+                        if not unable(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
+                            found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
     return {name: frozenset(asked) for name, asked in found.items()}

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from torchvision.transforms import Compose
 
+from replication.answers import Answers, measure_accuracies, measure_real_accuracy, read_answers
 from replication.contents import digest_folder
 from replication.evaluable import DATASET
-from replication.evaluation.answers import (
-    Answers,
-    load_real_labels,
-    measure_accuracies,
-    measure_real_accuracy,
-    read_answers,
-)
 from replication.evaluation.asked import Asked
 from replication.evaluation.images import ValidationImages, open_photographs
 from replication.evaluation.one_pass import WHOLE, Classifier, Pass, answer_all
@@ -105,3 +102,10 @@ def _measure(one: Asked, dataset: str, answers: Answers) -> Iterator[Evaluated]:
     if dataset == "imagenet-1k":
         real = measure_real_accuracy(answers, load_real_labels())
         yield from (Evaluated(one.model, one.image_size, "imagenet-real", *number) for number in real)
+
+
+@functools.cache
+def load_real_labels() -> Mapping[str, frozenset[int]]:
+    """Load ImageNet-ReaL (Beyer et al., arXiv 2006.07159), as timm ships it, as labels by image name."""
+    text = (resources.files("timm.data") / "_info" / "imagenet_real_labels.json").read_text(encoding="utf-8")
+    return {f"ILSVRC2012_val_{i:08d}.JPEG": frozenset(labels) for i, labels in enumerate(json.loads(text), start=1)}

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from replication.answers import BEST, Answers, join_answers, read_answers
 from replication.data.pictures import MEND, complain
-from replication.evaluation.answers import BEST, Answers, join_answers, read_answers
 from replication.evaluation.images import Batch, ValidationImages, read_batches
 from replication.records.words import UserError
 

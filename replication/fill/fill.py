@@ -48,14 +48,15 @@ def make_plan(names: Sequence[str]) -> Plan:
     """What papers, tables or numbers take, by their ids. UserError if no published weights stand for any of it."""
     numbers, jobs, left = [], dict[tuple[str, str, int, bool], Job](), dict[str, list[str]]()
     for cell, way in (found for name in names for found in evaluated(name)):
-        record = find_weight(way.weights)
-        if fault := _fault(cell, way, record):
+        records = [find_weight(one) for one in way.needed]
+        if fault := next(filter(None, (_fault(cell, way, record) for record in records)), ""):
             left.setdefault(fault, []).append(cell.id)
             continue
         numbers.append(cell)
         dataset = cell.dataset if cell.dataset != "imagenet-real" else DATASET["classification"]  # in the same pass
-        job = Job(record, dataset, way.image_size or record.image_size, way.metric == "miou_ms")
-        jobs.setdefault((record.id, job.images, job.image_size, job.multi_scale), job)
+        for record in records:
+            job = Job(record, dataset, way.image_size or record.image_size, way.metric == "miou_ms")
+            jobs.setdefault((record.id, job.images, job.image_size, job.multi_scale), job)
     if not numbers:
         reasons = "; ".join(f"{reason} ({len(ids)})" for reason, ids in left.items())
         raise UserError(f"published weights fill no number of {' '.join(names)}: {reasons or 'none stand for one'}")

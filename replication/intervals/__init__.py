@@ -128,3 +128,15 @@ def compute_wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     """
     interval = stats.binomtest(hits, trials).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def compute_mcnemar_interval(gained: int, lost: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares of the same trials, (gained - lost) / trials.
+
+    `gained` and `lost` are the trials with another outcome. It is d +- 1.96 sqrt(b + c - (b - c)^2 / n) / n, the paired
+    interval that belongs to the test of McNemar (1947); see Fleiss, Levin and Paik, Statistical Methods for Rates and
+    Proportions, Section 13.1. Half a trial is added to either, so that no interval is empty (Agresti and Min 2005).
+    """
+    b, c, n = gained + 0.5, lost + 0.5, trials + 2
+    half = float(stats.norm.ppf(0.975)) * math.sqrt(b + c - (b - c) ** 2 / n) / n
+    return (b - c) / n - half, (b - c) / n + half

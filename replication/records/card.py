@@ -98,7 +98,8 @@ class Way:
 
     `weights` is the id of the record that is evaluated or fine-tuned; an evaluation is at `image_size` [px], the short
     side for a detector or segmenter, and yields the number as `metric`. Where `here`, an experiment of the suite trains
-    that very model by its paper's recipe at the scale `full`. A number that is not public has a reason.
+    that very model by its paper's recipe at the scale `full`. A number that is not public has a reason. A disagreement
+    is between two `sides`: `labels`, weights, or one head of them, `<weights>/class_head`.
     """
 
     kind: str
@@ -107,6 +108,18 @@ class Way:
     metric: str = ""
     here: bool = False
     reason: str = ""
+    sides: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The ids of all weights that are evaluated."""
+        ids = dict.fromkeys(side.split("/")[0] for side in self.sides if side != "labels")
+        return tuple(ids) or (self.weights,)
+
+    @property
+    def measured_of(self) -> str:
+        """What a measurement of ours calls the weights: their id, or both sides with a space between."""
+        return " ".join(self.sides) or self.weights
 
 
 @dataclass(frozen=True)

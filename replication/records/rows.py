@@ -125,7 +125,7 @@ class Measured:
     condition: Annotated[str, "Of a speed: the name of the condition that it was timed under."] = ""
     experiment: Annotated[str, "Of a training: id of the experiment."] = ""
     arm: Annotated[str, "Of a training: id of the experiment's arm."] = ""
-    weights: Annotated[str, "Of an evaluation, the id of the weights."] = ""
+    weights: Annotated[str, "Of an evaluation, the id of the weights; of a disagreement, its two sides."] = ""
     precision: Annotated[str, "Of an evaluation, the number formats: fp32, bf16 or fp16."] = ""
 
     def __post_init__(self) -> None:
@@ -164,7 +164,9 @@ class Verdict(_OfNumber):
     witness_kind: Annotated[str, "same weights, same architecture retrained, or same number quoted."] = ""
     witnesses: Annotated[int | None, "How many witnesses that is, those that are sure or likely."] = None
     witness_source: Annotated[str, "Where the median is printed, or each of the trainings, with ` ; ` between."] = ""
-    weights: Annotated[str, "Of an accuracy, the id of the weights that stand for it, or that it starts from."] = ""
+    weights: Annotated[
+        str, "Of an accuracy, the id of the weights that stand for it, or that it starts from, or both that disagree."
+    ] = ""
 
 
 @dataclass(frozen=True)

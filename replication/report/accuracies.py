@@ -48,14 +48,14 @@ class Accuracies:
         """Judge by the weights that the cell's way names, else by a training of its model, else give the way itself."""
         way = self.ways[cell.paper, *cell.name]
         size, experiment = self._find_training(cell, way)
-        evaluated = self.numbers.get((way.weights, way.image_size, way.metric, cell.dataset, False))
+        evaluated = self.numbers.get((way.measured_of, way.image_size, way.metric, cell.dataset, False))
         trained = self.numbers.get((cell.model, size, way.metric, cell.dataset, True)) if experiment else None
         if evaluated:
             ours, whose, command = evaluated, "the released weights give", write_fill_command(cell.id)
         elif trained and trained.scale == "full":
             ours, whose, command = trained, "a training gives", write_train_command(experiment)
         else:
-            return None, way.kind, *self._explain_missing(cell, way, experiment), way.weights
+            return None, way.kind, *self._explain_missing(cell, way, experiment), way.measured_of
         value = Decimal(str(ours.value))  # the digits that were written: 0.1 points off is still within
         if cell.metric == "top1_error":
             value = 100 - value
@@ -67,7 +67,7 @@ class Accuracies:
             verdict, reason = way.kind, f"{reason}, of {ours.n:,} images, which is too few to decide"
         if verdict == "differs":
             reason = "; ".join([reason, *self.cards[cell.paper].find_causes(cell.name)])
-        return value / unit, verdict, reason, command, way.weights if evaluated else ""
+        return value / unit, verdict, reason, command, way.measured_of if evaluated else ""
 
     def _find_training(self, cell: Published, way: Way) -> tuple[Size | None, str]:
         """Find the image size and the experiment of a training that stands for a number; "" if none does.
@@ -93,11 +93,13 @@ class Accuracies:
             reason = f"no weights that stand for it were released; needs {_name_images(cell)} and those to train on"
             run = f"a run of {experiment} at the scale full, days on several GPUs"
             return f"{reason}, and {run}", write_train_command(experiment)
-        found = find_weight(way.weights)
-        if fault := unable(found, self.variants.get(found.model), cell.dataset, way.metric):
-            return f"the weights {found.id} are public, but {fault}", ""
-        takes = expected([(found, cell.dataset, way.image_size or found.image_size)])
-        return f"needs {_name_images(cell)} and the weights {found.id}: {takes}", write_fill_command(cell.id)
+        needed = [find_weight(name) for name in way.needed]
+        for found in needed:
+            if fault := unable(found, self.variants.get(found.model), cell.dataset, way.metric):
+                return f"the weights {found.id} are public, but {fault}", ""
+        takes = expected([(found, cell.dataset, way.image_size or found.image_size) for found in needed])
+        names = " and ".join(way.needed)
+        return f"needs {_name_images(cell)} and the weights {names}: {takes}", write_fill_command(cell.id)
 
 
 def find_trained_size(cell: Published, variant: Variant) -> Size:

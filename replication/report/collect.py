@@ -46,6 +46,7 @@ from replication.records.rows import (
 )
 from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import Size, UserError
+from replication.report.disagreements import read_disagreements
 from replication.report.speeds import SpeedRun, read_runs
 
 R = TypeVar("R")
@@ -87,6 +88,7 @@ def collect(
         *_read_mechanisms(complexity / "mechanisms.csv"),
         *_read_scaling(complexity / "scaling.csv"),
         *read_evaluations(results / "evaluation"),
+        *read_disagreements(results / "evaluation"),
         *(row for run in read_runs(results) if run.own for row in _read_speeds(run, scale)),
         *_average_seeds(runs, scale, ", ".join(sorted(set(machines.values()))), runs_csv),
     ]

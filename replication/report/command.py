@@ -134,7 +134,29 @@ def _make_command(name: str, summary: str, run: Callable[[argparse.Namespace], N
     return Command(name, summary, add_results, run, f"{name} --results results/smoke", Stage.JUDGE)
 
 
+def _declare_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "first", type=read_path, metavar="FOLDER", help="results/full/evaluation/<weights>/imagenet/224"
+    )
+    parser.add_argument("second", type=read_path, metavar="FOLDER", help="another, of the same images")
+
+
+def _compare(args: argparse.Namespace) -> str:
+    from replication.report.disagreements import compare_kept
+
+    return compare_kept(args.first, args.second)
+
+
 COMMANDS = (
+    Command(
+        "compare",
+        "compare what two evaluations answered for the same images: how often they disagree, which is right more often",
+        _declare_compare,
+        _compare,
+        "compare results/full/evaluation/deit_b_224/imagenet/224 \\\n"
+        "      results/full/evaluation/deit_b_distilled_224/imagenet/224",
+        Stage.LOOK,
+    ),
     Command(
         "show",
         "print all there is about a printed number or a claim, by its id",

@@ -103,7 +103,7 @@ def _show_number(card: Card, table: Table, printed: Published, judged: _Results 
         ("model", f"{printed.model}, {variant.label}" if variant else f"{printed.model} (not built by the suite)"),
         ("source", f"{printed.source}; {READ[printed.verified]}"),
         *(("note", note) for note in table.notes),
-        *([("weights", _describe_weights(way.weights))] if way and way.weights else []),
+        *([("weights", _describe_weights(name)) for name in way.needed] if way and way.weights else []),
     ]
     lines += [("witness", witness) for witness in _show_witnesses(card, table, printed)]
     causes = card.find_causes(printed.name)

@@ -17,11 +17,12 @@ def list_weights(names: Sequence[str], checkpoints: Path) -> str:
     found = chosen(names) if names else list(read_weights().values())
     there, variants = lying(checkpoints), papers.list_variants()
     cells = Counter(
-        way.weights
+        one
         for card in papers.read_cards().values()
         for table in card.tables
         for way in table.ways.values()
         if way.kind == "evaluate"
+        for one in way.needed
     )
     rows = [("id", "MB", "cells", "licence", "here")]
     for one in found:

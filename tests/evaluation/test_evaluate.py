@@ -16,8 +16,9 @@ from torch.utils.data import default_collate
 from torchvision import transforms
 
 from replication import papers, report
+from replication.answers import Answers, measure_accuracies, measure_real_accuracy
 from replication.evaluation import Asked, evaluate
-from replication.evaluation.answers import Answers, load_real_labels, measure_accuracies, measure_real_accuracy
+from replication.evaluation.classify import load_real_labels
 from replication.evaluation.images import SIZES, ValidationImages, open_photographs
 from replication.evaluation.one_pass import Classifier, Pass, answer_all
 from replication.evaluation.preprocessing import make_preprocessing

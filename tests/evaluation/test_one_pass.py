@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from replication import papers
+from replication.answers import Answers, read_answers
 from replication.data.pictures import read_picture
 from replication.evaluation import Asked, classify, images, one_pass
-from replication.evaluation.answers import Answers, read_answers
 from replication.evaluation.images import ValidationImages, open_photographs
 from replication.evaluation.one_pass import Classifier, Pass, answer_all
 from replication.evaluation.preprocessing import make_preprocessing

@@ -63,15 +63,17 @@ def test_a_command_reaches_the_evaluator(
     key = IMAGES[cell.dataset].key
     images[key].mkdir(parents=True)
     file = tmp_path / f"{one.id}.pth"
+    for name in way.needed:
+        (tmp_path / f"{name}.pth").touch()
     reached: list[Asked] = []
-    file.touch()
     monkeypatch.setattr(module, "fetch_weights", lambda *_: [])
     monkeypatch.setattr(module, "evaluate", lambda asked, *_: reached.extend(asked))
     monkeypatch.setattr(module, "render_filled_tables", lambda *_: [])
     said: list[str] = []
     module.fill(arguments.names, tmp_path, images, tmp_path / "results", said.append)
     assert said[0].startswith(f"{one.id} at {way.image_size} px on ")
-    (asked,) = reached
+    assert tuple(asked.weights for asked in reached) == way.needed
+    asked = reached[0]
     assert (asked.model, asked.image_size, asked.weights) == (one.model, way.image_size, one.id)
     assert (asked.checkpoint, asked.images) == (file, images[key])
     assert asked.multi_scale == (way.metric == "miou_ms")

@@ -8,6 +8,7 @@ from scipy import stats
 
 from replication.intervals import (
     Blocks,
+    compute_mcnemar_interval,
     compute_own_spreads,
     compute_spread,
     compute_student_interval,
@@ -148,3 +149,12 @@ def test_two_studies_by_hand() -> None:
 def test_a_precise_study_weighs_more_unless_the_studies_disagree() -> None:
     assert pool_random_effects([0.0, 1.0], [1.0, 2.0])[0] == pytest.approx(0.2)  # weights 1 and 1/4
     assert pool_random_effects([0.0, 1e4], [1.0, 2.0])[0] == pytest.approx(5e3, rel=1e-3)
+
+
+def test_paired_shares() -> None:
+    """Agresti, Categorical Data Analysis, 10.1: of 1,600 voters 150 change one way and 86 the other."""
+    low, high = compute_mcnemar_interval(86, 150, 1600)
+    assert (round(low, 3), round(high, 3)) == (-0.059, -0.021)
+    assert compute_mcnemar_interval(150, 86, 1600) == pytest.approx((-high, -low))
+    low, high = compute_mcnemar_interval(0, 0, 50)
+    assert low < 0 < high

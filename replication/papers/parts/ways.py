@@ -6,12 +6,15 @@
     - way 320: fine-tune deit_b_224
     - way tnt-ti: train here
     - way *-jft-300m: not public, JFT-300M was never published
+    - way student-class: compare deit_b_distilled_224 as class_head
 
 The pattern is held against row and column as ids have them, with a slash between; without one, against the row. A later
 line overrides an earlier one. `released` are the weights called <model>_<image size> of the cell's own model and size,
 if there are any, else the line says nothing of that cell; `released_1x` those called <model>_<image size>_1x. They are
 evaluated at their own size, or at `at 384`; a zero-shot accuracy at the size it is printed for. `train here`: an arm at
 the scale `full` trains the cell's own model by its paper's recipe, at the printed size or `at 384`.
+`compare`: a table of disagreements has those weights, or the `labels`, in the row and the column of that name; it needs
+an `evaluate` line as well, for what stands between labels alone.
 What no line names is fine-tuning where the data set is one of transfer, and training elsewhere.
 """
 
@@ -20,6 +23,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from replication.papers.parts.weights import find_released, find_weight
 from replication.records.card import Way
@@ -30,6 +34,7 @@ from replication.records.words import UserError, split_size
 LINE = re.compile(
     r"way (?P<pattern>\S+): (?:"
     r"(?P<kind>evaluate|fine-tune) (?P<weights>\w+)(?: at (?P<size>\d+))?(?: as (?P<metric>\w+))?"
+    r"|compare (?P<side>\w+)(?: as (?P<head>\w+))?"
     r"|(?P<train>train)(?P<here> here)?(?: at (?P<at>\d+))?|not public, (?P<reason>.+))"
 )
 TRANSFER = re.compile("cifar-.*|flowers-102|oxford-iiit-pets|stanford-cars|inaturalist-.*|vtab-1k.*")
@@ -54,10 +59,16 @@ def find_way(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
         return None
     row, column = make_slug(cell.row), make_slug(cell.column)
     way = Way("fine-tune" if TRANSFER.fullmatch(cell.dataset) else "train", metric=name_measured(cell))
+    sides: dict[str, str] = {}
     for line in lines:
-        if fnmatch.fnmatchcase(f"{row}/{column}" if "/" in line["pattern"] else row, line["pattern"]):
+        if line["side"]:
+            sides[line["pattern"]] = "/".join(filter(None, (line["side"], line["head"])))
+        elif fnmatch.fnmatchcase(f"{row}/{column}" if "/" in line["pattern"] else row, line["pattern"]):
             way = _read(cell, line) or way
-    return way
+    if cell.metric != "disagreement" or row not in sides or column not in sides:
+        return way
+    way = replace(way, sides=(sides[row], sides[column]))
+    return replace(way, weights=find_weight(way.needed[0]).id)
 
 
 def _read(cell: Published, line: re.Match[str]) -> Way | None:

@@ -1,21 +1,19 @@
-"""What a classifier answers for every image of a data set, kept in a file, and the accuracies of that."""
+"""What a classifier answers for every image of a data set, kept in a file, and what follows from that. Torch-free."""
 
 from __future__ import annotations
 
-import functools
 import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replication.intervals import compute_wilson_interval
+from replication.intervals import compute_mcnemar_interval, compute_wilson_interval
 from replication.records.store import replace_file
 
 BEST = 5
@@ -44,6 +42,13 @@ class Answers:
         classes = np.zeros((0, BEST), np.int64)
         return cls(classes[:, 0], classes, np.zeros(0, np.float32), {}, (), left)
 
+    def choose(self, side: str) -> NDArray[np.int64]:
+        """Return the class of every image by a head, by the whole model (""), or the one that it is of ("labels").
+
+        Raise `KeyError` if there is no such head.
+        """
+        return {"labels": self.labels, "": self.best[:, 0], **self.heads}[side]
+
     def save(self, path: Path, of: str) -> None:
         """Save all as .npz, whole or not at all, with `of`, which says what the answers are of."""
         classes = {"labels": self.labels, "best": self.best, **self.heads}
@@ -54,8 +59,8 @@ class Answers:
             np.savez_compressed(file, log_probability=self.log_probability, **arrays)
 
 
-def read_answers(path: Path, of: str, corrupt: str = "skip") -> Answers | None:
-    """Read the answers in a file, if they are `of` what is asked for.
+def read_answers(path: Path, of: str | None = None, corrupt: str = "skip") -> Answers | None:
+    """Read the answers in a file, if they are `of` what is asked for, or of anything.
 
     None if there is no such file, it is damaged, or images were left out that may not be (`corrupt` "strict").
     """
@@ -69,7 +74,7 @@ def read_answers(path: Path, of: str, corrupt: str = "skip") -> Answers | None:
         answers = Answers(classes.pop("labels"), classes.pop("best"), log_probability, classes, files, left)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    return None if words["of"] != of or (left and corrupt == "strict") else answers
+    return None if of not in (None, words["of"]) or (left and corrupt == "strict") else answers
 
 
 def join_answers(parts: Sequence[Answers]) -> Answers:
@@ -121,8 +126,13 @@ def _measure_share(metric: str, right: NDArray[np.bool_]) -> Number:
     return Number(metric, 100 * k / n, "%", 100 * low, 100 * high, n)
 
 
-@functools.cache
-def load_real_labels() -> Mapping[str, frozenset[int]]:
-    """Load ImageNet-ReaL (Beyer et al., arXiv 2006.07159), as timm ships it, as labels by image name."""
-    text = (resources.files("timm.data") / "_info" / "imagenet_real_labels.json").read_text(encoding="utf-8")
-    return {f"ILSVRC2012_val_{i:08d}.JPEG": frozenset(labels) for i, labels in enumerate(json.loads(text), start=1)}
+def measure_disagreement(first: NDArray[np.int64], second: NDArray[np.int64]) -> Number:
+    """Measure the share of images [%] to which two give different classes (DeiT, Section 5.2)."""
+    return _measure_share("disagreement", first != second)
+
+
+def measure_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Number:
+    """Measure how many points more of the same images the second gets right, with the interval of paired shares."""
+    gained, lost, n = int((second & ~first).sum()), int((first & ~second).sum()), len(first)
+    low, high = compute_mcnemar_interval(gained, lost, n)
+    return Number("top1_difference", 100 * (gained - lost) / n, "points", 100 * low, 100 * high, n)

@@ -48,7 +48,7 @@ def fetch_weights(records: Iterable[Weight], folder: Path, mirror: str = "", off
             elif not there:
                 there = _bring(record, folder, near, offline)
                 megabytes = there.stat().st_size / 1e6
-                yield f"{record.id} is {there.name}, {megabytes:,.1f} MB, {_check_digest(record)}; {record.licence}"
+                yield f"{record.id} is {there.name}, {megabytes:,.1f} MB, {_check_digest(record)}; {record.terms}"
             done.add(there.name)
 
 

@@ -74,7 +74,7 @@ def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
     for job in plan.jobs:
         one = job.record
         where = f"lies there as {there[one.id].name}" if one.id in there else "to fetch"
-        lines.append(f"{one.id} at {job.image_size} px on {job.dataset}: {where}; {one.licence}")
+        lines.append(f"{one.id} at {job.image_size} px on {job.dataset}: {where}; {one.terms}")
     lines += [
         f"not filled, {reason}: {' '.join(ids[:3])}{f' and {len(ids) - 3} more' if len(ids) > 3 else ''}"
         for reason, ids in plan.left.items()

@@ -91,8 +91,14 @@ class Weight:
     mean: Annotated[str, "imagenet or half (values to -1..1); empty if the card says."]
     printed: Annotated[str, "What the source prints of its accuracy, metric=value in percent, with spaces between."]
     licence: Annotated[str, "Licence of the weights or of the repository with them; `none stated` if there is none."]
+    licence_source: Annotated[str, "Where the licence was read; empty if it is recalled."]
     source: Annotated[str, "Where the address is printed: repository, commit and file."]
     obstacle: Annotated[str, "Why the suite cannot evaluate it; empty if nothing but the model may be missing."]
+
+    @property
+    def terms(self) -> str:
+        """The licence, and whether somebody read it or remembers it."""
+        return self.licence if self.licence_source else f"{self.licence} (recalled)"
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _show_witnesses(card: Card, table: Table, printed: Published) -> Iterator[st
 
 def _describe_weights(name: str) -> str:
     one = find_weight(name)
-    return f"{name}, {one.printed or 'no accuracy printed'} ({one.source}); {one.licence}"
+    return f"{name}, {one.printed or 'no accuracy printed'} ({one.source}); {one.terms}"
 
 
 def _describe_ours(printed: Published, verdict: Verdict) -> str:

@@ -30,7 +30,7 @@ def list_weights(names: Sequence[str], checkpoints: Path) -> str:
         fault = unable(one, variants.get(one.model), DATASET[one.task])
         stated = f"{1000 * size:,.0f}" if size else "?"
         here = there[one.id].name if one.id in there else f"no; {fault}" if fault else "no"
-        rows.append((one.id, stated if one.megabytes else f"~{stated}", str(cells[one.id]), one.licence, here))
+        rows.append((one.id, stated if one.megabytes else f"~{stated}", str(cells[one.id]), one.terms, here))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     files = {one.urls or one.id: gigabytes(one) or 0.0 for one in found}

@@ -141,7 +141,9 @@ def call(folder: Path, *options: str) -> int:
 def test_the_whole_way(release: Path, standing_in: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(standing_in, "--plan") == 0
     planned = capsys.readouterr().out
-    assert planned.startswith("pvt_tiny_224 at 224 px on imagenet-1k: to fetch; Apache-2.0\n1 number by 1 evaluation: ")
+    assert planned.startswith(
+        "pvt_tiny_224 at 224 px on imagenet-1k: to fetch; Apache-2.0 (recalled)\n1 number by 1 evaluation: "
+    )
     assert not (standing_in / "weights").exists()
     assert call(standing_in) == 0
     said = capsys.readouterr().out

@@ -38,8 +38,9 @@ from replication.records.rows import (
 )
 from replication.records.store import read_clock, write_bytes, write_manifest
 from replication.records.words import UserError
-from replication.report.figures import claims, complexity, detection, families, outcomes, speed
+from replication.report.figures import claims, complexity, detection, families, inside, outcomes, speed
 from replication.report.figures.canvas import STYLE
+from replication.report.figures.looks import read_looks
 from replication.report.speeds import SpeedRun, read_runs
 
 INSIGHT = {"layers.csv": LayerPrecision, "slots.csv": SlotPrediction, "crowd.csv": CrowdedImage}
@@ -63,6 +64,12 @@ class Frames:
     cells: pd.DataFrame
     relative: pd.DataFrame
     orders: pd.DataFrame
+    numbers: pd.DataFrame
+    distances: pd.DataFrame
+    depths: pd.DataFrame
+    fields: pd.DataFrame
+    positions: pd.DataFrame
+    pictures: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,12 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "detr_slots": lambda r: detection.draw_slots(r.slots),
     "detr_attention": lambda r: detection.draw_attention(r.attention),
     "detr_crowds": lambda r: detection.draw_crowds(r.crowd, r.slots),
+    "vit_embedding": lambda r: inside.draw_embedding(r.pictures, r.positions, r.claims),
+    "vit_distances": lambda r: inside.draw_distances(r.distances, r.claims),
+    "vit_rollout": lambda r: inside.draw_rollout(r.pictures, r.claims),
+    "inside_fields": lambda r: inside.draw_fields(r.fields, r.claims),
+    "inside_depths": lambda r: inside.draw_depths(r.depths),
+    "cpvt_moves": lambda r: inside.draw_moves(r.numbers, r.claims),
     "speed_tables": lambda r: speed.draw_speed_tables(r.relative, r.orders),
     "speed_curves": lambda r: speed.draw_speed_curves(r.cells),
     "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.read_cards()),
@@ -135,6 +148,7 @@ def read_frames(results: Path) -> Frames:
         cells=_join_cells(timed),
         relative=_read(speed / "relative.csv", Relative),
         orders=_read(speed / "orders.csv", Order),
+        **read_looks(results / "inside", runs),
     )
 
 

@@ -18,10 +18,19 @@ from matplotlib.text import Text
 
 from replication import papers, report
 from replication.records.reading import read_records
-from replication.records.rows import STATUSES, VERDICTS, DetectorEpoch, Run
+from replication.records.rows import (
+    STATUSES,
+    VERDICTS,
+    AttentionDistance,
+    DepthReading,
+    DetectorEpoch,
+    ReceptiveField,
+    Run,
+    SimilarPositions,
+)
 from replication.records.store import write_rows
 from replication.report.colours import CATEGORIES, HUES, OUTCOMES
-from replication.report.figures import FIGURES, Frames, read_frames, render_figure
+from replication.report.figures import FIGURES, Frames, inside, read_frames, render_figure
 from replication.report.figures.canvas import Label, label_ends, make_axes
 from replication.report.figures.families import select_headline
 from tests.report.timed import relative_table, write_speed
@@ -57,6 +66,26 @@ def write_insights(results: Path, *seeds: int, runs: tuple[int, ...]) -> None:
     write_rows(path, [*known, *found], Run)
 
 
+def write_looks(results: Path) -> None:
+    """What looking into the arms that figures are of leaves, and what `collect` finds of it."""
+    path, found = results / "training" / "runs.csv", []
+    for name in inside.NAMES:
+        folder, (experiment, arm) = results / "inside" / name / "seed0", name.split("/")
+        metrics = ("shift_change", "size_change")
+        own = [Run(experiment, arm, 0, "digits", 28, metric, 20, "%", 1) for metric in metrics]
+        write_rows(folder / "numbers.csv", own, Run)
+        write_rows(folder / "distances.csv", [AttentionDistance("trained", 1, 1, 3, 4)], AttentionDistance)
+        write_rows(folder / "depths.csv", [DepthReading("trained", 1, 0.5, 50, 60)], DepthReading)
+        write_rows(folder / "fields.csv", [ReceptiveField("trained", 1, 4, 50, 50, 0, 20)], ReceptiveField)
+        pairs = [SimilarPositions("trained", *divmod(i, 2), *divmod(j, 2), 0.5) for i in range(4) for j in range(4)]
+        write_rows(folder / "positions.csv", pairs, SimilarPositions)
+        arrays: dict[str, Any] = {"images": np.zeros((2, 1, 8, 8), np.uint8), "trained_rollout": np.ones((2, 2, 2))}
+        np.savez(folder / "pictures.npz", trained_components=np.ones((3, 1, 4, 4)), **arrays)
+        (folder / "manifest.json").write_text("{}")
+        found += own
+    write_rows(path, [*(read_records(path, Run) if path.exists() else []), *found], Run)
+
+
 def write(results: Path) -> dict[str, bytes]:
     report.write_figures(results)
     return {path.name: path.read_bytes() for path in (results / "figures").iterdir() if path.suffix != ".json"}
@@ -71,6 +100,7 @@ def test_the_same_bytes_every_time(results: Path) -> None:
     write_insights(results, 0, 1, runs=(0, 1))
     for manifest in ("speed/relative.json", "training/runs.json"):  # of what stood there before
         (results / manifest).unlink()
+    write_looks(results)
     once = write(results)
     assert sorted(once) == sorted(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg"))
     assert write(results) == once
@@ -119,6 +149,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Frames:
     for run in folder.glob("*/speed/*"):
         shutil.move(run, folder / "speed")
     write_insights(folder, 0, 1, runs=())
+    write_looks(folder)
     return read_frames(folder)
 
 

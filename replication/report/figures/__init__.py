@@ -154,12 +154,17 @@ def read_frames(results: Path) -> Frames:
 
 def render_figure(figure: Figure, frames: Frames) -> dict[str, bytes]:
     """Render the files of one figure, by suffix."""
+    return render(figure.title, lambda: figure.draw(frames))
+
+
+def render(name: str, draw: Callable[[], mpl_figure.Figure]) -> dict[str, bytes]:
+    """Render what `draw` makes, in the style of all figures, by suffix; its title is its heading, else `name`."""
     files = {}
     with matplotlib.rc_context(STYLE):
-        drawn = figure.draw(frames)
+        drawn = draw()
         fix_layout(drawn)
-        slug = re.sub("[^a-z]+", "-", figure.title.lower())
-        finding = " ".join(drawn.get_suptitle().split()) or figure.title
+        slug = re.sub("[^a-z]+", "-", name.lower())
+        finding = " ".join(drawn.get_suptitle().split()) or name
         for suffix in ("svg", "png"):
             buffer = io.BytesIO()
             metadata = {"Date": None, "Title": finding} if suffix == "svg" else {"Title": finding}

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from replication.report.colours import CATEGORIES
 from replication.report.figures.canvas import SMALL, draw_nothing, make_figure, state_finding
@@ -119,6 +120,33 @@ def _draw_similarities(panel: Any, pairs: pd.DataFrame, state: str) -> None:
     panel.colorbar(drawn, ax=grid, label="cosine", aspect=30, ticks=(-1, 0, 1))
 
 
+def draw_figure_7(
+    components: np.ndarray | None, positions: pd.DataFrame, distances: pd.DataFrame, model: str
+) -> mpl_figure.Figure:
+    """Draw ViT's Figure 7 of one trained model: components of its filters, similarities, distances of its heads."""
+    figure = make_figure(5.2)
+    halves: Any = figure.subfigures(2, 1)
+    upper, lower = halves
+    left, right = upper.subfigures(1, 2)
+    _draw_components(left, np.zeros((0, 1, 1, 1)) if components is None else components, "trained")
+    _draw_similarities(right, positions[positions["state"] == "trained"] if len(positions) else positions, "trained")
+    ax = lower.subplots()
+    if len(distances):
+        _plot_distances(ax, distances)
+        ax.legend(loc="lower right")
+    ax.set(xlabel="block", ylabel="attention distance [px]")
+    state_finding(figure, f"Figure 7 of {model}")
+    return figure
+
+
+def _plot_distances(ax: Axes, own: pd.DataFrame) -> None:
+    """Plot the distance of every head and seed over the blocks, trained and untrained, and uniform attention's."""
+    for state, marker, colour, moved in (("trained", "o", CATEGORIES[0], -0.08), ("untrained", "x", _FADED, 0.08)):
+        rows = own[own["state"] == state]
+        ax.plot(rows["block"] + moved, rows["distance"], ls="", marker=marker, ms=2.5, color=colour, label=state)
+    ax.axhline(own["uniform"].mean(), color="0.3", lw=0.8, ls="--", label="uniform attention")
+
+
 def draw_distances(distances: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure:
     """Draw the attention distance of every head over the blocks, of every seed (ViT, Figures 7 and 11)."""
     arms = [arm for arm in dict.fromkeys((PLAIN, HYBRID, *_list(distances))) if arm in _list(distances)]
@@ -128,20 +156,18 @@ def draw_distances(distances: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.
     figure = make_figure(2.6)
     for ax, arm in zip(figure.subplots(1, len(arms), sharey=True, squeeze=False).flat, arms, strict=True):
         own = distances[distances["arm"] == arm]
-        for state, marker, colour, moved in (("trained", "o", CATEGORIES[0], -0.08), ("untrained", "x", _FADED, 0.08)):
-            rows = own[own["state"] == state]
-            ax.plot(rows["block"] + moved, rows["distance"], ls="", marker=marker, ms=2.5, color=colour, label=state)
-        ax.axhline(own["uniform"].mean(), color="0.3", lw=0.8, ls="--", label="uniform attention")
+        _plot_distances(ax, own)
         ax.set(xlabel="block", title=NAMES.get(arm, arm), xticks=sorted(own["block"].unique()))
     figure.axes[0].margins(y=0.1)
+    figure.axes[0].yaxis.set_major_locator(MaxNLocator(4))  # as many whatever the layout: labels keep their width
     figure.axes[0].set_ylabel("attention distance [px]")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     wanted = {
-        "vit/attention_distance": "distance in the last block less the first, of uniform attention's",
-        "vit/global_heads": "farthest head of the first block, of uniform attention's",
-        "vit/local_heads": "nearest head of the first block, trained less untrained",
-        "vit/hybrid_attention_distance": "nearest head of the first block, hybrid less ViT",
+        "vit/attention_distance": "last block less the first",
+        "vit/global_heads": "farthest head of the first block",
+        "vit/local_heads": "nearest head, trained less untrained",
+        "vit/hybrid_attention_distance": "nearest head, hybrid less ViT",
     }
     state_finding(figure, _state_claims(distances, claims, wanted))
     return figure

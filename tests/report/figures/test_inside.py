@@ -30,9 +30,9 @@ CLAIMS = pd.DataFrame(
 )
 
 
-def test_a_line_for_every_claim_that_has_a_number() -> None:
+def test_a_part_for_every_claim_that_has_a_number() -> None:
     wanted = {"vit/b": "second", "vit/a": "first", "vit/c": "third", "vit/d": "fourth"}
-    assert describe_claims(CLAIMS, wanted) == "second: 2.5, inconclusive\nfirst: 2 [1, 3] %, supported"
+    assert describe_claims(CLAIMS, wanted) == "second 2.5, inconclusive; first 2 [1, 3] %, supported"
     assert describe_claims(pd.DataFrame(), wanted) == ""
 
 

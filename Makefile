@@ -19,11 +19,11 @@ smoke: $(VENV)/ready  ## the same workflow in a few minutes, on four models
 	snakemake --cores $(CORES) --configfile config/smoke.yaml
 
 test: $(VENV)/ready  ## run all tests, on every core; last, those that need the machine to themselves
-	$(PARALLEL) -m "not alone and not snapshot"
+	$(PARALLEL) -m "not alone and not snapshot and not slurm"
 	python -m pytest -m alone
 
 test-quick: $(VENV)/ready  ## run the tests that take no longer than a moment each, and say which are left out
-	$(PARALLEL) -m "not slow and not alone and not snapshot"
+	$(PARALLEL) -m "not slow and not alone and not snapshot and not slurm"
 
 check: $(VENV)/ready  ## formatting, lint, types and architecture
 	ruff format --check .
@@ -40,6 +40,12 @@ lock:  ## resolve the pins again (needs uv), then copy the direct ones into the 
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o requirements.lock
 	$(PYTHON) tests/workflow/pins.py --write
+
+docs/forecasts.md: config/config.yaml config/gpu.yaml config/full.yaml
+	@set -e; { printf '%s\n\n' '# What runs take' "\`make $@\` writes this page: \`replication plan\` for the default, one GPU, and the released weights. Hours in brackets are the least and the most; \`replication/forecast/rates.py\` says where the rates come from. The published run calibrates those of a core; those of a GPU are printed or assumed, and nothing was run on one."; \
+	for scale in config gpu full; do printf '\n## %s\n\n' "config/$$scale.yaml"; python -m replication plan --cores 2 --configfile config/$$scale.yaml; done; \
+	printf '\n## %s\n\n' "config/full.yaml with the papers' own trainings: --config experiments=all"; python -m replication plan --cores 2 --configfile config/full.yaml --config experiments=all; } > $@.tmp
+	@mv $@.tmp $@
 
 docs/data.md: replication/records/rows.py replication/records/description.py
 	python -m replication describe --page $@

@@ -45,10 +45,15 @@ class Source:
     also: tuple[str, ...] = ()  # how else papers call it, in lower case with hyphens
 
     @property
+    def bytes(self) -> float:
+        """How large it is, as `size` says; 0 where that says nothing."""
+        said = re.fullmatch(r"([\d.]+) (kB|MB|GB)", self.size)
+        return float(said[1]) * UNITS[said[2]] if said else 0.0
+
+    @property
     def most(self) -> int:
         """The most bytes that one file of it may have: the sum of all by `size`, and a margin."""
-        said = re.fullmatch(r"([\d.]+) (kB|MB|GB)", self.size)
-        return int(1.1 * float(said[1]) * UNITS[said[2]]) + MARGIN if said else MARGIN
+        return int(1.1 * self.bytes) + MARGIN
 
 
 def _make_files(digests: dict[str, str], *folders: str) -> tuple[File, ...]:

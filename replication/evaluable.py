@@ -92,8 +92,17 @@ def gigabytes(one: Weight) -> float | None:
     return None if params is None else 4 * params / 1e9
 
 
-def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> str:
-    """What evaluations take, in words: weights with the data set and the image size [px] that each is evaluated at.
+@dataclass(frozen=True)
+class Takes:
+    """What evaluations take: seconds by machine, gigabytes of weights and of images; None for what is not known."""
+
+    seconds: Mapping[str, float | None]
+    weights: float | None
+    images: float
+
+
+def estimate(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> Takes:
+    """Estimate what evaluations take: weights with the data set and the image size [px] that each is evaluated at.
 
     Time is by printed multiply-adds and `MACS_A_SECOND`, of `images` of them, or all.
     """
@@ -102,19 +111,23 @@ def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None)
     folders = {IMAGES[dataset].key: IMAGES[dataset] for _, dataset, _ in jobs}
     counts = [min(images or IMAGES[dataset].count, IMAGES[dataset].count) for _, dataset, _ in jobs]
     costs = [_macs(one, size) for one, _, size in jobs]
-    times = []
+    seconds = dict[str, float | None]()
     for what, rate in MACS_A_SECOND.items():
         decoding = DECODING / (8 if what == "a V100" else 2)
         each = [count * max(decoding, cost / rate) for count, cost in zip(counts, costs, strict=True) if cost]
-        times.append(f"{_time(sum(each))} on {what}" if len(each) == len(costs) else "")
-    data = sum(one.gigabytes for one in folders.values())
-    size = f"{sum(filter(None, files.values())):.2g}" if all(files.values()) else "an unknown number of"
+        seconds[what] = sum(each) if len(each) == len(costs) else None
+    weights = sum(filter(None, files.values())) if all(files.values()) else None
+    return Takes(seconds, weights, sum(one.gigabytes for one in folders.values()))
+
+
+def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> str:
+    """Say in words what evaluations take; see `estimate`."""
+    takes = estimate(jobs, images)
+    times = [f"{_time(seconds)} on {what}" for what, seconds in takes.seconds.items() if seconds is not None]
+    size = "an unknown number of" if takes.weights is None else f"{takes.weights:.2g}"
+    known = len(times) == len(takes.seconds)
     return "about " + ", ".join(
-        [
-            *(filter(None, times) if all(times) else ["an unknown time"]),
-            f"{size} GB of weights",
-            f"{data:.2g} GB of images",
-        ]
+        [*(times if known else ["an unknown time"]), f"{size} GB of weights", f"{takes.images:.2g} GB of images"]
     )
 
 

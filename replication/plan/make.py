@@ -59,6 +59,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         batch_sizes=tuple(int(size) for size in config["complexity"]["batch_sizes"]),
         seeds=seeds,
         device=config["training"]["device"],
+        processes=int(config["training"]["processes"]),
         data=_check_data(config["data"]),
         runs=tuple(
             Run(experiment, arm.id, seed)
@@ -168,7 +169,8 @@ def list_speed_tables() -> list[str]:
 def _check_data(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Check where data sets lie and come from. Raise `UserError` for an unusable folder or mirror."""
     mirror = str(read_mirror(asked["mirror"])) if asked["mirror"] else ""
-    return {**asked, "root": check_folder(asked["root"], "data.root"), "mirror": mirror}
+    stage = check_folder(asked["stage"], "data.stage") if asked["stage"] else ""
+    return {**asked, "root": check_folder(asked["root"], "data.root"), "mirror": mirror, "stage": stage}
 
 
 def _check_recipes(

@@ -39,6 +39,22 @@ def write_fetch_options(plan: Plan) -> str:
     return shlex.join([*options, *(["--offline"] if plan.data["offline"] else [])])
 
 
+RESTARTS = 3
+"""So many times a training of several processes goes on by itself after one of them died."""
+
+
+def write_launcher(plan: Plan) -> str:
+    """Write what starts a training: Python, or `torchrun` where several processes share it."""
+    if plan.processes == 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node={plan.processes} --max-restarts={RESTARTS}"
+
+
+def write_stage_option(plan: Plan) -> str:
+    """Write the option of `training` that names the machine's own disk; the job puts in variables such as `$TMPDIR`."""
+    return shlex.join(["--stage", plan.data["stage"]]) if plan.data["stage"] else ""
+
+
 def write_recipe_options(plan: Plan, experiment: str) -> str:
     """Write the options of `training` and `insight`: the configuration's changes of an experiment's recipe."""
     changes = [f"{key}={json.dumps(value)}" for key, value in plan.recipes.get(experiment, {}).items()]

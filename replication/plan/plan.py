@@ -37,7 +37,8 @@ class Plan:
     batch_sizes: tuple[int, ...]
     seeds: int
     device: str
-    data: Mapping[str, Any]  # root, mirror, offline, corrupt
+    processes: int  # that train one model together
+    data: Mapping[str, Any]  # root, mirror, offline, stage, corrupt
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
     notes: tuple[str, ...]  # what is there and left out, and why, a line each

@@ -47,7 +47,7 @@ class Accuracies:
     def judge(self, cell: Published) -> Outcome:
         """Judge by the weights that the cell's way names, else by a training of its model, else give the way itself."""
         way = self.ways[cell.paper, *cell.name]
-        size, experiment = self._find_training(cell, way)
+        size, experiment = self.find_training(cell, way)
         evaluated = self.numbers.get((way.measured_of, way.image_size, way.metric, cell.dataset, False))
         trained = self.numbers.get((cell.model, size, way.metric, cell.dataset, True)) if experiment else None
         if evaluated:
@@ -69,7 +69,7 @@ class Accuracies:
             reason = "; ".join([reason, *self.cards[cell.paper].find_causes(cell.name)])
         return value / unit, verdict, reason, command, way.measured_of if evaluated else ""
 
-    def _find_training(self, cell: Published, way: Way) -> tuple[Size | None, str]:
+    def find_training(self, cell: Published, way: Way) -> tuple[Size | None, str]:
         """Find the image size and the experiment of a training that stands for a number; "" if none does.
 
         The training uses the model's own recipe, as that of plain weights, <model>_<image size>, did.

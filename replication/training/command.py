@@ -18,6 +18,12 @@ def _declare_training(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     parser.add_argument(
+        "--stage",
+        type=read_path,
+        metavar="FOLDER",
+        help="copy the data set into this folder of the machine's own disk first, once, and read it there",
+    )
+    parser.add_argument(
         "--checkpoints", type=read_path, default=Path("results/checkpoints"), help="default: %(default)s"
     )
 
@@ -38,6 +44,7 @@ def _training(args: argparse.Namespace) -> None:
         args.data,
         args.corrupt,
         dict(args.set),
+        args.stage,
     )
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from replication import data, papers
 from replication.data import Dataset, Split
 from replication.data.detection import Scenes
+from replication.data.staging import copy_data
 from replication.locking import lock, unlock
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
@@ -55,12 +56,14 @@ def run(
     root: Path = Path("data"),
     corrupt: str = "strict",
     changes: Mapping[str, Any] | None = None,
+    stage: Path | None = None,
 ) -> None:
     """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
 
     `start_from` and `teacher` are such folders of other arms. `device` is "cpu", "cuda", or "auto" for a GPU if there
     is one; `root` is the folder of data sets, and `corrupt` says what becomes of images that cannot be read. `changes`
-    are laid over the experiment's recipe at this scale. Started by `torchrun`, several processes share every batch.
+    are laid over the experiment's recipe at this scale. The data set is read from a copy in `stage`, if that is given,
+    which the first process of a machine makes. Started by `torchrun`, several processes share every batch.
     Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
     """
     experiment = papers.find_experiment(experiment_id).change(scale, changes or {})
@@ -68,6 +71,9 @@ def run(
     def weights(arm: Path | None, seed: int) -> Path | None:
         return arm / f"seed{seed}" / "weights.safetensors" if arm else None
 
+    if stage:
+        arms = filter(None, (arm_id, experiment.find_arm(arm_id).start_from))
+        root = copy_data([resolve(experiment, arm, scale).dataset for arm in arms], root, stage)
     place, states = choose_device(device), []
     with join_processes(place) as processes:
         for seed in seeds:

@@ -30,9 +30,10 @@ rule training:
         f"{RESULTS}/logs/training/{{experiment}}/{{arm}}.log",
     conda:
         "../envs/replication.yaml"
+    threads: PLAN.processes
     resources:
         **RESOURCES["training"],
-        gpu=int(PLAN.device != "cpu"),
+        gpu=PLAN.processes * (PLAN.device != "cpu"),
     params:
         sources=digests.digest_command("training", cards=False),
         contents=lambda wildcards: digests.digest_contents(
@@ -40,10 +41,12 @@ rule training:
         ),
         scale=PLAN.scale,
         device=PLAN.device,
+        launcher=options.write_launcher(PLAN),
         seeds=list(range(PLAN.seeds)),
         out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",
         root=PLAN.data["root"],
+        stage=options.write_stage_option(PLAN),
         corrupt=PLAN.data["corrupt"],
         others=lambda wildcards: options.write_arm_options(
             PLAN, wildcards.experiment, wildcards.arm
@@ -53,9 +56,9 @@ rule training:
         ),
         digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # trained again when the recipe changes
     shell:
-        "python -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
+        "{params.launcher} -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"
-        " --data {params.root:q} --corrupt {params.corrupt} --checkpoints {params.checkpoints:q} --out {params.out:q} 2> {log:q}"
+        " --data {params.root:q} {params.stage} --corrupt {params.corrupt} --checkpoints {params.checkpoints:q} --out {params.out:q} 2> {log:q}"
 
 
 use rule training as training_of_detectors with:

@@ -54,7 +54,7 @@ def test_every_key_but_those_of_released_weights_has_a_default_which_is_valid() 
 def test_what_a_configuration_says_stays() -> None:
     said = {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
     filled = fill_defaults(said)
-    assert filled["training"] == {"seeds": 3, "device": "cpu"}
+    assert filled["training"] == {"seeds": 3, "device": "cpu", "processes": 1}
     assert filled["speed"] == {**CONFIG["speed"], "conditions": []}
     assert said == {"scale": "smoke", "training": {"seeds": 3}, "speed": {"conditions": []}}
 

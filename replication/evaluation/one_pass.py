@@ -7,7 +7,6 @@ what it lacks.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from replication.answers import BEST, Answers, join_answers, read_answers
 from replication.data.pictures import MEND, complain
 from replication.evaluation.images import Batch, ValidationImages, read_batches
+from replication.models.exhausted import is_out_of_memory
 from replication.records.words import UserError
 
 CHUNK = 1024
@@ -109,17 +109,12 @@ class Classifier:
                 parts = [self.model(part.to(place)).float().cpu() for part in images.split(self.at_once or len(images))]
                 return [torch.cat(said) for said in (parts, *self.heads.values())]
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.at_once == 1:
                     raise UserError(f"not even one image fits into memory beside the models: {error}") from error
             self.at_once = -(-(self.at_once or len(images)) // 2)
             torch.cuda.empty_cache()  # nothing without a GPU
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return full or bool(re.search("out of memory|can't allocate memory|not enough memory|ALLOC_FAILED", str(error)))
 
 
 def _record_heads(model: nn.Module) -> dict[str, list[Tensor]]:

@@ -17,7 +17,6 @@ import gc
 import math
 import os
 import random
-import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ import torch
 from tqdm import tqdm
 
 from replication.intervals import compute_own_spreads
+from replication.models.exhausted import is_out_of_memory
 from replication.models.user_models import RAISED
 from replication.speed import watch
 
@@ -215,9 +215,7 @@ def classify_failure(error: BaseException) -> Failure:
     """Return the status that an error gives a step, and the first line of its message."""
     message = str(error).strip() or type(error).__name__
     reason = message.splitlines()[0]
-    # the allocator of the CPU and cuBLAS raise plain RuntimeErrors
-    full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if full or re.search("out of memory|can't allocate memory|not enough memory|ALLOC_FAILED", message):
+    if is_out_of_memory(error):
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return Failure("out of memory", reason)

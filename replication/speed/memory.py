@@ -41,6 +41,7 @@ from replication.complexity.stand_in import imitate_device
 from replication.complexity.sweep import build_skeleton
 from replication.models import build_variant
 from replication.models.attention import POLICIES, set_attention
+from replication.models.exhausted import is_out_of_memory
 from replication.models.user_models import RAISED
 from replication.records.card import Variant
 from replication.records.rows import MemoryCell
@@ -208,8 +209,7 @@ def _work(work: Callable[[Cell], Mapping[str, int]], cell: Cell, sender: Connect
     try:
         sender.send({"status": "measured", "reason": "", **work(cell)})
     except RAISED as error:
-        exhausted = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-        sender.send({"status": "out of memory" if exhausted else "failed", "reason": _shorten(error)})
+        sender.send({"status": "out of memory" if is_out_of_memory(error) else "failed", "reason": _shorten(error)})
 
 
 def _shorten(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from replication.data import Dataset, Split
 from replication.data.detection import Scenes
 from replication.data.staging import copy_data
 from replication.locking import lock, unlock
+from replication.models.exhausted import is_out_of_memory
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.bits import pack_bits
@@ -78,7 +79,16 @@ def run(
     with join_processes(place) as processes:
         for seed in seeds:
             given = weights(start_from, seed), weights(teacher, seed), place, processes, root, corrupt
-            states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
+            try:
+                states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                said = str(error).splitlines()[0] if str(error) else "the machine's"
+                raise UserError(
+                    f"{experiment_id}/{arm_id}/seed{seed}: memory has run out ({said}); "
+                    "lower micro_batch under recipes, and run again to go on"
+                ) from error
         if processes.first:
             for state in states:
                 shutil.rmtree(state, ignore_errors=True)

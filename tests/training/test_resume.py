@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from replication import papers
 from replication.records.card import Experiment
@@ -76,8 +77,9 @@ def interrupt(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
 def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
-    experiment: Experiment, tmp_path: Path, trained: list[int]
+    experiment: Experiment, tmp_path: Path, trained: list[int], end: signal.Signals
 ) -> None:
     out, checkpoints = tmp_path / "out", tmp_path / "checkpoints"
     order = tmp_path / "order.pickle"
@@ -86,8 +88,8 @@ def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
     while not list(checkpoints.glob("*/state.pt")):
         assert process.poll() is None
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.send_signal(end)
+    assert process.wait() == -end
     assert not out.exists()
 
     saved = checkpoint.load(only_state(checkpoints))
@@ -160,6 +162,33 @@ def test_full_disk_leaves_the_previous_checkpoint_and_says_so(
     trained.clear()
     run_arm(experiment, "pretrain", 0, "smoke", out, checkpoints)
     assert len(trained) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory.\nMore."), MemoryError(), RuntimeError("can't allocate memory: 9")],
+)
+def test_memory_that_runs_out_is_one_line_and_leaves_the_last_epoch(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[int], error: Exception
+) -> None:
+    monkeypatch.setattr(papers, "find_experiment", lambda _: experiment)
+    original = loop.train_epoch
+
+    def train_epoch(*arguments: Any) -> object:
+        if len(trained) == 2:
+            raise error
+        return original(*arguments)
+
+    arguments = ("tiny_resolution", "pretrain", [0], "smoke", tmp_path / "out", tmp_path / "checkpoints")
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(UserError, match=r"memory has run out .* lower micro_batch") as fault,
+    ):
+        patch.setattr(loop, "train_epoch", train_epoch)
+        run(*arguments)
+    assert "\n" not in str(fault.value)
+    run(*arguments)
+    assert len(trained) == 3
 
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])

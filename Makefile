@@ -7,13 +7,17 @@ export PYTHONPATH := $(CURDIR)
 # A module stays in one process, as its fixtures do; tests/conftest.py says which module begins.
 PARALLEL := python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: help reproduce smoke test test-quick check check-snapshot lock snapshot verify publish clean
+.PHONY: help reproduce gpu smoke test test-quick check check-snapshot lock snapshot verify publish clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce: $(VENV)/ready  ## measure, train, judge and draw everything at laptop scale
 	snakemake --cores $(CORES)
+
+gpu: $(VENV)/ready  ## an evening of one GPU (docs/forecasts.md); what was timed is published under the machine's name
+	snakemake --cores $(CORES) --configfile config/gpu.yaml
+	python -m replication snapshot --timings-of results/gpu
 
 smoke: $(VENV)/ready  ## the same workflow in a few minutes, on four models
 	snakemake --cores $(CORES) --configfile config/smoke.yaml

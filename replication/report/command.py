@@ -78,13 +78,18 @@ def _write_page(args: argparse.Namespace) -> None:
 def _declare_snapshot(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--readme", type=read_path, default=Path("README.md"), help="default: %(default)s")
+    text = "only add what this machine timed in another run, under its name, to what is published"
+    parser.add_argument("--timings-of", type=read_path, metavar="FOLDER", help=text)
 
 
 def _write_snapshot(args: argparse.Namespace) -> None:
     from replication.records.reading import PUBLISHED
-    from replication.report.snapshot import write_snapshot
+    from replication.report.snapshot import add_timings, write_snapshot
 
     results = find_results(args.results)
+    if args.timings_of:
+        add_timings(find_results(args.timings_of), results / PUBLISHED)
+        return
     write_snapshot(results, results / PUBLISHED, args.readme)
 
 

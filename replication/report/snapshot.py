@@ -10,7 +10,7 @@ from pathlib import Path
 from replication.records.description import PACKAGE, render_package
 from replication.records.reading import AGAIN, find_lost, read_bytes, read_manifest, read_records, was_written
 from replication.records.rows import ClaimResult, Order, Verdict
-from replication.records.store import read_clock, write_manifest, write_text
+from replication.records.store import read_clock, write_bytes, write_manifest, write_text
 from replication.records.words import UserError
 from replication.report.answer import write_answer
 from replication.report.durations import measure_durations
@@ -31,6 +31,26 @@ KEPT = (
 )
 TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
 BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
+
+
+def add_timings(results: Path, out: Path) -> None:
+    """Add what this machine timed in `results` to the published run `out`, under its name; nothing else there changes.
+
+    Raise `UserError` if nothing was timed there, or if a file of either has changed since it was written.
+    """
+    started, published = read_clock(), read_manifest(out / "manifest.json")
+    runs = [run for run in read_runs(results) if run.own]
+    if not runs:
+        raise UserError(f"{results} holds nothing that this machine timed")
+    for run in runs:
+        for path in (run.folder / name for name in TIMED):
+            if path.exists():
+                target = out / run.slug / "speed" / run.condition / path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(target, read_bytes(path))
+    write_text(out / PACKAGE, render_package(out))
+    files = sorted(path for path in out.rglob("*") if path.is_file() and path != out / "manifest.json")
+    write_manifest(out / "manifest.json", started, files, run=published["run"], durations=published["durations"])
 
 
 def copy_kept(results: Path, out: Path, besides: Iterable[str] = ()) -> None:

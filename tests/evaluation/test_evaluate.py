@@ -167,6 +167,20 @@ def save_weights(path: Path, images: Path, right: bool) -> None:
     torch.save(model.state_dict(), path)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here, so nothing was evaluated on one")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_answers_as_a_cpu_does(images: Path, tmp_path: Path, precision: str) -> None:
+    torch.manual_seed(0)
+    model = build("deit_ti", num_classes=7).eval()
+    data = open_photographs(images, "colours", make_preprocessing(papers.find_variant("deit_ti"), 224))
+    found = {}
+    for device, how in (("cpu", Pass("cpu")), ("cuda", Pass("cuda", precision))):
+        made = Classifier(model.to(device), tmp_path / device / "answers.npz", "")
+        (found[device],) = answer_all([made], data, "a test", how=how)
+    within = 1e-3 if precision == "fp32" else 0.05
+    assert np.abs(found["cpu"].log_probability - found["cuda"].log_probability).max() < within
+
+
 def rows(out: Path) -> list[dict[str, str]]:
     with (out / "evaluation.csv").open(newline="") as file:
         return list(csv.DictReader(file))

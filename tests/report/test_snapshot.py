@@ -16,6 +16,7 @@ from replication.records.reading import read_records
 from replication.records.rows import Relative
 from replication.records.store import write_manifest
 from replication.records.words import Size, UserError
+from replication.report.snapshot import add_timings
 from tests.report.timings import MACHINE, write_timings
 
 README = "# Toy\n<!-- answer: of the run -->\nold\n<!-- /answer -->\nend\n"
@@ -54,6 +55,23 @@ def test_the_timings_of_every_machine_are_published_under_its_name(finished: Pat
         report.judge(finished)
         rows = read_records(finished / "speed/relative.csv", Relative)
         assert [row.machine for row in rows] == [MACHINE, "gpu"]  # each once
+
+
+def test_timings_of_another_run_are_added_and_nothing_else_changes(finished: Path, tmp_path: Path) -> None:
+    out = finished / "reference"
+    report.write_snapshot(finished, out, finished / "README.md")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    other = tmp_path / "evening"
+    write_timings(other / "speed/z", SECONDS, machine="card", device="cuda")
+    add_timings(other, out)
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    added = files - {path.relative_to(out).as_posix() for path in before}
+    assert added == {f"card/speed/z/{name}" for name in ("cells.csv", "samples.csv", "cells.json")}
+    changed = {path.name for path, content in before.items() if path.read_bytes() != content}
+    assert changed <= {"manifest.json", "datapackage.json"}
+    assert {*json.loads((out / "manifest.json").read_text())["files"]} == files - {"manifest.json"}
+    with pytest.raises(UserError, match="holds nothing that this machine timed"):
+        add_timings(tmp_path / "nothing", out)
 
 
 def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> None:

@@ -12,7 +12,7 @@ from replication.papers import find_variant, read_cards, write_published
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import hash_file
-from replication.report.answer import write_answer
+from replication.report.answer import write_answer, write_details
 from replication.report.judge import EQUAL, judge
 
 pytestmark = pytest.mark.snapshot
@@ -35,13 +35,18 @@ def test_it_comes_from_a_clean_commit_at_laptop_scale() -> None:
     assert {row["scale"] for row in _rows("claims.csv")} <= {"", "exact", "laptop"}
 
 
-def test_readme_quotes_its_answer() -> None:
+def test_readme_quotes_its_answer_and_the_tables_are_its_own() -> None:
     verdicts = read_records(REFERENCE / "verdicts.csv", Verdict)
     claims = read_records(REFERENCE / "claims.csv", ClaimResult)
     orders = read_records(REFERENCE / "speed" / "orders.csv", Order)
-    assert f"-->\n{write_answer(verdicts, claims, orders)}\n<!-- /answer -->" in (ROOT / "README.md").read_text(
-        encoding="utf-8"
-    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"-->\n{write_answer(verdicts, claims, orders)}\n<!-- /answer -->" in readme
+    (example,) = [verdict for verdict in verdicts if verdict.id == "swin/table1a/swin-t-224/flops"]
+    assert (str(example.published), f"{example.measured:.2f}", example.verdict) == ("4.5", "4.49", "reproduced")
+    assert "4.5 GFLOPs for Swin-T" in readme
+    assert "4.49 G multiply-adds" in readme
+    tables = (REFERENCE / "answer.md").read_text(encoding="utf-8")
+    assert tables == f"# The answer in tables\n\n{write_details(verdicts, claims, orders)}\n"
 
 
 def test_every_count_and_hyper_parameter_is_the_printed_one_or_has_a_cause() -> None:

@@ -1,14 +1,14 @@
-"""The answer in a screenful of Markdown: what the README opens with, written from verdicts, claims and orders."""
+"""The answer in Markdown, written from verdicts, claims and orders: five lines for the README, and in tables."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from replication import papers
 from replication.records.metrics import METRICS
-from replication.records.rows import COUNTED, TRAINED, ClaimResult, Order, StackOrder, Verdict
+from replication.records.rows import COUNTED, STATUSES, TRAINED, ClaimResult, Order, StackOrder, Verdict
 from replication.report.claims import ALPHA
 from replication.report.formats import format_markdown_table, format_number, format_range
 from replication.report.gates import GATES
@@ -16,7 +16,57 @@ from replication.report.tables import ELSEWHERE, count_verdicts, format_summary
 
 
 def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
-    """Write the counts of verdicts and statuses, the contradicted claims, and how well speeds keep their order."""
+    """Write the answer in five lines or fewer: numbers, those that others measured, accuracies, claims, speeds."""
+    count = Counter(v.verdict for v in verdicts)
+    checked, _ = _split_compared(verdicts)
+    held = sum(v.verdict == "reproduced" for v in checked)
+    accuracies = [v for v in verdicts if METRICS[v.metric].kind == "accuracy"]
+    way = Counter(v.verdict for v in accuracies)
+    own = way["reproduced"] + way["differs"]
+    elsewhere = way["confirmed elsewhere"] + way["differs elsewhere"]
+    share = 100 * len(checked) / max(len(verdicts), 1)
+    lines = [
+        f"**{share:.0f} % of {len(verdicts):,} printed numbers are checked here by a measurement of ours: "
+        f"{held:,} hold, {len(checked) - held:,} differ.** They are {_count_different(checked):,} different quantities "
+        "of a model, for papers quote each other.",
+        f"Others have measured {count['confirmed elsewhere'] + count['differs elsewhere']:,} more: "
+        f"{count['confirmed elsewhere']:,} are confirmed, {count['differs elsewhere']:,} differ.",
+        f"Of {len(accuracies):,} accuracies, {own:,} are measured here and {elsewhere:,} by others; "
+        f"{way['evaluate']:,} take an evaluation of public weights, {way['fine-tune']:,} a fine-tuning, "
+        f"{way['train']:,} a training, and {way['not public']:,} rest on what is not public.",
+        f"Of {len(claims):,} claims, {_count_claims(claims)}.",
+    ]
+    if orders:
+        clock, counted = (_find_median(taus) for taus in zip(*((o.tau, o.tau_macs) for o in orders), strict=True))
+        lines.append(
+            f"Our clock keeps {len(orders)} printed orders of speeds with a median Kendall's tau of {clock:.2f}; "
+            f"multiply-adds alone with {counted:.2f}."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _count_claims(claims: Sequence[ClaimResult]) -> str:
+    """Count the claims of each status, by what they rest on, in words."""
+    groups: dict[str, Counter[str]] = {}
+    for claim in claims:
+        rests_on = {"counts": "on counts", "speed": "on speeds of one machine", "insight": "on what trained models do"}
+        group = "need data" if claim.status == "needs data" else rests_on.get(claim.source, "on small trainings")
+        groups.setdefault(group, Counter())[claim.status] += 1
+    found = [
+        f"{sum(of.values())} rest {group} ({', '.join(f'{of[status]} {status}' for status in STATUSES if of[status])})"
+        for group, of in groups.items()
+        if group != "need data"
+    ]
+    return ", ".join([*found, f"{sum(groups.get('need data', Counter()).values())} need data"])
+
+
+def _find_median(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else float("nan")
+
+
+def write_details(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
+    """Write the answer in tables: verdicts by paper, the claims that fail, and how well speeds keep their order."""
     headline, rest = summarise_numbers(verdicts)
     parts = [
         f"**{headline}** {rest}",
@@ -43,11 +93,7 @@ def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], ord
 
 def summarise_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """Summarise the printed numbers in two texts: those that a measurement checked, and the rest."""
-    compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
-    built = [v for v in compared if METRICS[v.metric].kind == "architecture"]
-    checked = [v for v in compared if METRICS[v.metric].kind != "architecture"]
-    native = {variant.id: variant.image_size for variant in papers.list_variants().values()}
-    different = {(v.model, v.image_size or native.get(v.model), v.metric) for v in checked}
+    checked, built = _split_compared(verdicts)
     elsewhere, of_checked = (sum(v.verified != "yes" for v in of) for of in (verdicts, checked))
     held, equal = (sum(v.verdict == "reproduced" for v in of) for of in (checked, built))
     headline = (
@@ -57,15 +103,29 @@ def summarise_numbers(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     confirmed, differing = (
         sum(v.verdict == name for v in verdicts) for name in ("confirmed elsewhere", "differs elsewhere")
     )
+    unchecked = len(verdicts) - len(checked) - len(built)
     rest = (
-        f"They are {len(different):,} different quantities of a model at an image size, for papers quote each other. "
-        f"Another {len(built):,} are hyper-parameters, which build our models and so check the transcript alone: "
-        f"{equal:,} are equal, {len(built) - equal:,} are not. {len(verdicts) - len(compared):,} are not checked here; "
+        f"They are {_count_different(checked):,} different quantities of a model at an image size, for papers quote "
+        f"each other. Another {len(built):,} are hyper-parameters, which build our models and so check the transcript "
+        f"alone: {equal:,} are equal, {len(built) - equal:,} are not. {unchecked:,} are not checked here; "
         f"of these, what others found of the same weights or of a training repeated confirms {confirmed:,} and differs "
         f"from {differing:,}. "
         f"{elsewhere:,} printed numbers, {of_checked:,} of those checked among them, were {ELSEWHERE} (†)."
     )
     return headline, rest
+
+
+def _split_compared(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
+    """Split the numbers that are compared with ours: those that a measurement checks, and hyper-parameters."""
+    compared = [v for v in verdicts if v.verdict in ("reproduced", "differs")]
+    built = [v for v in compared if METRICS[v.metric].kind == "architecture"]
+    return [v for v in compared if METRICS[v.metric].kind != "architecture"], built
+
+
+def _count_different(verdicts: Iterable[Verdict]) -> int:
+    """Count the different quantities of a model at an image size among numbers that papers quote of each other."""
+    native = {variant.id: variant.image_size for variant in papers.list_variants().values()}
+    return len({(v.model, v.image_size or native.get(v.model), v.metric) for v in verdicts})
 
 
 def summarise_claims(claims: Sequence[ClaimResult]) -> str:

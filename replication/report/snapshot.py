@@ -12,7 +12,7 @@ from replication.records.reading import AGAIN, find_lost, read_bytes, read_manif
 from replication.records.rows import ClaimResult, Order, Verdict
 from replication.records.store import read_clock, write_bytes, write_manifest, write_text
 from replication.records.words import UserError
-from replication.report.answer import write_answer
+from replication.report.answer import write_answer, write_details
 from replication.report.durations import measure_durations
 from replication.report.speeds import read_runs
 
@@ -30,6 +30,7 @@ KEPT = (
     "report/papers/*.html",
 )
 TIMED = ("cells.csv", "samples.csv", "memory.csv", "cells.json")
+ANSWER = "answer.md"
 BLOCK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 
 
@@ -76,8 +77,8 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
 
     What this machine timed is published under its name, `<machine>/speed/`, and what other machines have published
     stays. Figures are published as SVG; archives and PNG files are for a release only. `datapackage.json` describes the
-    CSVs. The manifest lists the digest of every file, the manifest of the run's verdicts (what made them, and where),
-    and how long counts, timings and trainings took.
+    CSVs, and `answer.md` has in tables what the README says in five lines. The manifest lists the digest of every file,
+    the manifest of the run's verdicts (what made them, and where), and how long counts, timings and trainings took.
 
     If it is killed at any moment, nothing that was published is lost: the next call continues from what is there. Raise
     `UserError` if the run is not complete or the README has no such block.
@@ -95,6 +96,12 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     copy_kept(results, fresh)
     write_text(fresh / PACKAGE, render_package(fresh))
+    judged = (
+        read_records(fresh / "verdicts.csv", Verdict),
+        read_records(fresh / "claims.csv", ClaimResult),
+        read_records(fresh / "speed" / "orders.csv", Order),
+    )
+    write_text(fresh / ANSWER, f"# The answer in tables\n\n{write_details(*judged)}\n")
     facts = {"run": read_manifest(results / "verdicts.json"), "durations": measure_durations(results)}
     published = sorted(path for path in fresh.rglob("*") if path.is_file())
     write_manifest(fresh / "manifest.json", started, published, **facts)
@@ -102,6 +109,4 @@ def write_snapshot(results: Path, out: Path, readme: Path) -> None:
         out.rename(before)
     fresh.rename(out)
     shutil.rmtree(before, ignore_errors=True)
-    verdicts, claims = read_records(out / "verdicts.csv", Verdict), read_records(out / "claims.csv", ClaimResult)
-    block = write_answer(verdicts, claims, read_records(out / "speed" / "orders.csv", Order))
-    write_text(readme, BLOCK.sub(lambda match: f"{match[1]}{block}\n{match[2]}", text))
+    write_text(readme, BLOCK.sub(lambda match: f"{match[1]}{write_answer(*judged)}\n{match[2]}", text))

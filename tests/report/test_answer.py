@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from replication.records.rows import ClaimResult, Order, Verdict
-from replication.report.answer import summarise_numbers, write_answer
+from replication.report.answer import summarise_numbers, write_answer, write_details
 from replication.report.formats import format_number
 
 COUNT = Verdict(
@@ -50,9 +50,36 @@ def test_contradicted_claims_say_why_and_orders_stand_beside_counts() -> None:
         "c", "swin", "Section 1", "It is small.", "", None, 0, 1, "", status="contradicted", reason="it is 2"
     )
     order = Order("swin", "t", "throughput", "cpu_fp32", "a machine", "swin_t@224", 4, 4, 0.5, 0.1, 0.25)
-    told = write_answer([COUNT], [replace(claim, source="counts", estimate=2, ci_low=2, ci_high=2)], [order])
+    told = write_details([COUNT], [replace(claim, source="counts", estimate=2, ci_low=2, ci_high=2)], [order])
     assert "| swin | It is small. (Section 1) | 2, declared 0 to 1 | counts | it is 2 |" in told
     assert "| cpu_fp32, a machine | 1 | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) |" in told
+
+
+def test_the_answer_in_five_lines() -> None:
+    """Hyper-parameters hold nothing; accuracies are told by what they take; a claim by what it rests on."""
+    ways = ("confirmed elsewhere", "evaluate", "fine-tune", "train", "train", "not public")
+    accuracies = [replace(COUNT, metric="top1", verdict=way, measured=None) for way in ways]
+    depth, wrong = replace(COUNT, metric="depth", measured=2.0), replace(COUNT, metric="params", verdict="differs")
+    claim = ClaimResult("c", "swin", "Section 1", "It is small.", "", None, 0, 1, "", source="counts")
+    claims = [
+        claim,
+        replace(claim, source="counts", status="supported"),
+        replace(claim, source="", status="needs data"),
+    ]
+    order = Order("swin", "t", "throughput", "cpu_fp32", "a machine", "swin_t@224", 4, 4, 0.5, 0.1, None)
+    told = write_answer(
+        [COUNT, COUNT, wrong, depth, *accuracies], claims, [order, replace(order, tau=0.7, tau_macs=0.2)]
+    )
+    numbers, others, by_way, of_claims, speeds = told.splitlines()
+    assert numbers.startswith("- **30 % of 10 printed numbers are checked here by a measurement of ours: 2 hold, 1 ")
+    assert "They are 2 different quantities" in numbers
+    assert others == "- Others have measured 1 more: 1 are confirmed, 0 differ."
+    assert "Of 6 accuracies, 0 are measured here and 1 by others; 1 take an evaluation" in by_way
+    assert "1 a fine-tuning, 2 a training, and 1 rest on" in by_way
+    assert of_claims == "- Of 3 claims, 1 rest on counts (1 supported), 2 need data."
+    assert speeds.endswith(
+        "2 printed orders of speeds with a median Kendall's tau of 0.60; multiply-adds alone with 0.20."
+    )
 
 
 @pytest.mark.parametrize(

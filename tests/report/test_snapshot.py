@@ -77,7 +77,8 @@ def test_timings_of_another_run_are_added_and_nothing_else_changes(finished: Pat
 def test_the_readme_s_block_is_replaced_and_must_be_there(finished: Path) -> None:
     readme = finished / "README.md"
     report.write_snapshot(finished, finished / "reference", readme)
-    assert readme.read_text().startswith("# Toy\n<!-- answer: of the run -->\n**Of 11 printed numbers")
+    assert readme.read_text().startswith("# Toy\n<!-- answer: of the run -->\n- **27 % of 11 printed numbers")
+    assert (finished / "reference" / "answer.md").read_text().startswith("# The answer in tables\n\n**Of 11 printed")
     assert readme.read_text().endswith("<!-- /answer -->\nend\n")
     readme.write_text("# Toy\n")
     with pytest.raises(UserError, match="has no block"):

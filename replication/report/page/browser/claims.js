@@ -13,11 +13,20 @@ function renderClaims() {
     h("th", { scope: "row", "data-name": "claim" }, h("a", { href: `#${claim.id}` }, claim.statement), h("small", {}, `${claim.paper}, ${claim.where}`)),
     h("td", { "data-name": "ours" }, claim.estimate === null ? "" : [estimated(claim), intervalBar(claim)]),
     h("td", { "data-name": "declared" }, withUnit(declared(claim), claim.unit)),
+    h("td", { "data-name": "gates and power" }, claim.look === null ? "" : [claim.gates ? `passes ${claim.gates}` : "passes no gate", h("small", {}, powerOf(claim))]),
     h("td", { "data-name": "status" }, badge(claim.status), h("small", { class: "why" }, claim.reason)),
   )));
   $("#claims").classList.toggle("empty", !found.length);
   renderPager("#claims-pager", "claims", page, found.length);
   $("#facet-status").value = state.status;
+}
+
+// What a contrast of trainings can see, at the look that it has reached.
+function powerOf(claim) {
+  return [
+    claim.power === null ? "" : `power ${shown(claim.power)} for ${withUnit(shown(claim.counts), claim.unit)}`,
+    claim.detectable === null ? "" : `sees ${withUnit(shown(claim.detectable), claim.unit)} in 80 %`,
+  ].filter(Boolean).join("; ");
 }
 
 function estimated(claim) {

@@ -16,7 +16,14 @@ from replication.report.tables import ELSEWHERE, count_verdicts, format_summary
 
 
 def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> str:
-    """Write the answer in five lines or fewer: numbers, those that others measured, accuracies, claims, speeds."""
+    """Write the answer as a list in Markdown, with what counts most in bold."""
+    first, *others = list_answer(verdicts, claims, orders)
+    headline, rest = first.split(". ", 1)
+    return "\n".join((f"- **{headline}.** {rest}", *(f"- {line}" for line in others)))
+
+
+def list_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], orders: Sequence[Order]) -> list[str]:
+    """List the answer in five lines or fewer: numbers, those that others measured, accuracies, claims, speeds."""
     count = Counter(v.verdict for v in verdicts)
     checked, _ = _split_compared(verdicts)
     held = sum(v.verdict == "reproduced" for v in checked)
@@ -26,8 +33,8 @@ def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], ord
     elsewhere = way["confirmed elsewhere"] + way["differs elsewhere"]
     share = 100 * len(checked) / max(len(verdicts), 1)
     lines = [
-        f"**{share:.0f} % of {len(verdicts):,} printed numbers are checked here by a measurement of ours: "
-        f"{held:,} hold, {len(checked) - held:,} differ.** They are {_count_different(checked):,} different quantities "
+        f"{share:.0f} % of {len(verdicts):,} printed numbers are checked here by a measurement of ours: "
+        f"{held:,} hold, {len(checked) - held:,} differ. They are {_count_different(checked):,} different quantities "
         "of a model, for papers quote each other.",
         f"Others have measured {count['confirmed elsewhere'] + count['differs elsewhere']:,} more: "
         f"{count['confirmed elsewhere']:,} are confirmed, {count['differs elsewhere']:,} differ.",
@@ -42,7 +49,7 @@ def write_answer(verdicts: Sequence[Verdict], claims: Sequence[ClaimResult], ord
             f"Our clock keeps {len(orders)} printed orders of speeds with a median Kendall's tau of {clock:.2f}; "
             f"multiply-adds alone with {counted:.2f}."
         )
-    return "\n".join(f"- {line}" for line in lines)
+    return lines
 
 
 def _count_claims(claims: Sequence[ClaimResult]) -> str:

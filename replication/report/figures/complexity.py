@@ -81,12 +81,14 @@ def _find_last_slope(tokens: pd.Series, cost: pd.Series) -> float:
 
 
 def _state_growth(growth: dict[str, float], crossings: dict[str, float]) -> str:
-    powers = ", ".join(
-        f"of {label} attention as N^{growth[label]:.2f}" for label in ("global", "windowed") if label in growth
-    )
+    """State how the products of global and windowed attention grow, and from where global ones cost most."""
+    shown = [label for label in ("global", "windowed") if label in growth]
+    if not shown:
+        return "Cost of attention mechanisms"
+    powers = ", ".join(f"of {label} attention as N^{growth[label]:.2f}" for label in shown)
     crossing = crossings.get("global", np.inf)
-    over = f"; global ones cost more than the linear maps from N = {crossing:,.0f} on" if crossing < np.inf else ""
-    return f"With N tokens the products {powers} grow{over}" if powers else "Cost of attention mechanisms"
+    over = f"; from N = {crossing:,.0f} on global ones cost more than the linear maps" if crossing < np.inf else ""
+    return f"With N tokens the products grow: {powers}{over}"
 
 
 def draw_pvt_figure6(counts: pd.DataFrame, published: pd.DataFrame) -> Figure:

@@ -22,7 +22,9 @@ from replication.records.rows import name_subject
 from replication.report.colours import CATEGORIES
 from replication.report.figures.canvas import (
     SMALL,
+    Label,
     draw_nothing,
+    label_ends,
     make_figure,
     set_plain_ticks,
     set_prefixed_ticks,
@@ -176,17 +178,23 @@ def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     matmul, convolution, bandwidth = roof
     peak = max((found for found in (matmul, convolution) if found is not None), default=None)
     intensities, _ = _compute_intensity(pd.concat([models, mechanisms]))
+    roofs: list[Label] = []
     if peak is not None and bandwidth is not None:
         ridge = peak / bandwidth
         x = np.array([min(intensities.min(), ridge) / 1.5, ridge, max(intensities.max(), ridge) * 1.5])
         ax.plot(x, np.minimum(peak, bandwidth * x) / 1e9, color="0.3", lw=1.2)
-        words: dict[str, Any] = {"size": SMALL, "textcoords": "offset points"}
-        for name, reached in (("matrix product", matmul), ("convolution", convolution)):
+        for reached in (matmul, convolution):
             if reached is not None:
                 ax.plot([reached / bandwidth, x[-1]], [reached / 1e9] * 2, color="0.3", lw=1.0)
-                at = reached / bandwidth, reached / 1e9
-                ax.annotate(f"{name} {reached / 1e9:,.0f} GFLOP/s", at, (2, 2), **words)
-        ax.annotate(f"copy {bandwidth / 1e9:,.0f} GB/s", (x[0], bandwidth * x[0] / 1e9), (8, -2), **words)
+                name = "matrix product" if reached == matmul else "convolution"
+                roofs.append(Label(reached / 1e9, f"{name}\n{reached / 1e9:,.0f} GFLOP/s", "0.3"))
+        ax.annotate(
+            f"copy {bandwidth / 1e9:,.0f} GB/s",
+            (x[0], bandwidth * x[0] / 1e9),
+            (8, -2),
+            textcoords="offset points",
+            size=SMALL,
+        )
     ax.margins(x=0.15)
     ax.set(xscale="log", yscale="log", xlabel="operations per byte that operators read and write [FLOP/B]")
     ax.set_ylabel("operations [GFLOP/s]")
@@ -194,6 +202,7 @@ def draw_roofline(cells: pd.DataFrame, cards: Mapping[str, Card]) -> Figure:
     set_plain_ticks(ax.xaxis)
     set_plain_ticks(ax.yaxis)
     _name_extremes(ax, models, _list_labels(cards))
+    label_ends(figure, ax, roofs)
     figure.legend(loc="outside lower center", ncols=5, handletextpad=0.2)
     state_finding(figure, _state_reach(models if len(models) else mechanisms, roof))
     sns.despine(fig=figure)

@@ -29,7 +29,13 @@ from replication.records.rows import (
     Verdict,
     read_cells,
 )
-from replication.report.answer import group_by_condition, group_by_stack, summarise_claims, summarise_numbers
+from replication.report.answer import (
+    group_by_condition,
+    group_by_stack,
+    list_answer,
+    summarise_claims,
+    summarise_numbers,
+)
 from replication.report.claims import CLAIM_RULES
 from replication.report.figures import FIGURES, Figure
 from replication.report.formats import format_number
@@ -48,12 +54,14 @@ def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
     """Render the page of a run, with its data as `text` in it."""
     judged = read_records(results / "verdicts.csv", Verdict)
     tested = read_records(results / "claims.csv", ClaimResult)
+    orders = read_records(results / "speed" / "orders.csv", Order)
     (headline, rest), found = summarise_numbers(judged), Counter(claim.status for claim in tested)
     return (
         make_environment()
         .get_template("index.html.j2")
         .render(
             run=data["run"],
+            answer=list_answer(judged, tested, orders),
             headline=headline,
             rest=rest,
             on_claims=summarise_claims(tested),
@@ -62,7 +70,7 @@ def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
             statuses={status: found[status] for status in STATUSES},
             units_note=UNITS_NOTE,
             speed=read_speed_section(results),
-            by_condition=group_by_condition(read_records(results / "speed" / "orders.csv", Order)),
+            by_condition=group_by_condition(orders),
             by_stack=group_by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
             figures=list(_read_figures(results / "figures")),
             experiments=_list_experiments(read_records(results / "measured.csv", Measured)),

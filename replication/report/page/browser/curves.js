@@ -127,7 +127,7 @@ function drawPlot(cost, lines) {
   const scale = log ? { distr: 3, range: (_, least, most) => [least / 1.15, most * 1.15] } : {};
   const all = (_, ticks) => ticks;
   const room = innerWidth < 600 ? 1.5 : 1.22;
-  const apart = (ticks) => ticks.reduce((kept, tick) => (kept.length && tick < room * kept.at(-1) ? kept : [...kept, tick]), []);
+  const apart = (ticks) => ticks.reduceRight((kept, tick) => (kept.length && room * tick > kept[0] ? kept : [tick, ...kept]), []);
   const round = (_, __, least, most) => [...Array(16).keys()].flatMap((power) => [1, 2, 5].map((lead) => lead * 10 ** (power - 3))).filter((tick) => tick >= least && tick <= most);
   plot = new uPlot({
     width: Math.max(280, Math.min(960, $("#curves-plot").clientWidth)), height: 380, title: cost.label,

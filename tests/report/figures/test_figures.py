@@ -106,7 +106,8 @@ def test_the_same_bytes_every_time(results: Path) -> None:
     once = write(results)
     assert sorted(once) == sorted(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg"))
     assert write(results) == once
-    assert [name for name, data in once.items() if b"Nothing to draw" in data] == []  # SVG keeps texts as comments
+    # SVG keeps texts; no gate is measured of the toy's trainings, so that they are no test.
+    assert [name for name, data in once.items() if b"Nothing to draw" in data] == ["effects.svg"]
 
 
 @pytest.mark.parametrize("name", FIGURES)

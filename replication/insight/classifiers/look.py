@@ -95,7 +95,7 @@ def look_at_attention(found: Look, model: nn.Module, state: str, images: Tensor,
         for name, calls in reader.weights.items()
         if len(calls) == 1 and len(calls[0]) == len(images) and is_global(calls[0])
     }
-    blocks = list(dict.fromkeys(name.rpartition(".")[0] for name in over_all))
+    blocks = list(dict.fromkeys(name.rpartition(".")[0] for name in reader.weights))
     for name, weights in over_all.items():
         block, uniform = blocks.index(name.rpartition(".")[0]) + 1, measure_uniform_distance(weights, size)
         for head, distance in enumerate(measure_distance(weights, size).tolist(), start=1):

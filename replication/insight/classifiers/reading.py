@@ -41,12 +41,13 @@ class AttentionReader(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func is F.scaled_dot_product_attention:
             self._keep(compute_weights(*args[:2], *args[3:4], **_select(kwargs)))
-        elif func in _SOFTMAX and result.dim() == 4 and result.shape[-1] > 1:
+        elif func in _SOFTMAX and result.dim() >= 4 and result.shape[-1] > 1:
             self._keep(result)
         return result
 
     def _keep(self, weights: Tensor) -> None:
-        self.weights.setdefault(self.running[-1], []).append(weights.detach())
+        """Keep the weights of an attention; those of windows beside one another, as Twins has them, as of so many."""
+        self.weights.setdefault(self.running[-1], []).append(weights.detach().flatten(0, -4))
 
 
 def _select(kwargs: Mapping[str, Any]) -> dict[str, Any]:

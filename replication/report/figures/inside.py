@@ -293,7 +293,8 @@ def draw_moves(numbers: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure
         "cpvt/translation": "moved: mean of tokens less class token",
         "cpvt/larger_digits": "enlarged: PEG less table",
     }
-    state_finding(figure, _state_claims(numbers.assign(arm=joined["name"]), claims, wanted))
+    shown = joined[joined["name"].isin(arms)]
+    state_finding(figure, _state_claims(shown, claims, wanted))
     return figure
 
 

@@ -36,13 +36,15 @@ def look_into(experiment: str, arm: str, weights: Path, out: Path) -> list[Run]:
 
 
 @pytest.mark.slow
-def test_a_columnar_model_and_one_of_windows_leave_every_file_twice_the_same(tmp_path: Path) -> None:
+def test_a_columnar_model_and_those_with_windows_leave_every_file_twice_the_same(tmp_path: Path) -> None:
+    of_windows = {
+        *("filters_dimensions", "filters_smoothness", "reach_stage", "reach_mismatch", "field_stage"),
+        *("shift_change", "size_change", "similarity_growth", "neighbours_growth"),
+    }
     expected = {
         ("vit_resolution", "pretrain"): set(UNITS),
-        ("swin_windows", "shifted"): {
-            *("filters_dimensions", "filters_smoothness", "reach_stage", "reach_mismatch", "field_stage"),
-            *("shift_change", "size_change", "similarity_growth", "neighbours_growth"),
-        },
+        ("swin_windows", "shifted"): of_windows,
+        ("twins_pyramid", "svt"): of_windows,
     }
     for (experiment, arm), metrics in expected.items():
         weights = save_untrained(experiment, arm, tmp_path / experiment / "weights")

@@ -23,13 +23,15 @@ class _Help(argparse.HelpFormatter):
 FORM: dict[str, Any] = {"allow_abbrev": False, "formatter_class": _Help}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
+def make_parser() -> argparse.ArgumentParser:
+    """Make the command line's grammar."""
     main = argparse.ArgumentParser(
         prog="python -m replication",
         description="A verdict for every number the vision-transformer papers print. "
         "`snakemake --cores all` in the root of a checkout runs all of these in order; each works by hand as well.",
-        epilog=_example("complexity count --models pvt_small swin_t \\\n      --image-sizes 224 448 --out counts"),
+        epilog=_format_example(
+            "complexity count --models pvt_small swin_t \\\n      --image-sizes 224 448 --out counts"
+        ),
         **FORM,
     )
     main.add_argument("--version", action="version", version=f"replication {__version__}")
@@ -43,12 +45,12 @@ def _add(commands: Iterable[Command | Group], to: argparse._SubParsersAction[arg
         if isinstance(command, Group):
             _add(command.steps, sub.add_subparsers(required=True, metavar="STEP"))
             continue
-        sub.epilog = "\n\n".join(filter(None, [command.explanation, _example(command.example)]))
+        sub.epilog = "\n\n".join(filter(None, [command.explanation, _format_example(command.example)]))
         command.declare(sub)
         sub.set_defaults(run=command.run)
 
 
-def _example(command: str) -> str:
+def _format_example(command: str) -> str:
     return f"Example:\n  python -m replication {command}"
 
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = sys.argv[1:] if arguments is None else arguments
         if odd := next((text for text in given if text.startswith("--") and text.endswith("=--")), None):
             raise UserError(f"{odd}: -- is no value")  # argparse takes it for the end of the options, and gives none
-        args = parser().parse_args(given)
+        args = make_parser().parse_args(given)
         say(args.run(args))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

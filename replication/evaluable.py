@@ -65,30 +65,30 @@ DATASET = {"classification": "imagenet-1k", "detection": "coco", "segmentation":
 """What a model is evaluated on, by its task."""
 
 
-def measures(variant: Variant, dataset: str) -> Collection[str]:
-    """What an evaluation of a model on a data set measures."""
+def list_measures(variant: Variant, dataset: str) -> Collection[str]:
+    """List what an evaluation of a model on a data set measures."""
     kind = variant.task if variant.task == "classification" else variant.family
     return MEASURES.get(kind, {}).get(dataset, ())
 
 
-def unable(one: Weight, variant: Variant | None, dataset: str, metric: str = "") -> str:
-    """Why the suite cannot measure this of weights; nothing if it can."""
+def explain_obstacle(one: Weight, variant: Variant | None, dataset: str, metric: str = "") -> str:
+    """Say why the suite cannot measure this of weights; return nothing if it can."""
     if one.obstacle:
         return one.obstacle
     if variant is None:
         return f"the suite does not build {one.model}"
-    if not measures(variant, dataset):
+    if not list_measures(variant, dataset):
         return f"the suite has no evaluation of {one.model} on {dataset}"
-    if metric and metric not in measures(variant, dataset):
+    if metric and metric not in list_measures(variant, dataset):
         return f"an evaluation does not give {metric}"
     return ""
 
 
-def gigabytes(one: Weight) -> float | None:
-    """The size of a file [GB]: as its source states it, else four bytes for every parameter that is printed of it."""
+def estimate_gigabytes(one: Weight) -> float | None:
+    """Return the size of a file [GB] as its source states it, else four bytes for every printed parameter."""
     if one.megabytes:
         return one.megabytes / 1000
-    params = _printed(one.model, "params")
+    params = _find_printed(one.model, "params")
     return None if params is None else 4 * params / 1e9
 
 
@@ -107,10 +107,10 @@ def estimate(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None)
     Time is by printed multiply-adds and `MACS_A_SECOND`, of `images` of them, or all.
     """
     jobs = list(jobs)
-    files = {one.urls or one.id: gigabytes(one) for one, _, _ in jobs}
+    files = {one.urls or one.id: estimate_gigabytes(one) for one, _, _ in jobs}
     folders = {IMAGES[dataset].key: IMAGES[dataset] for _, dataset, _ in jobs}
     counts = [min(images or IMAGES[dataset].count, IMAGES[dataset].count) for _, dataset, _ in jobs]
-    costs = [_macs(one, size) for one, _, size in jobs]
+    costs = [_estimate_macs(one, size) for one, _, size in jobs]
     seconds = dict[str, float | None]()
     for what, rate in MACS_A_SECOND.items():
         decoding = DECODING / (8 if what == "a V100" else 2)
@@ -120,10 +120,10 @@ def estimate(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None)
     return Takes(seconds, weights, sum(one.gigabytes for one in folders.values()))
 
 
-def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> str:
+def describe_effort(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None) -> str:
     """Say in words what evaluations take; see `estimate`."""
     takes = estimate(jobs, images)
-    times = [f"{_time(seconds)} on {what}" for what, seconds in takes.seconds.items() if seconds is not None]
+    times = [f"{_format_time(seconds)} on {what}" for what, seconds in takes.seconds.items() if seconds is not None]
     size = "an unknown number of" if takes.weights is None else f"{takes.weights:.2g}"
     known = len(times) == len(takes.seconds)
     return "about " + ", ".join(
@@ -131,13 +131,13 @@ def expected(jobs: Iterable[tuple[Weight, str, int]], images: int | None = None)
     )
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{max(seconds / 60, 1):.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 @functools.cache
-def _printed_counts() -> Mapping[tuple[str, str], Mapping[int | None, float]]:
-    """The first printed count of each model at each short side [px], by model and metric."""
+def _collect_printed_counts() -> Mapping[tuple[str, str], Mapping[int | None, float]]:
+    """Collect the first printed count of each model at each short side [px], by model and metric."""
     found: dict[tuple[str, str], dict[int | None, float]] = {}
     for card in papers.read_cards().values():
         for table in card.tables:
@@ -148,14 +148,14 @@ def _printed_counts() -> Mapping[tuple[str, str], Mapping[int | None, float]]:
     return found
 
 
-def _printed(model: str, metric: str, image_size: int | None = None) -> float | None:
-    counts = _printed_counts().get((model.removesuffix("_caffe"), metric), {})
+def _find_printed(model: str, metric: str, image_size: int | None = None) -> float | None:
+    counts = _collect_printed_counts().get((model.removesuffix("_caffe"), metric), {})
     return counts.get(image_size) or next(iter(counts.values()), None)
 
 
-def _macs(one: Weight, image_size: int) -> float | None:
-    """Multiply-adds of an image: as printed at that size, else in proportion to the pixels of one that is printed."""
-    counts = _printed_counts().get((one.model.removesuffix("_caffe"), "macs"), {})
+def _estimate_macs(one: Weight, image_size: int) -> float | None:
+    """Return multiply-adds of an image as printed at that size, else in proportion to pixels from a printed one."""
+    counts = _collect_printed_counts().get((one.model.removesuffix("_caffe"), "macs"), {})
     if image_size in counts:
         return counts[image_size]
     variant = papers.list_variants().get(one.model)

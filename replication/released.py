@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.evaluable import DATASET, IMAGES, measures, unable
+from replication.evaluable import DATASET, IMAGES, explain_obstacle, list_measures
 from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.reading import read_texts
@@ -47,12 +47,12 @@ class Evaluation:
         return f"{self.weights}/{self.images}/{self.image_size}"
 
 
-def find(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
-    """What the files in `folder` are evaluated on, and a line for everything that is not: a file, or the whole folder.
+def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
+    """Find what the files in `folder` are evaluated on; give a line for all that is not: a file, or the whole folder.
 
     A file is called by the id of its record, `<model id>_<image size>`, or as its authors call it, and a suffix, in
     capitals or not; hidden ones are none. Each is evaluated where printed numbers ask for it, at least at its own size,
-    unless there are no `images` for that. UserError if the folder cannot be read.
+    unless there are no `images` for that. Raise `UserError` if the folder cannot be read.
     """
     if not os.path.isdir(folder):  # false for a name that is too long, too
         return (), (f"no released weights are evaluated: evaluation.checkpoints, {folder}, is no folder",)
@@ -64,7 +64,7 @@ def find(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...],
     notes = []
     for name in names:
         try:
-            for one in _evaluations(folder / name, images):
+            for one in _make_evaluations(folder / name, images):
                 other = found.setdefault(one.name, one)
                 if other.checkpoint != one.checkpoint:
                     raise UserError(f"{other.checkpoint} is the same weights")
@@ -75,8 +75,8 @@ def find(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...],
     return tuple(found.values()), tuple(notes)
 
 
-def lying(folder: Path) -> dict[str, Path]:
-    """The file of every record that lies in a folder, by id."""
+def find_files(folder: Path) -> dict[str, Path]:
+    """Find the file of every record that lies in a folder, by id."""
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     return {one.id: path for path in reversed(names) if path.is_file() for one in recognise(path.name)}
 
@@ -85,25 +85,25 @@ NOTED = "digests.json"
 """Beside the files that were fetched: the SHA-256 of each as it came."""
 
 
-def noted(folder: Path) -> dict[str, str]:
-    """The digest of each file that was fetched into a folder, by its name."""
+def read_digests(folder: Path) -> dict[str, str]:
+    """Read the digest of each file that was fetched into a folder, by its name."""
     path = folder / NOTED
     return read_texts(path) if path.is_file() else {}
 
 
 def recognise(name: str) -> tuple[Weight, ...]:
-    """The records that a file of this name is of: several where only the preprocessing differs."""
-    return _by_name().get(name.lower(), ()) or _by_name().get(_stem(name.lower()), ())
+    """Return the records that a file of this name is of: several where only the preprocessing differs."""
+    return _index_by_name().get(name.lower(), ()) or _index_by_name().get(_strip_suffix(name.lower()), ())
 
 
-def check(path: Path, record: Weight | None = None) -> None:
-    """UserError for a file that is called as its authors' is, or is fetched, but has not the digest of that.
+def check_digest(path: Path, record: Weight | None = None) -> None:
+    """Raise `UserError` for a file that is called as its authors' is, or is fetched, and has another digest than that.
 
     A file called `<model id>_<image size>` may be anybody's weights.
     """
     names = {name.lower() for name in record.called.split()} if record else set()
     published = record.sha256 if record and path.name.lower() in names else ""
-    said = noted(path.parent).get(path.name, published)
+    said = read_digests(path.parent).get(path.name, published)
     if said and path.is_file() and not (found := hash_file(path)).startswith(said):
         raise UserError(
             f"{path} is not the file of its authors: its SHA-256 begins with {found[:8]}, not with {said[:8]}; "
@@ -112,8 +112,8 @@ def check(path: Path, record: Weight | None = None) -> None:
 
 
 @functools.cache
-def _by_name() -> Mapping[str, tuple[Weight, ...]]:
-    """Records by the names of their file: its id, the id of another record of the same file, its authors' names."""
+def _index_by_name() -> Mapping[str, tuple[Weight, ...]]:
+    """Index records by the names of their file: its id, that of another record of the file, its authors' names."""
     by_file: dict[str, list[Weight]] = {}
     for one in read_weights().values():
         by_file.setdefault(one.urls or one.id, []).append(one)
@@ -125,31 +125,31 @@ def _by_name() -> Mapping[str, tuple[Weight, ...]]:
     return found
 
 
-def _stem(name: str) -> str:
+def _strip_suffix(name: str) -> str:
     return name.removesuffix(next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ""))
 
 
-def chosen(names: Iterable[str]) -> list[Weight]:
-    """The records of these names, each once: an id, a model, or those of a paper's, a table's or a number's accuracies.
+def choose_weights(names: Iterable[str]) -> list[Weight]:
+    """Choose the records of names, each once: of an id, a model, or the accuracies of a paper, a table or a number.
 
-    UserError for a name that is none, or for which no published weights are known.
+    Raise `UserError` for a name that is none, or for which no published weights are known.
     """
     found: dict[str, Weight] = {}
     for name in names:
         if name in read_weights():
             some = [read_weights()[name]]
         elif not (some := [one for one in read_weights().values() if one.model == name]):
-            some = [read_weights()[one] for _, way in evaluated(name) for one in way.needed]
+            some = [read_weights()[one] for _, way in list_evaluated(name) for one in way.needed]
             if not some:
                 raise UserError(f"no published weights stand for the numbers of {name}")
         found |= {one.id: one for one in some}
     return list(found.values())
 
 
-def evaluated(name: str) -> list[tuple[Published, Way]]:
-    """The printed accuracies below an id, as `pvt` or `pvt/table2`, that published weights stand for.
+def list_evaluated(name: str) -> list[tuple[Published, Way]]:
+    """List the printed accuracies below an id, as `pvt` or `pvt/table2`, that published weights stand for.
 
-    UserError names the nearest id.
+    Raise `UserError`, which names the nearest id, for an unknown one.
     """
     below = [
         (cell, table.ways.get(cell.name))
@@ -165,51 +165,51 @@ def evaluated(name: str) -> list[tuple[Published, Way]]:
     return [(cell, way) for cell, way in below if way and way.kind == "evaluate"]
 
 
-def _evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluation]:
-    """What a file is evaluated on. UserError says why it cannot be."""
+def _make_evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluation]:
+    """Yield what a file is evaluated on. Raise `UserError`, which says why, if it cannot be."""
     if not path.is_file() or not (records := recognise(path.name)):
-        yield _unrecorded(path, images)
+        yield _make_unrecorded(path, images)
         return
     variants = papers.list_variants()
     for one in records:
         dataset = DATASET[one.task]
-        if fault := unable(one, variants.get(one.model), dataset):
+        if fault := explain_obstacle(one, variants.get(one.model), dataset):
             raise UserError(fault)
-        asked = {(IMAGES[dataset].key, one.image_size), *demanded().get(one.id, ())}
+        asked = {(IMAGES[dataset].key, one.image_size), *collect_demands().get(one.id, ())}
         there = sorted((key, size) for key, size in asked if key in images)
         if not there:
-            raise UserError(_no_images(one.model, dataset))
+            raise UserError(_explain_lack(one.model, dataset))
         for key, size in there:
             yield Evaluation(one.id, one.model, key, size, str(path))
 
 
-def _unrecorded(path: Path, images: Collection[str]) -> Evaluation:
-    """A file of weights that no record has, by its name."""
+def _make_unrecorded(path: Path, images: Collection[str]) -> Evaluation:
+    """Make the evaluation of a file of weights that no record has, by its name."""
     name = path.name.lower()
-    model, _, size = _stem(name).rpartition("_")
-    if not path.is_file() or _stem(name) == name or not re.fullmatch("[1-9][0-9]*", size):
+    model, _, size = _strip_suffix(name).rpartition("_")
+    if not path.is_file() or _strip_suffix(name) == name or not re.fullmatch("[1-9][0-9]*", size):
         raise UserError(f"a checkpoint is a file called {EXPECTED}")
     if model not in papers.list_variants():
         raise UserError(f"{nearest(model, papers.list_variants(), 'model')}; a checkpoint is called {EXPECTED}")
     variant = papers.find_variant(model)
     dataset = DATASET[variant.task]
-    if not measures(variant, dataset):
+    if not list_measures(variant, dataset):
         raise UserError(f"{model} cannot be evaluated on {dataset}")
     if variant.task == "classification":
         variant.resolve(int(size))  # for its error
     if IMAGES[dataset].key not in images:
-        raise UserError(_no_images(model, dataset))
+        raise UserError(_explain_lack(model, dataset))
     return Evaluation(f"{model}_{size}", model, IMAGES[dataset].key, int(size), str(path))
 
 
-def _no_images(model: str, dataset: str) -> str:
+def _explain_lack(model: str, dataset: str) -> str:
     one = IMAGES[dataset]
     return f"{model} needs the {one.words}; set `evaluation.{one.key}` to the folder that has them"
 
 
 @functools.cache
-def demanded() -> Mapping[str, frozenset[tuple[str, int]]]:
-    """The images and their sizes at which printed numbers ask for the weights of each id."""
+def collect_demands() -> Mapping[str, frozenset[tuple[str, int]]]:
+    """Collect the images and their sizes at which printed numbers ask for the weights of each id."""
     found: dict[str, set[tuple[str, int]]] = {}
     for card in papers.read_cards().values():
         for table in card.tables:
@@ -217,6 +217,6 @@ def demanded() -> Mapping[str, frozenset[tuple[str, int]]]:
                 way = table.ways.get(cell.name)
                 if way and way.kind == "evaluate" and way.image_size and cell.dataset in IMAGES:
                     for one in (read_weights()[name] for name in way.needed):
-                        if not unable(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
+                        if not explain_obstacle(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
                             found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
     return {name: frozenset(asked) for name, asked in found.items()}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from replication import __version__
-from replication.__main__ import main, parser
+from replication.__main__ import main, make_parser
 from replication.commands import list_commands
 from replication.records.condition import read_condition
 from replication.records.words import LARGEST_SIDE
@@ -92,7 +92,7 @@ def test_the_sides_and_batches_of_a_configuration_are_those_of_all_else() -> Non
 
 def test_every_number_of_the_command_line_has_a_limit() -> None:
     """No option is read by Python's own `int` or `float`, which take any number."""
-    waiting, seen = [parser()], 0
+    waiting, seen = [make_parser()], 0
     while waiting:
         for action in waiting.pop()._actions:
             waiting += action.choices.values() if isinstance(action, argparse._SubParsersAction) else ()
@@ -165,7 +165,7 @@ def test_stored_predictions_are_evaluated_again(capsys: pytest.CaptureFixture[st
 
 
 def test_every_command_explains_itself() -> None:
-    text = parser().format_help()
+    text = make_parser().format_help()
     for word in ("published", "complexity", "training", "insight", "collect", "judge", "tables", "figures", "report"):
         assert word in text
 
@@ -200,7 +200,7 @@ def test_times_and_costs_are_positive_and_finite(capsys: pytest.CaptureFixture[s
 
 
 def test_both_spellings_of_models_and_sizes_are_taken_and_no_abbreviation(capsys: pytest.CaptureFixture[str]) -> None:
-    read = parser().parse_args
+    read = make_parser().parse_args
     for several in ([], ["complexity", "count", "--out", "x"]):
         words = several or ["speed"]
         assert read([*words, "--model", "a", "--image-size", "32"]) == read(
@@ -239,7 +239,10 @@ def test_a_count_is_shown_and_says_where_it_is(capsys: pytest.CaptureFixture[str
 def examples() -> Iterator[str]:
     """Every whole command that a text of the repository or a help prints."""
     texts = [path.read_text() for path in (ROOT / "README.md", *ROOT.glob("config/*"), *ROOT.glob("*.md"))]
-    texts += [parser().format_help(), *(f"  python -m replication {one.example}" for one in list_commands().values())]
+    texts += [
+        make_parser().format_help(),
+        *(f"  python -m replication {one.example}" for one in list_commands().values()),
+    ]
     for text in texts:
         yield from re.findall(r"^ *python -m replication (?:.*\\\n)*.*", text, re.MULTILINE)
 
@@ -256,7 +259,7 @@ def test_commands_that_are_printed_are_understood() -> None:
     found = list(examples())
     assert len(found) >= len(list_commands())
     for command in found:
-        assert parser().parse_args(shlex.split(command.replace("\\\n", ""), comments=True)[3:]).run, command
+        assert make_parser().parse_args(shlex.split(command.replace("\\\n", ""), comments=True)[3:]).run, command
 
 
 def test_what_the_readme_asks_of_files_is_there_in_a_fresh_clone() -> None:
@@ -335,4 +338,4 @@ def test_home_is_understood_where_no_shell_has_made_it_so(tmp_path: Path, monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main(["published", "--out=~/published.csv"]) == 0
     assert (tmp_path / "published.csv").exists()
-    assert parser().parse_args(["published", "--out=~nobody-here/x"]).out == Path("~nobody-here/x")
+    assert make_parser().parse_args(["published", "--out=~nobody-here/x"]).out == Path("~nobody-here/x")

@@ -20,10 +20,10 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from replication.complexity.called import count_calls
-from replication.complexity.dispatched import count_dispatch, find_unknown_operators, holds_products
+from replication.complexity.calls import count_calls
+from replication.complexity.dispatch import count_dispatch, find_unknown_operators, holds_products
 from replication.complexity.formulas import FAMILIES, Cost, count_cost
-from replication.complexity.traced import UntraceableError, count_fvcore
+from replication.complexity.tracing import UntraceableError, count_fvcore
 from replication.models.attention import set_attention
 from replication.papers.parts.user_models import OWN
 from replication.records.card import Variant

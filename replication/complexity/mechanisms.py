@@ -31,7 +31,7 @@ WINDOW = 7  # M of Swin, Twins and MSG-Transformer
 REGION = 4  # windows a side that exchange messengers in the first stage of MSG-Transformer
 GRIDS = (7, 8, 14, 16, 28, 32, 56, 64, 112, 128, 224, 256)  # tokens a side
 
-MECHANISMS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
+LAYERS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
     "global": (1, lambda: GlobalAttention(WIDTH, NUM_HEADS)),
     "spatial_reduction": (REDUCTION, lambda: SpatialReductionAttention(WIDTH, NUM_HEADS, REDUCTION)),
     "windowed": (WINDOW, lambda: WindowAttention(WIDTH, NUM_HEADS, WINDOW)),
@@ -62,7 +62,7 @@ def count_mechanisms() -> Iterator[MechanismCost]:
     All are of one image. The products of attention are the batched ones (bmm); those with weights are not. Grids that
     leave a mechanism no key are left out.
     """
-    for name, (divisor, make) in MECHANISMS.items():
+    for name, (divisor, make) in LAYERS.items():
         with torch.device("meta"):
             module = make().eval()
         for side in GRIDS:

@@ -16,7 +16,7 @@ from scipy import optimize
 
 from replication import papers
 from replication.complexity.formulas import FAMILIES, count_cost
-from replication.complexity.mechanisms import MECHANISMS
+from replication.complexity.mechanisms import LAYERS
 from replication.frames import read_frame
 from replication.intervals import fit_slope
 from replication.models.attention import POLICIES
@@ -93,7 +93,7 @@ def write_scaling(counts_csv: Path, mechanisms_csv: Path, out: Path) -> None:
 
 def fit_mechanisms(mechanisms: pd.DataFrame) -> Iterator[ScalingFit]:
     """Yield each mechanism's rows: the attention products, the peak memory at inference, and the whole MACs."""
-    for name in MECHANISMS:
+    for name in LAYERS:
         rows = mechanisms[(mechanisms["mechanism"] == name) & (mechanisms["exact"] == 1)]
         yield _fit_row(name, "macs", "attention", rows["tokens"], rows["macs_attention"], THEORY.get(name))
         for attention in POLICIES:

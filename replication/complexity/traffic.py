@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from replication.complexity.dispatched import ProductCounter
+from replication.complexity.dispatch import ProductCounter
 from replication.complexity.memory import CpuAttention
 
 

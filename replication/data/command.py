@@ -24,10 +24,10 @@ def _fetch(args: argparse.Namespace) -> str | None:
 
         return str(fetch(args.dataset, args.root, args.mirror, args.offline))
     from replication.data.fetch_weights import fetch_weights
-    from replication.released import chosen
+    from replication.released import choose_weights
 
     folder = args.checkpoints or args.root / "checkpoints"
-    for line in fetch_weights(chosen(args.weights), folder, args.mirror, args.offline):
+    for line in fetch_weights(choose_weights(args.weights), folder, args.mirror, args.offline):
         say(line)
     return None
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from replication.data.fetch import RETRIES, lock_folder, receive
 from replication.data_sources import read_mirror
-from replication.evaluable import gigabytes
+from replication.evaluable import estimate_gigabytes
 from replication.records.rows import Weight
 from replication.records.store import hash_file, write_text
 from replication.records.words import UserError
-from replication.released import NOTED, SUFFIXES, check, lying, noted
+from replication.released import NOTED, SUFFIXES, check_digest, find_files, read_digests
 
 MOST = 8 * 10**9
 """Bytes that no file of weights has."""
@@ -42,8 +42,8 @@ def fetch_weights(records: Iterable[Weight], folder: Path, mirror: str = "", off
     with lock_folder(folder):
         done: set[str] = set()
         for record in records:
-            if (there := lying(folder).get(record.id)) and there.name not in done:
-                check(there, record)
+            if (there := find_files(folder).get(record.id)) and there.name not in done:
+                check_digest(there, record)
                 yield f"{record.id} lies there as {there.name}"
             elif not there:
                 there = _bring(record, folder, near, offline)
@@ -63,7 +63,7 @@ def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Pat
     if not sources:
         known = "this is offline" if offline else "no address is known" if not record.urls else "it is not there"
         raise UserError(f"{record.id} cannot be fetched: {known}; put the file into {folder} as {record.id}.pth")
-    size = gigabytes(record)
+    size = estimate_gigabytes(record)
     if size and (room := shutil.disk_usage(folder).free / 1e9) < 1.1 * size:
         raise UserError(f"{folder} has room for {room:.1f} GB, and {record.id} needs {size:.1f} GB")
     faults = []
@@ -75,7 +75,7 @@ def _bring(record: Weight, folder: Path, near: Path | str, offline: bool) -> Pat
             path = folder / name
             digest = hash_file(part)
             part.replace(path)
-            write_text(folder / NOTED, json.dumps(noted(folder) | {name: digest}, indent=1) + "\n")
+            write_text(folder / NOTED, json.dumps(read_digests(folder) | {name: digest}, indent=1) + "\n")
             return path
         faults.append(f"{source}: {fault}")
     raise UserError(f"{record.id} could not be fetched: {'; '.join(faults)}")

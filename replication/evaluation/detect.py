@@ -47,17 +47,17 @@ def detect(
     if not folder.is_dir():
         raise UserError(f"no data set at {folder}; `python -m replication fetch --dataset coco_2017` gets COCO")
     what = f"{variant.id} at {image_size} px"
-    if variant.family == "detr":
+    if variant.toolbox == "mmdetection":
+        split = mmdetection.load_validation_split(variant, folder, image_size, corrupt)
+        dataset = name_dataset(dataset, split, folder)
+        model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
+        results = mmdetection.predict(model, split, what, place)
+    else:
         split = load_split(folder, "val", image_size, corrupt=corrupt)
         dataset = name_dataset(dataset, split, folder)
         classes = 1 + max(category["id"] for category in split.categories)  # the class index is the category id
         model = load_checkpoint(build_variant(variant, num_classes=classes), checkpoint).eval()
         results = predict(model, split, what, place)
-    else:
-        split = mmdetection.load_validation_split(variant, folder, image_size, corrupt)
-        dataset = name_dataset(dataset, split, folder)
-        model = load_checkpoint(build_variant(variant, num_classes=len(split.categories)), checkpoint).eval()
-        results = mmdetection.predict(model, split, what, place)
     found = compute_average_precision(split.ground_truth, results)
     if mmdetection.finds_masks(variant):
         found |= compute_average_precision(split.ground_truth, results, masks=True)

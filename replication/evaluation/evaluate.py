@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from replication import released
-from replication.evaluable import measures
+from replication.evaluable import list_measures
 from replication.evaluation.asked import Asked
 from replication.evaluation.classify import classify
 from replication.evaluation.detect import detect
@@ -47,10 +47,10 @@ def evaluate(asked: Sequence[Asked], corrupt: str = "strict", how: Pass = WHOLE)
 
 def _check(one: Asked, how: Pass) -> None:
     how.check(one.model, one.variant.task)
-    released.check(one.checkpoint, one.record)
+    released.check_digest(one.checkpoint, one.record)
     if one.multi_scale and one.variant.task != "segmentation":
         raise UserError(f"--multi-scale is for segmenters, and {one.model} is made for {one.variant.task}")
-    if one.variant.task == "detection" and not measures(one.variant, "coco"):
+    if one.variant.task == "detection" and not list_measures(one.variant, "coco"):
         raise UserError(
             f"{one.model} is made for {one.variant.task}; of detectors, DETR, RetinaNet and Mask R-CNN can be evaluated"
         )

@@ -23,9 +23,9 @@ from torchvision.transforms import v2
 from replication.data.detection import Scenes, Targets, load_split
 from replication.data.photographs import MEAN, STD
 from replication.data.unfiltered import fit_size, resize
-from replication.evaluable import MASKS, measures
+from replication.evaluable import MASKS, list_measures
 from replication.evaluation.one_by_one import CPU, answer_one_by_one
-from replication.models.dense.boxes import Detections, pasted
+from replication.models.dense.boxes import Detections, paste_masks
 from replication.records.card import Variant
 
 LONG_SIDE = 1333 / 800
@@ -55,7 +55,7 @@ class Fit:
 
 def finds_masks(variant: Variant) -> bool:
     """Tell whether a detector finds masks beside boxes."""
-    return MASKS.issubset(measures(variant, "coco"))
+    return MASKS.issubset(list_measures(variant, "coco"))
 
 
 def load_validation_split(variant: Variant, folder: Path, image_size: int, corrupt: str) -> Scenes:
@@ -107,7 +107,7 @@ def convert_to_coco(found: Detections, image_id: int, size: Tensor, category_ids
         for box, index, score in zip(boxes.tolist(), found.classes.tolist(), found.scores.tolist(), strict=True)
     ]
     if found.masks is not None:
-        masks = pasted(found.masks, found.boxes, (int(size[0]), int(size[1])))
+        masks = paste_masks(found.masks, found.boxes, (int(size[0]), int(size[1])))
         for result, mask in zip(results, masks, strict=True):
             result["segmentation"] = encode_mask(mask)
     return results

@@ -34,7 +34,7 @@ def _declare_weights(parser: argparse.ArgumentParser) -> None:
     _add_checkpoints(parser)
 
 
-def _weights(args: argparse.Namespace) -> str:
+def _list_weights(args: argparse.Namespace) -> str:
     from replication.report.weights_list import list_weights
 
     return list_weights(args.names, args.checkpoints)
@@ -57,9 +57,9 @@ def _declare_fill(parser: argparse.ArgumentParser) -> None:
 
 def _fill(args: argparse.Namespace) -> None:
     from replication.evaluation import Pass
-    from replication.fill.fill import default_images, fill
+    from replication.fill.fill import fill, locate_images
 
-    images = default_images(args.data)
+    images = locate_images(args.data)
     if args.images_folder:
         images = dict.fromkeys(images, args.images_folder)
     how = Pass(args.device, args.precision, args.some, args.batch, args.workers)
@@ -72,7 +72,7 @@ COMMANDS = (
         "weights",
         "list published weights: their size, licence, cells, and whether they lie here",
         _declare_weights,
-        _weights,
+        _list_weights,
         "weights --for pvt/table2 deit_s",
         Stage.LOOK,
     ),

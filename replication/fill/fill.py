@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replication import papers
 from replication.data.fetch_weights import fetch_weights
-from replication.evaluable import DATASET, FOLDERS, IMAGES, expected, unable
+from replication.evaluable import DATASET, FOLDERS, IMAGES, describe_effort, explain_obstacle
 from replication.evaluation import WHOLE, Asked, Pass, evaluate
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Way
@@ -16,7 +16,7 @@ from replication.records.reading import read_manifest
 from replication.records.rows import Published, Weight
 from replication.records.store import hash_file
 from replication.records.words import UserError
-from replication.released import evaluated, lying
+from replication.released import find_files, list_evaluated
 from replication.report import render_filled_tables
 
 
@@ -45,11 +45,14 @@ class Plan:
 
 
 def make_plan(names: Sequence[str]) -> Plan:
-    """What papers, tables or numbers take, by their ids. UserError if no published weights stand for any of it."""
+    """Plan what papers, tables or numbers take, by their ids.
+
+    Raise `UserError` if no published weights stand for any of it.
+    """
     numbers, jobs, left = [], dict[tuple[str, str, int, bool], Job](), dict[str, list[str]]()
-    for cell, way in (found for name in names for found in evaluated(name)):
+    for cell, way in (found for name in names for found in list_evaluated(name)):
         records = [find_weight(one) for one in way.needed]
-        if fault := next(filter(None, (_fault(cell, way, record) for record in records)), ""):
+        if fault := next(filter(None, (_explain_fault(cell, way, record) for record in records)), ""):
             left.setdefault(fault, []).append(cell.id)
             continue
         numbers.append(cell)
@@ -63,13 +66,13 @@ def make_plan(names: Sequence[str]) -> Plan:
     return Plan(numbers, list(jobs.values()), left)
 
 
-def _fault(cell: Published, way: Way, record: Weight) -> str:
-    return unable(record, papers.list_variants().get(record.model), cell.dataset, way.metric)
+def _explain_fault(cell: Published, way: Way, record: Weight) -> str:
+    return explain_obstacle(record, papers.list_variants().get(record.model), cell.dataset, way.metric)
 
 
 def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
-    """The plan in words, a line a file and a line a reason."""
-    there = lying(checkpoints)
+    """Write the plan in words, a line a file and a line a reason."""
+    there = find_files(checkpoints)
     lines = []
     for job in plan.jobs:
         one = job.record
@@ -79,7 +82,7 @@ def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
         f"not filled, {reason}: {' '.join(ids[:3])}{f' and {len(ids) - 3} more' if len(ids) > 3 else ''}"
         for reason, ids in plan.left.items()
     ]
-    takes = expected([(job.record, job.dataset, job.image_size) for job in plan.jobs], how.images)
+    takes = describe_effort([(job.record, job.dataset, job.image_size) for job in plan.jobs], how.images)
     numbers, jobs = len(plan.numbers), len(plan.jobs)
     in_all = f"{numbers} number{'s' * (numbers > 1)} by {jobs} evaluation{'s' * (jobs > 1)}: {takes}"
     return "\n".join([*lines, in_all])
@@ -100,8 +103,8 @@ def fill(
     """Fill the printed accuracies of papers, tables or numbers, as far as published weights do, and show the tables.
 
     `images` are the folders by the words of configurations. An evaluation that is there of the same file stays, and a
-    killed command goes on where it was. UserError before anything is fetched if no folder of images is there, and for a
-    device that is none; then as `fetch_weights` and `evaluate` say.
+    killed command goes on where it was. Raise `UserError` before anything is fetched if no folder of images is there,
+    and for a device that is none; then as `fetch_weights` and `evaluate` say.
     """
     plan = make_plan(names)
     for job in plan.jobs:
@@ -118,10 +121,10 @@ def fill(
         say(f"not all is filled: {missing}")
     for line in fetch_weights({job.record.id: job.record for job in jobs}.values(), checkpoints, mirror, offline):
         say(line)
-    there = lying(checkpoints)
+    there = find_files(checkpoints)
     asked = []
     for job in jobs:
-        out = results / "evaluation" / job.record.id / job.images / _size(job, how)
+        out = results / "evaluation" / job.record.id / job.images / _name_size(job, how)
         if _is_done(out, there[job.record.id]):
             say(f"{out} is there")
         else:
@@ -133,8 +136,8 @@ def fill(
         say(text)
 
 
-def _size(job: Job, how: Pass) -> str:
-    """What the folder of one evaluation is called: the image size, and what makes it other than whole and exact."""
+def _name_size(job: Job, how: Pass) -> str:
+    """Name the folder of one evaluation: by the image size, and what makes it other than whole and exact."""
     parts = [
         str(job.image_size),
         "ms" if job.multi_scale else "",
@@ -151,6 +154,6 @@ def _is_done(out: Path, checkpoint: Path) -> bool:
     return read_manifest(manifest, checkpoint=str)["checkpoint"] == hash_file(checkpoint)
 
 
-def default_images(data: Path) -> dict[str, Path]:
-    """Where the images are in the folder of all data sets."""
+def locate_images(data: Path) -> dict[str, Path]:
+    """Return where the images are in the folder of all data sets."""
     return {key: data / folder for key, folder in FOLDERS.items()}

@@ -14,7 +14,7 @@ def _declare_insight(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _insight(args: argparse.Namespace) -> None:
+def _take_apart(args: argparse.Namespace) -> None:
     from replication.insight.run import run
 
     run(
@@ -35,7 +35,7 @@ COMMANDS = (
         "insight",
         "take the trained detectors of one arm apart: layers, slots, attention, crowds",
         _declare_insight,
-        _insight,
+        _take_apart,
         "insight --experiment detr_scenes --arm baseline --seeds 0 1 \\\n"
         "      --weights results/training/detr_scenes/baseline --out results/by_hand",
         Stage.EXAMINE,

@@ -19,7 +19,7 @@ def _resnet(depth: int, layers: tuple[int, ...], family: str = "resnet", sweep: 
 
 
 def _convolutional(model_id: str, label: str, name: str, image_size: int = 224) -> Variant:
-    """A convolutional network as its authors published it; `name` is timm's for it."""
+    """Describe a convolutional network as its authors published it; `name` is timm's for it."""
     return Variant(
         id=model_id,
         label=label,
@@ -35,7 +35,7 @@ def _convolutional(model_id: str, label: str, name: str, image_size: int = 224) 
 
 
 def _transformer(model_id: str, label: str, name: str, image_size: int = 224) -> Variant:
-    """A network on patches, for images of its own size alone."""
+    """Describe a network on patches, for images of its own size alone."""
     return Variant(
         id=model_id,
         label=label,

@@ -33,7 +33,7 @@ from replication.records.card import (
 def _cpvt(
     size: str, embed_dim: int, num_heads: int, gap: bool = False, pegs: int = 1, params: int | None = None
 ) -> Variant:
-    """A positional encoding generator after the first block, or after each of the first five: the paper's "0-5"."""
+    """Describe a CPVT with a generator of positions after the first block, or after each of the first five ("0-5")."""
     return Variant(
         id=f"cpvt_{size.lower()}" + ("_gap" if gap else "") + ("_0_5" if pegs > 1 else ""),
         label=f"CPVT-{size}" + ("-GAP" if gap else "") + (" (0-5)" if pegs > 1 else ""),
@@ -89,7 +89,7 @@ _IMAGENET = "needs training on ImageNet-1k for 300 epochs on accelerators"
 
 
 def _saved_parameters(find: Lookup) -> float:
-    """Parameters of DeiT-Ti over those of CPVT-Ti: the position table less the generator."""
+    """Return parameters of DeiT-Ti over those of CPVT-Ti: the position table less the generator."""
     return find("deit_ti", "params") - find("cpvt_ti", "params")
 
 

@@ -64,7 +64,7 @@ _COCO = "needs training detectors on COCO on accelerators"
 
 
 def _attention_growth(find: Lookup) -> float:
-    """Multiply-adds of QK^T and AV on a grid of twice the sides over those on the grid itself."""
+    """Return multiply-adds of QK^T and AV on a grid of twice the sides over those on the grid itself."""
     return find("global_attention", "macs_attention", 56) / find("global_attention", "macs_attention", 28)
 
 
@@ -72,7 +72,7 @@ BASELINE = "detr_scenes/baseline"
 
 
 def _on_scenes(experiment_id: str, question: str, *arms: Arm, **scales: Mapping[str, Any]) -> Experiment:
-    """Arms that start from the same pre-trained backbone; `scales` besides those that all such experiments have."""
+    """Declare arms that start from one pre-trained backbone; `scales` are besides those that all such have."""
     backbone = Arm("backbone", SCENES_BACKBONE, model=small_models.DETR_BACKBONE)
     started = (replace(arm, start_from="backbone") for arm in arms)
     return Experiment(

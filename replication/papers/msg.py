@@ -21,7 +21,7 @@ from replication.records.card import (
 
 
 def _msg(size: str, embed_dim: int, depths: tuple[int, ...], heads: int, params: int, version: str = "") -> Variant:
-    """The final architecture, or that of arXiv `v1`, which had other depths and neither overlap."""
+    """Describe the final architecture, or that of arXiv `v1`, which had other depths and neither overlap."""
     return Variant(
         id=f"msg_{size.lower()}" + (f"_{version}" if version else ""),
         label=f"MSG-Transformer-{size}" + (f" ({version})" if version else ""),

@@ -32,7 +32,7 @@ def _pvt(name: str, depths: tuple[int, ...], released_params: int) -> Variant:
 
 
 def _vit_small(patch_size: int) -> Variant:
-    """What timm called ViT-Small at the time of the paper: wide and shallow, without query, key and value biases."""
+    """Describe timm's ViT-Small of the time of the paper: wide and shallow, without query, key and value biases."""
     return Variant(
         id=f"vit_small_{patch_size}",
         label=f"ViT-Small/{patch_size}",

@@ -84,7 +84,7 @@ _TENSORRT = "needs TensorRT, which the suite does not use"
 
 
 def _cheapest_window(find: Lookup) -> float:
-    """The k = k1 = k2 that makes LSA and GSA together cheapest on the 56 x 56 tokens of stage 1.
+    """Find the k = k1 = k2 that makes LSA and GSA together cheapest on the 56 x 56 tokens of stage 1.
 
     LSA is counted with windows of 7, and grows as k^2; GSA with one key for 8 x 8 tokens, and shrinks as k^2. So their
     sum is least where (k / 7)^2 LSA = (8 / k)^2 GSA.

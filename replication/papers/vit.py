@@ -46,7 +46,7 @@ def _vit(
     backbone_layers: tuple[int, ...] = (),
     sweep: bool = True,
 ) -> Variant:
-    """A ViT on patches of `stride` pixels or, with `backbone_layers`, on the feature map of a ResNet50 (BiT).
+    """Describe a ViT on patches of `stride` pixels or, with `backbone_layers`, on the feature map of a ResNet50 (BiT).
 
     A hybrid has one token per "pixel" of that map (Section 3.1). /32 is the stage-4 output of a regular ResNet50; /16
     has stage 4 removed and its layers placed in stage 3: 6 + 3 blocks there, four times the tokens (Section 4.1).
@@ -148,7 +148,7 @@ _PLAIN = "vit_resolution/pretrain"
 
 
 def _largest_batch(find: Lookup, model: str, image_size: int) -> float:
-    """How many images fit beside the weights into 16 GiB, the memory of a TPUv3 core."""
+    """Return how many images fit beside the weights into 16 GiB, the memory of a TPUv3 core."""
     weights = 4 * find(model, "params", image_size)
     return (16 * 2**30 - weights) / (find(model, "peak_memory_infer_math", image_size) - weights)
 
@@ -158,7 +158,7 @@ def _tokens(image_size: int, patch_size: int) -> int:
 
 
 def _pretrain_exaflops(find: Lookup, model: str, epochs: int) -> float:
-    """Operations of a pre-training on JFT-300M (303M images) at 224 px [exa]."""
+    """Return the operations of a pre-training on JFT-300M (303M images) at 224 px [exa]."""
     forward_and_backward = 3
     return 2 * find(model, "macs", 224) * forward_and_backward * 303e6 * epochs / 1e18
 

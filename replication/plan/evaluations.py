@@ -17,7 +17,7 @@ def find_evaluations(config: Mapping[str, Any]) -> tuple[tuple[Evaluation, ...],
     """Return the released weights that are evaluated, and a line for each that is not."""
     if "evaluation" not in config:
         return (), ()
-    return released.find(_find_checkpoints(config), config["evaluation"])
+    return released.find_evaluations(_find_checkpoints(config), config["evaluation"])
 
 
 def find_evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
@@ -38,7 +38,7 @@ def find_evaluation(config: Mapping[str, Any], name: str) -> Evaluation:
 @functools.cache
 def _index_evaluations(checkpoints: Path, keys: frozenset[str]) -> Mapping[str, Evaluation]:
     """Index what can be evaluated, by name; the folder is listed once a process, for a rule asks many times."""
-    return {one.name: one for one in released.find(checkpoints, keys)[0]}
+    return {one.name: one for one in released.find_evaluations(checkpoints, keys)[0]}
 
 
 def find_images(config: Mapping[str, Any], name: str) -> str:

@@ -40,6 +40,7 @@ class Variant:
     factory: str  # "timm/<model name>" or "own/<module>"
     architecture: Mapping[str, Any]
     task: str = "classification"  # or detection, segmentation
+    toolbox: str = ""  # whose conventions images and answers follow, as mmdetection's; else those of its authors
     image_size: Size = 224
     image_sizes_by: int = 32  # image sizes must be multiples of this
     sized: bool = True  # built for one image size (position tables, windows); a convolutional network takes any

@@ -19,6 +19,15 @@ def _make_metrics(kind: str, task: str = "", **described: str) -> dict[str, Metr
     return {name: Metric(name, kind, text, task) for name, text in described.items()}
 
 
+MECHANISMS = {
+    "global": "global",
+    "spatial_reduction": "spatial reduction",
+    "windowed": "windowed",
+    "windowed_subsampled": "windowed + sub-sampled (two layers)",
+    "messenger": "windows with messengers",
+}
+"""The attention mechanisms that are counted and timed alone, in words."""
+
 METRICS: dict[str, Metric] = {
     **_make_metrics(
         "count",

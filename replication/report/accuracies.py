@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from replication.evaluable import IMAGES, expected, unable
+from replication.evaluable import IMAGES, describe_effort, explain_obstacle
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Variant, Way
 from replication.records.rows import Measured, Published
@@ -95,9 +95,9 @@ class Accuracies:
             return f"{reason}, and {run}", write_train_command(experiment)
         needed = [find_weight(name) for name in way.needed]
         for found in needed:
-            if fault := unable(found, self.variants.get(found.model), cell.dataset, way.metric):
+            if fault := explain_obstacle(found, self.variants.get(found.model), cell.dataset, way.metric):
                 return f"the weights {found.id} are public, but {fault}", ""
-        takes = expected([(found, cell.dataset, way.image_size or found.image_size) for found in needed])
+        takes = describe_effort([(found, cell.dataset, way.image_size or found.image_size) for found in needed])
         names = " and ".join(way.needed)
         return f"needs {_name_images(cell)} and the weights {names}: {takes}", write_fill_command(cell.id)
 

@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from replication import papers
 from replication.data_sources import find_usual_name
 from replication.intervals import compute_student_interval
-from replication.records.metrics import COSTS, PEAKS
+from replication.records.metrics import COSTS, MECHANISMS, PEAKS
 from replication.records.reading import AGAIN, find_finished, read_manifest, read_records, was_written
 from replication.records.rows import (
     Answers,
@@ -50,7 +50,6 @@ from replication.report.disagreements import read_disagreements
 from replication.report.speeds import SpeedRun, read_runs
 
 R = TypeVar("R")
-MECHANISMS = ("global", "spatial_reduction", "windowed", "windowed_subsampled", "messenger")
 
 
 def collect(

@@ -29,7 +29,7 @@ from replication.intervals import pool_random_effects
 from replication.records.metrics import METRICS
 from replication.records.rows import Evidence, Verdict
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS
-from replication.witnesses import witnesses
+from replication.witnesses import read_witnesses
 
 EVALUATED_WITHIN = {"imagenet-v2": Decimal("1.3")}
 EVALUATED_WITHIN_ELSE = Decimal("0.3")
@@ -46,7 +46,7 @@ DIFFERS = "an accuracy that we have not measured, and others find another one; t
 
 def add_evidence(verdicts: Iterable[Verdict], found: Iterable[Evidence]) -> list[Verdict]:
     """Add to the verdicts what others found, and let that decide where we measured nothing."""
-    again = {witness.id for witness in witnesses() if witness.same_as}
+    again = {witness.id for witness in read_witnesses() if witness.same_as}
     of_number: dict[str, list[Evidence]] = {}
     for one in found:
         if one.confidence != "weak" and one.witness not in again:

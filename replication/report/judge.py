@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,6 @@ RULES = {
     "not build",
 }
 TOLERANCE = Decimal("0.01")
-EQUAL = "equal"  # how the reason starts where ours has the printed digits; elsewhere the card's cause is added
-
 _JUDGED = "snakemake --cores all results/verdicts.csv"
 
 
@@ -139,6 +138,18 @@ def judge(results: Path) -> None:
 # --- numbers ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """How ours compares with a printed number: the verdict, its reason, and whether ours is `exactly` the printed one.
+
+    Where it is not, the reason ends with the cause that the card records.
+    """
+
+    verdict: str
+    reason: str
+    exactly: bool = False
+
+
 def judge_cells(
     cells: Iterable[Published],
     measured: Iterable[Measured],
@@ -164,16 +175,16 @@ def judge_cells(
 
 
 def _judge_cell(cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None, card: Card) -> Verdict:
-    ours, verdict, reason = _find_outcome(cell, numbers, variant)
-    command = ""
+    ours, compared = _find_outcome(cell, numbers, variant)
+    reason, command = compared.reason, ""
     if variant and ours is not None:
         counted = METRICS[cell.metric].kind == "count"
         command = write_count_command([variant.id], [_choose_size(cell, variant)]) if counted else _JUDGED
         if counted and cell.image_size is None:
             reason += f"; no image size is printed, counted at the native {variant.image_size} px"
-    if variant and (command or verdict == "not comparable") and not reason.startswith(EQUAL):
+    if variant and (command or compared.verdict == "not comparable") and not compared.exactly:
         reason = "; ".join([reason, *card.find_causes(cell.name)])
-    return _make_verdict(cell, ours, verdict, reason, command)
+    return _make_verdict(cell, ours, compared.verdict, reason, command)
 
 
 def _make_verdict(
@@ -241,54 +252,54 @@ def _choose_size(cell: Published, variant: Variant) -> Size:
 
 def _find_outcome(
     cell: Published, numbers: Mapping[Any, Measured], variant: Variant | None
-) -> tuple[Decimal | None, str, str]:
-    """Return our value in the printed unit, the verdict and its reason, for a cell that is no accuracy and no speed."""
+) -> tuple[Decimal | None, Comparison]:
+    """Return our value in the printed unit and how it compares, for a cell that is no accuracy and no speed."""
     kind = METRICS[cell.metric].kind
     if kind == "setting":
-        return None, "not attempted", "a setting of the recipe, an input rather than a result"
+        return None, Comparison("not attempted", "a setting of the recipe, an input rather than a result")
     if kind == "cost":
-        return None, "not attempted", "the cost of a whole training is not measured"
+        return None, Comparison("not attempted", "the cost of a whole training is not measured")
     if variant is None:
-        return None, "not attempted", f"no model '{cell.model}' in the suite yet"
+        return None, Comparison("not attempted", f"no model '{cell.model}' in the suite yet")
     size = _choose_size(cell, variant)
     if not variant.allows(size):
-        return None, "not attempted", f"{variant.id} cannot be built for {size} px"
+        return None, Comparison("not attempted", f"{variant.id} cannot be built for {size} px")
     if kind == "architecture":
         ours = _find_hyper_parameter(variant, cell)
         if ours is None:
-            return None, "not attempted", f"{variant.id} is built without such a parameter"
-        return ours, *compare_architecture(cell.value, ours)
+            return None, Comparison("not attempted", f"{variant.id} is built without such a parameter")
+        return ours, compare_architecture(cell.value, ours)
     if cell.unit and cell.unit not in UNIT_SCALE:
-        return None, "not comparable", f"the unit '{cell.unit}' is no prefix of ones"
+        return None, Comparison("not comparable", f"the unit '{cell.unit}' is no prefix of ones")
     found = numbers.get((variant.id, size, cell.metric, "", False))
     if found is None:
-        return None, "not attempted", f"{variant.id} was not counted at {size} px in this run"
+        return None, Comparison("not attempted", f"{variant.id} was not counted at {size} px in this run")
     ours = Decimal(found.value) / Decimal(UNIT_SCALE.get(cell.unit, 1.0))
-    return ours, *compare_count(cell.value, ours)
+    return ours, compare_count(cell.value, ours)
 
 
-def compare_count(printed: Decimal, ours: Decimal) -> tuple[str, str]:
-    """Return verdict and reason for a count, both in the printed unit; `printed` keeps the digits of the paper."""
+def compare_count(printed: Decimal, ours: Decimal) -> Comparison:
+    """Compare a count with the printed one, both in the printed unit; `printed` keeps the digits of the paper."""
     last_digit = Decimal(1).scaleb(int(printed.as_tuple().exponent))
     if ours.quantize(last_digit, ROUND_HALF_UP) == printed:
-        return "reproduced", f"{EQUAL} when rounded to the printed digits"
+        return Comparison("reproduced", "equal when rounded to the printed digits", exactly=True)
     if ours.quantize(last_digit, ROUND_DOWN) == printed:
-        return "reproduced", f"{EQUAL} when truncated to the printed digits"
+        return Comparison("reproduced", "equal when truncated to the printed digits", exactly=True)
     if printed == 0:
-        return "differs", f"ours is {ours:.3g}, printed 0"
+        return Comparison("differs", f"ours is {ours:.3g}, printed 0")
     off = ours / printed - 1
     size = f"{abs(off):.2%}".replace("%", " %")
     direction = "more" if off > 0 else "less"
     if abs(off) <= TOLERANCE:
-        return "reproduced", f"within 1 %: ours is {size} {direction}"
-    return "differs", f"ours is {size} {direction}"
+        return Comparison("reproduced", f"within 1 %: ours is {size} {direction}")
+    return Comparison("differs", f"ours is {size} {direction}")
 
 
-def compare_architecture(printed: Decimal, ours: Decimal) -> tuple[str, str]:
-    """Return verdict and reason for a hyper-parameter, which is equal or not."""
+def compare_architecture(printed: Decimal, ours: Decimal) -> Comparison:
+    """Compare a hyper-parameter with the printed one, which it equals or not."""
     if ours == printed:
-        return "reproduced", f"{EQUAL} to the hyper-parameter that builds the model"
-    return "differs", f"the model is built with {ours.normalize():f}"
+        return Comparison("reproduced", "equal to the hyper-parameter that builds the model", exactly=True)
+    return Comparison("differs", f"the model is built with {ours.normalize():f}")
 
 
 def _find_hyper_parameter(variant: Variant, cell: Published) -> Decimal | None:

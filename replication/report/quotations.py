@@ -21,7 +21,7 @@ from replication.records.card import Card, Table, Variant
 from replication.records.metrics import METRICS, UNIT_SCALE
 from replication.records.rows import ProbableCause, Published, Quotation
 from replication.report.witnesses import ABLATION, Places, convert_to_percent, simplify
-from replication.witnesses import probable_causes
+from replication.witnesses import read_probable_causes
 
 UNEXPLAINED = "unexplained"
 TITLE = "One quantity, several values"
@@ -35,7 +35,7 @@ _OF_OTHERS = re.compile(r"not paper numbers|not the vit paper|quote|re-implement
 def find_quotations(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Quotation]:
     """Find every printing of every quantity that is printed with several values, those of one quantity together."""
     tables = {(table.paper, table.id): table for card in cards.values() for table in card.tables}
-    variants, causes = papers.list_variants(), probable_causes()
+    variants, causes = papers.list_variants(), read_probable_causes()
     owner = {variant.id: card.key for card in cards.values() for variant in card.variants}
     printed: dict[str, dict[tuple[str, str], list[Published]]] = {}
     for cell in cells:

@@ -17,7 +17,7 @@ from replication.records.words import UserError, nearest
 from replication.report.durations import estimate_time, read_durations
 from replication.report.formats import format_number, format_range
 from replication.report.witnesses import find_evidence
-from replication.witnesses import licence, witnesses
+from replication.witnesses import find_licence, read_witnesses
 
 READ = {
     "yes": "read where the paper prints it",
@@ -125,7 +125,7 @@ def _show_number(card: Card, table: Table, printed: Published, judged: _Results 
 
 def _show_witnesses(card: Card, table: Table, printed: Published) -> Iterator[str]:
     """Yield what others found of the same network: how close it is, how it was found, its source and licence."""
-    known = {witness.id: witness for witness in witnesses()}
+    known = {witness.id: witness for witness in read_witnesses()}
     for one in find_evidence(table.published, {card.key: card}):
         if one.number == printed.id:
             witness = known[one.witness]
@@ -140,7 +140,9 @@ def _show_witnesses(card: Card, table: Table, printed: Published) -> Iterator[st
                 [
                     f"{one.value} {printed.unit} ({one.difference:+}), {one.kind}, {one.confidence}",
                     ", ".join(filter(None, [witness.who, witness.date, *how])),
-                    " ".join(filter(None, [witness.source, f"({licence(witness)})" if licence(witness) else ""])),
+                    " ".join(
+                        filter(None, [witness.source, f"({find_licence(witness)})" if find_licence(witness) else ""])
+                    ),
                 ]
             )
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from replication.records.metrics import MECHANISMS
 from replication.records.rows import name_subject
-from replication.report.figures.complexity import MECHANISMS
 
 Curve = Mapping[int, tuple[float, float, float]]
 """By tokens: a value with its interval (value, low, high). Between two of its sizes it is straight on log axes."""
@@ -82,7 +82,7 @@ def compare_pairs(cells: pd.DataFrame, padded: Collection[tuple[str, int]]) -> I
 
 def name_mechanism(subject: str) -> str:
     """Name a mechanism for a reader, from its subject."""
-    return {name_subject(name): style[0] for name, style in MECHANISMS.items()}[subject]
+    return {name_subject(name): words for name, words in MECHANISMS.items()}[subject]
 
 
 def _compute_differences(first: Curve, second: Curve) -> list[tuple[int, float]]:

@@ -17,7 +17,7 @@ from replication.records.metrics import METRICS
 from replication.records.rows import Published, Stack, StackFlip, StackOrder
 from replication.records.words import Size
 from replication.report.speeds import find_size
-from replication.witnesses import stack_speeds, stacks
+from replication.witnesses import read_stack_speeds, read_stacks
 
 FEWEST = 8
 NATIVE = 224
@@ -30,7 +30,7 @@ def compute_stack_orders(cells: Iterable[Published], variants: Mapping[str, Vari
     """Compute Kendall's tau (b) of every column of speeds with every public benchmark of eight of its models."""
     found = []
     for column, printed in _group_columns(cells, variants).items():
-        for stack in stacks().values():
+        for stack in read_stacks().values():
             both = _join_speeds(printed, stack)
             if len(both) < FEWEST:
                 continue
@@ -48,7 +48,7 @@ def find_stack_flips(cells: Iterable[Published], variants: Mapping[str, Variant]
     Only pairs that the older software has in the printed order are returned.
     """
     settings: dict[tuple[object, ...], list[Stack]] = {}
-    for stack in stacks().values():
+    for stack in read_stacks().values():
         setting = (stack.mode, stack.device, stack.precision, stack.channels_last, stack.compiled, stack.who)
         settings.setdefault(setting, []).append(stack)
     found = []
@@ -80,7 +80,7 @@ def _group_columns(cells: Iterable[Published], variants: Mapping[str, Variant]) 
 def _join_speeds(printed: Mapping[_Subject, float], stack: Stack) -> dict[_Subject, tuple[float, float]]:
     """Join the printed speed and the benchmark's, for the models that have both."""
     timed: dict[_Subject, float] = {}
-    for speed in stack_speeds()[stack.id]:
+    for speed in read_stack_speeds()[stack.id]:
         timed.setdefault((speed.model, speed.image_size), speed.images_per_second)
     return {subject: (speed, timed[subject]) for subject, speed in printed.items() if subject in timed}
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from replication import papers
-from replication.evaluable import DATASET, gigabytes, unable
+from replication.evaluable import DATASET, estimate_gigabytes, explain_obstacle
 from replication.papers.parts.weights import read_weights
-from replication.released import chosen, lying
+from replication.released import choose_weights, find_files
 
 
 def list_weights(names: Sequence[str], checkpoints: Path) -> str:
     """List the records of some names (see `released.chosen`), or all: a line each, and the sum of their files."""
-    found = chosen(names) if names else list(read_weights().values())
-    there, variants = lying(checkpoints), papers.list_variants()
+    found = choose_weights(names) if names else list(read_weights().values())
+    there, variants = find_files(checkpoints), papers.list_variants()
     cells = Counter(
         one
         for card in papers.read_cards().values()
@@ -26,14 +26,14 @@ def list_weights(names: Sequence[str], checkpoints: Path) -> str:
     )
     rows = [("id", "MB", "cells", "licence", "here")]
     for one in found:
-        size = gigabytes(one)
-        fault = unable(one, variants.get(one.model), DATASET[one.task])
+        size = estimate_gigabytes(one)
+        fault = explain_obstacle(one, variants.get(one.model), DATASET[one.task])
         stated = f"{1000 * size:,.0f}" if size else "?"
         here = there[one.id].name if one.id in there else f"no; {fault}" if fault else "no"
         rows.append((one.id, stated if one.megabytes else f"~{stated}", str(cells[one.id]), one.terms, here))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    files = {one.urls or one.id: gigabytes(one) or 0.0 for one in found}
+    files = {one.urls or one.id: estimate_gigabytes(one) or 0.0 for one in found}
     missing = {one.urls or one.id for one in found if one.id not in there}
     total, fetched = sum(files.values()), sum(size for name, size in files.items() if name in missing)
     return "\n".join(

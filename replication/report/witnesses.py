@@ -29,7 +29,7 @@ from replication import papers
 from replication.records.card import Card, Table, Variant
 from replication.records.rows import Evidence, Network, Published, TurnedOrder, Witness
 from replication.records.words import Size, split_size
-from replication.witnesses import networks, witnesses
+from replication.witnesses import read_networks, read_witnesses
 
 SURE, LIKELY = Decimal("0.1"), Decimal("0.3")
 CONFIDENCES = ("sure", "likely", "weak")
@@ -45,7 +45,7 @@ _EPOCHS = {"12": "1x", "36": "3x", "37": "3x"}
 def find_evidence(cells: Iterable[Published], cards: Mapping[str, Card]) -> list[Evidence]:
     """Find every witness of every published number, in the order of the numbers."""
     of_network: dict[str, list[Witness]] = {}
-    for witness in witnesses():
+    for witness in read_witnesses():
         for name in witness.networks.split():
             of_network.setdefault(name, []).append(witness)
     data = {name: {one.dataset for one in of} for name, of in of_network.items()}
@@ -59,7 +59,7 @@ def find_evidence(cells: Iterable[Published], cards: Mapping[str, Card]) -> list
 
 def find_turned_orders(cells: Iterable[Published], evidence: Iterable[Evidence]) -> list[TurnedOrder]:
     """Find every pair of accuracies of one column whose order is opposite where one evaluator measured both."""
-    numbers, who = {cell.id: cell for cell in cells}, {witness.id: witness.who for witness in witnesses()}
+    numbers, who = {cell.id: cell for cell in cells}, {witness.id: witness.who for witness in read_witnesses()}
     of_one: dict[tuple[str, str, str, str, str, str], dict[str, Evidence]] = {}
     for one in evidence:
         cell = numbers[one.number]
@@ -133,7 +133,7 @@ def _name_rivals(cell: Published, network: Network) -> tuple[str, ...]:
 def _index_networks() -> dict[str, list[Network]]:
     """Index the networks by model and by every other name that a table may give them."""
     called: dict[str, list[Network]] = {}
-    for network in networks():
+    for network in read_networks():
         for name in (network.model, *filter(None, network.names.split("; "))):
             called.setdefault(name, []).append(network)
     return called

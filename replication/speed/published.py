@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from replication import papers
-from replication.complexity.mechanisms import GRIDS, MECHANISMS, REDUCING, REDUCTION
+from replication.complexity.mechanisms import GRIDS, LAYERS, REDUCING, REDUCTION
 from replication.models import add_native_size
 from replication.records.metrics import METRICS
 from replication.records.rows import Published, name_subject
@@ -79,7 +79,7 @@ def _list_compared() -> Iterator[Cell]:
 
 def list_others() -> Iterator[Cell]:
     """Yield every mechanism on every grid that leaves it a key, and the kernels."""
-    for name in MECHANISMS:
+    for name in LAYERS:
         sides = (side for side in GRIDS if name not in REDUCING or side >= REDUCTION)
         yield from (Cell(name_subject(name), "mechanism", side) for side in sides)
     yield Cell("matmul", "kernel", MATMUL)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend
 from torch.overrides import TorchFunctionMode
 
-from replication.complexity.mechanisms import MECHANISMS, WIDTH
+from replication.complexity.mechanisms import LAYERS, WIDTH
 from replication.complexity.memory import count_peak
 from replication.complexity.stand_in import imitate_device, materialise
 from replication.complexity.sweep import INITIALISERS, build_skeleton
@@ -40,7 +40,7 @@ SCALE = 0.02
 """The random weights have this standard deviation: that of the papers' own initial ones."""
 LINE = 64
 """Matrices start at multiples of so many numbers: allocators align to cache lines, and so do we."""
-ATTENTIONS = {name_subject(name): make for name, (_, make) in MECHANISMS.items()}
+ATTENTIONS = {name_subject(name): make for name, (_, make) in LAYERS.items()}
 """A subject stands for the function that makes the module of an attention mechanism."""
 MATMUL = 2048
 """The kernel `matmul` multiplies matrices of so many rows and columns, its image size."""

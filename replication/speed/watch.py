@@ -106,7 +106,10 @@ class Card:
 
 
 def read_card(device: torch.device) -> Card | None:
-    """Read the state of a GPU now. Return None on a CPU, and where `nvidia-smi` gives no answer."""
+    """Read the state of a GPU now. Return None on a CPU, and where `nvidia-smi` gives no answer.
+
+    It comes with every driver; nvidia-ml-py would be a package to install for those without a GPU as well.
+    """
     if device.type != "cuda":
         return None
     command = ["nvidia-smi", "-q", "-x", f"--id=GPU-{torch.cuda.get_device_properties(device).uuid}"]

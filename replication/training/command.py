@@ -28,7 +28,7 @@ def _declare_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _training(args: argparse.Namespace) -> None:
+def _train_arm(args: argparse.Namespace) -> None:
     from replication.training.engine import run
 
     run(
@@ -53,7 +53,7 @@ COMMANDS = (
         "training",
         "train one arm of an experiment with some seeds; run again to go on after a kill",
         _declare_training,
-        _training,
+        _train_arm,
         "training --experiment vit_positions --arm none --seeds 0 1 \\\n      --out results/by_hand",
         Stage.TRAIN,
     ),

@@ -34,7 +34,7 @@ class Processes:
         """Return the sum over all processes, to all of them."""
         if self.world == 1:
             return value
-        total = torch.tensor([value], dtype=torch.float64, device=_device())
+        total = torch.tensor([value], dtype=torch.float64, device=_choose_device())
         distributed.all_reduce(total)
         return total.item()
 
@@ -43,11 +43,11 @@ class Processes:
         if self.world == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, device=_device())
+        distributed.broadcast_object_list(box, device=_choose_device())
         return box[0]
 
 
-def _device() -> torch.device:
+def _choose_device() -> torch.device:
     backend = distributed.get_backend()
     return torch.device("cuda", torch.cuda.current_device()) if backend == "nccl" else torch.device("cpu")
 

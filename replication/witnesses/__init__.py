@@ -19,52 +19,52 @@ _HERE = Path(__file__).parent
 
 
 @functools.cache
-def networks() -> tuple[Network, ...]:
-    """The trained networks that witnesses speak of."""
+def read_networks() -> tuple[Network, ...]:
+    """Read the trained networks that witnesses speak of."""
     return tuple(read_records(_HERE / "networks.csv", Network))
 
 
 @functools.cache
-def sources() -> dict[str, WitnessSource]:
-    """The repositories that witnesses were read in, by key."""
+def read_sources() -> dict[str, WitnessSource]:
+    """Read the repositories that witnesses were read in, by key."""
     return {source.key: source for source in read_records(_HERE / "sources.csv", WitnessSource)}
 
 
 @functools.cache
-def witnesses() -> tuple[Witness, ...]:
-    """The witnesses, each with the full address of its source: repository@commit:path:line, or that of a thread."""
+def read_witnesses() -> tuple[Witness, ...]:
+    """Read the witnesses, each with the address of its source: repository@commit:path:line, or that of a thread."""
     return tuple(
-        dataclasses.replace(witness, source=_address(witness.source))
+        dataclasses.replace(witness, source=_find_address(witness.source))
         for witness in read_records(_HERE / "witnesses.csv", Witness)
     )
 
 
 @functools.cache
-def probable_causes() -> dict[str, ProbableCause]:
-    """Why quantities are probably printed with several values, by quantity."""
+def read_probable_causes() -> dict[str, ProbableCause]:
+    """Read why quantities are probably printed with several values, by quantity."""
     return {cause.quantity: cause for cause in read_records(_HERE / "quotations.csv", ProbableCause)}
 
 
 @functools.cache
-def stacks() -> dict[str, Stack]:
-    """The public benchmarks, by id."""
+def read_stacks() -> dict[str, Stack]:
+    """Read the public benchmarks, by id."""
     return {stack.id: stack for stack in read_records(_HERE / "stacks.csv", Stack)}
 
 
 @functools.cache
-def stack_speeds() -> dict[str, list[StackSpeed]]:
-    """The speeds of every public benchmark."""
-    found: dict[str, list[StackSpeed]] = {stack: [] for stack in stacks()}
+def read_stack_speeds() -> dict[str, list[StackSpeed]]:
+    """Read the speeds of every public benchmark."""
+    found: dict[str, list[StackSpeed]] = {stack: [] for stack in read_stacks()}
     for speed in read_records(_HERE / "speeds.csv", StackSpeed):
         found[speed.stack].append(speed)
     return found
 
 
-def licence(witness: Witness) -> str:
-    """The licence of the repository that a witness was read in; empty for a thread."""
-    return next((s.licence for s in sources().values() if witness.source.startswith(s.address)), "")
+def find_licence(witness: Witness) -> str:
+    """Find the licence of the repository that a witness was read in; it is empty for a thread."""
+    return next((s.licence for s in read_sources().values() if witness.source.startswith(s.address)), "")
 
 
-def _address(source: str) -> str:
+def _find_address(source: str) -> str:
     key, _, place = source.partition(":")
-    return f"{sources()[key].address}:{place}" if key in sources() else source
+    return f"{read_sources()[key].address}:{place}" if key in read_sources() else source

@@ -10,9 +10,12 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from replication import papers
-from replication.complexity import called, counters, dispatched, traced
+from replication.complexity import counters
+from replication.complexity.calls import Calls, count_calls
+from replication.complexity.dispatch import ProductCounter, count_dispatch
 from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.memory import CpuAttention
+from replication.complexity.tracing import count_fvcore
 from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.records.card import Variant
@@ -59,10 +62,10 @@ def test_one_attention_call_is_four_b_h_n_squared_d_flops(mode: type) -> None:
 
 def test_both_counters_see_an_attention_call_and_fvcore_alone_does_not() -> None:
     h, N = 3, 32  # an image of 32 px is 3 heads of 32 tokens of width 32
-    macs, unsupported = traced.count_fvcore(Attention(), N)
+    macs, unsupported = count_fvcore(Attention(), N)
     assert macs == 2 * h * N**2 * N
     assert not unsupported
-    assert dispatched.count_dispatch(Attention(), N)[0] == macs
+    assert count_dispatch(Attention(), N)[0] == macs
     alone = FlopCountAnalysis(Attention(), torch.zeros(1, h, N, N)).unsupported_ops_warnings(False)
     assert alone.total() == 0
 
@@ -72,7 +75,7 @@ def test_fvcore_without_our_handle_is_low_and_lower_where_tokens_are_many() -> N
         model = build_variant(papers.find_variant("vit_ti16"), image_size).eval()
         set_attention(model, "fused")
         alone = FlopCountAnalysis(model, torch.zeros(1, 3, image_size, image_size)).unsupported_ops_warnings(False)
-        return 1 - alone.total() / traced.count_fvcore(model.to("meta"), image_size)[0]
+        return 1 - alone.total() / count_fvcore(model.to("meta"), image_size)[0]
 
     assert 0.1 < missed(224) < missed(384)
 
@@ -88,7 +91,7 @@ def test_tracing_on_meta_counts_what_tracing_real_tensors_counts() -> None:
     )
     model = nn.Sequential(*layers)
     real = FlopCountAnalysis(model, torch.zeros(1, 3, 75, 75)).unsupported_ops_warnings(False).by_operator()
-    macs, _ = traced.count_fvcore(model.to("meta"), 75)
+    macs, _ = count_fvcore(model.to("meta"), 75)
     assert macs == real["conv"] + real["linear"] > 0
 
 
@@ -104,7 +107,7 @@ def test_three_counts_are_the_same_number(variant: Variant) -> None:
     assert counts.fvcore == pytest.approx(counts.dispatch, rel=rounded)
     assert counts.gate == "three counts agree"
     set_attention(model, "fused")
-    assert dispatched.count_dispatch(model, size)[0] == counts.dispatch
+    assert count_dispatch(model, size)[0] == counts.dispatch
 
 
 def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
@@ -122,7 +125,7 @@ def test_a_large_model_is_traced_at_its_own_size_only_and_says_so() -> None:
 )
 def test_the_closed_form_follows_odd_sizes(model_id: str, image_size: int) -> None:
     variant = papers.find_variant(model_id)
-    dispatch, _ = dispatched.count_dispatch(on_meta(variant, image_size), image_size)
+    dispatch, _ = count_dispatch(on_meta(variant, image_size), image_size)
     assert dispatch == count_cost(variant, image_size).macs
 
 
@@ -131,7 +134,7 @@ def test_attention_part_is_what_the_batched_products_count(model_id: str) -> Non
     variant = papers.find_variant(model_id)
     model = set_attention(on_meta(variant, 224), "math")
     with FlopCounterMode(display=False) as counter:
-        dispatched.count_dispatch(model, 224)
+        count_dispatch(model, 224)
     products = counter.get_flop_counts()["Global"][torch.ops.aten.bmm]
     assert products == 2 * count_cost(variant, 224).macs_attention
 
@@ -191,8 +194,8 @@ def test_function_calls_count_what_the_operators_count(model_id: str) -> None:
     variant = papers.find_variant(model_id)
     for attention in ("math", "fused"):
         model = set_attention(on_meta(variant, variant.image_size), attention)
-        dispatch, _ = dispatched.count_dispatch(model, variant.image_size)
-        assert called.count_calls(model, variant.image_size) == dispatch
+        dispatch, _ = count_dispatch(model, variant.image_size)
+        assert count_calls(model, variant.image_size) == dispatch
 
 
 CALLS: list[Callable[[Tensor, Tensor], object]] = [
@@ -220,9 +223,9 @@ def test_a_call_counts_what_its_operators_count(index: int) -> None:
     """Tokens (2, 8, 8) and weights of 8 x 8."""
     x, w = torch.empty(2, 8, 8, device="meta"), torch.empty(8, 8, device="meta")
     with torch.no_grad():
-        with dispatched.ProductCounter() as operators:
+        with ProductCounter() as operators:
             CALLS[index](x, w)
-        with called.Calls() as calls:
+        with Calls() as calls:
             CALLS[index](x, w)
     assert calls.macs == operators.macs
 

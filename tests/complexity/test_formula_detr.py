@@ -10,7 +10,7 @@ import torch
 
 from replication import papers
 from replication.complexity.counters import count
-from replication.complexity.dispatched import count_dispatch
+from replication.complexity.dispatch import count_dispatch
 from replication.complexity.formulas import count_cost
 from replication.complexity.formulas.parts import count_residual_network
 from replication.models import build_variant

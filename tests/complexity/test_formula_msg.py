@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from replication import papers
-from replication.complexity.dispatched import count_dispatch
+from replication.complexity.dispatch import count_dispatch
 from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
-from replication.complexity.traced import count_fvcore
+from replication.complexity.tracing import count_fvcore
 from replication.models.attention import set_attention
 from replication.records.card import Variant
 from replication.records.words import Size

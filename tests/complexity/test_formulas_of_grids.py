@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replication import papers
-from replication.complexity.dispatched import count_dispatch
+from replication.complexity.dispatch import count_dispatch
 from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
 from replication.models.attention import set_attention

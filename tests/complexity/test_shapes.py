@@ -8,7 +8,7 @@ from replication import papers
 from replication.complexity.memory import count_peak_memory
 from replication.complexity.shapes import RememberedShapes, _find_result
 from replication.complexity.sweep import build_skeleton
-from replication.complexity.traced import count_fvcore
+from replication.complexity.tracing import count_fvcore
 
 MODELS = ["vit_ti16", "swin_t", "pvt_tiny", "twins_svt_s", "tnt_s", "msg_t", "resnet50"]
 

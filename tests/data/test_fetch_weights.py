@@ -20,7 +20,7 @@ from replication.data import fetch, fetch_weights
 from replication.papers.parts.weights import read_weights
 from replication.records.rows import Weight
 from replication.records.words import UserError
-from replication.released import NOTED, check, lying
+from replication.released import NOTED, check_digest, find_files
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def test_a_file_comes_whole_and_its_digest_is_kept(released: Path, tmp_path: Pat
     )
     digest = hashlib.sha256((released / "pvt_tiny.pth").read_bytes()).hexdigest()
     assert json.loads((folder / NOTED).read_text()) == {"pvt_tiny.pth": digest}
-    assert lying(folder)["pvt_tiny_224"] == folder / "pvt_tiny.pth"
+    assert find_files(folder)["pvt_tiny_224"] == folder / "pvt_tiny.pth"
     assert bring(record(), folder, offline=True) == ["pvt_tiny_224 lies there as pvt_tiny.pth"]
     with (folder / "pvt_tiny.pth").open("ab") as file:
         file.write(b"x")
     with pytest.raises(UserError, match=f"begins with .*, not with {digest[:8]}"):
-        check(folder / "pvt_tiny.pth", record())
+        check_digest(folder / "pvt_tiny.pth", record())
     with pytest.raises(UserError, match="is not the file of its authors"):
         bring(record(), folder, offline=True)
 

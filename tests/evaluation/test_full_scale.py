@@ -17,7 +17,7 @@ from replication.plan.digests import digest_images, digest_weights
 from replication.plan.evaluations import find_evaluation
 from replication.plan.make import make_plan
 from replication.records.rows import Weight
-from replication.released import SUFFIXES, Evaluation, find
+from replication.released import SUFFIXES, Evaluation, find_evaluations
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,7 +64,7 @@ AUTHORS = [
 def test_the_authors_names_are_known(tmp_path: Path, name: str, one: Weight) -> None:
     """Each is of the model of its record, at least at its own size, and beside others of the same file."""
     (tmp_path / name).touch()
-    asked, notes = find(tmp_path, ("imagenet",))
+    asked, notes = find_evaluations(tmp_path, ("imagenet",))
     assert notes == ()
     assert (one.id, one.model, one.image_size) in {(e.weights, e.model, e.image_size) for e in asked}
     assert {e.checkpoint for e in asked} == {str(tmp_path / name)}

@@ -12,18 +12,18 @@ import torch
 from PIL import Image, ImageDraw
 
 from replication import papers
-from replication.__main__ import main, parser
-from replication.evaluable import IMAGES, unable
+from replication.__main__ import main, make_parser
+from replication.evaluable import IMAGES, explain_obstacle
 from replication.evaluation import Asked
 from replication.evaluation.images import SIZES
 from replication.evaluation.preprocessing import choose_preprocessing
 from replication.fill import fill as module
-from replication.fill.fill import default_images, make_plan
+from replication.fill.fill import locate_images, make_plan
 from replication.models import build
 from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.rows import Published, Weight
-from replication.released import check
+from replication.released import check_digest
 from replication.report.judge import judge_cells
 
 EVERY = [
@@ -36,7 +36,7 @@ EVERY = [
 FILLED = [
     (cell, way)
     for cell, way in EVERY
-    if not unable(
+    if not explain_obstacle(
         read_weights()[way.weights],
         papers.list_variants().get(read_weights()[way.weights].model),
         cell.dataset,
@@ -57,9 +57,9 @@ def test_a_command_reaches_the_evaluator(
 ) -> None:
     """With the weights, the image size, the preprocessing and the images of its number, and with nothing else."""
     (verdict,) = judge_cells([cell], [], papers.read_cards())
-    arguments = parser().parse_args(shlex.split(verdict.command)[3:])
+    arguments = make_parser().parse_args(shlex.split(verdict.command)[3:])
     assert arguments.names == [cell.id]
-    one, images = read_weights()[way.weights], default_images(tmp_path)
+    one, images = read_weights()[way.weights], locate_images(tmp_path)
     key = IMAGES[cell.dataset].key
     images[key].mkdir(parents=True)
     file = tmp_path / f"{one.id}.pth"
@@ -167,7 +167,7 @@ def cut(path: Path) -> None:
 
 
 def pickled(path: Path) -> None:
-    torch.save({"state_dict": {}, "harm": check}, path)  # a function: only code could read it
+    torch.save({"state_dict": {}, "harm": check_digest}, path)  # a function: only code could read it
 
 
 def page(path: Path) -> None:

@@ -17,14 +17,14 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 
 from replication import papers
 from replication.complexity.counters import count
-from replication.complexity.dispatched import count_dispatch
+from replication.complexity.dispatch import count_dispatch
 from replication.complexity.sweep import build_skeleton
 from replication.models import build
 from replication.models.attention import set_attention
 from replication.models.build import build_variant
-from replication.models.dense.backbone import Backbone, backbone
+from replication.models.dense.backbone import Backbone, build_backbone
 from replication.models.dense.fpn import FeaturePyramid
-from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, given
+from replication.models.dense.mask_r_cnn import MASKS, PROPOSALS, pool_given
 from replication.models.dense.msg import Msg
 from replication.models.dense.pvt import Pvt
 from replication.models.dense.retinanet import RetinaHead
@@ -49,7 +49,7 @@ def num_parameters(model: nn.Module) -> int:
 
 def meta_backbone(model_id: str) -> Backbone:
     with torch.device("meta"):
-        return backbone(model_id).eval()
+        return build_backbone(model_id).eval()
 
 
 # --- backbones --------------------------------------------------------------------------------------
@@ -199,8 +199,8 @@ def test_swin_s_windows_do_not_shrink_on_a_small_grid() -> None:
 
 def test_resnets_of_segmenters_have_a_deep_stem_and_resnexts_have_not() -> None:
     with torch.device("meta"):
-        plain, deep = (num_parameters(backbone("resnet50", segmenter)) for segmenter in (False, True))
-        resnext = [num_parameters(backbone("resnext101_32x4d", segmenter)) for segmenter in (False, True)]
+        plain, deep = (num_parameters(build_backbone("resnet50", segmenter)) for segmenter in (False, True))
+        resnext = [num_parameters(build_backbone("resnext101_32x4d", segmenter)) for segmenter in (False, True)]
     # 7 x 7 from 3 to 64 against 3 x 3 from 3 to 32, 32 to 32 and 32 to 64, and two batch norms of 32 more
     assert deep - plain == 9 * (3 * 32 + 32 * 32 + 32 * 64) + 2 * 2 * 32 - 49 * 3 * 64
     assert resnext[0] == resnext[1]
@@ -208,14 +208,14 @@ def test_resnets_of_segmenters_have_a_deep_stem_and_resnexts_have_not() -> None:
 
 def test_a_model_of_one_scale_has_no_maps() -> None:
     with pytest.raises(UserError, match="deit_s has no feature maps at four scales"):
-        backbone("deit_s")
+        build_backbone("deit_s")
 
 
 def test_in_caffe_s_style_a_stage_strides_in_its_first_convolution() -> None:
     """The same weights, fewer multiply-adds: only every fourth place of a stage's input is seen by its first block."""
     torch.manual_seed(0)
     with torch.device("meta"):
-        plain, caffe = backbone("resnet50"), backbone("resnet50", caffe=True)
+        plain, caffe = build_backbone("resnet50"), build_backbone("resnet50", caffe=True)
     strides = {
         name: module.stride
         for name, module in caffe.named_modules()
@@ -280,7 +280,7 @@ def test_retinanet_s_head_is_torchvision_s_on_the_same_weights() -> None:
 def test_proposals_are_whole_images() -> None:
     """Squares of a constant map are constant; every image gives as many, in its own colour."""
     levels = [torch.tensor([1.0, 2.0]).reshape(2, 1, 1, 1).expand(2, 256, 8 * 2**i, 8 * 2**i) for i in range(5)]
-    squares = given(levels, MASKS, side=14)
+    squares = pool_given(levels, MASKS, side=14)
     assert squares.shape == (2 * MASKS, 256, 14, 14)
     assert sorted(squares.mean(dim=(1, 2, 3)).tolist()) == [1.0] * MASKS + [2.0] * MASKS
 
@@ -393,7 +393,7 @@ def test_the_heads_of_mask_r_cnn_in_closed_form() -> None:
     box = 1000 * (49 * 256 * 1024 + 1024**2 + 1024 * (81 + 320))
     mask = 100 * (4 * 14**2 * 9 * 256**2 + 28**2 * 256**2 + 28**2 * 256 * 80)
     with torch.device("meta"):
-        detector, alone = build("mask_r_cnn_swin_t"), backbone("swin_t")
+        detector, alone = build("mask_r_cnn_swin_t"), build_backbone("swin_t")
     counts = [count_dispatch(set_attention(model, "math"), 256)[0] for model in (detector, alone)]
     assert counts[0] - counts[1] == pyramid + region_proposals + box + mask
 
@@ -420,7 +420,7 @@ def test_a_family_whose_card_says_that_it_is_a_pyramid_gives_its_maps(family: st
     """Detectors can stand on it: four maps, each with half the side of the one before."""
     model_id = next(v.id for v in papers.list_variants().values() if v.pyramid and v.family == family)
     with torch.device("meta"):
-        net = backbone(model_id)
+        net = build_backbone(model_id)
         maps = net(torch.zeros(1, 3, 224, 224))
     assert [tuple(found.shape[1:]) for found in maps] == [
         (c, s, s) for c, s in zip(net.channels, (56, 28, 14, 7), strict=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from replication import papers
 from replication.models import build_variant, load_checkpoint
-from replication.models.dense.backbone import backbone
+from replication.models.dense.backbone import build_backbone
 from replication.models.dense.twins import Twins
 from replication.records.words import UserError
 from tests.models.given import give, narrowed, picture, weights
@@ -47,7 +47,7 @@ def thinned(x: Tensor) -> Tensor:
 def test_maps_are_the_recorded_ones(name: str, size: tuple[int, int], narrow: None) -> None:
     """Padding before the shift, the mask of the padding and where it cancels, norms in and beside the path."""
     model_id = name.removesuffix("_unmasked").removesuffix("_masked")
-    body = give(backbone(model_id, segmenter=not name.endswith("_unmasked")))
+    body = give(build_backbone(model_id, segmenter=not name.endswith("_unmasked")))
     with np.load(DATA / "maps.npz") as recorded, torch.no_grad():
         for i, found in enumerate(body(image(*size))):
             expected = torch.from_numpy(recorded[f"{name}_{size[0]}x{size[1]}_{i}"])
@@ -66,7 +66,7 @@ def test_the_padding_of_twins_svt_is_masked_only_where_both_sides_have_some(narr
 def test_attention_that_is_masked_is_the_same_by_either_policy(narrow: None) -> None:
     from replication.models.attention import set_attention
 
-    body = give(backbone("twins_svt_s", segmenter=True))
+    body = give(build_backbone("twins_svt_s", segmenter=True))
     with torch.no_grad():
         math, fused = (set_attention(body, policy)(image(92, 133)) for policy in ("math", "fused"))
     for one, other in zip(math, fused, strict=True):

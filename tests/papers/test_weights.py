@@ -7,7 +7,7 @@ import re
 import pytest
 
 from replication import papers
-from replication.evaluable import IMAGES, measures
+from replication.evaluable import IMAGES, list_measures
 from replication.papers.parts.weights import FOLDER, read_weights
 from replication.records.card import WAYS, Way
 from replication.records.metrics import METRICS
@@ -125,6 +125,6 @@ def test_what_is_trained_here_has_an_arm() -> None:
 
 
 def test_what_is_measured_of_evaluated_models() -> None:
-    assert "loss" in measures(papers.find_variant("deit_ti"), "imagenet-1k")
-    assert "ap_box" in measures(papers.find_variant("detr_r50"), "coco")
-    assert not measures(papers.find_variant("deit_ti"), "coco")
+    assert "loss" in list_measures(papers.find_variant("deit_ti"), "imagenet-1k")
+    assert "ap_box" in list_measures(papers.find_variant("detr_r50"), "coco")
+    assert not list_measures(papers.find_variant("deit_ti"), "coco")

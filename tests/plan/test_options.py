@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replication import papers
-from replication.__main__ import parser
+from replication.__main__ import make_parser
 from replication.plan.make import make_plan
 from replication.plan.options import (
     write_arm_options,
@@ -59,7 +59,7 @@ def test_a_condition_is_timed_as_its_name_says_and_memory_once(largest: float) -
     asked = make_plan({"speed": speed, "models": ["all", "mine=timm/resnet10t(in_chans=3)"]})
 
     def understood(condition: str) -> dict[str, Any]:
-        return vars(parser().parse_args(["speed", *shlex.split(write_speed_options(asked, condition))]))
+        return vars(make_parser().parse_args(["speed", *shlex.split(write_speed_options(asked, condition))]))
 
     assert understood(first)["memory"] == asked.speed["memory"]
     told = understood(second)

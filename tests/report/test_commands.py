@@ -12,7 +12,7 @@ import pytest
 from snakemake.cli import get_argument_parser
 
 from replication import papers
-from replication.__main__ import parser
+from replication.__main__ import make_parser
 from replication.records.card import Card, Claim
 from replication.records.reading import read_records
 from replication.records.rows import Measured
@@ -52,7 +52,7 @@ def test_they_are_of_every_kind() -> None:
 
 
 def test_every_command_of_the_suite_parses(capsys: pytest.CaptureFixture[str]) -> None:
-    grammar = parser()
+    grammar = make_parser()
     for command in printed():
         if command.startswith("python -m replication "):
             try:

@@ -15,7 +15,7 @@ from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, Measured, Order, Published, Relative, Stability, Verdict
 from replication.records.words import Size
 from replication.report.answer import write_answer
-from replication.report.judge import compare_architecture, compare_count, judge_cells
+from replication.report.judge import Comparison, compare_architecture, compare_count, judge_cells
 from replication.report.speeds import compute_ratios, read_runs
 from tests.report.timings import too_large, write_timings
 
@@ -40,14 +40,16 @@ from tests.report.timings import too_large, write_timings
     ],
 )
 def test_counts(printed: str, ours: str, verdict: str, reason: str) -> None:
-    assert compare_count(Decimal(printed), Decimal(ours)) == (verdict, reason)
+    found = compare_count(Decimal(printed), Decimal(ours))
+    assert found == Comparison(verdict, reason, exactly=reason.startswith("equal"))
 
 
 def test_architecture_is_equal_or_not() -> None:
-    assert compare_architecture(Decimal("1280"), Decimal("1280.0"))[0] == "reproduced"
-    assert compare_architecture(Decimal("4.0"), Decimal("4"))[0] == "reproduced"
-    assert compare_architecture(Decimal("1280"), Decimal("1279")) == ("differs", "the model is built with 1279")
-    assert compare_architecture(Decimal("1"), Decimal("1280"))[1] == "the model is built with 1280"
+    assert compare_architecture(Decimal("1280"), Decimal("1280.0")).exactly
+    assert compare_architecture(Decimal("4.0"), Decimal("4")).verdict == "reproduced"
+    differs = compare_architecture(Decimal("1280"), Decimal("1279"))
+    assert differs == Comparison("differs", "the model is built with 1279")
+    assert compare_architecture(Decimal("1"), Decimal("1280")).reason == "the model is built with 1280"
 
 
 def measured(

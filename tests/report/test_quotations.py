@@ -7,7 +7,7 @@ import pytest
 from replication import papers
 from replication.records.rows import Quotation
 from replication.report.quotations import UNEXPLAINED, find_quotations, format_quotations
-from replication.witnesses import probable_causes
+from replication.witnesses import read_probable_causes
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_what_is_rounded_is_the_same_and_so_are_variants_of_a_table(found: dict[
 
 
 def test_every_cause_on_record_is_of_a_difference(found: dict[str, list[Quotation]]) -> None:
-    assert set(probable_causes()) <= set(found)
+    assert set(read_probable_causes()) <= set(found)
     assert sum(of[0].kind == UNEXPLAINED for of in found.values()) < len(found) / 3
 
 

@@ -8,7 +8,7 @@ from replication import papers
 from replication.records.rows import Published, StackFlip, StackOrder
 from replication.report.stacks import FEWEST, compute_stack_orders, find_stack_flips
 from replication.report.witnesses import find_evidence, find_turned_orders
-from replication.witnesses import stack_speeds, stacks
+from replication.witnesses import read_stack_speeds, read_stacks
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,9 @@ def flips(cells: list[Published]) -> list[StackFlip]:
 
 
 def test_every_stack_has_speeds_and_a_licence_and_is_compared(orders: list[StackOrder]) -> None:
-    assert all(stack_speeds()[stack] for stack in stacks())
-    assert all(stack.licence for stack in stacks().values())
-    assert {order.stack for order in orders} == set(stacks())
+    assert all(read_stack_speeds()[stack] for stack in read_stacks())
+    assert all(stack.licence for stack in read_stacks().values())
+    assert {order.stack for order in orders} == set(read_stacks())
 
 
 def test_tau_is_that_of_the_inverted_pairs(orders: list[StackOrder]) -> None:
@@ -52,7 +52,7 @@ def test_a_latency_is_turned_into_a_speed(orders: list[StackOrder]) -> None:
 
 def test_transformers_pass_convolutional_networks_with_the_age_of_software(flips: list[StackFlip]) -> None:
     for flip in flips:
-        assert stacks()[flip.older_stack].device == stacks()[flip.newer_stack].device == flip.device
+        assert read_stacks()[flip.older_stack].device == read_stacks()[flip.newer_stack].device == flip.device
         assert flip.printed > 1
         assert flip.older > 1 > flip.newer
     on_3090 = [f for f in flips if f.older_stack == "timm-infer-amp-nchw-pt110-cu113-rtx3090"]

@@ -12,7 +12,7 @@ from replication.records.rows import Evidence, Published, Verdict
 from replication.report.elsewhere import add_evidence
 from replication.report.judge import judge_cells
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS, find_evidence
-from replication.witnesses import networks, sources, witnesses
+from replication.witnesses import read_networks, read_sources, read_witnesses
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def found() -> dict[str, list[Evidence]]:
 
 @pytest.fixture(scope="module")
 def network_of() -> dict[str, set[str]]:
-    return {witness.id: set(witness.networks.split()) for witness in witnesses()}
+    return {witness.id: set(witness.networks.split()) for witness in read_witnesses()}
 
 
 def speaks(found: dict[str, list[Evidence]], network_of: dict[str, set[str]], number: str) -> set[str]:
@@ -37,16 +37,18 @@ def speaks(found: dict[str, list[Evidence]], network_of: dict[str, set[str]], nu
 
 def test_the_records_are_whole() -> None:
     """Ids are unique, every network has a witness, and every witness a known network and a source with its licence."""
-    ids = [witness.id for witness in witnesses()]
+    ids = [witness.id for witness in read_witnesses()]
     assert len(set(ids)) == len(ids)
-    assert set().union(*(witness.networks.split() for witness in witnesses())) == {network.id for network in networks()}
-    assert all(source.licence for source in sources().values())
-    known = tuple(source.address for source in sources().values())
-    assert all(witness.source.startswith((*known, "https://github.com/")) for witness in witnesses())
+    assert set().union(*(witness.networks.split() for witness in read_witnesses())) == {
+        network.id for network in read_networks()
+    }
+    assert all(source.licence for source in read_sources().values())
+    known = tuple(source.address for source in read_sources().values())
+    assert all(witness.source.startswith((*known, "https://github.com/")) for witness in read_witnesses())
 
 
 def test_only_witnesses_that_stand_for_a_number_are_kept(found: dict[str, list[Evidence]]) -> None:
-    assert {one.witness for of in found.values() for one in of} == {witness.id for witness in witnesses()}
+    assert {one.witness for of in found.values() for one in of} == {witness.id for witness in read_witnesses()}
     assert sum(any(one.confidence != "weak" for one in of) for of in found.values()) >= 300
 
 
@@ -155,7 +157,7 @@ def test_one_training_that_two_have_published_counts_once(found: dict[str, list[
     (cell,) = [n for table in papers.read_cards()["detr"].tables for n in table.published if n.id == number]
     (verdict,) = add_evidence(judge_cells([cell], [], papers.read_cards()), found[number])
     assert (len(found[number]), verdict.witnesses) == (3, 2)
-    assert {w.same_as for w in witnesses()} - {""} <= {w.id for w in witnesses()}
+    assert {w.same_as for w in read_witnesses()} - {""} <= {w.id for w in read_witnesses()}
 
 
 def test_our_own_measurement_comes_first() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from replication import papers
-from replication.complexity.dispatched import count_dispatch
+from replication.complexity.dispatch import count_dispatch
 from replication.complexity.sweep import build_skeleton
 from replication.models.attention import set_attention
 from replication.records.words import Size, UserError

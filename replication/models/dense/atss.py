@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.models.detection.fcos import FCOSHead
 
-from replication.models.dense.backbone import backbone as build_backbone
+from replication.models.dense.backbone import build_backbone
 from replication.models.dense.fpn import FeaturePyramid
 
 
@@ -25,7 +25,7 @@ class ATSS(nn.Module):
         self.head = FCOSHead(256, num_anchors=1, num_classes=num_classes)
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Images (B, 3, height, width) to `cls_logits` (B, A, K), `bbox_regression` (B, A, 4) and `bbox_ctrness`."""
+        """Map images (B, 3, height, width) to `cls_logits` (B, A, K), `bbox_regression` (B, A, 4), `bbox_ctrness`."""
         return self.head(self.neck(self.backbone(images)[1:]))
 
 

@@ -23,8 +23,8 @@ class Backbone(nn.Module):
     channels: tuple[int, ...]  # the C_i
 
 
-def backbone(model_id: str, segmenter: bool = False, caffe: bool = False) -> Backbone:
-    """The feature maps of the model `model_id` of the cards.
+def build_backbone(model_id: str, segmenter: bool = False, caffe: bool = False) -> Backbone:
+    """Build what makes the feature maps of the model `model_id` of the cards.
 
     Under a `segmenter` ResNets have a deep stem, and Twins-SVT masks its padding; `caffe` as in `ResNet`.
     UserError if there is no such model or its card says that it is no pyramid.

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from torch import nn
 
 
-def convolution(
+def make_convolution(
     channels: int, dim: int, kernel_size: int = 3, stride: int = 1, norm: bool = False, relu: bool = False
 ) -> nn.Sequential:
-    """A convolution that keeps the grid, but for its stride; the batch norm (epsilon 1e-5) takes the bias's place."""
+    """Make a convolution that keeps the grid, but for its stride; batch norm (epsilon 1e-5) takes the bias's place."""
     padding = kernel_size // 2
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=nn.Conv2d(channels, dim, kernel_size, stride, padding, bias=not norm)

@@ -44,18 +44,18 @@ class Detections:
     masks: Tensor | None = None
 
 
-def anchors(
+def place_anchors(
     grids: Sequence[Size], strides: Sequence[int], sides: Sequence[float], device: torch.device
 ) -> list[Tensor]:
-    """The anchors of each level (H_i W_i A, 4): rows, columns, then ratios, then sizes.
+    """Place the anchors of each level (H_i W_i A, 4): rows, columns, then ratios, then sizes.
 
     Their centres are the corners of the cells, multiples of the stride; `sides` are in strides. An anchor of a side and
     a ratio has that side's area. The stride is the nominal one, also where the image's sides are no multiples of it.
     """
-    return [_level(grid, stride, sides, device) for grid, stride in zip(grids, strides, strict=True)]
+    return [_place_level(grid, stride, sides, device) for grid, stride in zip(grids, strides, strict=True)]
 
 
-def _level(grid: Size, stride: int, sides: Sequence[float], device: torch.device) -> Tensor:
+def _place_level(grid: Size, stride: int, sides: Sequence[float], device: torch.device) -> Tensor:
     height_ratios = torch.tensor(RATIOS).sqrt()[:, None]  # (ratios, 1)
     side = torch.tensor(sides) * stride
     halves = torch.stack([side / height_ratios, side * height_ratios], dim=2).flatten(0, 1) / 2  # (A, 2)
@@ -64,8 +64,8 @@ def _level(grid: Size, stride: int, sides: Sequence[float], device: torch.device
     return torch.cat([centres - halves, centres + halves], dim=2).flatten(0, 1).to(device)
 
 
-def decoded(boxes: Tensor, deltas: Tensor, deviations: Sequence[float], size: Size) -> Tensor:
-    """Boxes (..., 4) moved by `deltas` (..., 4) times their `deviations`, clipped to an image of `size`.
+def decode_boxes(boxes: Tensor, deltas: Tensor, deviations: Sequence[float], size: Size) -> Tensor:
+    """Move boxes (..., 4) by `deltas` (..., 4) times their `deviations`, and clip them to an image of `size`.
 
     Deltas are the shift of the centre in shares of width and height, and the logarithms of the ratios of the sides.
     """
@@ -78,13 +78,13 @@ def decoded(boxes: Tensor, deltas: Tensor, deviations: Sequence[float], size: Si
     return moved.clamp(min=moved.new_zeros(4), max=moved.new_tensor([width, height, width, height]))
 
 
-def with_area(boxes: Tensor) -> Tensor:
-    """Which of the boxes (n, 4) have a width and a height."""
+def find_with_area(boxes: Tensor) -> Tensor:
+    """Find which of the boxes (n, 4) have a width and a height."""
     return (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
 
 
-def best(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes, scores and class indices of the best detections, suppressed within their class.
+def choose_best(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes, scores and class indices of the best detections, suppressed within their class.
 
     `scores` (n, K); `boxes` (n, K, 4), or (n, 1, 4) where the classes of a place share their box.
     """
@@ -95,8 +95,8 @@ def best(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return boxes[kept], scores[kept], classes[kept]
 
 
-def pasted(masks: Tensor, boxes: Tensor, size: Size) -> Iterator[Tensor]:
-    """Masks (n, S, S) of probabilities in their boxes (n, 4) [px of the image], each as (height, width), bool.
+def paste_masks(masks: Tensor, boxes: Tensor, size: Size) -> Iterator[Tensor]:
+    """Yield masks (n, S, S) of probabilities in their boxes (n, 4) [px of the image], each as (height, width), bool.
 
     The centre of a pixel is looked up between the centres of the squares, bilinearly, with zeros around them; a pixel
     with at least a half is in the mask.

@@ -23,7 +23,7 @@ class Msg(Backbone):
     """
 
     def __init__(self, variant: Variant) -> None:
-        """A model for images of any size."""
+        """Build a model for images of any size."""
         super().__init__()
         self.body: Any = build_variant(variant)
         self.channels = tuple(variant.architecture["embed_dim"] * 2**i for i in range(4))
@@ -31,7 +31,7 @@ class Msg(Backbone):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in self.channels)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Images to maps."""
+        """Map images to maps."""
         side = self.body.window_size
         image = self.body.patch_embed(images)  # (B, H, W, D)
         messengers = self.body._start_messengers(-(-image.shape[1] // side), -(-image.shape[2] // side))
@@ -49,7 +49,7 @@ class Msg(Backbone):
 def _exchange(
     block: Block, image: torch.Tensor, messengers: torch.Tensor, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A block of MSG-Transformer on any grid (B, H, W, D) and the messengers of its windows."""
+    """Apply a block of MSG-Transformer on any grid (B, H, W, D) and the messengers of its windows."""
     _, height, width, _ = image.shape
     x = cut_windows(_pad(block.norm1(image), side), block.norm1(messengers), side)
     x = block.drop_path(block.attn(x.flatten(0, 2)).view_as(x))

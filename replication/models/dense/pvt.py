@@ -20,7 +20,7 @@ class Pvt(Backbone):
     """
 
     def __init__(self, variant: Variant) -> None:
-        """A model for 224 px, the positions of which are resized to any grid."""
+        """Build a model for 224 px, the positions of which are resized to any grid."""
         super().__init__()
         body: Any = build_variant(variant)
         self.channels = tuple(variant.architecture["embed_dims"])
@@ -29,7 +29,7 @@ class Pvt(Backbone):
             setattr(self, name, getattr(body, name))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Images to maps."""
+        """Map images to maps."""
         maps = []
         for i, old_grid in enumerate(self.grids, start=1):
             x = self.get_submodule(f"patch_embed{i}")(x)  # (B, H, W, D)

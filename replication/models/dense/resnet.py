@@ -22,7 +22,7 @@ class ResNet(Backbone):
     """
 
     def __init__(self, variant: Variant, deep_stem: bool = False, caffe: bool = False) -> None:
-        """A ResNet or ResNeXt of the cards.
+        """Build a ResNet or ResNeXt of the cards.
 
         With `deep_stem` a ResNet's 7 x 7 convolution is three of 3 x 3 (mmsegmentation's ResNetV1c); with `caffe` a
         stage strides in the first 1 x 1 convolution of its first block, as He et al.'s release does, not in the 3 x 3.
@@ -43,7 +43,7 @@ class ResNet(Backbone):
         self.channels = tuple(info["num_chs"] for info in body.feature_info[1:])
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Images to maps."""
+        """Map images to maps."""
         x = self.stem(images) if hasattr(self, "stem") else self.relu(self.bn1(self.conv1(images)))
         x = self.maxpool(x)
         maps = []

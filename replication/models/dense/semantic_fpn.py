@@ -12,17 +12,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from replication.models.dense import fpn
-from replication.models.dense.backbone import backbone as build_backbone
-from replication.models.dense.blocks import convolution
+from replication.models.dense.backbone import build_backbone
+from replication.models.dense.blocks import make_convolution
 
 DIM = 128
 
 
 def _scale(doublings: int) -> nn.Sequential:
-    """A convolution and a doubling of the grid, so many times; where there is none to do, the convolution alone."""
+    """Make a convolution and a doubling of the grid, so many times; with no doubling, the convolution alone."""
     steps: list[nn.Module] = []
     for i in range(max(doublings, 1)):
-        steps.append(convolution(DIM if i else fpn.DIM, DIM, norm=True, relu=True))
+        steps.append(make_convolution(DIM if i else fpn.DIM, DIM, norm=True, relu=True))
         if doublings:
             steps.append(nn.Upsample(scale_factor=2, mode="bilinear"))
     return nn.Sequential(*steps)
@@ -41,7 +41,7 @@ class Head(nn.Module):
         self.conv_seg = nn.Conv2d(DIM, num_classes, kernel_size=1)
 
     def forward(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Levels (B, D, H_i, W_i), finest first, to logits (B, K, H_0, W_0)."""
+        """Map levels (B, D, H_i, W_i), finest first, to logits (B, K, H_0, W_0)."""
         total, *others = (scale(level) for scale, level in zip(self.scale_heads, levels, strict=True))
         for other in others:  # where doubling has missed the grid, it is resized once more
             total = total + F.interpolate(other, size=total.shape[2:], mode="bilinear")
@@ -59,7 +59,7 @@ class SemanticFPN(nn.Module):
         self.decode_head = Head(num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (B, 3, height, width) to logits (B, K, height, width)."""
+        """Map images (B, 3, height, width) to logits (B, K, height, width)."""
         logits = self.decode_head(self.neck(self.backbone(images)))
         return F.interpolate(logits, size=images.shape[2:], mode="bilinear")
 

@@ -60,7 +60,7 @@ class Swin(Backbone):
     """Images (B, 3, height, width) to maps of strides 4 to 32, a norm on each that the next stage does not see."""
 
     def __init__(self, variant: Variant) -> None:
-        """A Swin of the cards, for images of any size, which are padded to whole patches."""
+        """Build a Swin of the cards, for images of any size, which are padded to whole patches."""
         super().__init__()
         said = variant.architecture
         self.channels = tuple(said["embed_dim"] * 2**i for i in range(len(said["depths"])))
@@ -80,7 +80,7 @@ class Swin(Backbone):
             self.add_module(f"norm{i}", nn.LayerNorm(dim))
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Images to maps (B, C_i, H_i, W_i), finest first; odd sides are rounded up."""
+        """Map images to maps (B, C_i, H_i, W_i), finest first; odd sides are rounded up."""
         x = self.patch_embed(images)  # (B, H, W, D)
         maps = []
         stage: Any

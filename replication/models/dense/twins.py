@@ -30,7 +30,7 @@ class MaskedLocalAttention(LocallyGroupedAttn):
     """
 
     def forward(self, x: torch.Tensor, size: Grid) -> torch.Tensor:
-        """Tokens (B, N, D) to the same."""
+        """Map tokens (B, N, D) to the same."""
         (height, width), window = size, (self.ws, self.ws)
         bottom, right = -height % self.ws, -width % self.ws
         if not (bottom and right):
@@ -58,7 +58,7 @@ class Twins(Backbone):
     """
 
     def __init__(self, variant: Variant, masked: bool) -> None:
-        """A Twins of the cards, for images of any size; `masked` as in segmenters (`MaskedLocalAttention`)."""
+        """Build a Twins of the cards, for images of any size; `masked` as in segmenters (`MaskedLocalAttention`)."""
         super().__init__()
         body: Any = build_variant(variant)
         self.channels = tuple(variant.architecture["embed_dims"])
@@ -71,7 +71,7 @@ class Twins(Backbone):
                 block.attn = MaskedLocalAttention(block.attn.dim, block.attn.num_heads, ws=block.attn.ws)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Images to maps (B, C_i, H_i, W_i), finest first; odd sides are rounded down."""
+        """Map images to maps (B, C_i, H_i, W_i), finest first; odd sides are rounded down."""
         maps = []
         for embed, blocks, position, norm in zip(
             self.patch_embeds, self.blocks, self.pos_block, self.norm_list, strict=True

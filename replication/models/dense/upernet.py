@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from replication.models.dense.backbone import backbone as build_backbone
-from replication.models.dense.blocks import convolution
+from replication.models.dense.backbone import build_backbone
+from replication.models.dense.blocks import make_convolution
 
 DIM, AUXILIARY_DIM = 512, 256
 POOL_SIDES = (1, 2, 3, 6)
@@ -30,21 +30,23 @@ class Head(nn.Module):
     """
 
     def __init__(self, channels: Sequence[int], num_classes: int) -> None:
-        """From maps of `channels` C_i."""
+        """Lead from maps of `channels` C_i."""
         super().__init__()
         *finer, coarsest = channels
         self.psp_modules = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(side), convolution(coarsest, DIM, kernel_size=1, norm=True, relu=True))
+            nn.Sequential(
+                nn.AdaptiveAvgPool2d(side), make_convolution(coarsest, DIM, kernel_size=1, norm=True, relu=True)
+            )
             for side in POOL_SIDES
         )
-        self.bottleneck = convolution(coarsest + len(POOL_SIDES) * DIM, DIM, norm=True, relu=True)
-        self.lateral_convs = nn.ModuleList(convolution(c, DIM, kernel_size=1, norm=True, relu=True) for c in finer)
-        self.fpn_convs = nn.ModuleList(convolution(DIM, DIM, norm=True, relu=True) for _ in finer)
-        self.fpn_bottleneck = convolution(len(channels) * DIM, DIM, norm=True, relu=True)
+        self.bottleneck = make_convolution(coarsest + len(POOL_SIDES) * DIM, DIM, norm=True, relu=True)
+        self.lateral_convs = nn.ModuleList(make_convolution(c, DIM, kernel_size=1, norm=True, relu=True) for c in finer)
+        self.fpn_convs = nn.ModuleList(make_convolution(DIM, DIM, norm=True, relu=True) for _ in finer)
+        self.fpn_bottleneck = make_convolution(len(channels) * DIM, DIM, norm=True, relu=True)
         self.conv_seg = nn.Conv2d(DIM, num_classes, kernel_size=1)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Maps (B, C_i, H_i, W_i), finest first, to logits (B, K, H_0, W_0)."""
+        """Map maps (B, C_i, H_i, W_i), finest first, to logits (B, K, H_0, W_0)."""
         *finer, x = maps
         x = self.bottleneck(torch.cat([x, *(_resize(branch(x), like=x) for branch in self.psp_modules)], dim=1))
         levels = [x]
@@ -59,13 +61,13 @@ class AuxiliaryHead(nn.Module):
     """A small head on the third map, which is scored in training only."""
 
     def __init__(self, channels: int, num_classes: int) -> None:
-        """From a map of `channels`."""
+        """Lead from a map of `channels`."""
         super().__init__()
-        self.convs = nn.Sequential(convolution(channels, AUXILIARY_DIM, norm=True, relu=True))
+        self.convs = nn.Sequential(make_convolution(channels, AUXILIARY_DIM, norm=True, relu=True))
         self.conv_seg = nn.Conv2d(AUXILIARY_DIM, num_classes, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """A map (B, C, H, W) to logits (B, K, H, W)."""
+        """Map a map (B, C, H, W) to logits (B, K, H, W)."""
         return self.conv_seg(self.convs(x))
 
 
@@ -83,7 +85,7 @@ class UPerNet(nn.Module):
         self.auxiliary_head = AuxiliaryHead(self.backbone.channels[2], num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Images (B, 3, height, width) to logits (B, K, height, width); in training also those of the small head."""
+        """Map images (B, 3, height, width) to logits (B, K, height, width); in training to the small head's as well."""
         maps = self.backbone(images)
         logits = _resize(self.decode_head(maps), like=images)
         return (logits, _resize(self.auxiliary_head(maps[2]), like=images)) if self.training else logits

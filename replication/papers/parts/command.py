@@ -43,7 +43,7 @@ def _declare_new_paper(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _new_paper(args: argparse.Namespace) -> str:
+def _write_new_paper(args: argparse.Namespace) -> str:
     from replication.papers.parts.new_paper import write_skeleton
 
     written = write_skeleton(args.key, args.model, PACKAGE.parent)
@@ -71,7 +71,7 @@ COMMANDS = (
         "new-paper",
         "write the skeleton of a card into a checkout, to add a paper with",
         _declare_new_paper,
-        _new_paper,
+        _write_new_paper,
         "new-paper mlpmixer --model",
         Stage.LOOK,
     ),

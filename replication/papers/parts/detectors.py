@@ -37,6 +37,7 @@ METHODS = {
 }
 
 
+TOOLBOXES = {"detection": "mmdetection", "segmentation": "mmsegmentation"}
 CAFFE_METHODS, CAFFE_BACKBONES = ("retinanet", "mask_r_cnn"), ("resnet50", "resnet101")
 """Of which mmdetection released files in Caffe's style."""
 
@@ -59,6 +60,7 @@ def derive_variants(backbones: Iterable[Variant], published: Iterable[Published]
             factory=f"own/dense.{name}",
             architecture={"backbone": backbone.id, "num_classes": method.num_classes, **style},
             task=method.task,
+            toolbox=TOOLBOXES[method.task],
             image_size=next(iter(printed[f"{name}_{backbone.id}"]), method.image_size),
             image_sizes_by=4,  # the patches; coarser grids are rounded or padded
             sized=False,

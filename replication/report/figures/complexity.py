@@ -10,6 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from replication.records.metrics import MECHANISMS
 from replication.report.colours import CATEGORIES
 from replication.report.figures.canvas import (
     SMALL,
@@ -22,14 +23,14 @@ from replication.report.figures.canvas import (
 )
 
 BLUE, ORANGE, GREEN, PINK, *_ = CATEGORIES
-MECHANISMS = {
-    "global": ("global", BLUE, "o"),
-    "spatial_reduction": ("spatial reduction", ORANGE, "s"),
-    "messenger": ("windows with messengers", PINK, "v"),  # within a few percent of windows, so below and wider
-    "windowed": ("windowed", GREEN, "^"),
-    "windowed_subsampled": ("windowed + sub-sampled (two layers)", "black", "D"),
+STYLES = {
+    "global": (BLUE, "o"),
+    "spatial_reduction": (ORANGE, "s"),
+    "messenger": (PINK, "v"),  # within a few percent of windows, so below and wider
+    "windowed": (GREEN, "^"),
+    "windowed_subsampled": ("black", "D"),
 }
-"""Label, colour and marker of every mechanism."""
+"""Colour and marker of every mechanism."""
 _WIDE: dict[str, dict[str, Any]] = {"messenger": {"lw": 3, "ms": 6}}
 _FIGURE_6 = {
     "vit_small_16": ("ViT-Small/16", BLUE, "o", "-"),
@@ -47,7 +48,8 @@ def draw_complexity_macs(mechanisms: pd.DataFrame, scaling: pd.DataFrame) -> Fig
         return draw_nothing("the mechanisms are not counted yet")
     figure, ax = make_axes(3.2)
     labels, growth, crossings = [], {}, {}
-    for name, (label, colour, marker) in MECHANISMS.items():
+    for name, (colour, marker) in STYLES.items():
+        label = MECHANISMS[name]
         exact = _select_exact(mechanisms, name)
         if len(exact) < 2:
             continue

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from replication.records.card import Card
+from replication.records.metrics import MECHANISMS
 from replication.records.rows import name_subject
 from replication.report.colours import CATEGORIES
 from replication.report.figures.canvas import (
@@ -30,7 +31,7 @@ from replication.report.figures.canvas import (
     set_prefixed_ticks,
     state_finding,
 )
-from replication.report.figures.complexity import MECHANISMS
+from replication.report.figures.complexity import STYLES
 from replication.report.figures.families import choose_styles
 
 PANELS = 8  # of the published tables
@@ -113,7 +114,7 @@ def draw_speed_curves(cells: pd.DataFrame) -> Figure:
         return draw_nothing("no attention mechanism is timed yet")
     first = rows.drop_duplicates("machine")[_SETTING][:2]  # of each machine the first setting, in both attentions
     shown = [rows[(rows[_SETTING] == setting).all(axis=1)] for _, setting in first.iterrows()]
-    styled = {name_subject(name): style for name, style in MECHANISMS.items()}
+    styled = {name_subject(name): (MECHANISMS[name], *style) for name, style in STYLES.items()}
     figure = make_figure(4.6)
     grid = figure.subplots(2, len(shown), sharex=True, squeeze=False)
     for (above, below), setting in zip(grid.T, shown, strict=True):
@@ -147,7 +148,7 @@ def draw_speed_curves(cells: pd.DataFrame) -> Figure:
 def _state_slowest(setting: pd.DataFrame) -> str:
     """State how far apart mechanisms are at the most tokens at which most of them have a valid time."""
     valid = setting[(setting["valid"] == 1) & (setting["attention"] == setting["attention"].iloc[0])]
-    names = {name_subject(name): label for name, (label, *_) in MECHANISMS.items()}
+    names = {name_subject(name): label for name, label in MECHANISMS.items()}
     sides = valid.groupby("side")["subject"].nunique()
     if sides.max() < 2 or valid.empty:
         return "Time and rate of attention mechanisms"

@@ -45,7 +45,7 @@ from replication.report.page.linked import AUTHOR, TITLE
 from replication.report.show import READ
 from replication.report.speeds import SpeedRun, read_runs
 from replication.report.tables import BUILT, KINDS
-from replication.witnesses import witnesses
+from replication.witnesses import read_witnesses
 
 MADE_FROM = (
     *("published.csv", "measured.csv", "verdicts.csv", "claims.csv", "witnesses.csv", "departures.csv"),
@@ -236,7 +236,7 @@ def _list_timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
 
 def _read_witnesses(path: Path) -> list[dict[str, Any]]:
     """Read what others found of single numbers, with who found it and how."""
-    known = {witness.id: witness for witness in witnesses()}
+    known = {witness.id: witness for witness in read_witnesses()}
     return [
         {**read_cells(one), **{name: getattr(known[one.witness], name) for name in _WITNESSED}}
         for one in read_records(path, Evidence)

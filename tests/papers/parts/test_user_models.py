@@ -15,7 +15,7 @@ from replication.complexity import count_models, write_crossings, write_scaling
 from replication.complexity.counters import count_tokens
 from replication.complexity.formulas import count_cost
 from replication.complexity.sweep import build_skeleton
-from replication.complexity.traced import count_fvcore
+from replication.complexity.tracing import count_fvcore
 from replication.models import add_native_size, build
 from replication.papers.parts.user_models import find_sources, read_spec, write_spec
 from replication.plan.digests import digest_variants, list_own_sources

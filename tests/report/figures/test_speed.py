@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from replication import report
 from replication.complexity import mechanisms
+from replication.records.metrics import MECHANISMS
 from replication.report.figures import complexity, read_frames, speed
 from replication.report.speed_crossings import Curve, compare_curves, compare_pairs, find_crossings
 from replication.report.speed_section import read_speed_section
@@ -67,7 +68,7 @@ def test_every_crossing_is_named() -> None:
 
 
 def test_every_mechanism_has_a_style() -> None:
-    assert set(complexity.MECHANISMS) == set(mechanisms.MECHANISMS)
+    assert set(complexity.STYLES) == set(mechanisms.LAYERS) == set(MECHANISMS)
 
 
 @pytest.fixture

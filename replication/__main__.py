@@ -41,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add(commands: Iterable[Command | Group], to: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     for command in commands:
-        sub = to.add_parser(command.name, help=command.summary, description=command.summary, **FORM)
+        sentence = f"{command.summary[0].upper()}{command.summary[1:]}."
+        sub = to.add_parser(command.name, help=command.summary, description=sentence, **FORM)
         if isinstance(command, Group):
             _add(command.steps, sub.add_subparsers(required=True, metavar="STEP"))
             continue

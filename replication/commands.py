@@ -117,14 +117,18 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arm", required=True, metavar="ID")
     parser.add_argument("--seeds", type=make_integer_reader(0, LARGEST_SEED), nargs="+", required=True, metavar="N")
     parser.add_argument(
-        "--scale", default=read_default("scale"), help="one that the experiment is run at (default: %(default)s)"
+        "--scale",
+        default=read_default("scale"),
+        help="run at this scale, which the experiment has (default: %(default)s)",
     )
     parser.add_argument(
-        "--set", type=read_change, nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: epochs=3"
+        "--set", type=read_change, nargs="+", default=[], metavar="KEY=VALUE", help="change the recipe: epochs=3"
     )
     add_data(parser, "--data")
     add_corrupt(parser)
-    parser.add_argument("--out", type=read_path, required=True, help="folder for the arm's results: seed0, ...")
+    parser.add_argument(
+        "--out", type=read_path, required=True, help="write the arm's results to this folder: seed0, ..."
+    )
 
 
 def add_corrupt(parser: argparse.ArgumentParser) -> None:
@@ -140,32 +144,32 @@ def add_data(parser: argparse.ArgumentParser, option: str) -> None:
         option,
         type=read_path,
         default=Path(read_default("data.root")),
-        help="folder of all data sets (default: %(default)s)",
+        help="look for data sets in this folder (default: %(default)s)",
     )
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
     """Add the device on which a command computes."""
-    text = "auto: a GPU if there is one (default: %(default)s)"
+    text = "compute there; auto is a GPU if there is one (default: %(default)s)"
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=read_default("training.device"), help=text)
 
 
 def add_pass(parser: argparse.ArgumentParser) -> None:
     """Add how a data set is passed through a model."""
     add_device(parser)
-    text = "number formats, by autocast; fp32 alone is judged (default: %(default)s)"
+    text = "compute in this number format, by autocast; fp32 alone is judged (default: %(default)s)"
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help=text)
     text = (
         "of classifiers, images that are answered at once, or as many of them as fit into memory (default: %(default)s)"
     )
     parser.add_argument("--batch", type=make_integer_reader(1, 10**6), default=64, metavar="N", help=text)
-    text = "of classifiers, processes that read images (default: one a thread, at most 8)"
+    text = "read images in so many processes, of classifiers (default: one a thread, at most 8)"
     parser.add_argument("--workers", type=make_integer_reader(0, 1000), metavar="N", help=text)
 
 
 def add_source(parser: argparse.ArgumentParser, file: str) -> None:
     """Add where files are fetched from."""
-    text = f"a folder or an address to ask first, for <mirror>/{file}"
+    text = f"ask this folder or address first, for <mirror>/{file}"
     parser.add_argument("--mirror", default=read_default("data.mirror"), help=text)
     parser.add_argument(
         "--offline", action="store_true", default=read_default("data.offline"), help="ask the mirror only"
@@ -175,7 +179,12 @@ def add_source(parser: argparse.ArgumentParser, file: str) -> None:
 def add_results(parser: argparse.ArgumentParser) -> None:
     """Add the folder of results that a command reads, and writes into."""
     folder = Path(read_default("results"))
-    parser.add_argument("--results", type=read_path, default=folder, help="results folder (default: %(default)s)")
+    parser.add_argument(
+        "--results",
+        type=read_path,
+        default=folder,
+        help="read this folder of results, and write into it (default: %(default)s)",
+    )
 
 
 def find_results(folder: Path) -> Path:

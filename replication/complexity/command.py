@@ -11,7 +11,12 @@ from replication.schema import read_bounds, read_default
 def _declare_count(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(*SEVERAL, nargs="+", required=True, metavar="ID", help=MODELS)
     parser.add_argument(
-        *SIZES, nargs="+", type=read_image_size, required=True, metavar="PX", help="224, or height x width: 800x1280"
+        *SIZES,
+        nargs="+",
+        type=read_image_size,
+        required=True,
+        metavar="PX",
+        help="count at these sizes: 224, or height x width: 800x1280",
     )
     parser.add_argument(
         "--printed",

@@ -9,11 +9,11 @@ from replication.commands import Command, Stage, add_data, add_source, read_path
 
 def _declare_fetch(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--dataset", metavar="NAME", help="a data set")
-    text = "published weights: their ids, or models, papers, tables, numbers"
+    what.add_argument("--dataset", metavar="NAME", help="fetch this data set")
+    text = "fetch published weights: by their ids, or of models, papers, tables, numbers"
     what.add_argument("--weights", nargs="+", metavar="NAME", help=text)
     add_data(parser, "--root")
-    text = "folder of the weights (default: checkpoints in that of all data sets)"
+    text = "put weights into this folder (default: checkpoints in that of all data sets)"
     parser.add_argument("--checkpoints", type=read_path, metavar="FOLDER", help=text)
     add_source(parser, "<data set>/<file> or weights/<file>")
 

@@ -8,9 +8,15 @@ from replication.commands import Command, Stage, read_path
 
 
 def _declare_average_precision(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ground-truth", type=read_path, required=True, metavar="JSON", help="COCO's instances")
     parser.add_argument(
-        "--results", type=read_path, required=True, metavar="JSON", help="COCO's results: predictions.json"
+        "--ground-truth", type=read_path, required=True, metavar="JSON", help="read this ground truth: COCO's instances"
+    )
+    parser.add_argument(
+        "--results",
+        type=read_path,
+        required=True,
+        metavar="JSON",
+        help="read these results as COCO has them: predictions.json",
     )
 
 

@@ -15,31 +15,31 @@ def _declare_evaluate(parser: argparse.ArgumentParser) -> None:
         type=make_integer_reader(1, LARGEST_SIDE),
         required=True,
         metavar="PX",
-        help="of a detector, the short side",
+        help="evaluate at this size; of a detector it is the short side",
     )
     parser.add_argument(
         "--checkpoint",
         type=read_path,
         required=True,
-        help="the authors' file: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
+        help="load this file of the authors: .pth, .pth.tar, .bin, .ckpt, .safetensors, .npz",
     )
     parser.add_argument(
         "--images",
         type=read_path,
         required=True,
-        help="one folder a class, as ImageNet's validation set; COCO's for a detector, ADE20K's for a segmenter",
+        help="read images here: a folder a class, as ImageNet's validation set; COCO, or ADE20K",
     )
-    text = "what the images are (default: imagenet-1k; coco for a detector, ade20k for a segmenter)"
+    text = "say what the images are (default: imagenet-1k; coco for a detector, ade20k for a segmenter)"
     parser.add_argument("--dataset", default="", help=text)
-    text = "of a segmenter: the mean over six scales and their mirror images decides"
+    text = "let the mean over six scales and their mirror images decide, of a segmenter"
     parser.add_argument("--multi-scale", action="store_true", help=text)
-    text = "id of the record that the file is of (default: the one that its name says)"
+    text = "name the record that the file is of by its id (default: the one that its name says)"
     parser.add_argument("--weights", default="", metavar="ID", help=text)
-    text = "of classifiers, N of the images, spread evenly"
+    text = "take N of the images, spread evenly, of classifiers"
     parser.add_argument("--some", type=make_integer_reader(1, 10**9), metavar="N", help=text)
     add_pass(parser)
     add_corrupt(parser)
-    parser.add_argument("--out", type=read_path, required=True, help="folder for evaluation.csv")
+    parser.add_argument("--out", type=read_path, required=True, help="write evaluation.csv to this folder")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _declare_departures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=read_path, required=True, help="the CSV")
+    parser.add_argument("--out", type=read_path, required=True, help="write this CSV")
 
 
 def _write_departures(args: argparse.Namespace) -> None:

@@ -22,14 +22,14 @@ NAMES = "a paper, a table or a number by its id: pvt, pvt/table2, pvt/table2/pvt
 
 
 def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
-    text = "folder of the weights, called by their ids or as their authors do (default: %(default)s)"
+    text = "look for weights in this folder, called by their ids or as their authors do (default: %(default)s)"
     parser.add_argument(
         "--checkpoints", type=read_path, default=Path(read_default("data.root"), "checkpoints"), help=text
     )
 
 
 def _declare_weights(parser: argparse.ArgumentParser) -> None:
-    text = f"of these only: {NAMES}; a model; the id of weights"
+    text = f"list those of these only: {NAMES}; a model; the id of weights"
     parser.add_argument("--for", dest="names", nargs="+", default=[], metavar="NAME", help=text)
     _add_checkpoints(parser)
 
@@ -45,14 +45,18 @@ def _declare_fill(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="say what it takes, and stop")
     _add_checkpoints(parser)
     add_data(parser, "--data")
-    parser.add_argument("--images-folder", type=read_path, metavar="FOLDER", help="the images, if they lie elsewhere")
-    text = "N of the images, spread evenly: an interval, and a verdict only where that decides"
+    parser.add_argument(
+        "--images-folder", type=read_path, metavar="FOLDER", help="read the images here, if they lie elsewhere"
+    )
+    text = "take N of the images, spread evenly: an interval, and a verdict only where that decides"
     parser.add_argument("--images", dest="some", type=make_integer_reader(1, 10**9), metavar="N", help=text)
     add_pass(parser)
     add_corrupt(parser)
     add_source(parser, "weights/<file>")
     folder = Path(read_default("results"), "full")
-    parser.add_argument("--out", type=read_path, default=folder, help="for evaluation/ (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=read_path, default=folder, help="write evaluation/ to this folder (default: %(default)s)"
+    )
 
 
 def _fill(args: argparse.Namespace) -> None:

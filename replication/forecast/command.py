@@ -21,10 +21,13 @@ def _declare_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=read_change, nargs="+", default=[], metavar="KEY=VALUE", help="keys that are laid over those"
     )
-    text = "cores of the machine (default: those that this process may use)"
+    text = "plan for so many cores (default: those that this process may use)"
     parser.add_argument("--cores", type=make_integer_reader(1, 9999), metavar="N", help=text)
     parser.add_argument(
-        "--against", type=read_path, metavar="FOLDER", help="results of a run: also say what its parts took"
+        "--against",
+        type=read_path,
+        metavar="FOLDER",
+        help="read the results of a run, and say what its parts took as well",
     )
 
 

@@ -10,7 +10,7 @@ from replication.commands import Command, Stage, add_arm, read_path
 def _declare_insight(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
     parser.add_argument(
-        "--weights", type=read_path, required=True, metavar="FOLDER", help="training results of the arm"
+        "--weights", type=read_path, required=True, metavar="FOLDER", help="read the training results of the arm here"
     )
 
 

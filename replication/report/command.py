@@ -14,9 +14,11 @@ def _declare_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id",
         metavar="ID",
-        help="swin/table1a/swin-t-224/flops or swin/claims/shift_gain; what it begins with, swin/table1a, lists them",
+        help="show swin/table1a/swin-t-224/flops or swin/claims/shift_gain; list those that begin with swin/table1a",
     )
-    parser.add_argument("--results", type=read_path, help="results folder (default: results, if there is one)")
+    parser.add_argument(
+        "--results", type=read_path, help="read this folder of results (default: results, if there is one)"
+    )
 
 
 def _show(args: argparse.Namespace) -> str:
@@ -41,7 +43,7 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
             option,
             nargs="*",
             metavar="EXPERIMENT/ARM",
-            help=f"the arms that must be {what}, with every seed (default: those that are there)",
+            help=f"ask that these arms are {what}, with every seed (default: those that are there)",
         )
 
 
@@ -95,7 +97,9 @@ def _write_snapshot(args: argparse.Namespace) -> None:
 
 def _declare_publish(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
-    parser.add_argument("--out", type=read_path, required=True, metavar="FOLDER", help="one that is not there yet")
+    parser.add_argument(
+        "--out", type=read_path, required=True, metavar="FOLDER", help="make this folder, which is not there yet"
+    )
 
 
 def _publish(args: argparse.Namespace) -> None:
@@ -141,9 +145,12 @@ def _make_command(name: str, summary: str, run: Callable[[argparse.Namespace], N
 
 def _declare_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "first", type=read_path, metavar="FOLDER", help="results/full/evaluation/<weights>/imagenet/224"
+        "first",
+        type=read_path,
+        metavar="FOLDER",
+        help="compare this one: results/full/evaluation/<weights>/imagenet/224",
     )
-    parser.add_argument("second", type=read_path, metavar="FOLDER", help="another, of the same images")
+    parser.add_argument("second", type=read_path, metavar="FOLDER", help="compare it with this one, of the same images")
 
 
 def _compare(args: argparse.Namespace) -> str:

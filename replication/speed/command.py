@@ -34,7 +34,7 @@ def _declare_speed(parser: argparse.ArgumentParser) -> None:
         type=read_image_size,
         default=[],
         metavar="PX",
-        help="224, or 800x1280 (default: each one's own)",
+        help="time at these sizes: 224, or 800x1280 (default: each one's own)",
     )
     subjects.add_argument(
         "--published",

@@ -11,11 +11,9 @@ from replication.commands import Command, Stage, add_arm, add_device, read_path
 def _declare_training(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
     parser.add_argument(
-        "--start-from", type=read_path, metavar="FOLDER", help="results of the arm this one starts from"
+        "--start-from", type=read_path, metavar="FOLDER", help="start from these results of another arm"
     )
-    parser.add_argument(
-        "--teacher", type=read_path, metavar="FOLDER", help="results of the arm this one is distilled from"
-    )
+    parser.add_argument("--teacher", type=read_path, metavar="FOLDER", help="distil these results of another arm")
     add_device(parser)
     parser.add_argument(
         "--stage",

@@ -21,7 +21,7 @@ from replication.records.words import LARGEST_SIDE
 def _declare_arm(parser: argparse.ArgumentParser) -> None:
     add_arm(parser)
     parser.add_argument(
-        "--weights", type=read_path, required=True, metavar="FOLDER", help="training results of the arm"
+        "--weights", type=read_path, required=True, metavar="FOLDER", help="read the training results of the arm here"
     )
 
 
@@ -44,12 +44,12 @@ def _look_into_arm(args: argparse.Namespace) -> None:
 def _declare_photographs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(*SEVERAL[::-1], required=True, metavar="ID")
     parser.add_argument(*SIZES[::-1], type=make_integer_reader(1, LARGEST_SIDE), required=True, metavar="PX")
-    parser.add_argument("--checkpoint", type=read_path, required=True, help="the authors' file")
-    parser.add_argument("--images", type=read_path, required=True, help="a folder with photographs anywhere below it")
-    text = "N of the photographs, spread evenly (default: %(default)s; the paper takes 128)"
+    parser.add_argument("--checkpoint", type=read_path, required=True, help="load this file of the authors")
+    parser.add_argument("--images", type=read_path, required=True, help="read photographs anywhere below this folder")
+    text = "take N of the photographs, spread evenly (default: %(default)s; the paper takes 128)"
     parser.add_argument("--some", type=make_integer_reader(1, 10**4), default=16, metavar="N", help=text)
     add_corrupt(parser)
-    parser.add_argument("--out", type=read_path, required=True, help="folder for the figure and its data")
+    parser.add_argument("--out", type=read_path, required=True, help="write the figure and its data to this folder")
 
 
 def _look_at_photographs(args: argparse.Namespace) -> str:

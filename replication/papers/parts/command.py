@@ -24,9 +24,9 @@ def _list(args: argparse.Namespace) -> str:
 
 
 def _declare_published(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--papers", nargs="+", default=[], metavar="KEY", help="of these papers only (default: of all)")
+    parser.add_argument("--papers", nargs="+", default=[], metavar="KEY", help="take these papers only (default: all)")
     parser.add_argument(
-        "--out", type=read_path, default=Path("results/published.csv"), help="the CSV (default: %(default)s)"
+        "--out", type=read_path, default=Path("results/published.csv"), help="write this CSV (default: %(default)s)"
     )
 
 
@@ -37,9 +37,9 @@ def _write_published(args: argparse.Namespace) -> None:
 
 
 def _declare_new_paper(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("key", metavar="KEY", help="its name: small letters and digits, as in shuffle")
+    parser.add_argument("key", metavar="KEY", help="name the card: small letters and digits, as in shuffle")
     parser.add_argument(
-        "--model", action="store_true", help="with a model file of its own, too (default: one of timm's)"
+        "--model", action="store_true", help="write a file for a model of its own, too (default: one of timm's)"
     )
 
 

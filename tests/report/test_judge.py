@@ -195,7 +195,7 @@ def test_a_speed_that_was_not_measured_says_why(card: Card, tmp_path: Path) -> N
 def test_speeds_need_no_numbers_of_ours_to_be_checked(card: Card, tmp_path: Path) -> None:
     """They are measured but neither hold nor differ, and the answer counts them as neither."""
     assert write_answer(timed(card, tmp_path), [], []).startswith(
-        "**Of 2 printed numbers, 0 are checked by a measurement"
+        "- **0 % of 2 printed numbers are checked here by a measurement of ours: 0 hold, 0 differ.**"
     )
 
 

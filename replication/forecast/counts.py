@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from replication.complexity.dispatched import ProductCounter
+from replication.complexity.dispatch import ProductCounter
 from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.stand_in import imitate_device
 from replication.complexity.sweep import build_skeleton

@@ -16,7 +16,7 @@ from replication.plan.plan import Plan
 from replication.records.condition import read_condition
 from replication.records.rows import Weight
 from replication.records.words import Size
-from replication.released import demanded
+from replication.released import collect_demands
 from replication.speed.published import list_published_cells
 
 DATASETS = {one.key: dataset for dataset, one in reversed(IMAGES.items())}
@@ -118,7 +118,7 @@ def _evaluate(plan: Plan) -> Iterator[Part]:
         return
     records, asked = read_weights(), {model for models in plan.models.values() for model in models}
     by_model: dict[str, list[tuple[Weight, str, int]]] = {}
-    for name, passes in demanded().items():
+    for name, passes in collect_demands().items():
         if records[name].model in asked:
             jobs = by_model.setdefault(records[name].model, [])
             jobs += [(records[name], DATASETS[images], size) for images, size in sorted(passes)]
@@ -152,7 +152,7 @@ def _fetch(plan: Plan) -> Iterator[Part]:
             source = SOURCES[name]
             size = source.bytes / 1e9
             yield Part(f"data set {name}", 1, disk=size, download=0.0 if source.drawn else size)
-    if plan.scale == "full" and demanded():
+    if plan.scale == "full" and collect_demands():
         images = {one.key: one.gigabytes for one in IMAGES.values()}
         size = sum(images.values())
         yield Part("images to evaluate on", len(images), disk=size, download=size)

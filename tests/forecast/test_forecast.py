@@ -12,7 +12,7 @@ import yaml
 from snakemake.utils import update_config
 
 from replication import papers
-from replication.evaluable import unable
+from replication.evaluable import explain_obstacle
 from replication.forecast.buys import list_purchases
 from replication.forecast.counts import count_image, count_training
 from replication.forecast.estimate import Part, compute_wall, forecast, total
@@ -92,7 +92,7 @@ def test_every_number_that_an_evaluation_fills_is_bought_once() -> None:
         for table in card.tables
         for cell in table.published
         if (way := table.ways.get(cell.name)) and way.kind == "evaluate"
-        if not unable(
+        if not explain_obstacle(
             read_weights()[way.weights], papers.list_variants().get(read_weights()[way.weights].model), cell.dataset
         )
     }

@@ -46,7 +46,7 @@ def test_a_file_comes_whole_and_its_digest_is_kept(released: Path, tmp_path: Pat
     (line,) = bring(record(), folder, f"file://{released}", offline=True)
     assert line == (
         "pvt_tiny_224 is pvt_tiny.pth, 0.2 MB, no digest is published: its own is kept in digests.json from now on; "
-        "Apache-2.0"
+        "Apache-2.0 (recalled)"
     )
     digest = hashlib.sha256((released / "pvt_tiny.pth").read_bytes()).hexdigest()
     assert json.loads((folder / NOTED).read_text()) == {"pvt_tiny.pth": digest}

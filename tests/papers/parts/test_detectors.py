@@ -32,6 +32,7 @@ def test_a_printed_count_makes_a_variant() -> None:
         factory="own/dense.mask_r_cnn",
         architecture={"backbone": "swin_t", "num_classes": 80},
         task="detection",
+        toolbox="mmdetection",
         image_size="800x1216",
         image_sizes_by=4,
         sized=False,

@@ -7,7 +7,7 @@ export PYTHONPATH := $(CURDIR)
 # A module stays in one process, as its fixtures do; tests/conftest.py says which module begins.
 PARALLEL := python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: help reproduce gpu smoke test test-quick check check-snapshot lock snapshot verify publish clean
+.PHONY: help declared reproduce gpu smoke test test-quick check check-snapshot lock snapshot verify publish clean
 
 help:  ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ docs/forecasts.md: config/config.yaml config/gpu.yaml config/full.yaml
 
 docs/data.md: replication/records/rows.py replication/records/description.py
 	python -m replication describe --page $@
+
+declared:  ## record the commits that declared the ranges of claims, after they are committed
+	$(PYTHON) tests/papers/declare.py
 
 config/README.md: workflow/schemas/config.schema.yaml tests/plan/keys.py
 	python tests/plan/keys.py --write

@@ -12,7 +12,7 @@ from replication.complexity.sweep import count_cell
 from replication.papers import find_variant, read_cards, write_published
 from replication.records.metrics import METRICS
 from replication.records.reading import read_records
-from replication.records.rows import ClaimResult, Order, Verdict
+from replication.records.rows import ClaimResult, Order, Verdict, make_claim_id
 from replication.records.store import hash_file
 from replication.report.answer import write_answer, write_details
 from replication.report.judge import compare_architecture, compare_count, judge
@@ -79,6 +79,16 @@ def test_every_claim_that_counts_contradict_has_a_cause() -> None:
     assert contradicted
     for row in contradicted:
         assert len(read_cards()[row["paper"]].find_causes(row["claim"])) == 1, row
+
+
+def test_what_trainings_decide_was_declared_before_they_began() -> None:
+    began = {name: one.get("since", "") for name, one in MANIFEST["durations"]["training"].items()}
+    claims = {make_claim_id(card.key, claim.id): claim for card in read_cards().values() for claim in card.claims}
+    for row in _rows("claims.csv"):
+        contrast = claims[row["id"]].contrast
+        if contrast and row["status"] in ("direction seen", "reversed", "smaller than what counts"):
+            assert len(row["declared_commit"]) == 40, row["id"]
+            assert row["declared_at"] < min(began[experiment] for experiment in contrast.experiments), row["id"]
 
 
 def test_published_numbers_are_those_of_the_cards(tmp_path: Path) -> None:

@@ -610,9 +610,24 @@ class ClaimResult:
     ] = "needs data"
     reason: Annotated[str, "Why."] = ""
     command: Annotated[str, "The command that gives our number."] = ""
+    declared_commit: Annotated[str, "The commit that declared the range; empty if it is not on record yet."] = ""
+    declared_at: Annotated[str, "Time of that commit, UTC."] = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", make_claim_id(self.paper, self.claim))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """When the range of a claim was declared: the commit that last changed it, as version control has it."""
+
+    id: Annotated[str, "Id of the claim."]
+    low: Annotated[float, "The claim holds from here; -inf for no limit."]
+    high: Annotated[float, "The claim holds up to here; inf for no limit."]
+    kind: Annotated[str, "Of a contrast: superior, non-inferior, equal or range."]
+    counts: Annotated[float | None, "Of a contrast: the smallest effect that counts."]
+    commit: Annotated[str, "The commit; empty if it is newer than this list."]
+    at: Annotated[str, "Time of the commit, UTC."]
 
 
 @dataclass(frozen=True)

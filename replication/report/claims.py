@@ -30,6 +30,7 @@ from scipy import stats
 from replication import papers
 from replication.data_sources import draws_by_seed
 from replication.intervals.looks import LEVEL, bound_p_value
+from replication.papers.parts.declared import find_declared
 from replication.records.card import Card, Claim, Contrast, Insight, Lookup, MissingError, Speedup, Variant
 from replication.records.metrics import METRICS
 from replication.records.rows import ClaimResult, Measured
@@ -93,6 +94,7 @@ def _add_cause(result: ClaimResult, card: Card) -> ClaimResult:
 def _judge_claim(
     paper: str, claim: Claim, measured: Sequence[Measured], trainings: Trainings, timed: Sequence[SpeedRun]
 ) -> ClaimResult:
+    declared = find_declared(paper, claim)
     result = ClaimResult(
         claim=claim.id,
         paper=paper,
@@ -105,6 +107,8 @@ def _judge_claim(
         unit=claim.unit,
         kind=claim.kind if claim.contrast else "",
         counts=claim.counts,
+        declared_commit=declared.commit if declared else "",
+        declared_at=declared.at if declared else "",
     )
     try:
         if claim.estimate is not None:

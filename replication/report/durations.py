@@ -19,6 +19,8 @@ NOT_MEASURED = "not measured"
 def measure_durations(results: Path) -> dict[str, Any]:
     """Sum up seconds and numbers: `count` and `speed` of cells, `training` by experiment, as plain data for a manifest.
 
+    `since` is when the first of them began.
+
     Kinds for which no manifest tells the time are left out. The manifest of a training that was killed and resumed
     covers the last part only. Raise `UserError` if a manifest has changed since it was written.
     """
@@ -51,9 +53,9 @@ def _add(to: dict[str, Any], kind: str, path: Path, number: int) -> None:
             took = datetime.fromisoformat(manifest["ended"]) - datetime.fromisoformat(manifest["started"])
         except (TypeError, ValueError) as error:
             raise UserError(f"{path}: started and ended are no times; {MEND}") from error
-        so_far = to.get(kind, {"seconds": 0.0, "number": 0})
+        so_far = to.get(kind, {"seconds": 0.0, "number": 0, "since": manifest["started"]})
         seconds, cells = so_far["seconds"] + took.total_seconds(), so_far["number"] + number
-        to[kind] = {"seconds": seconds, "number": cells}
+        to[kind] = {"seconds": seconds, "number": cells, "since": min(so_far["since"], manifest["started"])}
 
 
 def estimate_time(command: str, known: Mapping[str, Any]) -> str:

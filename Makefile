@@ -57,6 +57,9 @@ docs/data.md: replication/records/rows.py replication/records/description.py
 declared:  ## record the commits that declared the ranges of claims, after they are committed
 	$(PYTHON) tests/papers/declare.py
 
+docs/fairness.md: $(wildcard replication/papers/*.py)
+	python tests/papers/fairness.py
+
 config/README.md: workflow/schemas/config.schema.yaml tests/plan/keys.py
 	python tests/plan/keys.py --write
 

@@ -15,6 +15,7 @@ from fvcore.nn import FlopCountAnalysis
 from replication import papers
 from replication.models import build
 from replication.models.attention import set_attention
+from tests.papers import fairness
 
 ROOT = Path(__file__).resolve().parents[1]
 FAQ = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
@@ -71,6 +72,18 @@ def test_linear_layers_of_deit_s_need_so_many_times_the_products_of_attention() 
     products = int(row["macs_attention"])
     assert round((int(row["macs"]) - products) / products) == 12
     assert "twelve times" in FAQ
+
+
+def test_the_page_on_fair_tests_is_that_of_the_cards() -> None:
+    assert fairness.PAGE.read_text(encoding="utf-8") == fairness.render_page()
+
+
+def test_every_claim_on_trainings_says_why_it_is_a_fair_test_or_is_none() -> None:
+    for card in papers.read_cards().values():
+        for claim in card.claims:
+            if claim.contrast:
+                said = [bool(text) for text in (claim.fair, claim.weak, claim.untestable)]
+                assert sum(said) == 1, claim.id
 
 
 def test_every_page_is_in_the_navigation_and_every_module_of_the_reference_is_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
+from replication.papers.parts.activities import assert_kernels, assert_tokens
 from replication.papers.parts.recipes import (
     CLUTTERED,
     DIGITS,
@@ -145,6 +146,9 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Removing the position encoding drops DeiT-tiny from 72.2 to 68.2",
         effect=4.0,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/none",)),
+        exact=True,
+        active=(assert_tokens("vit_resolution/pretrain"),),
+        fair="the arms differ in the table of positions alone, and without it nothing tells a token's place",
         counts=1,
         low=0,
         unit="%",
@@ -155,6 +159,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="2D relative encoding alone reaches 70.5 (< 72.2): absolute information is needed",
         effect=1.7,
         contrast=Contrast(("vit_resolution/pretrain",), ("vit_positions/relative",)),
+        active=(assert_tokens("vit_resolution/pretrain"),),
         counts=0.85,
         untestable=(
             "the arm has relative positions along the raster, in one dimension, not the two of the sentence; neither "
@@ -182,6 +187,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="One PEG matches learnable PE at 224 (72.4 vs 72.2; 79.9 vs 79.9 for small).",
         effect=0.2,
         contrast=Contrast(("cpvt_positions/peg",), ("vit_resolution/pretrain",)),
+        exact=True,
+        active=(assert_kernels("cpvt_positions/peg"),),
         kind="non-inferior",
         counts=1,
         untestable=(
@@ -214,6 +221,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=3.0,
         contrast=Contrast(("cpvt_positions/peg_larger",), ("vit_resolution/bilinear_2d",), "top1_zero_shot"),
+        active=(assert_kernels("cpvt_positions/peg_larger"),),
         counts=1,
         untestable=(
             "both arms collapse at twice the image size (18.6 and 32.1 %, of 93.7 and 89.9 %), for digits of that "
@@ -228,6 +236,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Global average pooling instead of the class token gains more than 1 point (Ti 74.9, S 81.5)",
         effect=1.5,
         contrast=Contrast(("cpvt_positions/peg_pooling",), ("cpvt_positions/peg",)),
+        exact=True,
+        active=(assert_kernels("cpvt_positions/peg_pooling"),),
         counts=0.75,
         weak="16 tokens, and one learning rate for both arms",
         low=0,
@@ -239,6 +249,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="PEG at position 0 beats -1 (72.4 vs 70.6).",
         effect=1.8,
         contrast=Contrast(("cpvt_positions/peg",), ("cpvt_generator/peg_before",)),
+        exact=True,
+        active=(assert_kernels("cpvt_positions/peg"),),
         counts=0.9,
         untestable=(
             "on a grid of 4 x 4 tokens one 3 x 3 kernel sees up to 9 of 16: the receptive field, which the paper gives "
@@ -259,6 +271,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Zero padding supplies absolute position: without it 70.5 vs 72.4",
         effect=1.9,
         contrast=Contrast(("cpvt_positions/peg",), ("cpvt_generator/peg_unpadded",)),
+        exact=True,
+        active=(assert_kernels("cpvt_positions/peg"),),
         counts=0.95,
         weak="12 of 16 tokens touch the border, and centred digits on black tell the place by themselves",
         low=0,
@@ -271,6 +285,8 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="71.3 vs 68.2",
         effect=3.1,
         contrast=Contrast(("cpvt_generator/peg_frozen",), ("vit_positions/none",)),
+        exact=True,
+        active=(assert_kernels("cpvt_generator/peg_frozen"),),
         counts=1,
         weak=(
             "a frozen PEG is better than no positions, but it also mixes neighbours, and an unpadded one, which tells "

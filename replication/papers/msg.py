@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
+from replication.papers.parts.activities import assert_windows
 from replication.papers.parts.recipes import IMAGENET, WINDOW_SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
@@ -120,6 +121,9 @@ CLAIMS: tuple[Claim, ...] = (
         where="Section 3.2",
         statement="Windows that exchange messages do better than windows that do not.",
         contrast=Contrast(("msg_windows/exchange",), ("msg_windows/silent",)),
+        exact=True,
+        active=(assert_windows("msg_windows/exchange"),),
+        fair="the arms differ in whether messengers are shuffled between windows, and nothing else connects windows",
         counts=0.5,
         low=0,
         unit="%",
@@ -193,6 +197,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="v1 accuracy is comparable to Swin: 80.9 vs 81.3, 83.0 vs 83.0, 83.5 vs 83.3",
         effect=-0.4,
         contrast=Contrast(("msg_windows/exchange",), ("swin_windows/shifted",)),
+        exact=True,
+        active=(assert_windows("msg_windows/exchange"),),
         kind="non-inferior",
         counts=1,
         untestable=(

@@ -314,6 +314,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="At about equal parameters the deeper model (18.8 error, 41.9 AP) beats the wider one (19.3, 40.8).",
         effect=0.5,
         contrast=Contrast(("pvt_shape/deeper",), ("pvt_shape/wider",)),
+        exact=True,
         counts=0.5,
         weak="three seeds, of arms that are not trained to their end",
         low=0,

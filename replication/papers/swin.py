@@ -8,6 +8,7 @@ from typing import Any
 
 from replication.papers import baselines, make_ratio, read_transcript
 from replication.papers.parts import small_models
+from replication.papers.parts.activities import assert_beyond_merging, assert_windows
 from replication.papers.parts.recipes import (
     CLUTTERED,
     IMAGENET,
@@ -276,6 +277,8 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.3 vs 80.2",
         effect=1.1,
         contrast=Contrast(("swin_windows/shifted",), ("swin_windows/unshifted",)),
+        exact=True,
+        active=(assert_windows("swin_windows/shifted"),),
         counts=0.55,
         weak=(
             "the arm without shifts is not trained to its end (training loss 0.78, the least possible is 0.50): part "
@@ -300,6 +303,11 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.3 vs 80.1",
         effect=1.2,
         contrast=Contrast(("swin_windows/shifted",), ("swin_positions/no_positions",)),
+        exact=True,
+        active=(
+            assert_windows("swin_windows/shifted"),
+            assert_beyond_merging("swin_windows/shifted"),
+        ),
         counts=0.6,
         untestable=_MERGED,
         low=0,
@@ -312,6 +320,11 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.3 vs 80.5",
         effect=0.8,
         contrast=Contrast(("swin_windows/shifted",), ("swin_positions/absolute",)),
+        exact=True,
+        active=(
+            assert_windows("swin_windows/shifted"),
+            assert_beyond_merging("swin_windows/shifted"),
+        ),
         counts=0.5,
         untestable=_MERGED,
         low=0,
@@ -333,6 +346,11 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="80.5 vs 80.1",
         effect=0.4,
         contrast=Contrast(("swin_positions/absolute",), ("swin_positions/no_positions",)),
+        exact=True,
+        active=(
+            assert_windows("swin_positions/absolute"),
+            assert_beyond_merging("swin_positions/absolute"),
+        ),
         counts=0.5,
         weak="arms that are not trained to their end",
         low=0,
@@ -351,6 +369,11 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.3 vs 81.3",
         effect=0.0,
         contrast=Contrast(("swin_positions/absolute_and_relative",), ("swin_windows/shifted",)),
+        exact=True,
+        active=(
+            assert_windows("swin_positions/absolute_and_relative"),
+            assert_beyond_merging("swin_positions/absolute_and_relative"),
+        ),
         kind="equal",
         counts=1,
         weak="a margin of one point on arms that are not trained to their end",
@@ -424,6 +447,8 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.4 vs 81.3",
         effect=-0.1,
         contrast=Contrast(("swin_windows/shifted",), ("swin_attention/sliding",)),
+        exact=True,
+        active=(assert_windows("swin_windows/shifted"),),
         kind="non-inferior",
         counts=1,
         untestable="windows of 3 x 3 slide where those of 2 x 2 are shifted, and the arms are not trained to their end",
@@ -447,6 +472,8 @@ CLAIMS: tuple[Claim, ...] = (
         numbers="81.3 vs 79.0",
         effect=2.3,
         contrast=Contrast(("swin_windows/shifted",), ("swin_attention/performer",)),
+        exact=True,
+        active=(assert_windows("swin_windows/shifted"),),
         counts=1,
         weak="three seeds; the Performer attends to all 64 tokens, the windows to 2 x 2",
         low=0,

@@ -178,6 +178,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=1.4,
         contrast=Contrast(("twins_pyramid/pcpvt",), ("pvt_pyramid/pyramid",)),
+        exact=True,
         counts=0.7,
         weak=(
             "PVT's arm is not trained to its end (training loss 0.67, of PCPVT 0.54): part of the difference is in how "
@@ -202,6 +203,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Twins-SVT-S/B/L 81.7/83.2/83.7 beat Swin-T/S/B 81.3/83.0/83.3, and are faster or as fast.",
         effect=0.4,
         contrast=Contrast(("twins_pyramid/svt",), ("swin_windows/shifted",)),
+        exact=True,
         counts=0.5,
         untestable=(
             "Swin's arm is not trained to its end (training loss 0.68, of SVT 0.54), and SVT has convolutions, which "
@@ -263,6 +265,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         effect=4.8,
         contrast=Contrast(("twins_pyramid/svt",), ("twins_pyramid/local_only",)),
+        exact=True,
         counts=1,
         untestable=(
             "on a grid of 8 x 8 tokens convolutions, merging and pooling join the windows too: both arms end at 95.5 %"

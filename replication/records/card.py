@@ -262,6 +262,9 @@ class Claim:
     ("comparable", "matches", "as good as"): it is above -`counts`, and being better is no contradiction. `equal` ("has
     little influence"): it lies within `counts` either way. `range`: a number, not a difference, lies in the range.
 
+    `fair` says why the contrast is a fair test of the sentence. It is `exact` if its arms differ in what the sentence
+    speaks of, though at another scale; else it stands for the sentence as a proxy.
+
     What must be so for the mechanism to act is declared in `active` (gate G4), and the positive control of a block of
     claims in `control` (G5). A contrast of small models may be no test of the sentence all the same: the arm does
     something else, the effect cannot occur at that size, or the outcome only says which arm learns faster. `untestable`
@@ -278,6 +281,8 @@ class Claim:
     insight: Insight | None = None
     kind: Kind = "superior"
     counts: float | None = None
+    exact: bool = False
+    fair: str = ""
     active: tuple[Activity, ...] = ()
     control: Control | None = None
     speedup: Speedup | None = None

@@ -618,6 +618,34 @@ class ClaimResult:
 
 
 @dataclass(frozen=True)
+class PrintedEffect:
+    """A printed difference beside ours of small trainings, which asks whether small scale predicts the paper."""
+
+    id: Annotated[str, "Id of the claim."]
+    exact: Annotated[int, "1 if the arms differ in what the sentence speaks of, 0 if they are a proxy."]
+    gated: Annotated[int, "1 if the trainings pass all gates and the card lets them decide, else 0."]
+    published_effect: Annotated[float, "Printed difference, in `unit`."]
+    estimate: Annotated[float, "Our difference, in `unit`."]
+    ci_low: Annotated[float | None, "Lower end of its interval."]
+    ci_high: Annotated[float | None, "Upper end of its interval."]
+    unit: Annotated[str, "Unit of the two."]
+    agrees: Annotated[int, "1 if the two have the same sign, else 0."]
+
+
+@dataclass(frozen=True)
+class ScaleAgreement:
+    """How well differences of small trainings predict the printed ones, over a group of contrasts."""
+
+    group: Annotated[str, "gated (those that pass all gates), or all; exact, proxy or both."]
+    n: Annotated[int, "Contrasts."]
+    agree: Annotated[int, "How many have the sign of the printed difference."]
+    share_low: Annotated[float | None, "Lower end of the 95 % interval of the share that agrees (Wilson)."]
+    share_high: Annotated[float | None, "Upper end of that interval."]
+    rank_correlation: Annotated[float | None, "Spearman's, of the printed differences with ours; of three or more."]
+    p_value: Annotated[float | None, "Its two-sided p value."]
+
+
+@dataclass(frozen=True)
 class Declared:
     """When the range of a claim was declared: the commit that last changed it, as version control has it."""
 
@@ -920,6 +948,8 @@ FILES: Mapping[str, type] = {
     "speed/stack_orders.csv": StackOrder,
     "speed/stack_flips.csv": StackFlip,
     "turned_orders.csv": TurnedOrder,
+    "printed_effects.csv": PrintedEffect,
+    "scale_agreement.csv": ScaleAgreement,
     "training/controls.csv": TrivialControl,
 }
 """The files of a folder of results, and what a row of each is; an `Epoch` may have the columns of a subclass."""

@@ -46,13 +46,16 @@ from replication.records.rows import (
     Evidence,
     Measured,
     Order,
+    PrintedEffect,
     Published,
     Relative,
+    ScaleAgreement,
     Stability,
     StackFlip,
     StackOrder,
     TurnedOrder,
     Verdict,
+    make_claim_id,
 )
 from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import Size
@@ -60,6 +63,7 @@ from replication.report.accuracies import Accuracies
 from replication.report.claims import judge_claims
 from replication.report.commands import write_count_command
 from replication.report.elsewhere import CONFIRMED, DIFFERS, add_evidence
+from replication.report.small_scale import measure_agreement, pair_effects
 from replication.report.speeds import (
     SpeedRun,
     choose_canonical,
@@ -116,6 +120,8 @@ def judge(results: Path) -> None:
     claims = judge_claims(
         [card for key, card in cards.items() if key in printed], measured, read_trainings(results / "training"), timed
     )
+    by_id = {make_claim_id(key, claim.id): claim for key, card in cards.items() for claim in card.claims}
+    effects = pair_effects(by_id, claims)
     written: dict[str, tuple[list[Any], type]] = {
         "verdicts": (verdicts, Verdict),
         "claims": (claims, ClaimResult),
@@ -125,6 +131,8 @@ def judge(results: Path) -> None:
         "speed/stability": (compute_stability(timed), Stability),
         "speed/stack_orders": (compute_stack_orders(cells, variants), StackOrder),
         "speed/stack_flips": (find_stack_flips(cells, variants), StackFlip),
+        "printed_effects": (effects, PrintedEffect),
+        "scale_agreement": (list(measure_agreement(effects)), ScaleAgreement),
         "turned_orders": (find_turned_orders(cells, found), TurnedOrder),
     }
     for name, (rows, kind) in written.items():

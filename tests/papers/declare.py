@@ -20,7 +20,7 @@ from replication.records.rows import Declared, make_claim_id
 from replication.records.store import write_rows
 
 PAPERS = Path(__file__).resolve().parents[2] / "replication" / "papers"
-DECLARING = ("low", "high", "kind", "counts", "contrast", "insight", "speedup", "estimate")
+DECLARING = ("low", "high", "kind", "counts", "contrast", "insight", "speedup", "estimate", "active", "control")
 """The keywords of a claim that say what is asked and what the answer must be."""
 
 

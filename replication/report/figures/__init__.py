@@ -29,6 +29,7 @@ from replication.records.rows import (
     MechanismCost,
     Order,
     PeakMemory,
+    PrintedEffect,
     Published,
     Relative,
     Run,
@@ -56,6 +57,7 @@ class Frames:
     counts: pd.DataFrame
     verdicts: pd.DataFrame
     claims: pd.DataFrame
+    effects: pd.DataFrame
     layers: pd.DataFrame
     slots: pd.DataFrame
     crowd: pd.DataFrame
@@ -95,6 +97,7 @@ def _add_caption(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figu
 _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "verdicts": lambda r: outcomes.draw_verdicts(r.verdicts),
     "effects": lambda r: claims.draw_forest(r.claims),
+    "small_scale": lambda r: claims.draw_small_scale(r.effects),
     "complexity_macs": lambda r: complexity.draw_complexity_macs(r.mechanisms, r.scaling),
     "accuracy_cost": lambda r: families.draw_accuracy_cost(r.published, r.counts, papers.read_cards()),
     "pvt_figure6": lambda r: complexity.draw_pvt_figure6(r.counts, r.published),
@@ -140,6 +143,7 @@ def read_frames(results: Path) -> Frames:
         counts=_select_squares(_read(complexity / "counts.csv", Count)),
         verdicts=_read(results / "verdicts.csv", Verdict),
         claims=_read(results / "claims.csv", ClaimResult),
+        effects=_read(results / "printed_effects.csv", PrintedEffect),
         layers=_read_insight(insight, runs, "layers.csv"),
         slots=_read_insight(insight, runs, "slots.csv"),
         crowd=_read_insight(insight, runs, "crowd.csv"),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from replication.records.rows import STATUSES, TRAINED
-from replication.report.colours import find_colour
+from replication.report.colours import CATEGORIES, find_colour
 from replication.report.figures.canvas import SMALL, draw_nothing, make_axes, state_finding
 
 UNTESTABLE = "not testable here"
@@ -78,3 +78,35 @@ def _state_outcomes(differences: pd.DataFrame) -> str:
     rest = counts.get(UNTESTABLE, 0)
     untested = f"; {rest} more are {UNTESTABLE} and not drawn" if rest else ""
     return f"Of {counts.sum():,} differences that papers claim, small models find {found}{untested}"
+
+
+def draw_small_scale(effects: pd.DataFrame) -> Figure:
+    """Draw printed differences against ours, of the contrasts that pass all gates."""
+    gated = effects[effects["gated"] == 1] if not effects.empty else effects
+    if gated.empty:
+        return draw_nothing("no contrast that a paper prints a difference of passes all gates yet")
+    figure, ax = make_axes(2.6)
+    reach = 1.3 * max(1.5, float(np.nanmax(np.abs(gated[["published_effect", "estimate", "ci_low", "ci_high"]]))))
+    ax.fill_between([0, reach], 0, reach, **_BAND)
+    ax.fill_between([-reach, 0], -reach, 0, **_BAND)
+    for exact, marker, label in ((1, "o", "exact"), (0, "^", "proxy")):
+        group = gated[gated["exact"] == exact]
+        if len(group):
+            beyond = np.abs(group[["ci_low", "ci_high"]].to_numpy(float).T - group["estimate"].to_numpy(float))
+            colour = CATEGORIES[1 - exact]
+            ax.errorbar(
+                group["published_effect"], group["estimate"], yerr=beyond, fmt=marker, color=colour, elinewidth=0.8,
+                label=label,
+            )  # fmt: skip
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_yscale("symlog", linthresh=1)
+    for axis in (ax.xaxis, ax.yaxis):
+        ticks = [tick for tick in _TICKS if abs(tick) <= reach]
+        axis.set_ticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+        axis.set_ticks([], minor=True)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="printed difference [points]", ylabel="ours [points]")
+    figure.legend(loc="outside lower center", ncols=2)
+    agree, n = int(gated["agrees"].sum()), len(gated)
+    state_finding(figure, f"{agree} of {n} differences of small models have the sign of the printed one")
+    sns.despine(fig=figure)
+    return figure

@@ -1,0 +1,48 @@
+"""What must be so for a mechanism to act (gate G4), as cards assert it of their small models.
+
+The grid is that of the first stage: the image size over the patch size, 4 where the model has no other.
+"""
+
+from __future__ import annotations
+
+from replication.records.card import Activity, Facts
+
+
+def _count_grid(facts: Facts) -> float:
+    return float(facts["image_size"] / facts.get("patch_size", 4))
+
+
+def assert_windows(arm: str) -> Activity:
+    """Assert that windows are so small that what happens between them matters."""
+    return Activity(
+        "a window is smaller than half the grid",
+        arm,
+        lambda facts: facts["window_size"],
+        lambda facts: _count_grid(facts) / 2,
+    )
+
+
+def assert_beyond_merging(arm: str) -> Activity:
+    """Assert that windows are larger than the 2 x 2 tokens that merging joins in order, which tells places."""
+    return Activity(
+        "a window is larger than what merging joins", arm, lambda facts: 2, lambda facts: facts["window_size"]
+    )
+
+
+def assert_kernels(arm: str) -> Activity:
+    """Assert that a 3 x 3 kernel over the tokens sees a small part of them."""
+    return Activity(
+        "a kernel is smaller than half the grid", arm, lambda facts: 3, lambda facts: _count_grid(facts) / 2
+    )
+
+
+def assert_tokens(arm: str) -> Activity:
+    """Assert that there are at least 64 tokens, whose places can matter."""
+    return Activity("there are 64 tokens or more", arm, lambda facts: 63, lambda facts: _count_grid(facts) ** 2)
+
+
+def assert_teacher_errs(arm: str) -> Activity:
+    """Assert that a teacher errs on more than 2 % of what it learned, so that it says more than the labels."""
+    return Activity(
+        "the teacher errs on more than 2 % of what it learned", arm, lambda facts: facts["train_top1"], lambda facts: 98
+    )

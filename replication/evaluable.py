@@ -61,6 +61,9 @@ MACS_A_SECOND = {"a V100": 940.4 * 4.6e9, "two cores": 15.1 * 4.6e9}
 DECODING = 0.00815
 """Seconds in which one core decodes and resizes a photograph of ImageNet (measured); a V100 is fed by eight."""
 
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+"""Of the sides of an image, in a multi-scale test, which takes its mirror images as well."""
+
 DATASET = {"classification": "imagenet-1k", "detection": "coco", "segmentation": "ade20k"}
 """What a model is evaluated on, by its task."""
 
@@ -129,6 +132,11 @@ def describe_effort(jobs: Iterable[tuple[Weight, str, int]], images: int | None 
     return "about " + ", ".join(
         [*(times if known else ["an unknown time"]), f"{size} GB of weights", f"{takes.images:.2g} GB of images"]
     )
+
+
+def find_worked_side(image_size: int, multi_scale: bool) -> int:
+    """Return the side of an image with as many pixels as a model sees of one [px]: at several scales, and mirrored."""
+    return round(image_size * (2 * sum(scale**2 for scale in SCALES)) ** 0.5) if multi_scale else image_size
 
 
 def _format_time(seconds: float) -> str:

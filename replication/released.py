@@ -25,6 +25,10 @@ EXPECTED = (
     f"(also {', '.join(suffix for suffix in SUFFIXES if suffix != '.pth')})"
 )
 
+FETCH = (
+    "`python -m replication fetch --weights deit swin/table1a` brings those of papers or tables, `weights` lists all"
+)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -35,6 +39,7 @@ class Evaluation:
     images: str
     image_size: int
     checkpoint: str
+    multi_scale: bool = False  # of a segmenter: a pass of its own
 
     @property
     def dataset(self) -> str:
@@ -44,7 +49,7 @@ class Evaluation:
     @property
     def name(self) -> str:
         """What the folder of its results is called, below that of all evaluations."""
-        return f"{self.weights}/{self.images}/{self.image_size}"
+        return f"{self.weights}/{self.images}/{self.image_size}{'_ms' * self.multi_scale}"
 
 
 def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
@@ -55,7 +60,7 @@ def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evalu
     unless there are no `images` for that. Raise `UserError` if the folder cannot be read.
     """
     if not os.path.isdir(folder):  # false for a name that is too long, too
-        return (), (f"no released weights are evaluated: evaluation.checkpoints, {folder}, is no folder",)
+        return (), (f"no released weights are evaluated: evaluation.checkpoints, {folder}, is no folder; {FETCH}",)
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
@@ -71,7 +76,7 @@ def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evalu
         except UserError as error:
             notes.append(f"{folder / name} is not evaluated: {error}")
     if not found:
-        notes.append(f"no released weights are evaluated: {folder} holds none")
+        notes.append(f"no released weights are evaluated: {folder} holds none; {FETCH}")
     return tuple(found.values()), tuple(notes)
 
 
@@ -175,12 +180,12 @@ def _make_evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluatio
         dataset = DATASET[one.task]
         if fault := explain_obstacle(one, variants.get(one.model), dataset):
             raise UserError(fault)
-        asked = {(IMAGES[dataset].key, one.image_size), *collect_demands().get(one.id, ())}
-        there = sorted((key, size) for key, size in asked if key in images)
+        asked = {(IMAGES[dataset].key, one.image_size, False), *collect_demands().get(one.id, ())}
+        there = sorted((key, size, multi_scale) for key, size, multi_scale in asked if key in images)
         if not there:
             raise UserError(_explain_lack(one.model, dataset))
-        for key, size in there:
-            yield Evaluation(one.id, one.model, key, size, str(path))
+        for key, size, multi_scale in there:
+            yield Evaluation(one.id, one.model, key, size, str(path), multi_scale)
 
 
 def _make_unrecorded(path: Path, images: Collection[str]) -> Evaluation:
@@ -208,9 +213,9 @@ def _explain_lack(model: str, dataset: str) -> str:
 
 
 @functools.cache
-def collect_demands() -> Mapping[str, frozenset[tuple[str, int]]]:
-    """Collect the images and their sizes at which printed numbers ask for the weights of each id."""
-    found: dict[str, set[tuple[str, int]]] = {}
+def collect_demands() -> Mapping[str, frozenset[tuple[str, int, bool]]]:
+    """Collect on which images, at which sizes and whether at several scales printed numbers ask for weights, by id."""
+    found: dict[str, set[tuple[str, int, bool]]] = {}
     for card in papers.read_cards().values():
         for table in card.tables:
             for cell in table.published:
@@ -218,5 +223,6 @@ def collect_demands() -> Mapping[str, frozenset[tuple[str, int]]]:
                 if way and way.kind == "evaluate" and way.image_size and cell.dataset in IMAGES:
                     for one in (read_weights()[name] for name in way.needed):
                         if not explain_obstacle(one, papers.list_variants().get(one.model), cell.dataset, way.metric):
-                            found.setdefault(one.id, set()).add((IMAGES[cell.dataset].key, way.image_size))
+                            asked = IMAGES[cell.dataset].key, way.image_size, way.metric == "miou_ms"
+                            found.setdefault(one.id, set()).add(asked)
     return {name: frozenset(asked) for name, asked in found.items()}

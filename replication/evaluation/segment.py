@@ -25,7 +25,7 @@ from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.segmentation import NONE, find_labelled_pictures, read_labels
 from replication.data.unfiltered import Pixels, fit_size, resize
-from replication.evaluable import IMAGES
+from replication.evaluable import IMAGES, SCALES
 from replication.evaluation.one_by_one import CPU
 from replication.models import build_variant, load_checkpoint
 from replication.records.card import Variant
@@ -35,8 +35,6 @@ from replication.records.words import UserError
 
 LONG_SIDE = 4
 """The longest long side in short sides: 2048 to 512."""
-SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-"""Of the sides, in a multi-scale test."""
 MULTIPLE = {"pvt": 32}
 """By family of the backbone: sides are stretched to the next multiple of this [px], in a second resize."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from replication import papers
 from replication.data.fetch_weights import fetch_weights
-from replication.evaluable import DATASET, FOLDERS, IMAGES, describe_effort, explain_obstacle
+from replication.evaluable import DATASET, FOLDERS, IMAGES, describe_effort, explain_obstacle, find_worked_side
 from replication.evaluation import WHOLE, Asked, Pass, evaluate
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Way
@@ -82,7 +82,9 @@ def show_plan(plan: Plan, checkpoints: Path, how: Pass) -> str:
         f"not filled, {reason}: {' '.join(ids[:3])}{f' and {len(ids) - 3} more' if len(ids) > 3 else ''}"
         for reason, ids in plan.left.items()
     ]
-    takes = describe_effort([(job.record, job.dataset, job.image_size) for job in plan.jobs], how.images)
+    takes = describe_effort(
+        [(job.record, job.dataset, find_worked_side(job.image_size, job.multi_scale)) for job in plan.jobs], how.images
+    )
     numbers, jobs = len(plan.numbers), len(plan.jobs)
     in_all = f"{numbers} number{'s' * (numbers > 1)} by {jobs} evaluation{'s' * (jobs > 1)}: {takes}"
     return "\n".join([*lines, in_all])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from replication import papers
 from replication.data_sources import MADE_HERE, SOURCES
-from replication.evaluable import IMAGES, MACS_A_SECOND, estimate
+from replication.evaluable import IMAGES, MACS_A_SECOND, estimate, find_worked_side
 from replication.forecast.counts import count_image, count_params, count_training, make_photograph
 from replication.forecast.rates import CORE, COUNT, INSIGHT, LEAST_STEPS, NONE, REST, START, TIMED, V100, Span, add
 from replication.papers.parts.user_models import OWN
@@ -121,7 +121,9 @@ def _evaluate(plan: Plan) -> Iterator[Part]:
     for name, passes in collect_demands().items():
         if records[name].model in asked:
             jobs = by_model.setdefault(records[name].model, [])
-            jobs += [(records[name], DATASETS[images], size) for images, size in sorted(passes)]
+            jobs += [
+                (records[name], DATASETS[key], find_worked_side(size, scales)) for key, size, scales in sorted(passes)
+            ]
     for model, jobs in by_model.items():
         takes = [estimate([job]) for job in jobs]
         seconds = [one.seconds["a V100"] for one in takes]

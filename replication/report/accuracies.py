@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from replication.evaluable import IMAGES, describe_effort, explain_obstacle
+from replication.evaluable import IMAGES, describe_effort, explain_obstacle, find_worked_side
 from replication.papers.parts.weights import find_weight
 from replication.records.card import Card, Variant, Way
 from replication.records.rows import Measured, Published
@@ -97,7 +97,16 @@ class Accuracies:
         for found in needed:
             if fault := explain_obstacle(found, self.variants.get(found.model), cell.dataset, way.metric):
                 return f"the weights {found.id} are public, but {fault}", ""
-        takes = describe_effort([(found, cell.dataset, way.image_size or found.image_size) for found in needed])
+        takes = describe_effort(
+            [
+                (
+                    found,
+                    cell.dataset,
+                    find_worked_side(way.image_size or found.image_size, way.metric == "miou_ms"),
+                )
+                for found in needed
+            ]
+        )
         names = " and ".join(way.needed)
         return f"needs {_name_images(cell)} and the weights {names}: {takes}", write_fill_command(cell.id)
 

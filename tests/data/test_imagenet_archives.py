@@ -71,7 +71,7 @@ def test_every_image_is_in_the_folder_of_its_class(official: Path, monkeypatch: 
     )
     monkeypatch.setitem(images.SIZES, "imagenet-1k", (3, 4))
     assert locate_images(official.parent / "data")["imagenet"] == val
-    data = open_photographs(val, "imagenet-1k", lambda picture: picture.getpixel((0, 0))[0])  # type: ignore[arg-type]
+    data = open_photographs(val, "imagenet-1k", lambda picture: picture.getpixel((0, 0))[0])
     assert [(red, label + 1) for red, (label, _) in data] == [
         (80 * (label + 1), label + 1) for _, label in data.samples
     ]

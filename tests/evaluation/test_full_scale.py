@@ -88,6 +88,18 @@ def test_weights_are_evaluated_where_printed_numbers_ask_for_them(tmp_path: Path
     }
 
 
+def test_segmenters_are_evaluated_at_several_scales_where_numbers_are_of_these(tmp_path: Path) -> None:
+    (tmp_path / "upernet_swin_t_512.pth").touch()
+    config = full(tmp_path)
+    config["evaluation"]["ade20k"] = "ade20k"
+    asked = make_plan(config).evaluations
+    assert [(one.name, one.image_size, one.multi_scale) for one in asked] == [
+        ("upernet_swin_t_512/ade20k/512", 512, False),
+        ("upernet_swin_t_512/ade20k/512_ms", 512, True),
+    ]
+    assert find_evaluation(config, "upernet_swin_t_512/ade20k/512_ms") == asked[1]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -124,7 +136,10 @@ def test_two_files_of_the_same_weights_are_evaluated_once(tmp_path: Path) -> Non
 
 def test_a_folder_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert make_plan(full(tmp_path)).notes == (f"no released weights are evaluated: {tmp_path} holds none",)
+    (note,) = make_plan(full(tmp_path)).notes
+    assert note.startswith(
+        f"no released weights are evaluated: {tmp_path} holds none; `python -m replication fetch --w"
+    )
     (tmp_path / "deit_s_224.pth").touch()
     assert {e.checkpoint for e in make_plan(full(Path("~"))).evaluations} == {f"{tmp_path}/deit_s_224.pth"}
     for name in ("nowhere", "deit_s_224.pth"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from replication import papers
 from replication.__main__ import main, make_parser
-from replication.evaluable import IMAGES, explain_obstacle
+from replication.evaluable import IMAGES, describe_effort, explain_obstacle, find_worked_side
 from replication.evaluation import Asked
 from replication.evaluation.images import SIZES
 from replication.evaluation.preprocessing import choose_preprocessing
@@ -106,6 +107,19 @@ def test_a_table_is_planned_once_a_file() -> None:
     plan = make_plan(["pvt/table2"])
     assert len(plan.jobs) == len({job.record.id for job in plan.jobs}) == 13
     assert set(plan.left) == {f"the suite does not build t2t_vit_t_{depth}" for depth in (14, 19, 24)}
+
+
+def test_a_multi_scale_test_takes_as_long_as_its_pixels() -> None:
+    """Six scales and their mirror images have 2 (0.5^2 + 0.75^2 + 1 + 1.25^2 + 1.5^2 + 1.75^2) = 17.4 times as many."""
+    assert find_worked_side(512, False) == 512
+    assert find_worked_side(512, True) ** 2 / 512**2 == pytest.approx(17.375, rel=1e-3)
+    one = read_weights()["upernet_swin_t_512"]
+    hours = []
+    for multi_scale in (False, True):
+        said = describe_effort([(one, "ade20k", find_worked_side(512, multi_scale))])
+        (found,) = re.findall(r"([\d.]+) h on two cores", said)
+        hours.append(float(found))
+    assert hours[1] / hours[0] == pytest.approx(17.375, rel=0.02)
 
 
 @pytest.fixture

@@ -20,6 +20,12 @@ rule evaluate:
     params:
         sources=digests.digest_command("evaluate", cards=False),
         model=lambda wildcards: find_evaluation(config, "/".join(wildcards)).model,
+        size=lambda wildcards: find_evaluation(config, "/".join(wildcards)).image_size,
+        scales=lambda wildcards: (
+            "--multi-scale"
+            if find_evaluation(config, "/".join(wildcards)).multi_scale
+            else ""
+        ),
         images=lambda wildcards: find_images(
             config, find_evaluation(config, "/".join(wildcards)).name
         ),
@@ -40,6 +46,6 @@ rule evaluate:
             find_evaluation(config, "/".join(wildcards)).model
         ),
     shell:
-        "python -m replication evaluate --model {params.model} --image-size {wildcards.size}"
+        "python -m replication evaluate --model {params.model} --image-size {params.size} {params.scales}"
         " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"
         " --images {params.images:q} --device auto --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"

@@ -13,6 +13,8 @@ import yaml
 from fvcore.nn import FlopCountAnalysis
 
 from replication import papers
+from replication.evaluable import describe_effort
+from replication.fill.fill import make_plan
 from replication.models import build
 from replication.models.attention import set_attention
 from tests.papers import fairness
@@ -99,3 +101,14 @@ def test_every_page_is_in_the_navigation_and_every_module_of_the_reference_is_th
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_an_evening_takes_what_its_plans_say() -> None:
+    page = (ROOT / "docs" / "evening.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` \| (\d+) \| .* \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert len(rows) == 3
+    for name, numbers, gpu, cores in rows:
+        plan = make_plan([name])
+        assert len(plan.numbers) == int(numbers), name
+        said = describe_effort([(job.record, job.dataset, job.image_size) for job in plan.jobs])
+        assert f"about {gpu} on a V100, {cores} on two cores, " in said, name

@@ -39,7 +39,7 @@ def draw_verdicts(verdicts: pd.DataFrame) -> Figure:
     parts = verdicts["verdict"].map(names).mask(built, BUILT)
     counts = pd.crosstab(verdicts["paper"], parts).reindex(columns=list(_PARTS), fill_value=0)
     shares = counts.div(counts.sum(axis=1), axis=0) * 100
-    figure, ax = make_axes(0.9 + 0.19 * len(counts))
+    figure, ax = make_axes(max(1.6, 0.9 + 0.19 * len(counts)))
     left = pd.Series(0.0, index=counts.index)
     for part, style in _STYLES.items():
         hatch = {"hatch": _HATCHES[part], "edgecolor": "white", "linewidth": 0.0} if part in _HATCHES else {}

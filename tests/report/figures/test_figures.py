@@ -94,6 +94,7 @@ def write(results: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error:constrained_layout not applied")  # no room is left for the axes
 def test_the_same_bytes_every_time(results: Path) -> None:
     write_speed(results)
     report.collect(results, "laptop", seeds=3)

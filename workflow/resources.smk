@@ -28,6 +28,7 @@ NEEDS = {
 NEEDS_OF_TRAINING = {
     "smoke": (4000, 60),
     "laptop": (4000, 240),
+    "study": (4000, 240),
     "gpu": (16000, 1440),
     "full": (64000, 20160),
 }

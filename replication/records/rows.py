@@ -808,6 +808,32 @@ class DetectorEpoch(Epoch):
 
 
 @dataclass(frozen=True)
+class StudyTraining:
+    """What made one training of the study."""
+
+    experiment: Annotated[str, "Id of the experiment."]
+    arm: Annotated[str, "Id of the experiment's arm."]
+    seed: Annotated[int, "Seed of the training."]
+    recipe: Annotated[str, "Digest of what the card said of its model and recipe, and of those that it starts from."]
+    date: Annotated[str, "Day on which it ended."]
+    machine: Annotated[str, "The processor, or the GPU where that did the work."]
+    torch: Annotated[str, "Version of PyTorch."]
+    minutes: Annotated[float, "How long it took, beside other work.", "min"]
+    data: Annotated[str, "SHA-256 of the data."]
+
+
+@dataclass(frozen=True)
+class ValidationAccuracy:
+    """Accuracy on the validation images after one epoch of one training of the study."""
+
+    experiment: Annotated[str, "Id of the experiment."]
+    arm: Annotated[str, "Id of the experiment's arm."]
+    seed: Annotated[int, "Seed of the training."]
+    epoch: Annotated[int, "The epoch, from 0, before the first step."]
+    top1: Annotated[float, "Share of the validation images that are named right.", "%"]
+
+
+@dataclass(frozen=True)
 class TrivialControl:
     """How well a trivial method does on the same pixels, drawn with the same seed."""
 

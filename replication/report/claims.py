@@ -52,6 +52,7 @@ from replication.report.insights import judge_insight
 from replication.report.ranges import decide_status
 from replication.report.speeds import SpeedRun, choose_canonical, explain_invalid, find_size, write_timing_command
 from replication.report.trainings import Trainings
+from replication.study import SCALE
 
 CLAIM_RULES = {
     "supported": "of counts, speeds and what models have learned: the whole interval of our estimate lies in the range "
@@ -158,6 +159,7 @@ def _judge_contrast(
 ) -> ClaimResult:
     found = look(trainings, claim)
     scales = {m.scale for m in measured if m.experiment and f"{m.experiment}/{m.arm}" in contrast.arms}
+    scales |= {SCALE for arm in contrast.experiments if SCALE in papers.find_experiment(arm).scales}
     failures = check_gates(claim, trainings, found, " + ".join(sorted(scales)))
     status, reason = _limit(found, claim, failures)
     nested = draws_by_seed(find_dataset(trainings.runs, contrast))
@@ -206,7 +208,12 @@ def _limit(found: Look, claim: Claim, failures: Mapping[str, str]) -> tuple[str,
 def _write_command(experiments: Iterable[str]) -> str:
     """Write the command that runs these experiments and judges."""
     named = [experiment for experiment in dict.fromkeys(experiments) if experiment]
-    return f"{_CLAIMED} --config 'experiments=[{','.join(named)}]'" if named else _CLAIMED
+    if not named:
+        return _CLAIMED
+    chosen = f"--config 'experiments=[{','.join(named)}]'"
+    if any(SCALE in papers.find_experiment(experiment).scales for experiment in named):
+        return f"snakemake --cores all --configfile config/study.yaml {chosen}"
+    return f"{_CLAIMED} {chosen}"
 
 
 def _judge_speedup(

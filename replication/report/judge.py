@@ -75,7 +75,7 @@ from replication.report.speeds import (
     write_timing_command,
 )
 from replication.report.stacks import compute_stack_orders, find_stack_flips
-from replication.report.trainings import read_trainings
+from replication.report.trainings import add_study, read_trainings
 from replication.report.witnesses import find_evidence, find_turned_orders
 
 RULES = {
@@ -117,9 +117,8 @@ def judge(results: Path) -> None:
     ratios = compute_ratios(cells, timed, variants)
     found = find_evidence(cells, cards)
     verdicts = add_evidence(judge_cells(cells, measured, cards, choose_canonical(timed), ratios), found)
-    claims = judge_claims(
-        [card for key, card in cards.items() if key in printed], measured, read_trainings(results / "training"), timed
-    )
+    trainings = add_study(read_trainings(results / "training"))
+    claims = judge_claims([card for key, card in cards.items() if key in printed], measured, trainings, timed)
     by_id = {make_claim_id(key, claim.id): claim for key, card in cards.items() for claim in card.claims}
     effects = pair_effects(by_id, claims)
     written: dict[str, tuple[list[Any], type]] = {

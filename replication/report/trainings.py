@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replication import study
 from replication.records.reading import read_records, read_rows, was_written
 from replication.records.rows import Answers, ClassifierEpoch, DetectorEpoch, Run, TrivialControl, list_kinds
 
@@ -39,6 +40,18 @@ def read_trainings(folder: Path) -> Trainings:
         read_records(path, Answers) if was_written(path := folder / "answers.csv") else [],
         histories,
         read_records(path, TrivialControl) if was_written(path := folder / "controls.csv") else [],
+    )
+
+
+def add_study(here: Trainings) -> Trainings:
+    """Add the published trainings of the study, but for those that were run `here`."""
+    done = {(run.experiment, run.arm, run.seed) for run in here.runs}
+    histories = {arm: {**of, **here.histories.get(arm, {})} for arm, of in study.read_histories().items()}
+    return Trainings(
+        [*here.runs, *(run for run in study.read_runs() if (run.experiment, run.arm, run.seed) not in done)],
+        [*here.answers, *(one for one in study.read_answers() if (one.experiment, one.arm, one.seed) not in done)],
+        {**here.histories, **histories},
+        list(dict.fromkeys([*here.controls, *study.read_controls()])),
     )
 
 

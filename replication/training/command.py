@@ -46,6 +46,20 @@ def _train_arm(args: argparse.Namespace) -> None:
     )
 
 
+def _declare_controls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, help="one that is in memory: digits, cluttered_digits, cifar_10")
+    parser.add_argument("--image-size", type=int, required=True, metavar="PX", help="the side of its images")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True, metavar="N", help="seeds of the splits")
+    parser.add_argument("--data", type=read_path, default=Path("data"), help="folder of all data sets")
+    parser.add_argument("--out", type=read_path, required=True, metavar="CSV")
+
+
+def _measure_controls(args: argparse.Namespace) -> None:
+    from replication.training.controls import measure_controls
+
+    measure_controls(args.dataset, args.image_size, list(dict.fromkeys(args.seeds)), args.out, args.data)
+
+
 COMMANDS = (
     Command(
         "training",
@@ -53,6 +67,14 @@ COMMANDS = (
         _declare_training,
         _train_arm,
         "training --experiment vit_positions --arm none --seeds 0 1 \\\n      --out results/by_hand",
+        Stage.TRAIN,
+    ),
+    Command(
+        "controls",
+        "test trivial methods, nearest neighbours and a linear probe, on the pixels that models are trained on",
+        _declare_controls,
+        _measure_controls,
+        "controls --dataset cluttered_digits --image-size 16 --seeds 0 1 \\\n      --out results/controls.csv",
         Stage.TRAIN,
     ),
 )

@@ -1,8 +1,9 @@
 TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
+ONE_BY_ONE = PLAN.scale == "study"  # a job a seed, for a seed takes minutes
 
 
 rule training:
-    """One arm of an experiment, with every seed; a killed run goes on from its last epoch."""
+    """One arm of an experiment, with every seed or, in a study, one of them; a killed run goes on from its last epoch."""
     input:
         data=lambda wildcards: ancient(
             PLAN.list_fetched(wildcards.experiment, wildcards.arm)
@@ -16,7 +17,7 @@ rule training:
     output:
         expand(
             f"{TRAINING}/seed{{seed}}/{{file}}",
-            seed=range(PLAN.seeds),
+            seed="{seed}" if ONE_BY_ONE else range(PLAN.seeds),
             file=[
                 "epochs.csv",
                 "test.csv",
@@ -27,7 +28,11 @@ rule training:
             allow_missing=True,
         ),
     log:
-        f"{RESULTS}/logs/training/{{experiment}}/{{arm}}.log",
+        f"{RESULTS}/logs/training/{{experiment}}/{{arm}}"
+        + ONE_BY_ONE * "/seed{seed}"
+        + ".log",
+    wildcard_constraints:
+        seed=r"\d+",
     conda:
         "../envs/replication.yaml"
     threads: PLAN.processes
@@ -41,8 +46,7 @@ rule training:
         ),
         scale=PLAN.scale,
         device=PLAN.device,
-        launcher=options.write_launcher(PLAN),
-        seeds=list(range(PLAN.seeds)),
+        seeds=lambda wildcards: wildcards.get("seed", list(range(PLAN.seeds))),
         out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",
         root=PLAN.data["root"],

@@ -5,6 +5,7 @@ The grid is that of the first stage: the image size over the patch size, 4 where
 
 from __future__ import annotations
 
+from replication.papers.parts.recipes import CLUTTERED, LARGEST, SMALLEST, SOURCE, ZOOM
 from replication.records.card import Activity, Facts
 
 
@@ -45,4 +46,24 @@ def assert_teacher_errs(arm: str) -> Activity:
     """Assert that a teacher errs on more than 2 % of what it learned, so that it says more than the labels."""
     return Activity(
         "the teacher errs on more than 2 % of what it learned", arm, lambda facts: facts["train_top1"], lambda facts: 98
+    )
+
+
+def assert_seen_scale(arm: str) -> Activity:
+    """Assert that cluttered scenes at a larger size show objects no larger, in patches, than scenes to learn from."""
+    return Activity(
+        "the mean object of the test images spans fewer patches than the largest to learn from",
+        arm,
+        lambda facts: (SMALLEST + LARGEST) / 2 * facts["image_size"],
+        lambda facts: LARGEST * ZOOM * CLUTTERED["image_size"],
+    )
+
+
+def assert_detail(arm: str) -> Activity:
+    """Assert that objects of cluttered scenes have fewer pixels than their sources, of which larger images show more."""
+    return Activity(
+        "objects have fewer pixels than their sources",
+        arm,
+        lambda facts: LARGEST * facts["image_size"],
+        lambda facts: SOURCE,
     )

@@ -52,6 +52,8 @@ Length and batch were settled by the validation curve of the plain ViT on the se
 STUDY: Mapping[str, Mapping[str, Any]] = {"study": {}}
 """The scale of trainings long enough for a verdict: minutes each, hours in all. What came of them is published."""
 
+_SMALLEST, _LARGEST, _ZOOM, _SOURCE = 0.6, 0.8, 1.25, 20  # of cluttered scenes; a source fills 20 px
+
 RATES = (1e-3, 2e-3, 4e-3)
 """The learning rates that every arm of a study is tried with."""
 
@@ -185,8 +187,18 @@ def search_rates(experiment: Experiment) -> Experiment:
 
 def lengthen(experiment: Experiment) -> Experiment:
     """Make the same study with trainings of twice the length, which tells whether those of the study had converged."""
-    recipe = {**experiment.recipe, "epochs": 2 * experiment.recipe["epochs"]}
-    return replace(experiment, id=f"{experiment.id}_longer", question="Had they converged?", recipe=recipe, seeds=(0,))
+
+    def double(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**recipe, "epochs": 2 * recipe["epochs"]} if "epochs" in recipe else recipe
+
+    return replace(
+        experiment,
+        id=f"{experiment.id}_longer",
+        question="Had they converged?",
+        recipe=double(experiment.recipe),
+        arms=tuple(replace(arm, changes=double(arm.changes)) for arm in experiment.arms),
+        seeds=(0,),
+    )
 
 
 def make_imagenet_experiment(

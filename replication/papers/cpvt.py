@@ -118,7 +118,6 @@ EXPERIMENTS = (
         recipe=DIGITS,
         arms=(
             Arm("peg"),
-            Arm("peg_larger", {"image_size": 56, "epochs": 0}, start_from="peg"),
             Arm("peg_pooling", model=small_models.CPVT_POOLING),
         ),
         scales=SCALES,

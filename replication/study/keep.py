@@ -44,7 +44,12 @@ def keep_study(results: Path, out: Path = HERE) -> int:
         answers = _replace(answers, read_records(path.with_name("answers.csv"), Answers))
         curve = read_records(path.with_name("epochs.csv"), ClassifierEpoch)
         epochs = _replace(
-            epochs, [ValidationAccuracy(*_name(training), one.epoch, one.val_top1) for one in curve if one.val_top1]
+            epochs,
+            [
+                ValidationAccuracy(*_name(training), one.epoch, one.val_top1)
+                for one in curve
+                if one.val_top1 is not None
+            ],
         )
     if not found:
         raise UserError(f"no training in {results} is of the scale {SCALE}; train with config/study.yaml first")

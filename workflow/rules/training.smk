@@ -31,8 +31,6 @@ rule training:
         f"{RESULTS}/logs/training/{{experiment}}/{{arm}}"
         + ONE_BY_ONE * "/seed{seed}"
         + ".log",
-    wildcard_constraints:
-        seed=r"\d+",
     conda:
         "../envs/replication.yaml"
     threads: PLAN.processes

@@ -60,7 +60,7 @@ def assert_seen_scale(arm: str) -> Activity:
 
 
 def assert_detail(arm: str) -> Activity:
-    """Assert that objects of cluttered scenes have fewer pixels than their sources, of which larger images show more."""
+    """Assert that objects of cluttered scenes have fewer pixels than their sources: larger images show more of them."""
     return Activity(
         "objects have fewer pixels than their sources",
         arm,

@@ -52,7 +52,8 @@ Length and batch were settled by the validation curve of the plain ViT on the se
 STUDY: Mapping[str, Mapping[str, Any]] = {"study": {}}
 """The scale of trainings long enough for a verdict: minutes each, hours in all. What came of them is published."""
 
-_SMALLEST, _LARGEST, _ZOOM, _SOURCE = 0.6, 0.8, 1.25, 20  # of cluttered scenes; a source fills 20 px
+SMALLEST, LARGEST, ZOOM = 0.6, 0.8, 1.25  # objects of cluttered scenes, as shares of the side; ZOOM only in training
+SOURCE = 20  # [px] side that their sources fill
 
 RATES = (1e-3, 2e-3, 4e-3)
 """The learning rates that every arm of a study is tried with."""

@@ -755,6 +755,10 @@ CLAIMS: tuple[Claim, ...] = (
             "rank correlation of similarity with nearness on the grid)."
         ),
         insight=Insight((_PLAIN,), (), "positions_nearness", null="untrained"),
+        untestable=(
+            "centred digits leave the border black in every image, so that corners far apart have nothing that tells "
+            "them apart (said after the first result, -24 %); it takes images whose objects lie anywhere"
+        ),
         low=0,
         unit="%",
     ),

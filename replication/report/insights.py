@@ -1,9 +1,10 @@
 """The status of a claim on what trained models have learned: an insight, beside the same of its null model.
 
 The estimate is the mean over seeds. Its Student interval is such that those of all insights of a card hold together in
-95 % (Bonferroni), for a card asks several. `supported`: the whole interval lies in the declared range; `contradicted`:
-it lies wholly outside; else `inconclusive`. A null model whose interval lies in the range too leaves the claim
-`inconclusive`: what it shows without having learned is no finding of training (Adebayo et al. 2018).
+95 % (Bonferroni), for a card asks several. The models are small and saw small images, so the words are those of other
+trainings: `direction seen`, the whole interval lies in the declared range; `reversed`, it lies wholly outside; else
+`undecided`. A null model whose interval lies in the range too leaves the claim `undecided`: what it shows without
+having learned is no finding of training (Adebayo et al. 2018).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Iterable
 from replication.intervals import compute_student_interval
 from replication.records.card import Claim, Insight, MissingError
 from replication.records.rows import ClaimResult, Run
+from replication.report.contrasts import REVERSED, SEEN, UNDECIDED
 from replication.report.ranges import decide_status
 
+_WORDS = {"supported": SEEN, "contradicted": REVERSED, "inconclusive": UNDECIDED}
 ERROR = 0.05
 """Of all insights of a card together."""
 
@@ -30,16 +33,17 @@ def judge_insight(result: ClaimResult, claim: Claim, insight: Insight, runs: Ite
     level = 1 - ERROR / asked
     values = pair_seeds(runs, insight)
     interval = compute_student_interval(values, level)
-    status, reason = decide_status(interval, result.low, result.high)
+    found, reason = decide_status(interval, result.low, result.high)
+    status = _WORDS[found]
     null = insight.null_model
     if null is not None:
         of_null = pair_seeds(runs, null)
         null_interval = compute_student_interval(of_null, level)
         reason = f"{reason}; the null model ({insight.null}) has {_write(of_null, null_interval)}"
-        if status == "supported" and decide_status(null_interval, result.low, result.high)[0] == "supported":
-            status, reason = "inconclusive", f"{reason}, in the range as well: no finding of training"
+        if found == "supported" and decide_status(null_interval, result.low, result.high)[0] == "supported":
+            status, reason = UNDECIDED, f"{reason}, in the range as well: no finding of training"
     if claim.weak:
-        status, reason = "inconclusive", f"{reason}; a weak test decides nothing: {claim.weak}"
+        status, reason = UNDECIDED, f"{reason}; a weak test decides nothing: {claim.weak}"
     return dataclasses.replace(
         result,
         source="insight",

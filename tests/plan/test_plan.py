@@ -166,7 +166,7 @@ def test_a_fault_is_one_line(changes: dict[str, Any], message: str) -> None:
 
 def test_a_name_that_is_too_long_is_no_folder_of_weights() -> None:
     (note,) = make_plan(changed(evaluation={"imagenet": "here", "checkpoints": "b" * 5000})).notes
-    assert note.endswith("is no folder")
+    assert "is no folder" in note
 
 
 def test_a_name_alone_and_a_whole_number_with_a_point_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

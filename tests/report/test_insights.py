@@ -30,18 +30,18 @@ def judge(claim: Claim, asked: int = 1, **values: list[float]) -> ClaimResult:
 
 def test_what_the_null_model_shows_as_well_is_no_finding() -> None:
     found = judge(CLAIM, a=[3, 4, 5], a__untrained=[-1, 0, 1])
-    assert (found.status, found.estimate, found.source, found.n_seeds) == ("supported", 4, "insight", 3)
+    assert (found.status, found.estimate, found.source, found.n_seeds) == ("direction seen", 4, "insight", 3)
     assert "the null model (untrained) has 0 [-2.484, 2.484]" in found.reason
     found = judge(CLAIM, a=[3, 4, 5], a__untrained=[3, 4, 5])
-    assert found.status == "inconclusive"
+    assert found.status == "undecided"
     assert "no finding of training" in found.reason
-    assert judge(CLAIM, a=[-3, -4, -5], a__untrained=[3, 4, 5]).status == "contradicted"
+    assert judge(CLAIM, a=[-3, -4, -5], a__untrained=[3, 4, 5]).status == "reversed"
 
 
 def test_the_more_a_card_asks_the_wider_the_interval() -> None:
     values: dict[str, Any] = {"a": [3.0, 4.0, 6.0], "a__untrained": [0.0, 1.0, 2.0]}
     one, eight = (judge(CLAIM, asked, **values) for asked in (1, 8))
-    assert (one.status, eight.status) == ("supported", "inconclusive")
+    assert (one.status, eight.status) == ("direction seen", "undecided")
     assert one.ci_low is not None
     assert eight.ci_low is not None
     assert eight.ci_low < 0 < one.ci_low
@@ -51,7 +51,7 @@ def test_a_card_can_say_that_it_is_no_test_or_a_weak_one() -> None:
     values: dict[str, Any] = {"a": [3.0, 4.0, 5.0], "a__untrained": [0.0, 1.0, 2.0]}
     found = judge(dataclasses.replace(CLAIM, untestable="too few patches"), **values)
     assert (found.status, found.reason, found.estimate) == ("not testable here", "too few patches", 4)
-    assert judge(dataclasses.replace(CLAIM, weak="one task"), **values).status == "inconclusive"
+    assert judge(dataclasses.replace(CLAIM, weak="one task"), **values).status == "undecided"
 
 
 def test_differences_are_paired_over_shared_seeds_and_missing_arms_are_named() -> None:

@@ -58,13 +58,14 @@ CLAIM_RULES = {
     "supported": "of counts and speeds: the whole interval of our estimate lies in the range that the card declares",
     "contradicted": "of the same: the whole interval lies outside the declared range",
     "inconclusive": "of the same: the interval crosses an end of the declared range, or a timing is not valid",
-    "direction seen": "of trainings that pass all gates, and of what small models have learned: the whole interval lies in "
-    "the declared range, which is the direction that the paper claims; intervals hold in 95 % over all looks at more and more seeds together",
+    "direction seen": "of trainings that pass all gates, and of what small models have learned: the whole interval lies "
+    "in the declared range, which is the direction that the paper claims; intervals of trainings hold in 95 % over all "
+    "looks at more and more seeds together",
     "reversed": "of the same: the whole interval lies outside the declared range",
     "smaller than what counts": "of trainings that pass all gates: the whole interval lies within the smallest effect "
     "that counts, either way",
-    "undecided": "of trainings: the interval decides nothing yet, the card calls them a weak test, or a null model shows "
-    "the same; the reason says which",
+    "undecided": "of trainings: the interval decides nothing yet, the card calls them a weak test, or a null model "
+    "shows the same; the reason says which",
     "not testable here": "the small trainings are no test of the sentence, whichever way they come out: they fail a "
     "gate, or the card says why",
     "needs data": "a number that the claim rests on is not measured; the reason names it",

@@ -58,7 +58,7 @@ CLAIM_RULES = {
     "supported": "of counts and speeds: the whole interval of our estimate lies in the range that the card declares",
     "contradicted": "of the same: the whole interval lies outside the declared range",
     "inconclusive": "of the same: the interval crosses an end of the declared range, or a timing is not valid",
-    "direction seen": "of trainings that pass all gates, and of what small models have learned: the whole interval lies "
+    "direction seen": "of trainings that pass all gates, and of what small models learned: the whole interval lies "
     "in the declared range, which is the direction that the paper claims; intervals of trainings hold in 95 % over all "
     "looks at more and more seeds together",
     "reversed": "of the same: the whole interval lies outside the declared range",

@@ -44,6 +44,7 @@ rule training:
         ),
         scale=PLAN.scale,
         device=PLAN.device,
+        launcher=options.write_launcher(PLAN),
         seeds=lambda wildcards: wildcards.get("seed", list(range(PLAN.seeds))),
         out=TRAINING,
         checkpoints=f"{RESULTS}/checkpoints",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from replication.commands import Command, Stage, read_path
 
@@ -12,8 +11,8 @@ def _declare_keep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=read_path,
-        default=Path("results/study"),
-        help="the folder that was trained in (default: %(default)s)",
+        required=True,
+        help="read the trainings in this folder of results",
     )
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from replication.commands import Command, Stage, add_arm, add_device, read_path
+from replication.commands import (
+    LARGEST_SEED,
+    Command,
+    Stage,
+    add_arm,
+    add_data,
+    add_device,
+    make_integer_reader,
+    read_path,
+)
+from replication.schema import read_default
 
 
 def _declare_training(parser: argparse.ArgumentParser) -> None:
@@ -47,17 +57,27 @@ def _train_arm(args: argparse.Namespace) -> None:
 
 
 def _declare_controls(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, help="one that is in memory: digits, cluttered_digits, cifar_10")
-    parser.add_argument("--image-size", type=int, required=True, metavar="PX", help="the side of its images")
-    parser.add_argument("--seeds", type=int, nargs="+", required=True, metavar="N", help="seeds of the splits")
-    parser.add_argument("--data", type=read_path, default=Path("data"), help="folder of all data sets")
-    parser.add_argument("--out", type=read_path, required=True, metavar="CSV")
+    parser.add_argument(
+        "--experiments",
+        nargs="+",
+        required=True,
+        metavar="ID",
+        help="test on the data of all arms of these",
+    )
+    parser.add_argument(
+        "--scale",
+        default=read_default("scale"),
+        help="take the data of this scale, which the experiments have (default: %(default)s)",
+    )
+    parser.add_argument("--seeds", type=make_integer_reader(0, LARGEST_SEED), nargs="+", required=True, metavar="N")
+    add_data(parser, "--data")
+    parser.add_argument("--out", type=read_path, required=True, metavar="CSV", help="write the result to this file")
 
 
 def _measure_controls(args: argparse.Namespace) -> None:
     from replication.training.controls import measure_controls
 
-    measure_controls(args.dataset, args.image_size, list(dict.fromkeys(args.seeds)), args.out, args.data)
+    measure_controls(args.experiments, args.scale, list(dict.fromkeys(args.seeds)), args.out, args.data)
 
 
 COMMANDS = (
@@ -74,7 +94,7 @@ COMMANDS = (
         "test trivial methods, nearest neighbours and a linear probe, on the pixels that models are trained on",
         _declare_controls,
         _measure_controls,
-        "controls --dataset cluttered_digits --image-size 16 --seeds 0 1 \\\n      --out results/controls.csv",
+        "controls --experiments cluttered_vit --scale study --seeds 0 1 --out results/controls.csv",
         Stage.TRAIN,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from tqdm import tqdm
 
-from replication import data
+from replication import data, papers
 from replication.data import Split
+from replication.papers.parts.recipe import resolve
 from replication.records.rows import TrivialControl
 from replication.records.store import read_clock, write_manifest, write_rows
 from replication.records.words import UserError
@@ -23,15 +24,24 @@ ITERATIONS = 100
 """Of L-BFGS, which the linear probe is given, converged or not."""
 
 
-def measure_controls(dataset: str, image_size: int, seeds: Sequence[int], out: Path, root: Path = Path("data")) -> None:
+def measure_controls(
+    experiments: Iterable[str], scale: str, seeds: Sequence[int], out: Path, root: Path = Path("data")
+) -> None:
     """Measure how many test images the nearest neighbours and a linear probe of the training pixels name right.
 
-    The result is written to the CSV `out`, a row a seed and method. Raise `UserError` if the data are no images in
-    memory.
+    That is measured on the data of every arm of these experiments, at its image size. The result is written to the CSV
+    `out`, a row a data set, size, seed and method. Raise `UserError` for an unknown name, or if the data are no images
+    in memory.
     """
     started = read_clock()
+    recipes = [
+        resolve(experiment, arm.id, scale)
+        for experiment in map(papers.find_experiment, experiments)
+        for arm in experiment.arms
+    ]
+    cases = [(*case, seed) for case in sorted({(r.dataset, r.image_size) for r in recipes}) for seed in seeds]
     rows = []
-    for seed in tqdm(seeds, desc=f"trivial controls of {dataset} at {image_size} px", unit="seed"):
+    for dataset, image_size, seed in tqdm(cases, desc="trivial controls", unit="split"):
         loaded = data.load(dataset, image_size, root=root, seed=seed)
         if not isinstance(loaded.train, Split) or not isinstance(loaded.test, Split):
             raise UserError(f"{dataset} is not in memory, so no neighbours are looked for")

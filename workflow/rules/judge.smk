@@ -3,6 +3,7 @@ rule judge:
     input:
         rules.published.output,
         rules.collect.output,
+        rules.controls.output if PLAN.scale == "study" and PLAN.runs else [],
     output:
         verdicts=report(
             f"{RESULTS}/verdicts.csv",

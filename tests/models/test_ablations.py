@@ -52,6 +52,9 @@ ADDED = {  # learned numbers against the model without the ablation, in closed f
     "swin_absolute_digits": 8 * 8 * 32 - 2 * 3 * 3 * (2 + 4),
     "swin_absolute_and_relative_digits": 8 * 8 * 32,
     "swin_sliding_digits": 0,  # 3 x 3 places around a token are as many as the offsets in a window of 2 x 2
+    "swin_unshifted_clutter": 0,
+    "swin_no_positions_clutter": -2 * 7 * 7 * (2 + 4),  # windows of 4 x 4
+    "swin_absolute_clutter": 16 * 16 * 24 - 2 * 7 * 7 * (2 + 4),
     "swin_performer_digits": 8 * 8 * 32 - 2 * 3 * 3 * (2 + 4),
     # of a stage: a map of R x R to one with its bias and a norm; R = 1 has none, and both have as many projections
     "svt_local_digits": -(2 * 2 * 32 * 32 + 32 + 2 * 32),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from replication.records.reading import find_finished, read_manifest, read_records
+from replication import papers
+from replication.papers.parts.recipe import resolve
+from replication.records.reading import find_finished, read_manifest, read_records, warn
 from replication.records.rows import (
     Answers,
     ClassifierEpoch,
@@ -16,7 +19,7 @@ from replication.records.rows import (
     TrivialControl,
     ValidationAccuracy,
 )
-from replication.records.store import write_rows
+from replication.records.store import digest, write_rows
 from replication.records.words import UserError
 from replication.study import HERE, SCALE, digest_training, list_current
 
@@ -27,7 +30,8 @@ def keep_study(results: Path, out: Path = HERE) -> int:
     """Add the finished trainings in `results/training`, and its trivial controls, to the files in `out`.
 
     Of trainings that are there already the new ones take the place; those whose recipe is no longer the card's are
-    dropped. Return how many trainings there are then. Raise `UserError` if there is none of the scale `study`.
+    dropped, and new ones of that kind left out with a warning. Return how many trainings there are then. Raise
+    `UserError` if there is none of the scale `study`.
     """
     kept = [one for one in _read(out / "trainings.csv", StudyTraining) if _name(one) in list_current()]
     runs, answers = _read(out / "runs.csv", Run), _read(out / "answers.csv", Answers)
@@ -38,6 +42,9 @@ def keep_study(results: Path, out: Path = HERE) -> int:
         if manifest["scale"] != SCALE:
             continue
         found += 1
+        if not _is_asked_for(manifest):
+            warn(f"{path.parent} is left out: its card asks for another recipe or model now; train it again")
+            continue
         training = _describe(manifest)
         kept = [one for one in kept if _name(one) != _name(training)] + [training]
         runs = _replace(runs, read_records(path.with_name("test.csv"), Run))
@@ -68,6 +75,18 @@ def keep_study(results: Path, out: Path = HERE) -> int:
     }
     write_rows(out / "controls.csv", [controls[key] for key in sorted(controls, key=str)], TrivialControl)
     return len(kept)
+
+
+def _is_asked_for(manifest: dict[str, Any]) -> bool:
+    """Tell whether a training had the recipe and model that its card asks for now."""
+    known = papers.list_experiments().get(manifest["experiment"])
+    if known is None or manifest["arm"] not in {arm.id for arm in known[1].arms}:
+        return False
+    variant = known[1].choose_variant(manifest["arm"])
+    asked = {name: getattr(variant, name) for name in ("factory", "architecture", "ablation")}
+    had = {name: manifest["model"][name] for name in asked}
+    recipe = asdict(resolve(known[1], manifest["arm"], SCALE))
+    return digest([recipe, asked]) == digest([manifest["recipe"], had])
 
 
 def _describe(manifest: dict[str, Any]) -> StudyTraining:

@@ -64,13 +64,13 @@ def toy_study(toy_papers: Card, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """The toy's experiment as a study: arm b starts from a."""
     known = toy_papers.experiments[0]
     arms = (Arm("a"), Arm("b", {"epochs": 0}, start_from="a"))
-    experiment = dataclasses.replace(known, arms=arms, scales={study.SCALE: {}})
+    experiment = dataclasses.replace(known, arms=arms, recipe=recipes.WINDOWS, scales={study.SCALE: {}})
     card = dataclasses.replace(toy_papers, experiments=(experiment,))
     monkeypatch.setattr(papers, "read_cards", lambda: {"toy": card})
     return experiment
 
 
-def train(results: Path, arm: str, seed: int, top1: float, scale: str = study.SCALE) -> None:
+def train(results: Path, arm: str, seed: int, top1: float, scale: str = study.SCALE, **changes: object) -> None:
     folder = results / "training" / "exp" / arm / f"seed{seed}"
     write_rows(folder / "test.csv", [Run("exp", arm, seed, "digits", 28, "top1", top1, "%", 8)], Run)
     write_rows(folder / "answers.csv", [Answers("exp", arm, seed, "digits", 28, "top1", 8, "gA==")], Answers)
@@ -79,7 +79,14 @@ def train(results: Path, arm: str, seed: int, top1: float, scale: str = study.SC
     )
     facts = {"scale": scale, "experiment": "exp", "arm": arm, "seed": seed, "data_sha256": "d"}
     times = {"started": "2026-01-02T03:04:00+00:00", "ended": "2026-01-02T03:10:30+00:00"}
-    made = {"machine": {"processor": "toy"}, "libraries": {"torch": "2"}}
+    experiment = papers.find_experiment("exp")
+    model = experiment.choose_variant(arm)
+    made = {
+        "machine": {"processor": "toy"},
+        "libraries": {"torch": "2"},
+        "model": {"factory": model.factory, "architecture": model.architecture, "ablation": model.ablation},
+        "recipe": {**dataclasses.asdict(resolve(experiment, arm, study.SCALE)), **changes},
+    }
     (folder / "manifest.json").write_text(json.dumps({**facts, **times, **made}))
 
 
@@ -119,6 +126,8 @@ def test_finished_trainings_are_kept_and_new_ones_take_their_place(
         ("b", 0, 12.5),
     ]
     (first, *_) = study.read_kept()
+    train(again, "b", 1, 37.5, epochs=7)  # not what the card asks for
+    assert keep(again, out, monkeypatch) == 3
     assert (first.minutes, first.date, first.machine) == (6.5, "2026-01-02", "toy")
     curve = read_records(out / "epochs.csv", ValidationAccuracy)
     assert [row.top1 for row in curve if (row.arm, row.seed) == ("a", 3)] == [0.0, 10.0, 20.0]

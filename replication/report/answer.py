@@ -145,7 +145,7 @@ def summarise_claims(claims: Sequence[ClaimResult]) -> str:
     passed = ", ".join(f"{sum(gate in claim.gates.split() for claim in judged)} pass {gate}" for gate in GATES)
     found = [claim for claim in trained if claim.q_value is not None]
     discovered = sum(claim.q_value < ALPHA for claim in found if claim.q_value is not None)
-    inside = f"{len(seen)} are on what these have learned: {_count_statuses(seen, COUNTED)}. " if seen else ""
+    inside = f"{len(seen)} are on what these have learned: {_count_statuses(seen, TRAINED)}. " if seen else ""
     speed = f"{len(timed)} rest on speed on one machine: {_count_statuses(timed, COUNTED)}. " if timed else ""
     return (
         f"Of {len(claims)} claims, {len(counted)} rest on counts: {_count_statuses(counted, COUNTED)}. {len(trained)} "

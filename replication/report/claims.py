@@ -272,9 +272,12 @@ def add_q_values(results: Sequence[ClaimResult], claims: Sequence[Claim]) -> lis
     """
     family = {_name_contrast(c) for card in papers.read_cards().values() for c in card.claims if _is_test(c)}
     p_values = dict.fromkeys(sorted(family | {_name_contrast(c) for c in claims if _is_test(c)}), 0.0)
-    directed = [result.status in (SEEN, REVERSED) for result in results]
+    directed = [
+        claim.contrast is not None and result.status in (SEEN, REVERSED)
+        for result, claim in zip(results, claims, strict=True)
+    ]
     for result, claim, has in zip(results, claims, directed, strict=True):
-        if claim.contrast and has and result.p_value is not None:
+        if has and result.p_value is not None:
             name = _name_contrast(claim)
             p_values[name] = max(p_values[name], bound_p_value(result.p_value))
     decided = {_name_contrast(claim) for claim, has in zip(claims, directed, strict=True) if has}

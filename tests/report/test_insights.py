@@ -9,6 +9,7 @@ import pytest
 
 from replication.records.card import Claim, Insight, MissingError
 from replication.records.rows import ClaimResult, Run
+from replication.report.claims import add_q_values
 from replication.report.insights import judge_insight, pair_seeds
 
 CLAIM = Claim("c", "Figure 1", "x", insight=Insight(("e/a",), (), "field_stage", null="untrained"), low=0)
@@ -65,3 +66,8 @@ def test_the_null_model_of_a_difference_is_the_difference_of_null_models() -> No
     insight = Insight(("e/a",), ("e/a/shuffled",), "rollout_on_object", null="untrained")
     assert insight.trained == ("e/a",)
     assert insight.null_model == Insight(("e/a/untrained",), ("e/a/shuffled/untrained",), "rollout_on_object")
+
+
+def test_an_insight_with_a_direction_is_in_no_family_of_contrasts() -> None:
+    found = judge(CLAIM, a=[3, 4, 5], a__untrained=[-1, 0, 1])
+    assert add_q_values([found], [CLAIM]) == [found]

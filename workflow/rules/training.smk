@@ -1,5 +1,6 @@
 TRAINING = f"{RESULTS}/training/{{experiment}}/{{arm}}"
 ONE_BY_ONE = PLAN.scale == "study"  # a job a seed, for a seed takes minutes
+LOG = "{arm}.seed{seed}.log" if ONE_BY_ONE else "{arm}.log"
 
 
 rule training:
@@ -28,9 +29,7 @@ rule training:
             allow_missing=True,
         ),
     log:
-        f"{RESULTS}/logs/training/{{experiment}}/{{arm}}"
-        + ONE_BY_ONE * "/seed{seed}"
-        + ".log",
+        f"{RESULTS}/logs/training/{{experiment}}/{LOG}",
     conda:
         "../envs/replication.yaml"
     threads: PLAN.processes

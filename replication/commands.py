@@ -131,6 +131,21 @@ def add_arm(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trained_arm(parser: argparse.ArgumentParser) -> None:
+    """Add the arm of an experiment that was trained, and where its weights lie."""
+    add_arm(parser)
+    parser.add_argument(
+        "--weights", type=read_path, required=True, metavar="FOLDER", help="read the training results of the arm here"
+    )
+
+
+def list_trained_arm(args: argparse.Namespace) -> tuple[Any, ...]:
+    """List what `add_trained_arm` asked for, in the order that what looks into such an arm takes it."""
+    seeds = list(dict.fromkeys(args.seeds))
+    where = args.weights, args.out, args.data, args.corrupt
+    return args.experiment, args.arm, seeds, args.scale, *where, dict(args.set)
+
+
 def add_corrupt(parser: argparse.ArgumentParser) -> None:
     """Add the choice of what becomes of images that cannot be used."""
     corrupt = read_schema()["properties"]["data"]["properties"]["corrupt"]

@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from replication.commands import Command, Stage, add_arm, read_path
-
-
-def _declare_insight(parser: argparse.ArgumentParser) -> None:
-    add_arm(parser)
-    parser.add_argument(
-        "--weights", type=read_path, required=True, metavar="FOLDER", help="read the training results of the arm here"
-    )
+from replication.commands import Command, Stage, add_trained_arm, list_trained_arm
 
 
 def _take_apart(args: argparse.Namespace) -> None:
     from replication.insight.run import run
 
-    run(
-        args.experiment,
-        args.arm,
-        list(dict.fromkeys(args.seeds)),
-        args.scale,
-        args.weights,
-        args.out,
-        args.data,
-        args.corrupt,
-        dict(args.set),
-    )
+    run(*list_trained_arm(args))
 
 
 COMMANDS = (
     Command(
         "insight",
         "take the trained detectors of one arm apart: layers, slots, attention, crowds",
-        _declare_insight,
+        add_trained_arm,
         _take_apart,
         "insight --experiment detr_scenes --arm baseline --seeds 0 1 \\\n"
         "      --weights results/training/detr_scenes/baseline --out results/by_hand",

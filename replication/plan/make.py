@@ -66,7 +66,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
             for experiment in experiments
             if experiment in part.experiments
             for arm in papers.find_experiment(experiment).arms
-            for seed in papers.find_experiment(experiment).seeds or range(seeds)
+            for seed in papers.find_experiment(experiment).list_seeds(seeds)
         ),
         evaluations=tuple(one for one in evaluations if one.model in part.models),
         notes=notes,

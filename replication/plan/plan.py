@@ -84,7 +84,7 @@ class Plan:
 
     def list_weights(self, experiment: str, arm: str) -> list[str]:
         """List the files of weights that an arm of an experiment ends with, one a seed; none for the arm ""."""
-        seeds = papers.find_experiment(experiment).seeds or range(self.seeds)
+        seeds = papers.find_experiment(experiment).list_seeds(self.seeds)
         runs = (Run(experiment, arm, seed) for seed in seeds) if arm else ()
         return [f"{self.name_folder(run)}/weights.safetensors" for run in runs]
 

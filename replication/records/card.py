@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -321,6 +321,10 @@ class Experiment:
     arms: tuple[Arm, ...]
     scales: Mapping[str, Mapping[str, Any]]  # recipe changes of each scale; no entry, not run at that scale
     seeds: tuple[int, ...] = ()  # its own; without them, as many from 0 on as a configuration asks for
+
+    def list_seeds(self, asked: int) -> Sequence[int]:
+        """List the seeds that its arms are trained with: its own, or as many as are `asked` for."""
+        return self.seeds or range(asked)
 
     def find_arm(self, arm_id: str) -> Arm:
         """Return the arm of that id. Raise `UserError` if there is none."""

@@ -158,7 +158,8 @@ def _judge_contrast(
 ) -> ClaimResult:
     found = look(trainings, claim)
     scales = {m.scale for m in measured if m.experiment and f"{m.experiment}/{m.arm}" in contrast.arms}
-    scales |= {SCALE for arm in contrast.experiments if SCALE in papers.find_experiment(arm).scales}
+    if _belong_to_study(contrast.experiments):
+        scales.add(SCALE)
     failures = check_gates(claim, trainings, found, " + ".join(sorted(scales)))
     status, reason = _limit(found, claim, failures)
     nested = draws_by_seed(find_dataset(trainings.runs, contrast))
@@ -204,13 +205,18 @@ def _limit(found: Look, claim: Claim, failures: Mapping[str, str]) -> tuple[str,
     return found.status, explain(found, claim)
 
 
+def _belong_to_study(experiments: Iterable[str]) -> bool:
+    """Tell whether some of these experiments are trained for the study."""
+    return any(SCALE in papers.find_experiment(experiment).scales for experiment in experiments)
+
+
 def _write_command(experiments: Iterable[str]) -> str:
     """Write the command that runs these experiments and judges."""
     named = [experiment for experiment in dict.fromkeys(experiments) if experiment]
     if not named:
         return _CLAIMED
     chosen = f"--config 'experiments=[{','.join(named)}]'"
-    if any(SCALE in papers.find_experiment(experiment).scales for experiment in named):
+    if _belong_to_study(named):
         return f"snakemake --cores all --configfile config/study.yaml {chosen}"
     return f"{_CLAIMED} {chosen}"
 

@@ -102,7 +102,7 @@ def collect(
 def _list_seeds(arm: str, seeds: int) -> Sequence[int]:
     """List the seeds that count of an arm, `<experiment>/<arm>`: those of its experiment, or the first so many."""
     known = papers.list_experiments().get(arm.partition("/")[0])
-    return (known[1].seeds if known else ()) or range(seeds)
+    return known[1].list_seeds(seeds) if known else range(seeds)
 
 
 def _find_complete(

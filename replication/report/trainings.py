@@ -45,11 +45,11 @@ def read_trainings(folder: Path) -> Trainings:
 
 def add_study(here: Trainings) -> Trainings:
     """Add the published trainings of the study, but for those that were run `here`."""
-    done = {(run.experiment, run.arm, run.seed) for run in here.runs}
+    done = {study.find_key(run) for run in here.runs}
     histories = {arm: {**of, **here.histories.get(arm, {})} for arm, of in study.read_histories().items()}
     return Trainings(
-        [*here.runs, *(run for run in study.read_runs() if (run.experiment, run.arm, run.seed) not in done)],
-        [*here.answers, *(one for one in study.read_answers() if (one.experiment, one.arm, one.seed) not in done)],
+        [*here.runs, *(run for run in study.read_runs() if study.find_key(run) not in done)],
+        [*here.answers, *(one for one in study.read_answers() if study.find_key(one) not in done)],
         {**here.histories, **histories},
         list(dict.fromkeys([*here.controls, *study.read_controls()])),
     )

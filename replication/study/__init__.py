@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from replication import papers
+from replication.records.card import Variant
 from replication.records.reading import read_records
 from replication.records.rows import Answers, Run, StudyTraining, TrivialControl, ValidationAccuracy
 from replication.records.store import digest
@@ -34,14 +35,27 @@ def read_kept() -> tuple[StudyTraining, ...]:
 @functools.cache
 def list_current() -> frozenset[Key]:
     """List the trainings whose recipe and model are still those of the card, with those that they start from."""
-    found: set[Key] = set()
-    for one in read_kept():
-        if (known := papers.list_experiments().get(one.experiment)) is None:
-            continue
-        arms = {arm.id for arm in known[1].arms}
-        if one.arm in arms and digest_training(one.experiment, one.arm) == one.recipe:
-            found.add((one.experiment, one.arm, one.seed))
-    return frozenset(found)
+    return frozenset(
+        find_key(one)
+        for one in read_kept()
+        if is_known(one.experiment, one.arm) and digest_training(one.experiment, one.arm) == one.recipe
+    )
+
+
+def find_key(row: Run | Answers | StudyTraining | ValidationAccuracy) -> Key:
+    """Find the training that a row is of."""
+    return row.experiment, row.arm, row.seed
+
+
+def is_known(experiment_id: str, arm_id: str) -> bool:
+    """Tell whether a card has such an experiment and arm."""
+    known = papers.list_experiments().get(experiment_id)
+    return known is not None and arm_id in {arm.id for arm in known[1].arms}
+
+
+def describe_model(variant: Variant) -> dict[str, Any]:
+    """Describe what of a model decides a training, by the names of a variant's fields."""
+    return {name: getattr(variant, name) for name in ("factory", "architecture", "ablation")}
 
 
 def digest_training(experiment_id: str, arm_id: str) -> str:
@@ -52,8 +66,7 @@ def digest_training(experiment_id: str, arm_id: str) -> str:
     experiment = papers.find_experiment(experiment_id)
     made: list[Mapping[str, Any]] = []
     while arm_id:
-        arm, variant = experiment.find_arm(arm_id), experiment.choose_variant(arm_id)
-        model = {"factory": variant.factory, "architecture": variant.architecture, "ablation": variant.ablation}
+        arm, model = experiment.find_arm(arm_id), describe_model(experiment.choose_variant(arm_id))
         made.append({"model": model, "recipe": experiment.merge_recipe(arm_id, SCALE), "teacher": arm.teacher})
         arm_id = arm.start_from
     return digest(made)
@@ -87,4 +100,4 @@ def read_controls() -> list[TrivialControl]:
 
 
 def _is_current(one: Run | Answers | ValidationAccuracy) -> bool:
-    return (one.experiment, one.arm, one.seed) in list_current()
+    return find_key(one) in list_current()

@@ -21,7 +21,7 @@ from replication.records.rows import (
 )
 from replication.records.store import digest, write_rows
 from replication.records.words import UserError
-from replication.study import HERE, SCALE, digest_training, list_current
+from replication.study import HERE, SCALE, describe_model, digest_training, find_key, is_known, list_current
 
 Row = TypeVar("Row", Run, Answers, StudyTraining, ValidationAccuracy)
 
@@ -33,7 +33,7 @@ def keep_study(results: Path, out: Path = HERE) -> int:
     dropped, and new ones of that kind left out with a warning. Return how many trainings there are then. Raise
     `UserError` if there is none of the scale `study`.
     """
-    kept = [one for one in _read(out / "trainings.csv", StudyTraining) if _name(one) in list_current()]
+    kept = [one for one in _read(out / "trainings.csv", StudyTraining) if find_key(one) in list_current()]
     runs, answers = _read(out / "runs.csv", Run), _read(out / "answers.csv", Answers)
     epochs = _read(out / "epochs.csv", ValidationAccuracy)
     found = 0
@@ -46,28 +46,28 @@ def keep_study(results: Path, out: Path = HERE) -> int:
             warn(f"{path.parent} is left out: its card asks for another recipe or model now; train it again")
             continue
         training = _describe(manifest)
-        kept = [one for one in kept if _name(one) != _name(training)] + [training]
+        kept = [one for one in kept if find_key(one) != find_key(training)] + [training]
         runs = _replace(runs, read_records(path.with_name("test.csv"), Run))
         answers = _replace(answers, read_records(path.with_name("answers.csv"), Answers))
         curve = read_records(path.with_name("epochs.csv"), ClassifierEpoch)
         epochs = _replace(
             epochs,
             [
-                ValidationAccuracy(*_name(training), one.epoch, one.val_top1)
+                ValidationAccuracy(*find_key(training), one.epoch, one.val_top1)
                 for one in curve
                 if one.val_top1 is not None
             ],
         )
     if not found:
         raise UserError(f"no training in {results} is of the scale {SCALE}; train with config/study.yaml first")
-    current = {_name(one) for one in kept}
+    current = {find_key(one) for one in kept}
     for name, rows, row in (
         ("trainings", kept, StudyTraining),
         ("runs", runs, Run),
         ("answers", answers, Answers),
         ("epochs", epochs, ValidationAccuracy),
     ):
-        write_rows(out / f"{name}.csv", sorted((r for r in rows if _name(r) in current), key=_name), row)
+        write_rows(out / f"{name}.csv", sorted((r for r in rows if find_key(r) in current), key=find_key), row)
     controls = {
         (one.dataset, one.image_size, one.seed, one.control): one
         for path in (out / "controls.csv", results / "training" / "controls.csv")
@@ -79,13 +79,12 @@ def keep_study(results: Path, out: Path = HERE) -> int:
 
 def _is_asked_for(manifest: dict[str, Any]) -> bool:
     """Tell whether a training had the recipe and model that its card asks for now."""
-    known = papers.list_experiments().get(manifest["experiment"])
-    if known is None or manifest["arm"] not in {arm.id for arm in known[1].arms}:
+    if not is_known(manifest["experiment"], manifest["arm"]):
         return False
-    variant = known[1].choose_variant(manifest["arm"])
-    asked = {name: getattr(variant, name) for name in ("factory", "architecture", "ablation")}
+    experiment = papers.find_experiment(manifest["experiment"])
+    asked = describe_model(experiment.choose_variant(manifest["arm"]))
     had = {name: manifest["model"][name] for name in asked}
-    recipe = asdict(resolve(known[1], manifest["arm"], SCALE))
+    recipe = asdict(resolve(experiment, manifest["arm"], SCALE))
     return digest([recipe, asked]) == digest([manifest["recipe"], had])
 
 
@@ -112,9 +111,5 @@ def _read(path: Path, row: type[Row]) -> list[Row]:
 def _replace(rows: list[Row], new: Iterable[Row]) -> list[Row]:
     """Replace the rows of a training by new ones."""
     new = list(new)
-    names = {_name(one) for one in new}
-    return [one for one in rows if _name(one) not in names] + new
-
-
-def _name(one: Run | Answers | StudyTraining | ValidationAccuracy) -> tuple[str, str, int]:
-    return one.experiment, one.arm, one.seed
+    names = {find_key(one) for one in new}
+    return [one for one in rows if find_key(one) not in names] + new

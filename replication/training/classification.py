@@ -34,6 +34,7 @@ class Classification:
     ) -> None:
         """Train `model` for the classes of `dataset`; the teacher, if any, is in evaluation mode."""
         read_prefix_only(model)
+        self.right: Tensor | None = None
         self.module, self.recipe, self.teacher = model, recipe, teacher
         self.augmentation = Augment(recipe, dataset.classes, device)
         if teacher is not None and isinstance(model, VisionTransformerDistilled):
@@ -67,17 +68,13 @@ class Classification:
 
     def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
         """Measure the mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
-        loss, correct, images_read = 0.0, 0, 0
+        loss, right = 0.0, []
         for images, labels in list_batches(split, device):
             logits = module(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            correct += int((logits.argmax(dim=1) == labels).sum())
-            images_read += len(labels)
-        return {"loss": loss / images_read, "top1": 100 * correct / images_read}
-
-    def find_right(self, module: nn.Module, split: Images, device: torch.device) -> Tensor:
-        """Tell which images (N,) of a split get the highest logit for their label."""
-        return torch.cat([module(images).argmax(dim=1) == labels for images, labels in list_batches(split, device)])
+            right.append(logits.argmax(dim=1) == labels)
+        self.right = torch.cat(right)
+        return {"loss": loss / len(self.right), "top1": 100 * int(self.right.sum()) / len(self.right)}
 
     def diagnosis(self) -> str:
         """Return nothing, since the metrics say it all."""

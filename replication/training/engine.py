@@ -171,7 +171,7 @@ def run_arm(
     if start_from and processes.first and resolve(experiment, arm.start_from, scale).task == recipe.task:
         counts = f"{task.metrics[1]}_zero_shot"
         results = {counts: learner.evaluate(dataset.test)[task.metrics[1]]}
-        answers = {counts: learner.find_right(dataset.test)}
+        answers = {counts: task.right}
     folder = checkpoints / digest(identity)
     if processes.first:
         lock(folder, f"the training {title}/seed{seed}")
@@ -180,7 +180,7 @@ def run_arm(
         return folder
     if recipe.epochs or not start_from:
         results |= learner.evaluate(dataset.test)
-        answers |= {task.metrics[1]: learner.find_right(dataset.test)}
+        answers |= {task.metrics[1]: task.right}
     said = task.diagnosis()
     if said:
         tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)

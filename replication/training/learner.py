@@ -102,12 +102,6 @@ class Learner:
         with self.autocast():
             return self.task.evaluate(module, split, self.device)
 
-    @torch.no_grad()
-    def find_right(self, split: Any) -> Tensor | None:
-        """Tell which images (N,) are named right, by the moving average if there is one; None if none are named."""
-        with self.autocast():
-            return self.task.find_right(self.tested.eval(), split, self.device)
-
     @property
     def tested(self) -> nn.Module:
         """The module that is the result: the moving average of the weights, or the weights."""

@@ -88,6 +88,7 @@ class MaskedPatches:
 
     metrics: tuple[str, ...] = ("loss", "top1")
     epoch: type[Epoch] = ClassifierEpoch
+    right: Tensor | None = None
     loss_unit = "nats"
 
     def __init__(
@@ -133,9 +134,6 @@ class MaskedPatches:
             correct += int((logits.argmax(dim=1) == classes).sum())
             patches += len(classes)
         return {"loss": loss / patches, "top1": 100 * correct / patches}
-
-    def find_right(self, module: nn.Module, split: Images, device: torch.device) -> None:
-        """Return nothing: patches are named, not images."""
 
     def diagnosis(self) -> str:
         """Return nothing, since the metrics say it all."""

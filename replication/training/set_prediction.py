@@ -30,6 +30,7 @@ class SetPrediction:
 
     metrics: tuple[str, ...] = ("loss", "ap_box", "ap_box_50")
     epoch: type[Epoch] = DetectorEpoch
+    right: Tensor | None = None
     loss_unit = "weighted sum"
 
     def __init__(
@@ -78,9 +79,6 @@ class SetPrediction:
             "loss": torch.stack(losses).mean().item(),
             **{name: value for name, value in found.items() if value is not None},
         }
-
-    def find_right(self, module: nn.Module, split: Scenes, device: torch.device) -> None:
-        """Return nothing: images have no one class."""
 
     def diagnosis(self) -> str:
         """Say how a set predictor that finds next to nothing fails, and what to try."""

@@ -21,6 +21,7 @@ class Task(Protocol):
     epoch: type[Epoch]  # the row of epochs.csv, with a column for each of these metrics
     loss_unit: str
     module: nn.Module  # what is trained: the model, with what the task adds to it
+    right: Tensor | None  # which images (N,) of the split that was evaluated last are named right; None: none are named
     augmentation: Any  # with `seed(seed)`, called at every epoch
 
     def model_of(self, module: nn.Module) -> nn.Module:
@@ -37,9 +38,6 @@ class Task(Protocol):
 
         `module` is the task's own or a moving average of it, in evaluation mode.
         """
-
-    def find_right(self, module: nn.Module, split: Any, device: torch.device) -> Tensor | None:
-        """Tell which images (N,) of a split are named right; None for a task that names no images."""
 
     def diagnosis(self) -> str:
         """Say in one line how what was evaluated last fails; return nothing if nothing is known to be wrong."""

@@ -1,3 +1,6 @@
+STUDIED = list(dict.fromkeys(run.experiment for run in PLAN.runs))
+
+
 rule controls:
     """What trivial methods do on the pixels of a study."""
     output:
@@ -11,10 +14,9 @@ rule controls:
         **RESOURCES["controls"],
     params:
         sources=digests.digest_command("controls", cards=False),
-        experiments=list(dict.fromkeys(run.experiment for run in PLAN.runs)),
+        experiments=STUDIED,
         digest=lambda wildcards: [
-            digests.digest_experiment(PLAN, experiment)
-            for experiment in dict.fromkeys(run.experiment for run in PLAN.runs)
+            digests.digest_experiment(PLAN, experiment) for experiment in STUDIED
         ],
         scale=PLAN.scale,
         seeds=list(range(PLAN.seeds)),

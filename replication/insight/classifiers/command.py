@@ -10,35 +10,19 @@ from replication.commands import (
     Command,
     Group,
     Stage,
-    add_arm,
     add_corrupt,
+    add_trained_arm,
+    list_trained_arm,
     make_integer_reader,
     read_path,
 )
 from replication.records.words import LARGEST_SIDE
 
 
-def _declare_arm(parser: argparse.ArgumentParser) -> None:
-    add_arm(parser)
-    parser.add_argument(
-        "--weights", type=read_path, required=True, metavar="FOLDER", help="read the training results of the arm here"
-    )
-
-
 def _look_into_arm(args: argparse.Namespace) -> None:
     from replication.insight.classifiers.run import run
 
-    run(
-        args.experiment,
-        args.arm,
-        list(dict.fromkeys(args.seeds)),
-        args.scale,
-        args.weights,
-        args.out,
-        args.data,
-        args.corrupt,
-        dict(args.set),
-    )
+    run(*list_trained_arm(args))
 
 
 def _declare_photographs(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +60,7 @@ COMMANDS = (
             Command(
                 "arm",
                 "those that one arm ended with, and as they were before their training",
-                _declare_arm,
+                add_trained_arm,
                 _look_into_arm,
                 "inside arm --experiment vit_resolution --arm pretrain --seeds 0 1 \\\n"
                 "      --weights results/training/vit_resolution/pretrain --out results/by_hand",

@@ -42,13 +42,6 @@ def assert_tokens(arm: str) -> Activity:
     return Activity("there are 64 tokens or more", arm, lambda facts: 63, lambda facts: _count_grid(facts) ** 2)
 
 
-def assert_teacher_errs(arm: str) -> Activity:
-    """Assert that a teacher errs on more than 2 % of what it learned, so that it says more than the labels."""
-    return Activity(
-        "the teacher errs on more than 2 % of what it learned", arm, lambda facts: facts["train_top1"], lambda facts: 98
-    )
-
-
 def assert_seen_scale(arm: str) -> Activity:
     """Assert that cluttered scenes at a larger size show objects no larger, in patches, than scenes to learn from."""
     return Activity(

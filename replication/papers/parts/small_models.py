@@ -3,8 +3,9 @@
 The columnar ones see 28 px images as 4 x 4 patches, those with a choice of words 32 px images as 2 x 2. Those with
 windows or a pyramid see 32 px images as an 8 x 8 grid and then a 4 x 4 one, in windows of 2 x 2 so that no stage is a
 single window. Their multiply-adds are about 3.5 M unless the question is their size; MSG-Transformer has a fifth more,
-as its messenger is a fifth token of a window, and those with a choice of words have a third more. The data set says how
-many channels there are. Between `papers` and `records`: no torch.
+as its messenger is a fifth token of a window, and those with a choice of words have a third more. Those in clutter see
+16 px images, as 8 x 8 patches or 16 x 16 pixels. The data set says how many channels there are. Between `papers` and
+`records`: no torch.
 """
 
 from __future__ import annotations

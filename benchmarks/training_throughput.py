@@ -95,6 +95,7 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
     from replication import data
     from replication.papers.parts import small_models
     from replication.papers.parts.recipe import Recipe
+    from replication.training.ending import Ending
     from replication.training.learner import Learner
     from replication.training.loop import train_epoch
     from replication.training.processes import Processes
@@ -110,7 +111,7 @@ def engine(epochs: int, seed: int, precision: str) -> Contender:
     learner = Learner(TASKS[recipe.task](model, recipe, digits, cpu, None), recipe, cpu, Processes())
 
     def epoch(number: int) -> None:
-        train_epoch(learner, digits.train, seed, number, "benchmark")
+        train_epoch(learner, digits.train, seed, number, "benchmark", Ending())
 
     return epoch, lambda: learner.evaluate(digits.val)["top1"], len(digits.train)
 

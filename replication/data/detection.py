@@ -8,8 +8,6 @@ Shapes: B batch, C channels, H W pixels, n objects of an image. Boxes carry thei
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Items
 from torchvision import tv_tensors
 from torchvision.ops import box_convert
@@ -31,6 +28,7 @@ from replication.data.box_transforms import Transform, make_resize
 from replication.data.photographs import MEAN, STD
 from replication.data.pictures import PictureError, check_file, complain, make_error, read_picture
 from replication.data.splits import Dataset
+from replication.data.workers import read_by_workers, seed_item
 from replication.records.words import UserError
 
 IN_MEMORY = 2**28  # bytes of a split at most
@@ -148,27 +146,19 @@ class Scenes:
         pixels = None if self.pixels is None else self.pixels[:images]
         return replace(self, images=self.images[:images], pixels=pixels)
 
-    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Targets]]:
+    def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Targets]]:
         """Yield images and targets at each of the `chosen` indices (B,), padded with zeros to the size of the batch.
 
-        The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
+        The batches before `first` are left out. The random numbers of a transform come from `seed` and the place in the
+        epoch, whichever worker draws them.
         Raise `UserError` for an image that cannot be read.
         """
         if self.pixels is not None:
-            for indices in chosen:
+            for indices in chosen[first:]:
                 images = normalise(self.pixels[indices], self.mean, self.std)
                 yield images, Targets(tuple(self.images[index].target for index in indices.tolist()))
             return
-        places = iter(range(sum(len(indices) for indices in chosen)))
-        keys = [[(index, next(places)) for index in indices.tolist()] for indices in chosen]
-        loader: DataLoader[Any] = DataLoader(
-            _Reader(self, seed),
-            batch_sampler=keys,
-            collate_fn=_collate,
-            num_workers=min(os.cpu_count() or 1, len(keys)),
-            generator=torch.Generator(),  # not torch's own, which the model draws from
-        )
-        for batch in loader:
+        for batch in read_by_workers(_Reader(self, seed), chosen, first, _collate):
             if isinstance(batch, Unusable):
                 raise make_error(batch.path, batch.fault)
             padded, padding, objects = batch
@@ -215,9 +205,7 @@ class _Reader(Items[Made | Unusable]):
         pixels = read_image(one, len(self.split.mean))
         if isinstance(pixels, Unusable):
             return pixels
-        drawn = random.Random(f"{self.seed}/{place}")
-        for seeded in (random.seed, np.random.seed, torch.manual_seed):  # of this worker
-            seeded(drawn.getrandbits(32))
+        seed_item(self.seed, place)
         boxes = tv_tensors.BoundingBoxes(one.boxes_xyxy, format="XYXY", canvas_size=one.size)
         image, objects = self.split.transform(tv_tensors.Image(pixels), {"boxes": boxes, "labels": one.labels})
         height, width = image.shape[-2:]

@@ -5,19 +5,14 @@ Shapes: B batch, C = 3 channels, H W pixels.
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from scipy.io import loadmat
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as Items
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
@@ -25,6 +20,7 @@ from torchvision.transforms import InterpolationMode
 from replication.contents import digest_folder
 from replication.data.pictures import PictureError, complain, read_picture
 from replication.data.splits import Dataset, choose_of_each, hold_out
+from replication.data.workers import read_by_workers, seed_item
 from replication.records.store import digest
 from replication.records.words import UserError
 
@@ -61,22 +57,13 @@ class Photographs:
         """Take those at some indices."""
         return replace(self, paths=tuple(self.paths[i] for i in indices.tolist()), labels=self.labels[indices])
 
-    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels at each of the `chosen` indices (B,), read by workers.
+    def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels at each of the `chosen` indices (B,), from the batch `first` on, read by workers.
 
         The random numbers of a transform come from `seed` and the place in the epoch, whichever worker draws them.
         Raise `UserError` for an image that cannot be read, or a batch of which none can.
         """
-        places = iter(range(sum(len(indices) for indices in chosen)))
-        keys = [[(index, next(places)) for index in indices.tolist()] for indices in chosen]
-        loader: DataLoader[Any] = DataLoader(
-            _Reader(self.paths, self.transform, seed),
-            batch_sampler=keys,
-            collate_fn=list,
-            num_workers=min(os.cpu_count() or 1, len(keys)),
-            generator=torch.Generator(),  # not torch's own, which the model draws from
-        )
-        for read in loader:
+        for read in read_by_workers(_Reader(self.paths, self.transform, seed), chosen, first, list):
             for path, fault in (item for item in read if isinstance(item[1], str)):
                 complain(path, fault, self.corrupt, self.named)
             images = [(image, index) for index, image in read if isinstance(image, Tensor)]
@@ -97,9 +84,7 @@ class _Reader(Items[tuple[int, Tensor] | tuple[Path, str]]):
             picture = read_picture(self.paths[index])
         except PictureError as error:
             return self.paths[index], str(error)
-        drawn = random.Random(f"{self.seed}/{place}")
-        for seeded in (random.seed, np.random.seed, torch.manual_seed):  # of this worker
-            seeded(drawn.getrandbits(32))
+        seed_item(self.seed, place)
         return index, self.transform(picture)
 
 

@@ -31,9 +31,9 @@ class Split:
         """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
         return Split(*self.take(choose_of_each(self.labels, images, classes)))
 
-    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels at each of the `chosen` indices (B,); nothing is random here."""
-        return map(self.take, chosen)
+    def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels at each of the `chosen` indices (B,), from `first` on; nothing is random here."""
+        return map(self.take, chosen[first:])
 
 
 class Images(Protocol):
@@ -49,10 +49,10 @@ class Images(Protocol):
     def take_first(self, images: int, classes: int) -> Images:
         """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
 
-    def read_batches(self, chosen: Sequence[Tensor], seed: int) -> Iterator[tuple[Tensor, Any]]:
+    def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Any]]:
         """Yield images (B, C, H, W) and labels, or `detection.Targets`, at each of the `chosen` indices (B,).
 
-        The random numbers come from `seed`.
+        The batches before `first` are left out and change nothing of the others. The random numbers come from `seed`.
         """
 
 

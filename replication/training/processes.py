@@ -14,6 +14,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 T = TypeVar("T")
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Processes:
         """Return the sum over all processes, to all of them."""
         if self.world == 1:
             return value
-        total = torch.tensor([value], dtype=torch.float64, device=_choose_device())
+        total = torch.tensor([value], dtype=torch.float64)
         distributed.all_reduce(total)
         return total.item()
 
@@ -45,18 +46,21 @@ class Processes:
         if self.world == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box, device=_choose_device())
+        distributed.broadcast_object_list(box, device=CPU)
         return box[0]
 
-
-def _choose_device() -> torch.device:
-    backend = distributed.get_backend()
-    return torch.device("cuda", torch.cuda.current_device()) if backend == "nccl" else torch.device("cpu")
+    def gather(self, value: T) -> list[T]:
+        """Return what each process has, in their order, to all of them."""
+        if self.world == 1:
+            return [value]
+        found = [value] * self.world
+        distributed.all_gather_object(found, value)
+        return found
 
 
 @contextmanager
 def join_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes of this run while the block lasts: by gloo on a CPU, by NCCL on GPUs, one for each."""
+    """Join the processes of this run while the block lasts: by NCCL on GPUs, one for each, and else by gloo."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes()
@@ -66,7 +70,7 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     store, rank, world = next(rendezvous("env://"))
     # A group that torchrun starts again must not read the addresses that the dead one left.
     store = PrefixStore(f"start{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
         yield Processes(distributed.get_rank(), world)

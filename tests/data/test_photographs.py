@@ -70,7 +70,10 @@ def test_random_transforms_depend_on_the_seed_and_the_place_but_not_on_the_batch
         return torch.cat([images for images, _ in found.train.read_batches(chosen, seed)]).flatten()
 
     whole = drawn([torch.tensor([0, 0, 5, 7])], seed=1)
-    assert torch.equal(drawn([torch.tensor([0, 0]), torch.tensor([5, 7])], seed=1), whole)
+    apart = [torch.tensor([0, 0]), torch.tensor([5, 7])]
+    assert torch.equal(drawn(apart, seed=1), whole)
+    ((later, _),) = found.train.read_batches(apart, seed=1, first=1)
+    assert torch.equal(later.flatten(), whole[2:])
     assert whole[0] != whole[1]  # the same image twice
     assert not torch.isclose(drawn([torch.tensor([0, 0, 5, 7])], seed=2), whole).any()
 

@@ -22,12 +22,14 @@ from replication.data.photographs import MEAN, STD
 from replication.evaluable import IMAGES
 from replication.evaluation import Asked, evaluate
 from replication.evaluation.detect import SIZES, predict
+from replication.evaluation.one_pass import Pass
 from replication.models import build_variant
 from replication.records.card import Variant
 from replication.records.reading import read_records
 from replication.records.rows import Measured
 from replication.records.words import UserError
 from replication.report.judge import judge_cells
+from tests.places import PLACES
 
 SHAPES = {8: (64, 48), 2: (40, 80), 5: (100, 50)}
 """Image id and width, height [px], in the order of the file."""
@@ -96,12 +98,13 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_measures_by_hand(folder: Path, weights: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_measures_by_hand(folder: Path, weights: Path, tmp_path: Path, place: str) -> None:
     """Of two dogs the first is found, with the first of three equal scores; of two cats none.
 
     Precision of dogs is 1 up to a recall of a half, at 51 of the 101 recalls, and that of cats 0.
     """
-    evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "out", dataset="animals")])
+    evaluate([Asked("detr_r50", 32, weights, folder, tmp_path / "out", dataset="animals")], how=Pass(place))
     found = rows(tmp_path / "out")
     values = {row["metric"]: float(row["value"]) for row in found}
     for metric in ("ap_box", "ap_box_50", "ap_box_75"):

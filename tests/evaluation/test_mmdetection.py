@@ -21,9 +21,11 @@ from replication.detection.average_precision import AveragePrecision
 from replication.evaluation import Asked, evaluate
 from replication.evaluation.detect import SIZES
 from replication.evaluation.mmdetection import Fit, convert_to_coco, detect_objects, load_validation_split, predict
+from replication.evaluation.one_pass import Pass
 from replication.models import build
 from replication.models.dense.boxes import Detections
 from replication.records.words import UserError
+from tests.places import PLACES
 
 IDS = (2, 3, 5, 7)
 """Of categories: the class indices 0 to 3 are their places in order."""
@@ -174,11 +176,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
 def test_from_a_file_to_predictions_and_measures(
-    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setitem(SIZES, "coco", (4, 5000))
-    evaluate([Asked("mask_r_cnn_resnet18", 48, weights, folder, tmp_path / "out")])
+    evaluate([Asked("mask_r_cnn_resnet18", 48, weights, folder, tmp_path / "out")], how=Pass(place))
     results = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert {one["category_id"] for one in results} == {5}
     assert {tuple(one["segmentation"]["size"]) for one in results if one["image_id"] == 2} == {(100, 40)}

@@ -23,6 +23,7 @@ from replication.evaluation.segment import classify_pixels, compute_logits, coun
 from replication.models import build_variant
 from replication.records.words import UserError
 from tests.models.given import give, narrowed, picture
+from tests.places import PLACES
 
 LABELS = Path(__file__).parents[1] / "models" / "data" / "dense" / "labels.npz"
 TIE = 255
@@ -49,10 +50,11 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("semantic_fpn_pvt_small_300", 32),
     ],
 )
-def test_label_maps_are_the_recorded_ones(name: str, multiple: int, narrow: None) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_label_maps_are_the_recorded_ones(name: str, multiple: int, narrow: None, place: str) -> None:
     """At 92 px the picture shrinks, without a filter; no side is a multiple of 32, and none of 4 at the next level."""
     model_id, _, size = name.removesuffix("_ms").rpartition("_")
-    model = give(build_variant(papers.find_variant(model_id)))
+    model = give(build_variant(papers.find_variant(model_id))).to(place)
     found = classify_pixels(model, picture(150, 200), int(size), multiple, name.endswith("_ms"))
     with np.load(LABELS) as recorded:
         expected = recorded[name]

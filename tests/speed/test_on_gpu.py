@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
         "cuda_tf32_fused_infer_b8",
         "cuda_amp-bf16_fused_train_b8",
         "cuda_amp-fp16_fused_infer_b8_channels-last",
+        "cuda_amp-bf16_fused_infer_b8_compiled_channels-last",
     ],
 )
 def test_a_model_is_timed_and_its_memory_measured(name: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from replication.data import scenes
 from replication.records.card import Experiment
 from replication.training import run_arm
+from tests.training.detects import DETECTS
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="PyTorch sees no GPU here, so no training ran on one"
@@ -29,6 +32,24 @@ def train(experiment: Experiment, arm: str, out: Path, place: torch.device) -> d
 def test_its_weights_are_those_of_a_cpu(experiment: Experiment, tmp_path: Path, arm: str) -> None:
     one, other = (train(experiment, arm, tmp_path / place.type, place) for place in (CPU, GPU))
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-4
+
+
+@pytest.mark.parametrize("arm", ["everything", "masked"])
+def test_augmentation_averages_and_masks_learn(experiment: Experiment, tmp_path: Path, arm: str) -> None:
+    assert all(tensor.isfinite().all() for tensor in train(experiment, arm, tmp_path, GPU).values())
+
+
+def test_a_detector_learns(tmp_path: Path) -> None:
+    """The matching is done on the CPU."""
+    (tmp_path / "digit_scenes").mkdir()
+    scenes.draw(tmp_path / "digit_scenes", {"train": 16, "val": 4, "test": 6, "crowd": 2})
+    for place in (CPU, GPU):
+        out = tmp_path / place.type
+        run_arm(DETECTS, "in_memory", 0, "smoke", out, out / "checkpoints", place=place, root=tmp_path)
+    begin, other = (
+        float(next(csv.DictReader((tmp_path / name / "epochs.csv").open()))["val_loss"]) for name in ("cpu", "cuda")
+    )
+    assert begin == pytest.approx(other, rel=1e-3)  # before any step
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import pickle
-import socket
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,40 +13,7 @@ from replication.records.words import UserError
 from replication.training import run_arm
 from replication.training.loop import check_shares
 from replication.training.processes import Processes
-
-RUN = """
-import pickle, sys, torch
-from replication.training import run_arm
-from replication.training.processes import join_processes
-with join_processes(torch.device("cpu")) as processes:
-    for order in pickle.load(open(sys.argv[1], "rb")):
-        run_arm(*order, processes=processes)
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-def together(world: int, orders: list[tuple[object, ...]], folder: Path) -> None:
-    """`run_arm(*order)` for every order in so many processes, as torchrun starts them."""
-    path = folder / "orders.pickle"
-    path.write_bytes(pickle.dumps(orders))
-    shared = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", RUN, str(path)],
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
-    ]
-    for process in running:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+from tests.training.starting import together
 
 
 def epochs(out: Path) -> list[dict[str, float]]:
@@ -62,12 +25,12 @@ def epochs(out: Path) -> list[dict[str, float]]:
 def test_two_processes_agree_with_one(experiment: Experiment, tmp_path: Path) -> None:
     arms = ("shared_sgd", "shared_accumulated", "shared_adamw")
 
-    def order(arm: str, world: str) -> tuple[object, ...]:
-        return experiment, arm, 0, "smoke", tmp_path / world / arm, tmp_path / "checkpoints"
+    def order(arm: str, world: str) -> partial[Path]:
+        return partial(run_arm, experiment, arm, 0, "smoke", tmp_path / world / arm, tmp_path / "checkpoints")
 
-    together(2, [order(arm, "two") for arm in arms], tmp_path)
+    assert together([order(arm, "two") for arm in arms], tmp_path, world=2) == [0, 0]
     for arm in arms:
-        run_arm(*order(arm, "one"))  # type: ignore[arg-type]
+        order(arm, "one")()
         one, two = (tmp_path / world / arm for world in ("one", "two"))
         assert epochs(one)[-1]["step"] == 20
         for row, other in zip(epochs(one), epochs(two), strict=True):

@@ -96,6 +96,7 @@ def test_killed_run_goes_on_and_ends_where_the_unbroken_one_ends(
     assert saved is not None
     done = saved["history"][-1]["epoch"]
     assert 1 <= done < 40
+    assert (saved["within"] == [None]) == (end == signal.SIGKILL)  # SIGTERM is heard within an epoch
     run_arm(experiment, "longer", 0, "smoke", out, checkpoints)
     assert len(trained) == 40 - done
     run_arm(experiment, "longer", 0, "smoke", tmp_path / "unbroken", tmp_path / "others")

@@ -36,7 +36,7 @@ def of_rule(rule: str) -> tuple[str, bool]:
 @pytest.mark.parametrize("rule", WITH_DIGEST)
 def test_a_rule_has_the_digest_of_the_command_that_it_runs(rule: str) -> None:
     words, cards = of_rule(rule)
-    assert re.search(rf'"(python|\{{params\.launcher\}}) -m replication {words} ', RULES[rule])
+    assert re.search(rf'"(python|exec \{{params\.launcher\}}) -m replication {words} ', RULES[rule])
     files = names(list_command_files(words, cards))
     assert files >= {"commands.py", "records/words.py", "records/store.py"}
     assert ("papers/vit.py" in files) == cards

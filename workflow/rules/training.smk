@@ -4,7 +4,7 @@ LOG = "{arm}.seed{seed}.log" if ONE_BY_ONE else "{arm}.log"
 
 
 rule training:
-    """One arm of an experiment, with every seed or, in a study, one of them; a killed run goes on from its last epoch."""
+    """One arm of an experiment, with every seed or, in a study, one of them; a killed run goes on where it was saved last."""
     input:
         data=lambda wildcards: ancient(
             PLAN.list_fetched(wildcards.experiment, wildcards.arm)
@@ -57,8 +57,8 @@ rule training:
             PLAN, wildcards.experiment
         ),
         digest=lambda wildcards: digests.digest_experiment(PLAN, wildcards.experiment),  # trained again when the recipe changes
-    shell:
-        "{params.launcher} -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
+    shell:  # instead of the shell, so that SIGTERM reaches it
+        "exec {params.launcher} -m replication training --experiment {wildcards.experiment} --arm {wildcards.arm}"
         " --seeds {params.seeds} --scale {params.scale} {params.changes} --device {params.device} {params.others}"
         " --data {params.root:q} {params.stage} --corrupt {params.corrupt} --checkpoints {params.checkpoints:q} --out {params.out:q} 2> {log:q}"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from replication import __version__
 from replication.commands import Command, Group, find_commands, say
-from replication.records.words import UserError
+from replication.records.words import UserError, escape
 
 
 class _Help(argparse.HelpFormatter):
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+        print(escape(f"error: {error.filename or 'input/output'}: {error.strerror or error}"), file=sys.stderr)
         return 2
     except SystemExit:
         say(None)  # what argparse has written

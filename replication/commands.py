@@ -219,6 +219,10 @@ def read_path(text: str) -> Path:
     """Read a path, in which `~` is the home even where no shell has made it so: --out=~/counts."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name is no path")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # bytes that results, which are UTF-8, could not name
+        raise argparse.ArgumentTypeError(f"{text!r} is no UTF-8 text; give the folder or file another name") from error
     return Path(os.path.expanduser(text))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from replication.records.store import read_clock
-from replication.records.words import UserError
+from replication.records.words import UserError, warn
 
 _HELD: dict[Path, IO[str]] = {}
 
@@ -32,7 +32,7 @@ def lock(folder: Path, what: str = "a run") -> None:
         raise UserError(f"{what} goes on in {folder} already: {holder}; wait for it, or end it") from error
     except OSError as error:
         file.close()
-        print(f"warning: {folder} cannot be locked ({error.strerror}); start no second run in it", file=sys.stderr)
+        warn(f"{folder} cannot be locked ({error.strerror}); start no second run in it")
         return
     file.seek(0)
     file.truncate()

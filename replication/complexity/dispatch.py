@@ -10,6 +10,7 @@ import torch
 import torchvision  # noqa: F401  (registers its operators)
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
@@ -25,6 +26,7 @@ PRODUCTS = re.compile(
     r"|grid_sampler|linalg_(?!(vector_)?norm|cross|check)|cholesky|solve|geqrf|ormqr|PythonOp"
 )
 """This matches PyTorch's operators that multiply matrices or the like: products, distances, transforms, solvers."""
+COMPLEX = " of complex numbers"
 
 
 def _count_deformable_convolution(input: Any, weight: Any, *rest: Any, out_shape: Any, **options: Any) -> int:
@@ -64,22 +66,30 @@ def count_dispatch(model: nn.Module, image_size: Size) -> tuple[int, int]:
 
 
 def find_unknown_operators(model: nn.Module, image_size: Size) -> list[str]:
-    """Find the operators that run in `model` and have no formula, views left out, as namespace::name."""
-    operators: set[Any] = set()
+    """Find the operators that run in `model` and have no formula, views left out, as namespace::name.
+
+    A formula counts a product of complex numbers as one of real ones, which it is not, so it is none for them.
+    """
+    operators: set[tuple[Any, bool]] = set()
 
     class Names(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            operators.add(func)
+            given = tree_leaves((args, kwargs))
+            operators.add((func, any(isinstance(one, torch.Tensor) and one.is_complex() for one in given)))
             return func(*args, **(kwargs or {}))
 
     image = torch.empty(1, 3, *split_size(image_size), device="meta")
     with torch.no_grad(), Names(), ProductCounter() as counter:
         model.eval()(image)
     known = counter.flop_registry
-    return sorted({f._schema.name for f in operators if f._overloadpacket not in known and not f.is_view})
+    unknown = {f._schema.name for f, _ in operators if f._overloadpacket not in known and not f.is_view}
+    unknown |= {
+        f"{f._schema.name}{COMPLEX}" for f, of_complex in operators if of_complex and f._overloadpacket in known
+    }
+    return sorted(unknown)
 
 
 def holds_products(operator: str) -> bool:
     """Tell whether an operator, as namespace::name, multiplies matrices or the like, or may do so for all we know."""
-    namespace, _, name = operator.rpartition("::")
+    namespace, _, name = operator.removesuffix(COMPLEX).rpartition("::")
     return namespace not in NAMESPACES or bool(PRODUCTS.search(name))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.data.pictures import MEND
-from replication.records.words import UserError
+from replication.records.words import UserError, warn
 
 CLASSES = 100_000
 """More than any data set has; the class index is the category id, so a larger one would only make a huge head."""
@@ -239,9 +239,9 @@ def read_annotations(file: Path, corrupt: str = "strict", masks: bool = False) -
         else:
             empty += 1
     if sizeless:
-        print(f"warning: {file}: {len(sizeless)} images without a size are left out", file=sys.stderr)
+        warn(f"{file}: {len(sizeless)} images without a size are left out")
     if empty:
-        print(f"warning: {file}: {empty} boxes without an area inside their images are left out", file=sys.stderr)
+        warn(f"{file}: {empty} boxes without an area inside their images are left out")
     return Instances(images, kept, categories, *_read_statistics(file, content.get("info")), len(sizeless))
 
 
@@ -272,10 +272,9 @@ def read_results(file: Path, truth: Mapping[str, Sequence[Entry]]) -> list[Entry
             raise UserError(f"{file}: results[{number}].image_id is {result['image_id']}, the id of no image")
     unknown = [result["category_id"] for result in results if result["category_id"] not in categories]
     if unknown:
-        print(
-            f"warning: {file}: {len(unknown)} of {len(results)} results are of no category, the first of {unknown[0]}; "
-            "they count for nothing",
-            file=sys.stderr,
+        warn(
+            f"{file}: {len(unknown)} of {len(results)} results are of no category, the first of {unknown[0]}; "
+            "they count for nothing"
         )
     return results
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import stat
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from replication.records.words import UserError
+from replication.records.words import UserError, warn
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is opened. Pillow knows more, some through other programs: an EPS file of any name would start Ghostscript."""
@@ -109,4 +108,4 @@ def complain(path: Path, fault: str, corrupt: str, named: set[Path]) -> None:
         raise make_error(path, fault)
     if path not in named:
         named.add(path)
-        print(f"warning: {path} {fault} and is left out ({len(named)} so far)", file=sys.stderr)
+        warn(f"{path} {fault} and is left out ({len(named)} so far)")

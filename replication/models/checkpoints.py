@@ -33,6 +33,7 @@ WRAPPERS = (
 )
 DEPTH = 3  # a file is a dictionary with one of these, which may have one again
 SHOWN = 5
+UNPACKED = 10  # times its own size is the most that a file of weights may unpack to; most hold them as they are
 PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 PLAIN |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
 WRAPPED = r"(^|(?<=\.))(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
@@ -172,6 +173,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip. Raise `BadZipFile` for one that unpacks to far more than it is, which would fill the memory."""
+    packed = zipfile.ZipFile(path)
+    if sum(info.file_size for info in packed.infolist()) > UNPACKED * path.stat().st_size:
+        raise zipfile.BadZipFile("unpacks to too much")
+    return packed
+
+
 def _explain(error: Exception) -> str:
     unsafe = re.search(r"GLOBAL (\S+)", str(error))
     if unsafe:
@@ -202,7 +211,7 @@ def _describe_odd(tensor: Tensor) -> str:
 def _read_torch(path: Path) -> object:
     """Read a file of PyTorch's; the present format is a zip, whose checksums PyTorch does not check."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as packed:
+        with _open_zip(path) as packed:
             if damaged := packed.testzip():
                 raise zipfile.BadZipFile(damaged)
     with torch.serialization.safe_globals(BESIDE), warnings.catch_warnings():
@@ -296,6 +305,7 @@ JAX_NAMES: dict[str, str | Callable[[re.Match[str]], str]] = {
 def _read_jax(path: Path) -> dict[str, Tensor]:
     """Read a flat `.npz` under our names and in PyTorch's layouts; queries, keys and values become one matrix."""
     state = {}
+    _open_zip(path).close()
     with np.load(path, allow_pickle=False) as file:
         for name in file.files:
             key = name

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import math
-import sys
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
@@ -24,7 +23,7 @@ from typing import Any
 
 from replication.records.rows import list_kinds, map_fields
 from replication.records.store import digest, render_manifest
-from replication.records.words import UserError, read_size
+from replication.records.words import UserError, read_size, warn
 
 R = typing.TypeVar("R")
 MEND = "delete it and run again"
@@ -93,19 +92,25 @@ def was_written(path: Path) -> bool:
 def find_finished(folder: Path, pattern: str) -> list[Path]:
     """Find the manifests of a pattern, `*/*/seed*/manifest.json`, which the runs in `folder` write last.
 
-    A run without one is left out, which is said on stderr, once a process.
+    A run without one is left out, and so is a folder that is called as no seed is, as a copy `seed0 (1)`, which is said
+    on stderr, once a process.
     """
-    manifests = [one / Path(pattern).name for one in sorted(folder.glob(str(Path(pattern).parent)))]
-    for manifest in manifests:
+    manifests = []
+    for one in sorted(folder.glob(str(Path(pattern).parent))):
+        manifest = one / Path(pattern).name
+        if one.name.startswith("seed") and not one.name.removeprefix("seed").isdecimal():
+            warn_once(f"{one} is left out: its name is that of no seed")
+            continue
+        manifests.append(manifest)
         if not manifest.is_file() and any(path.is_file() for path in manifest.parent.glob("*")):
-            warn(f"{manifest.parent} is left out: its run did not end, or {manifest.name} is lost")
+            warn_once(f"{manifest.parent} is left out: its run did not end, or {manifest.name} is lost")
     return [manifest for manifest in manifests if manifest.is_file()]
 
 
 @functools.cache
-def warn(text: str) -> None:
+def warn_once(text: str) -> None:
     """Say on stderr, once a process, what a result lacks without being wrong."""
-    print(f"warning: {text}", file=sys.stderr)
+    warn(text)
 
 
 def find_lost(results: Path, patterns: Collection[str]) -> Iterator[Path]:

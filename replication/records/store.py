@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from replication.records.rows import map_fields
+from replication.records.words import warn
 
 R = TypeVar("R")
 LIBRARIES = (
@@ -149,7 +150,7 @@ def _describe_code() -> dict[str, Any]:
     """Return the commit of this code and whether it was edited since; ("", None) where git does not say."""
     commit, edits = _ask_git("rev-parse", "HEAD"), _ask_git("status", "--porcelain", "--untracked-files=no")
     if commit is None:
-        print("warning: git does not say which commit this is; the manifests leave it empty", file=sys.stderr)
+        warn("git does not say which commit this is; the manifests leave it empty")
     return {"commit": commit or "", "dirty": None if edits is None else bool(edits)}
 
 

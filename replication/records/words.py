@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
+
+
+def escape(text: str) -> str:
+    """Make one line of a text: letters that cannot be printed, such as those of a name with a newline, are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def warn(text: str) -> None:
+    """Say on stderr, in one line, what is left out or not as it should be."""
+    print(f"warning: {escape(text)}", file=sys.stderr)
 
 
 class UserError(Exception):
     """The error that a user can mend; the command line prints it as one line and exits with status 2."""
 
     def __init__(self, message: str) -> None:
-        """Write one line: letters that cannot be printed, such as those of a name with a newline, are escaped."""
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+        """Write one line."""
+        super().__init__(escape(message))
 
 
 FEW = 12

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from replication import papers
 from replication.papers.parts.recipe import resolve
-from replication.records.reading import find_finished, read_manifest, read_records, warn
+from replication.records.reading import find_finished, read_manifest, read_records, warn_once
 from replication.records.rows import (
     Answers,
     ClassifierEpoch,
@@ -43,7 +43,7 @@ def keep_study(results: Path, out: Path = HERE) -> int:
             continue
         found += 1
         if not _is_asked_for(manifest):
-            warn(f"{path.parent} is left out: its card asks for another recipe or model now; train it again")
+            warn_once(f"{path.parent} is left out: its card asks for another recipe or model now; train it again")
             continue
         training = _describe(manifest)
         kept = [one for one in kept if find_key(one) != find_key(training)] + [training]

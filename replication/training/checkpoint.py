@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from replication.records.store import write_bytes
-from replication.records.words import UserError
+from replication.records.words import UserError, warn
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -34,12 +33,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """Return the state saved at `path`; None where there is none, and, with a warning, where it is damaged."""
+    """Return the state saved at `path`; None where there is none, and, with a warning, where it cannot be read."""
     if not path.exists():
         return None
     content = path.read_bytes()
     payload = content[_DIGEST:]
     if hashlib.sha256(payload).digest() != content[:_DIGEST]:
-        print(f"warning: the checkpoint {path} is damaged; training from the start", file=sys.stderr)
+        warn(f"the checkpoint {path} is damaged; training from the start")
         return None
-    return torch.load(io.BytesIO(payload), weights_only=True)
+    try:
+        return torch.load(io.BytesIO(payload), weights_only=True)
+    except Exception as error:  # of whatever kind, as from another PyTorch
+        warn(f"the checkpoint {path} cannot be read ({type(error).__name__}); training from the start")
+        return None

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from replication.__main__ import main
-from replication.records.reading import warn
+from replication.records.reading import warn_once
 from replication.records.rows import MemoryCell
 from replication.records.store import read_clock, write_manifest, write_text
 from replication.report.figures import FIGURES
@@ -77,7 +77,7 @@ def test_damage_is_refused_or_said_or_changes_nothing(results: Path, capsys: pyt
     """Any file of a run is lost, cut or altered, then a command reads the run; `verify` knows each damaged folder."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        warn.cache_clear()
+        warn_once.cache_clear()
         status = main([*arguments, "--results", str(results)])
         return status, *capsys.readouterr()
 

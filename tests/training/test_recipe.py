@@ -68,6 +68,8 @@ def test_unknown_key_names_the_nearest(experiment: Experiment, where: str) -> No
         ({"architecture": 3}, "architecture is 3, not a mapping"),
         ({"architecture": {"depth": "many"}}, "architecture.depth is 'many', not a whole number"),
         ({"architecture": {"depth": [2]}}, "architecture.depth is [2], not a whole number"),
+        ({"architecture": {"depth": 10**8}}, "architecture.depth is 100000000, not between 0 and 32768"),
+        ({"architecture": {"depth": -1}}, "architecture.depth is -1, not between 0 and 32768"),
         ({"architecture": {1: 2}}, "architecture: the key 1 is no text; write it in quotes"),
         ({"architecture": {"x": {2}}}, "architecture.x is {2}, no text"),
         ({1: 2}, "unknown recipe key of tiny_resolution '1'"),

@@ -120,6 +120,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "random_resized_crop": (1e-6, 1),
 }
 """The smallest and largest value of the recipe keys that are numbers, or lists of them."""
+LARGEST_KEYWORD = 32_768
+"""Of a model's numbers, as its width or depth: far more would fill the memory where the model is only described."""
 TYPES = typing.get_type_hints(Recipe)
 
 
@@ -163,6 +165,9 @@ def _read_architecture(changes: Mapping[str, Any], variant: Variant, title: str)
             value = convert(value, kind, f"{title}: architecture.{key}")
         elif isinstance(value, str) and (number := parse_number(value)) is not None:
             value = number
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, int | float) and not 0 <= number <= LARGEST_KEYWORD:
+                raise UserError(f"{title}: architecture.{key} is {number}, not between 0 and {LARGEST_KEYWORD}")
         made[key] = value
     return made
 

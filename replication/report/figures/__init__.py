@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl_figure
 
 from replication import papers
-from replication.frames import read_frame
-from replication.records.reading import MEND, find_finished, read_bytes, was_written
+from replication.frames import read_arrays, read_frame
+from replication.records.reading import MEND, find_finished, was_written
 from replication.records.rows import (
     ClaimResult,
     Count,
@@ -235,25 +232,24 @@ def _join_cells(runs: Iterable[SpeedRun]) -> pd.DataFrame:
 
 def _read_attention(path: Path) -> pd.DataFrame:
     """Read the objects of an `attention.npz`, one a row, as `draw_attention` takes them."""
-    rows = []
+    rows, found = [], read_arrays(path)
     try:
-        with np.load(io.BytesIO(read_bytes(path))) as found:
-            scenes = sorted(int(name.removeprefix("image_")) for name in found if name.startswith("image_"))
-            for scene in scenes:
-                encoder = found.get(f"encoder_{scene}")
-                for index, label in enumerate(found[f"classes_{scene}"]):
-                    rows.append(
-                        {
-                            "scene": scene,
-                            "pixels": found[f"image_{scene}"],
-                            "box": found[f"boxes_{scene}"][index],
-                            "label": int(label),
-                            "truth": int(found[f"truths_{scene}"][index]),
-                            "decoder": found[f"decoder_{scene}"][index],
-                            "point": found[f"points_{scene}"][index],
-                            "encoder": None if encoder is None else encoder[index],
-                        }
-                    )
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        scenes = sorted(int(name.removeprefix("image_")) for name in found if name.startswith("image_"))
+        for scene in scenes:
+            encoder = found.get(f"encoder_{scene}")
+            for index, label in enumerate(found[f"classes_{scene}"]):
+                rows.append(
+                    {
+                        "scene": scene,
+                        "pixels": found[f"image_{scene}"],
+                        "box": found[f"boxes_{scene}"][index],
+                        "label": int(label),
+                        "truth": int(found[f"truths_{scene}"][index]),
+                        "decoder": found[f"decoder_{scene}"][index],
+                        "point": found[f"points_{scene}"][index],
+                        "encoder": None if encoder is None else encoder[index],
+                    }
+                )
+    except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(f"{path} is no archive of attention maps ({error}); {MEND}") from error
     return pd.DataFrame(rows, columns=["scene", "pixels", "box", "label", "truth", "decoder", "point", "encoder"])

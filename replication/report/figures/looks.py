@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from replication.frames import read_frame
-from replication.records.reading import MEND, find_finished, read_bytes
+from replication.frames import read_arrays, read_frame
+from replication.records.reading import find_finished
 from replication.records.rows import AttentionDistance, DepthReading, ReceptiveField, Run, SimilarPositions
-from replication.records.words import UserError
 
 TABLES = {
     "numbers": Run,
@@ -41,16 +35,7 @@ def read_looks(inside: Path, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
             table = read_frame(folder / f"{name}.csv", row)
             found[name].append(table if row is Run else table.assign(arm=arm, seed=seed))
         if seed == 0:
-            found["pictures"].append(pd.DataFrame(_read_pictures(folder / "pictures.npz")).assign(arm=arm))
+            pictures = list(read_arrays(folder / "pictures.npz").items())
+            found["pictures"].append(pd.DataFrame(pictures, columns=["name", "array"]).assign(arm=arm))
     filled = {name: [table for table in tables if len(table)] for name, tables in found.items()}
     return {name: pd.concat(of or [pd.DataFrame()], ignore_index=True) for name, of in filled.items()}
-
-
-def _read_pictures(path: Path) -> Iterator[dict[str, object]]:
-    """Read the arrays of an archive, each with its name."""
-    try:
-        with np.load(io.BytesIO(read_bytes(path))) as found:
-            for name in found:
-                yield {"name": name, "array": found[name]}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is no archive of pictures ({error}); {MEND}") from error

@@ -17,7 +17,7 @@ import markupsafe
 
 from replication import papers
 from replication.records.card import Experiment
-from replication.records.reading import find_finished, read_bytes, read_manifest, read_records, warn, was_written
+from replication.records.reading import find_finished, read_bytes, read_manifest, read_records, warn_once, was_written
 from replication.records.rows import (
     STATUSES,
     ClaimResult,
@@ -155,7 +155,7 @@ def read_provenance(results: Path) -> list[Mapping[str, Any]]:
     counts = sorted(results.glob("complexity/**/*.json"))
     for path in sorted(results.glob("complexity/**/*.csv")):
         if path.with_suffix(".json") not in counts:
-            warn(f"{path} has no manifest, so the page does not say what made it")
+            warn_once(f"{path} has no manifest, so the page does not say what made it")
     for path in (*counts, *find_finished(results, "training/*/*/seed*/manifest.json")):
         manifest = read_manifest(path, commit=str, machine=dict, python=str, libraries=dict)
         facts = {key: manifest.get(key) for key in ("commit", "dirty", "machine", "python", "libraries")}

@@ -53,5 +53,5 @@ def test_broken_pictures_are_named(tmp_path: Path) -> None:
     write_looks(tmp_path)
     broken = tmp_path / "inside" / "vit_resolution" / "pretrain" / "seed0" / "pictures.npz"
     broken.write_bytes(b"PK")
-    with pytest.raises(UserError, match="is no archive of pictures"):
+    with pytest.raises(UserError, match="is no archive of arrays"):
         read_frames(tmp_path)

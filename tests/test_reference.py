@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from replication.complexity.mechanisms import write_mechanisms
 from replication.complexity.sweep import count_cell
 from replication.papers import find_variant, read_cards, write_published
 from replication.records.metrics import METRICS
@@ -110,6 +111,11 @@ def test_what_is_published_gives_the_published_verdicts_to_the_byte(tmp_path: Pa
     judge(results)
     for name in ("claims.csv", "verdicts.csv", "witnesses.csv", "speed/orders.csv"):
         assert (results / name).read_bytes() == (REFERENCE / name).read_bytes(), name
+
+
+def test_mechanisms_are_the_same_on_this_machine_to_the_byte(tmp_path: Path) -> None:
+    write_mechanisms(tmp_path / "mechanisms.csv")
+    assert (tmp_path / "mechanisms.csv").read_bytes() == (REFERENCE / "complexity" / "mechanisms.csv").read_bytes()
 
 
 @pytest.mark.parametrize(("model", "size"), [("vit_ti16", 4096), ("pvt_tiny", 224), ("swin_t", 448), ("resnet50", 32)])

@@ -144,6 +144,13 @@ def render(geometry: Geometry, sources: Tensor, site: Site, image_size: int, noi
     return torch.cat(parts)
 
 
+def locate_objects(geometry: Geometry) -> Tensor:
+    """Return the square that the object of each scene fills before it is turned: (N, 4), as a `Split` has boxes."""
+    half = geometry.size[:, :1]  # of the canvas's side, which is 2 long
+    corners = np.concatenate([geometry.centre[:, 0] - half, geometry.centre[:, 0] + half], axis=1)
+    return torch.from_numpy((corners + 1) / 2)
+
+
 def _map_from_canvas(geometry: Geometry, chunk: np.ndarray, thing: int, filled: float) -> Tensor:
     """Compute affine maps (N, 2, 3) from places on the canvas to places in the source, as `affine_grid` takes them."""
     turn, side = geometry.turn[chunk, thing], geometry.size[chunk, thing] / filled
@@ -183,6 +190,18 @@ def load_sources(name: str, root: Path) -> tuple[Tensor, Tensor, str]:
     return pixels, labels, hashlib.sha256(pixels.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
 
 
+def make_scenes(name: str, root: Path, image_size: int, scenes: int, seed: int, mean: float, std: float) -> Split:
+    """Make the first so many scenes of a site's test alone, normalised as is said.
+
+    Raise `UserError` if the sources are missing.
+    """
+    site, (pixels, labels, _) = SITES[name], load_sources(name, root)
+    geometry = draw("test", split_sources(labels.numpy(), site, seed)["test"], scenes, seed)
+    shown = render(geometry, pixels, site, image_size, _derive_seed("noise/test", seed))
+    of_objects = torch.from_numpy(geometry.source[:, 0])
+    return Split((shown.float() / 255 - mean) / std, labels[of_objects].long(), locate_objects(geometry))
+
+
 @functools.lru_cache(maxsize=2)
 def load(name: str, root: Path, image_size: int, images: int | None, seed: int) -> Dataset[Split]:
     """Make the scenes of a site at `image_size` [px], drawn with `seed`; `images` takes the first of each split.
@@ -201,7 +220,7 @@ def load(name: str, root: Path, image_size: int, images: int | None, seed: int) 
 
     def split(part: str) -> Split:
         of_objects = torch.from_numpy(geometry[part].source[:, 0])
-        return Split((x[part].float() / 255 - mean) / std, labels[of_objects].long())
+        return Split((x[part].float() / 255 - mean) / std, labels[of_objects].long(), locate_objects(geometry[part]))
 
     sha256 = hashlib.sha256(f"{digest}/{VERSION}/{seed}".encode()).hexdigest()
     return Dataset(split("train"), split("val"), split("test"), division.classes, sha256, (mean,), (std,))

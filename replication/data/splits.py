@@ -15,10 +15,14 @@ from replication.records.words import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """A split in memory: images (B, C, H, W), float32, normalised, and their labels (B,), int64."""
+    """A split in memory: images (B, C, H, W), float32, normalised, and their labels (B,), int64.
+
+    `boxes` (B, 4), left, top, right, bottom in 0..1, are those of what is to be named, where it is known where that is.
+    """
 
     images: Tensor
     labels: Tensor
+    boxes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,7 +33,8 @@ class Split:
 
     def take_first(self, images: int, classes: int) -> Split:
         """Take the first images, as many of each of the `classes`. Raise `UserError` if they cannot be that many."""
-        return Split(*self.take(choose_of_each(self.labels, images, classes)))
+        chosen = choose_of_each(self.labels, images, classes)
+        return Split(*self.take(chosen), None if self.boxes is None else self.boxes[chosen])
 
     def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and labels at each of the `chosen` indices (B,), from `first` on; nothing is random here."""

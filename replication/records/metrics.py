@@ -138,6 +138,7 @@ METRICS: dict[str, Metric] = {
         distance_lowest_farthest="attention distance of the farthest-looking head of the lowest block, over uniform's",
         distance_growth="attention distance of the last block less the lowest one's, over uniform attention's",
         rollout_on_object="density of rolled-out attention on the object, over that in the whole image",
+        rollout_in_scenes="density of rolled-out attention in the box of a cluttered scene's object, over the scene's",
         reach_stage="pairs of patches that gradients connect after the last block of the first grid",
         reach_mismatch="pairs of patches on which gradients and the graph of the architecture differ",
         field_stage="patches in effect for a patch after the last block of the first grid",
@@ -145,6 +146,9 @@ METRICS: dict[str, Metric] = {
         size_change="change of logits when the image comes at twice its size",
         similarity_growth="mean cosine of two patches of an image after the last block less that after the lowest",
         neighbours_growth="accuracy of nearest neighbours after the last block less that after the lowest",
+        tokens_first="cosine of class and distillation token as they are learned",
+        tokens_last="mean cosine of class and distillation token after the last block",
+        tokens_growth="mean cosine of class and distillation token after the last block less that of the learned ones",
     ),
 }
 

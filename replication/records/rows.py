@@ -911,6 +911,16 @@ class DepthReading:
 
 
 @dataclass(frozen=True)
+class TokenSimilarity:
+    """How alike the tokens of one depth of a classifier are, over photographs."""
+
+    state: Annotated[str, "trained, or untrained: as it was initialised."]
+    block: Annotated[int, "The block, from 1; 0 are class and distillation token as they are learned."]
+    patches: Annotated[float | None, "Mean cosine of two patches of an image."]
+    tokens: Annotated[float | None, "Mean cosine of class and distillation token, of a model with both."]
+
+
+@dataclass(frozen=True)
 class ReceptiveField:
     """How much of the first grid of patches one block of a classifier sees."""
 

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -152,6 +153,22 @@ def _describe_code() -> dict[str, Any]:
     if commit is None:
         warn("git does not say which commit this is; the manifests leave it empty")
     return {"commit": commit or "", "dirty": None if edits is None else bool(edits)}
+
+
+def find_address() -> str:
+    """Return the public address of the repository of this code, by git's `origin`; "" where that is none.
+
+    A name or password in it is left out.
+    """
+    return make_address(_ask_git("remote", "get-url", "origin") or "")
+
+
+def make_address(remote: str) -> str:
+    """Make an address that a browser opens of what git calls a remote: "" of a folder, or of nothing."""
+    for pattern in (r"https?://(?:[^/@]*@)?([^/]+)/(.+?)", r"(?:ssh://)?[^/@]+@([^/:]+)(?::\d+(?=/))?[:/](.+?)"):
+        if found := re.fullmatch(pattern + r"(?:\.git)?/?", remote):
+            return f"https://{found[1]}/{found[2]}"
+    return ""
 
 
 def read_clock() -> str:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from replication.records.description import PACKAGE, describe_package, render_package
-from replication.records.store import hash_file, write_text
+from replication.records.store import find_address, hash_file, write_text
 from replication.records.words import UserError
 from replication.report.page.data import read_run_facts
 from replication.report.snapshot import copy_kept
 
 RELEASED = ("figures/*.png", "report/tables.zip")
 """What a repository has no room for."""
-BESIDE = ("LICENSE", "CITATION.cff")
+CITATION = "CITATION.cff"
 CRATE, SUMS = "ro-crate-metadata.json", "SHA256SUMS"
 KEYWORDS = "vision transformer, replication, benchmark, reproducibility"
 
@@ -29,7 +29,8 @@ KEYWORDS = "vision transformer, replication, benchmark, reproducibility"
 def write_publication(results: Path, out: Path, root: Path) -> None:
     """Write the publishable folder `out` of the run in `results`, with the licence and the citation in `root`.
 
-    The same results give the same bytes. Raise `UserError` if the run is not finished, or if `out` exists.
+    The citation has the address of git's `origin`, if that is a public one. The same results give the same bytes.
+    Raise `UserError` if the run is not finished, or if `out` exists.
     """
     if not (results / "report" / "index.html").exists():
         raise UserError(f"{results} holds no finished run: run `snakemake --cores all` first")
@@ -38,14 +39,20 @@ def write_publication(results: Path, out: Path, root: Path) -> None:
     fresh = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
     copy_kept(results, fresh, RELEASED)
-    for name in BESIDE:
-        shutil.copy(root / name, fresh / name)
+    shutil.copy(root / "LICENSE", fresh / "LICENSE")
+    write_text(fresh / CITATION, add_address((root / CITATION).read_text(encoding="utf-8"), find_address()))
     write_text(fresh / PACKAGE, render_package(fresh))
     write_text(
         fresh / CRATE, json.dumps(describe_crate(fresh, read_run_facts(results)), indent=1, ensure_ascii=False) + "\n"
     )
     write_text(fresh / SUMS, "".join(f"{hash_file(fresh / name)}  {name}\n" for name in _list_names(fresh)))
     fresh.rename(out)
+
+
+def add_address(citation: str, address: str) -> str:
+    """Add the address of the repository to a citation, in place of the comment that there is none; if it has one."""
+    comment, rest = citation.split("\n", 1)
+    return f'{rest}repository-code: "{address}"\n' if address and comment.startswith("# ") else citation
 
 
 def describe_crate(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:

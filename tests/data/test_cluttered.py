@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from replication import data
 from replication.data import cluttered, digits
 from replication.data.cluttered import PARTS, SITES, draw, render, split_sources
+from replication.insight.density import cover_cells
 from replication.records.words import UserError
 
 SITE = SITES["cluttered_digits"]
@@ -62,6 +63,38 @@ def test_the_object_is_where_the_geometry_says(silent: None) -> None:
     assert np.abs(found - geometry.centre[:, 0]).max() < 0.1  # MNIST centres its digits by their mass
     edge = torch.cat([scenes[:, 0], scenes[:, -1], scenes[:, :, 0], scenes[:, :, -1]], 1)
     assert (edge.mean() / 255) < 0.02
+
+
+def test_boxes_hold_the_object_and_little_else(silent: None) -> None:
+    geometry = draw("val", SOURCES["val"], 60, seed=0)
+    alone = dataclasses.replace(geometry, brightness=geometry.brightness * [1.0, 0.0])
+    scenes = render(alone, PIXELS, SITE, 64, 0).double()[:, 0]
+    boxes = cluttered.locate_objects(geometry)
+    assert (boxes[:, 2] - boxes[:, 0]).numpy() == pytest.approx(geometry.size[:, 0])
+    inside = cover_cells(boxes, (64, 64))
+    shares = (scenes * inside).sum((1, 2)) / scenes.sum((1, 2))
+    assert shares.min() > 0.85  # a turned digit has corners outside; its box is that of the digit before
+    assert shares.mean() > 0.97
+    others = (scenes * inside.roll(1, dims=0)).sum((1, 2)) / scenes.sum((1, 2))
+    assert others.mean() < shares.mean() - 0.1  # the box of another scene holds less, though all are large
+
+
+def test_a_data_set_knows_the_boxes_of_its_images() -> None:
+    dataset = data.load("cluttered_digits", 16, 300, seed=3)
+    assert dataset.test.boxes is not None
+    assert dataset.test.boxes.shape == (len(dataset.test), 4)
+    first = dataset.test.take_first(10, 10)
+    assert first.boxes is not None
+    assert [torch.equal(box, dataset.test.boxes[i]) for i, box in enumerate(first.boxes)].count(True) >= 1
+
+
+def test_scenes_of_a_test_alone_are_such_scenes() -> None:
+    made = cluttered.make_scenes("cluttered_digits", Path("data"), 16, 20, 3, 0.2, 0.5)
+    geometry = draw("test", split_sources(LABELS.numpy(), SITE, seed=3)["test"], 20, seed=3)
+    assert made.boxes is not None
+    assert torch.equal(made.boxes, cluttered.locate_objects(geometry))
+    assert torch.equal(made.labels, LABELS[torch.from_numpy(geometry.source[:, 0])].long())
+    assert (float(made.images.min()), float(made.images.max())) == pytest.approx((-0.4, 1.6), abs=0.3)  # black, white
 
 
 def test_a_source_that_fills_the_canvas_unturned_is_the_source(silent: None) -> None:

@@ -11,11 +11,11 @@ import yaml
 
 import replication
 from replication import papers, report
-from replication.records.store import hash_file
+from replication.records.store import hash_file, make_address
 from replication.records.words import UserError
 from replication.report.figures import FIGURES
 from replication.report.page.linked import AUTHOR, TITLE
-from replication.report.publication import write_publication
+from replication.report.publication import add_address, write_publication
 from tests.report.timings import write_timings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,25 @@ def test_it_repeats_and_replaces_nothing(finished: Path, tmp_path: Path) -> None
     assert sums[0] == sums[1]
     with pytest.raises(UserError, match="is there already"):
         write_publication(finished, tmp_path / "one", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://example.org/group/suite.git", "https://example.org/group/suite"),
+        ("https://name:secret@example.org/group/suite", "https://example.org/group/suite"),
+        ("git@example.org:group/suite.git", "https://example.org/group/suite"),
+        ("ssh://git@example.org:2222/group/suite.git", "https://example.org/group/suite"),
+        ("/srv/suite.git", ""),
+        ("../suite", ""),
+        ("", ""),
+    ],
+)
+def test_the_citation_has_the_public_address_of_origin_if_there_is_one(remote: str, address: str) -> None:
+    assert make_address(remote) == address
+    before = (ROOT / "CITATION.cff").read_text()
+    cited = yaml.safe_load(add_address(before, address))
+    assert cited == yaml.safe_load(before) | ({"repository-code": address} if address else {})
 
 
 def test_the_citation_is_that_of_the_page() -> None:

@@ -22,6 +22,12 @@ def measure_similarity(tokens: Tensor) -> float:
     return float(((together - count) / (count * (count - 1))).mean())
 
 
+def measure_agreement(tokens: Tensor) -> float:
+    """Return the mean cosine between the two tokens of an image (B, 2, D), as of DeiT's class and distillation."""
+    one, other = tokens.double().unbind(1)
+    return float(F.cosine_similarity(one, other, dim=1).mean())
+
+
 def classify_by_neighbours(known: Tensor, labels: Tensor, features: Tensor) -> Tensor:
     """Return the class that most of the `NEIGHBOURS` nearest by cosine have; the nearest decides between equals.
 

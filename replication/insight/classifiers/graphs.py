@@ -24,6 +24,7 @@ from replication.models.msg import MessengerTransformer
 from replication.models.positions import Grid
 from replication.models.pvt import PyramidVisionTransformer
 from replication.models.shuffle import ShuffleTransformer
+from replication.models.swin_alternatives import PaddedWindowAttention, PerformerAttention, SlidingWindowAttention
 from replication.records.words import UserError
 
 Links = np.ndarray
@@ -130,11 +131,19 @@ def _trace_swin(model: Any, grid: Grid) -> Reach:
         if i:
             reach, grid = follow(connect_convolution(grid, 2, 2), reach), (grid[0] // 2, grid[1] // 2)
         for j, block in enumerate(stage.blocks):
-            if not hasattr(block.attn, "relative_position_index"):
-                raise UserError("what alternatives to windows connect is not described")
-            (side, _), (shift, _) = block.window_size, block.shift_size
-            reach = follow(connect_windows(grid, side, shift), reach)
+            reach = follow(keep(_connect_swin(block, grid)), reach)
             yield f"layers.{i}.blocks.{j}", reach
+
+
+def _connect_swin(block: Any, grid: Grid) -> Links:
+    attention = block.attn
+    if isinstance(attention, PerformerAttention):
+        return connect_all(grid[0] * grid[1])
+    if isinstance(attention, SlidingWindowAttention):
+        return connect_convolution(grid, attention.side, padding=attention.side // 2)
+    if isinstance(attention, PaddedWindowAttention):
+        return connect_windows(grid, side := attention.attention.window_size[0], side - attention.before[0])
+    return connect_windows(grid, block.window_size[0], block.shift_size[0])
 
 
 def _trace_msg(model: Any, grid: Grid) -> Reach:

@@ -92,23 +92,6 @@ def list_blocks(model: nn.Module, images: Tensor) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[0] for name in reader.weights))
 
 
-@contextmanager
-def keep_outputs(model: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Keep the tokens (B, N, D) that the modules of these names give in the last forward pass; see `arrange`."""
-    kept: dict[str, Tensor] = {}
-
-    def make_hook(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            kept[name] = arrange(module, output)
-
-        return hook
-
-    with ExitStack() as hooks:
-        for name in names:
-            hooks.callback(model.get_submodule(name).register_forward_hook(make_hook(name)).remove)
-        yield kept
-
-
 def arrange(module: nn.Module, output: Any) -> Tensor:
     """Return what a block or an embedding gives as patches row by row: (B, H*W, D), without class token or messengers.
 
@@ -125,6 +108,33 @@ def arrange(module: nn.Module, output: Any) -> Tensor:
     return output[:, output.shape[1] - math.prod(find_grid(output.shape[1])) :]
 
 
+def take_front(module: nn.Module, output: Any) -> Tensor:
+    """Return the tokens that come before the patches of a columnar model (B, P, D), as a class token does."""
+    return output[:, : output.shape[1] - math.prod(find_grid(output.shape[1]))]
+
+
 def find_grid(tokens: int) -> Grid:
     """Return the square grid of patches among so many tokens; those left over come before it, as a class token does."""
     return math.isqrt(tokens), math.isqrt(tokens)
+
+
+@contextmanager
+def keep_outputs(
+    model: nn.Module, names: Sequence[str], take: Callable[[nn.Module, Any], Tensor] = arrange
+) -> Iterator[dict[str, Tensor]]:
+    """Keep what `take` makes of what the modules of these names give in the last forward pass.
+
+    By default those are their patches (B, N, D), see `arrange`.
+    """
+    kept: dict[str, Tensor] = {}
+
+    def make_hook(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            kept[name] = take(module, output)
+
+        return hook
+
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.callback(model.get_submodule(name).register_forward_hook(make_hook(name)).remove)
+        yield kept

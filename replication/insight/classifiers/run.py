@@ -18,7 +18,8 @@ from torch import nn
 
 from replication import data, papers
 from replication.data.splits import Dataset, Split
-from replication.insight.classifiers.look import DIFFERENTIATED, IMAGES, SHOWN, Look, look
+from replication.insight.classifiers.look import DIFFERENTIATED, IMAGES, SHOWN, Look, look, restore_pixels
+from replication.insight.classifiers.objects import find_scenes
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
 from replication.records.card import Experiment
@@ -30,12 +31,13 @@ from replication.training.start import derive_seed, load_weights
 
 UNITS = {
     "filters_dimensions": "",
-    **dict.fromkeys(("filters_smoothness", "rollout_on_object"), "factor"),
+    **dict.fromkeys(("filters_smoothness", "rollout_on_object", "rollout_in_scenes"), "factor"),
     **dict.fromkeys(("positions_nearness", "positions_lines"), "%"),
     **dict.fromkeys(("distance_lowest_nearest", "distance_lowest_farthest", "distance_growth"), "%"),
     **dict.fromkeys(("reach_stage", "field_stage", "shift_change", "size_change"), "%"),
     "reach_mismatch": "pairs",
-    **dict.fromkeys(("similarity_growth", "neighbours_growth"), "points"),
+    **dict.fromkeys(("similarity_growth", "neighbours_growth", "tokens_growth"), "points"),
+    **dict.fromkeys(("tokens_first", "tokens_last"), "%"),
 }
 """Of every number that `numbers.csv` can have."""
 FILES = ("numbers.csv", "distances.csv", "depths.csv", "fields.csv", "positions.csv", "pictures.npz")
@@ -86,18 +88,19 @@ def look_into(
                 f"{title} learns from files of {recipe.dataset}; `inside photographs` looks into such models"
             )
         file, into = weights / f"seed{seed}" / "weights.safetensors", out / f"seed{seed}"
+        scenes = find_scenes(recipe.dataset, dataset, recipe.image_size, IMAGES, root, seed)
         models = {state: _build(experiment, arm_id, recipe, dataset, seed) for state in (TRAINED, UNTRAINED)}
         load_weights(models[TRAINED], file)
         enlarge = _find_enlarged(experiment, arm_id, recipe, dataset)
         (into / "manifest.json").unlink(missing_ok=True)
         where = recipe.dataset, recipe.image_size
-        looks = {state: look(model.eval(), state, dataset, enlarge) for state, model in models.items()}
+        looks = {state: look(model.eval(), state, dataset, enlarge, scenes) for state, model in models.items()}
         rows = [
             Run(experiment.id, arm, seed, *where, name, value, UNITS[name], count_images(name))
             for arm, numbers in list_numbers(arm_id, looks).items()
             for name, value in sorted(numbers.items())
         ]
-        write_looks(into, looks, rows, dataset)
+        write_looks(into, looks, rows, dataset, scenes)
         write_manifest(
             into / "manifest.json",
             started,
@@ -113,7 +116,7 @@ def look_into(
 
 def count_images(metric: str) -> int | None:
     """Return how many images a number is of; none are those of weights alone."""
-    if metric.startswith(("filters_", "positions_")):
+    if metric.startswith(("filters_", "positions_")) or metric == "tokens_first":
         return None
     return DIFFERENTIATED if metric in ("reach_mismatch", "reach_stage", "field_stage") else IMAGES
 
@@ -128,7 +131,9 @@ def list_numbers(arm: str, looks: Mapping[str, Look]) -> dict[str, dict[str, flo
     }
 
 
-def write_looks(into: Path, looks: Mapping[str, Look], rows: Sequence[Run], dataset: Dataset[Split]) -> None:
+def write_looks(
+    into: Path, looks: Mapping[str, Look], rows: Sequence[Run], dataset: Dataset[Split], scenes: Split | None
+) -> None:
     """Write all `FILES`: the numbers, the tables with both states in one, and the arrays of the trained model."""
     every = list(looks.values())
     write_rows(into / "numbers.csv", rows, Run)
@@ -136,11 +141,12 @@ def write_looks(into: Path, looks: Mapping[str, Look], rows: Sequence[Run], data
     write_rows(into / "depths.csv", [row for one in every for row in one.depths], DepthReading)
     write_rows(into / "fields.csv", [row for one in every for row in one.fields], ReceptiveField)
     write_rows(into / "positions.csv", [row for one in every for row in one.similarities], SimilarPositions)
-    mean, std = (np.array(values)[:, None, None] for values in (dataset.mean, dataset.std))
-    shown = dataset.test.images[:SHOWN].numpy() * std + mean
     arrays = {f"{state}_{name}": array for state, one in looks.items() for name, array in one.pictures.items()}
     buffer = io.BytesIO()
-    arrays["images"] = (255 * shown).round().clip(0, 255).astype(np.uint8)
+    arrays["images"] = restore_pixels(dataset.test.images[:SHOWN], dataset.mean, dataset.std)
+    if scenes is not None and scenes.boxes is not None:
+        arrays["scenes"] = restore_pixels(scenes.images[:SHOWN], dataset.mean, dataset.std)
+        arrays["boxes"] = scenes.boxes[:SHOWN].numpy()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(into / "pictures.npz", buffer.getvalue())
 

@@ -82,13 +82,16 @@ class Figure:
     caption: str
     draw: Callable[[Frames], mpl_figure.Figure]
     section: str  # of the page
+    list_drawn: Callable[[Frames], pd.DataFrame]  # but for pixels; nothing where a file of the downloads has it
 
 
 def _add_caption(name: str, draw: Callable[[Frames], mpl_figure.Figure]) -> Figure:
     """Make a figure with the words of `captions/<section>/<name>.rst`: a title, the line below it, the caption."""
     (file,) = Path(__file__).parent.glob(f"captions/*/{name}.rst")
     title, _, caption = file.read_text(encoding="utf-8").split("\n", 2)
-    return Figure(title, " ".join(caption.split()), draw, section=file.parent.name)
+    return Figure(
+        title, " ".join(caption.split()), draw, file.parent.name, _DRAWN_FROM.get(name, lambda r: pd.DataFrame())
+    )
 
 
 _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
@@ -104,7 +107,7 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "detr_crowds": lambda r: detection.draw_crowds(r.crowd, r.slots),
     "vit_embedding": lambda r: inside.draw_embedding(r.pictures, r.positions, r.claims),
     "vit_distances": lambda r: inside.draw_distances(r.distances, r.claims),
-    "vit_rollout": lambda r: inside.draw_rollout(r.pictures, r.claims),
+    "vit_rollout": lambda r: inside.draw_rollout(r.pictures, r.numbers, r.claims),
     "inside_fields": lambda r: inside.draw_fields(r.fields, r.claims),
     "inside_depths": lambda r: inside.draw_depths(r.depths),
     "cpvt_moves": lambda r: inside.draw_moves(r.numbers, r.claims),
@@ -112,6 +115,16 @@ _DRAWN: dict[str, Callable[[Frames], mpl_figure.Figure]] = {
     "speed_curves": lambda r: speed.draw_speed_curves(r.cells),
     "speed_roofline": lambda r: speed.draw_roofline(r.cells, papers.read_cards()),
     "throughput_size": lambda r: speed.draw_throughput_size(r.cells, r.counts, r.batches, papers.read_cards()),
+}
+_DRAWN_FROM: dict[str, Callable[[Frames], pd.DataFrame]] = {
+    "vit_embedding": lambda r: inside.select_shown(r.positions),
+    "vit_distances": lambda r: r.distances,
+    "vit_rollout": lambda r: inside.select_metrics(r.numbers, "rollout_in_scenes"),
+    "inside_fields": lambda r: r.fields,
+    "inside_depths": lambda r: r.depths,
+    "cpvt_moves": lambda r: inside.select_metrics(r.numbers, *inside.MOVES),
+    "detr_layers": lambda r: r.layers,
+    "detr_crowds": lambda r: r.crowd,
 }
 FIGURES = {name: _add_caption(name, draw) for name, draw in _DRAWN.items()}
 """Every figure by name, in the order of the page."""

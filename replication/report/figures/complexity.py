@@ -110,6 +110,7 @@ def draw_pvt_figure6(counts: pd.DataFrame, published: pd.DataFrame) -> Figure:
         ax.plot(*_select_printed(published, model), color=colour, marker="o", ms=7, mfc="none", ls="")
     ax.set(xlim=(0, _RANGE[0] + 25), ylim=(0, _RANGE[1]), xticks=range(0, _RANGE[0] + 1, 160))
     ax.set(xlabel="input scale [px]", ylabel="multiply-adds [G]")
+    ax.text(0.03, 0.95, "rings: as Table 2 prints them", fontsize=SMALL, va="top", transform=ax.transAxes)
     label_ends(figure, ax, labels)
     state_finding(figure, _state_order(grown))
     sns.despine(fig=figure)

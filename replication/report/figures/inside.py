@@ -1,7 +1,7 @@
 """Figures of what small classifiers have learned, each beside its null model: after ViT's Figures 6, 7 and 11.
 
 Tables hold every arm and seed that was looked into. A table that does not exist is empty. Every title states what
-became of the claims that the picture is of.
+became of the claims that the picture is of; their numbers stand beside it on the page, and in `claims.csv`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from replication.report.colours import CATEGORIES
 from replication.report.figures.canvas import SMALL, draw_nothing, make_figure, state_finding
-from replication.report.formats import format_number
 
 PLAIN, HYBRID, PEG, PEG_POOLING = (
     "vit_resolution/pretrain",
@@ -34,33 +34,61 @@ WINDOWS = {
     "twins_pyramid/svt": "Twins-SVT, sub-sampled",
     "twins_pyramid/local_only": "Twins-SVT, windows only",
 }
+CLAIMS: Mapping[str, Mapping[str, str]] = {
+    "vit_embedding": {
+        "vit/filter_components": "dimensions of filters since training",
+        "vit/position_lines": "similarity that rows and columns explain",
+        "vit/position_similarity": "similarity by nearness",
+    },
+    "vit_distances": {
+        "vit/attention_distance": "growth with depth",
+        "vit/global_heads": "farthest head of block 1",
+        "vit/local_heads": "nearest head since training",
+        "vit/hybrid_attention_distance": "nearest head of the hybrid over ViT's",
+    },
+    "vit_rollout": {"vit/attention_on_objects": "over that in another scene's box"},
+    "inside_fields": {
+        "swin/shift_connects": "pairs joined by the shift",
+        "msg/exchange_connects": "pairs joined by messengers",
+        "twins/global_connects": "pairs joined by sub-sampling",
+        "swin/shift_field": "in effect by the shift",
+        "msg/exchange_field": "in effect by messengers",
+    },
+    "inside_depths": {"deit/token_similarity": "class and distillation token converge"},
+    "cpvt_moves": {
+        "cpvt/moved_digits": "moved, a PEG over a table",
+        "cpvt/translation": "moved, the mean over a class token",
+        "cpvt/larger_digits": "enlarged, a PEG over a table",
+    },
+}
+"""The claims that each figure is about, `<paper>/<claim>`, in few words: the page lists them with their numbers."""
 NAMES = {PLAIN: "ViT", HYBRID: "hybrid", PEG: "PEG", PEG_POOLING: "PEG, mean", **WINDOWS}
+MOVES = {"shift_change": "moved by a seventh", "size_change": "twice as large"}
+"""What an image undergoes, by the metric of it."""
 _STATES = {"trained": "-", "untrained": ":"}
 _NOT_YET = "no classifier of these was looked into yet"
-_FADED = "0.45"
+FADED = "0.45"
 """Colour of what is untrained."""
 
 
-def describe_claims(claims: pd.DataFrame, wanted: Mapping[str, str]) -> str:
-    """Describe what became of claims, by paper and id: about what, estimate, interval and status."""
-    parts = []
-    for name, about in wanted.items():
+def state_claims(claims: pd.DataFrame, figure: str) -> str:
+    """State what became of the claims that a figure is about, by status, with estimates; or that none is judged."""
+    found: dict[str, list[str]] = {}
+    for name, about in CLAIMS[figure].items():
         paper, claim = name.split("/")
         rows = claims[(claims["paper"] == paper) & (claims["claim"] == claim)] if len(claims) else claims
         for row in rows.to_dict("records"):
-            if pd.notna(row["estimate"]):
-                has_ends = pd.notna(row["ci_low"])
-                ends = f" [{format_number(row['ci_low'])}, {format_number(row['ci_high'])}]" if has_ends else ""
-                unit = f" {row['unit']}" if row["unit"] == "%" else ""
-                parts.append(f"{about} {format_number(row['estimate'])}{ends}{unit}, {row['status']}")
-    return "; ".join(parts)
+            found.setdefault(row["status"], []).append(f"{about}{_add_estimate(row)}")
+    text = "; ".join(f"{status}: {', '.join(about)}" for status, about in found.items())
+    return text[:1].upper() + text[1:] if text else "The claims that this is about are not judged yet"
 
 
-def _state_claims(table: pd.DataFrame, claims: pd.DataFrame, wanted: Mapping[str, str]) -> str:
-    """State what became of claims, or, where none is judged, of how many models the table is."""
-    models = table[["arm", "seed"]].drop_duplicates() if "seed" in table else table[["arm"]].drop_duplicates()
-    text = describe_claims(claims, wanted)
-    return text[:1].upper() + text[1:] if text else f"{len(models)} models; their claims are not judged yet"
+def _add_estimate(row: Mapping[Any, Any]) -> str:
+    """Write the estimate of a claim to two digits, in brackets; nothing where there is none."""
+    if pd.isna(row["estimate"]):
+        return ""
+    unit = f" {row['unit']}" if row["unit"] == "%" else ""
+    return f" ({float(format(row['estimate'], '.2g')):g}{unit})"
 
 
 def draw_embedding(pictures: pd.DataFrame, positions: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure:
@@ -70,16 +98,22 @@ def draw_embedding(pictures: pd.DataFrame, positions: pd.DataFrame, claims: pd.D
     figure = make_figure(3.6)
     panels: Any = figure.subfigures(2, 2)
     for row, state in zip(panels, _STATES, strict=True):
-        _draw_components(row[0], _find_picture(pictures, PLAIN, f"{state}_components"), state)
-        own = positions[(positions["arm"] == PLAIN) & (positions["state"] == state)]
-        _draw_similarities(row[1], own[own["seed"] == own["seed"].min()], state)
-    wanted = {
-        "vit/filter_components": "dimensions that filters take up, trained less untrained",
-        "vit/position_similarity": "rank correlation of similarity and nearness",
-        "vit/position_lines": "similarity that rows and columns explain",
-    }
-    state_finding(figure, _state_claims(positions, claims, wanted))
+        draw_components(row[0], _find_picture(pictures, PLAIN, f"{state}_components"), state)
+        own = select_shown(positions)
+        draw_similarities(row[1], own[own["state"] == state], state)
+    state_finding(figure, state_claims(claims, "vit_embedding"))
     return figure
+
+
+def select_shown(positions: pd.DataFrame) -> pd.DataFrame:
+    """Select the similarities of the arm and seed that are shown."""
+    own = positions[positions["arm"] == PLAIN] if len(positions) else positions
+    return own[own["seed"] == own["seed"].min()] if len(own) else own
+
+
+def select_metrics(numbers: pd.DataFrame, *metrics: str) -> pd.DataFrame:
+    """Select the numbers of some metrics."""
+    return numbers[numbers["metric"].isin(metrics)] if len(numbers) else numbers
 
 
 def _find_picture(pictures: pd.DataFrame, arm: str, name: str) -> np.ndarray:
@@ -87,7 +121,8 @@ def _find_picture(pictures: pd.DataFrame, arm: str, name: str) -> np.ndarray:
     return found.iloc[0] if len(found) else np.zeros((0, 1, 1, 1))
 
 
-def _draw_components(panel: Any, components: np.ndarray, state: str) -> None:
+def draw_components(panel: Any, components: np.ndarray, state: str) -> None:
+    """Draw the first 16 principal components (k, C, p, p) of filters."""
     panel.suptitle(f"filters, {state}", fontsize=SMALL, fontweight="normal")
     for ax, component in zip(panel.subplots(4, 4).flat, [*components, *[None] * 16], strict=False):
         ax.set_axis_off()
@@ -104,7 +139,8 @@ def _show_filter(ax: Axes, component: np.ndarray) -> None:
         ax.imshow(component.mean(axis=0), cmap="gray", vmin=-largest, vmax=largest, interpolation="nearest")
 
 
-def _draw_similarities(panel: Any, pairs: pd.DataFrame, state: str) -> None:
+def draw_similarities(panel: Any, pairs: pd.DataFrame, state: str) -> None:
+    """Draw the similarity of positions to all others, of at most 7 x 7 of them; nothing where there is no table."""
     panel.suptitle(f"positions, {state}", fontsize=SMALL, fontweight="normal")
     if pairs.empty:
         return
@@ -120,28 +156,9 @@ def _draw_similarities(panel: Any, pairs: pd.DataFrame, state: str) -> None:
     panel.colorbar(drawn, ax=grid, label="cosine", aspect=30, ticks=(-1, 0, 1))
 
 
-def draw_figure_7(
-    components: np.ndarray | None, positions: pd.DataFrame, distances: pd.DataFrame, model: str
-) -> mpl_figure.Figure:
-    """Draw ViT's Figure 7 of one trained model: components of its filters, similarities, distances of its heads."""
-    figure = make_figure(5.2)
-    halves: Any = figure.subfigures(2, 1)
-    upper, lower = halves
-    left, right = upper.subfigures(1, 2)
-    _draw_components(left, np.zeros((0, 1, 1, 1)) if components is None else components, "trained")
-    _draw_similarities(right, positions[positions["state"] == "trained"] if len(positions) else positions, "trained")
-    ax = lower.subplots()
-    if len(distances):
-        _plot_distances(ax, distances)
-        ax.legend(loc="lower right")
-    ax.set(xlabel="block", ylabel="attention distance [px]")
-    state_finding(figure, f"Figure 7 of {model}")
-    return figure
-
-
-def _plot_distances(ax: Axes, own: pd.DataFrame) -> None:
+def plot_distances(ax: Axes, own: pd.DataFrame) -> None:
     """Plot the distance of every head and seed over the blocks, trained and untrained, and uniform attention's."""
-    for state, marker, colour, moved in (("trained", "o", CATEGORIES[0], -0.08), ("untrained", "x", _FADED, 0.08)):
+    for state, marker, colour, moved in (("trained", "o", CATEGORIES[0], -0.08), ("untrained", "x", FADED, 0.08)):
         rows = own[own["state"] == state]
         ax.plot(rows["block"] + moved, rows["distance"], ls="", marker=marker, ms=2.5, color=colour, label=state)
     ax.axhline(own["uniform"].mean(), color="0.3", lw=0.8, ls="--", label="uniform attention")
@@ -156,20 +173,14 @@ def draw_distances(distances: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.
     figure = make_figure(2.6)
     for ax, arm in zip(figure.subplots(1, len(arms), sharey=True, squeeze=False).flat, arms, strict=True):
         own = distances[distances["arm"] == arm]
-        _plot_distances(ax, own)
+        plot_distances(ax, own)
         ax.set(xlabel="block", title=NAMES.get(arm, arm), xticks=sorted(own["block"].unique()))
     figure.axes[0].margins(y=0.1)
     figure.axes[0].yaxis.set_major_locator(MaxNLocator(4))  # as many whatever the layout: labels keep their width
     figure.axes[0].set_ylabel("attention distance [px]")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    wanted = {
-        "vit/attention_distance": "last block less the first",
-        "vit/global_heads": "farthest head of the first block",
-        "vit/local_heads": "nearest head, trained less untrained",
-        "vit/hybrid_attention_distance": "nearest head, hybrid less ViT",
-    }
-    state_finding(figure, _state_claims(distances, claims, wanted))
+    state_finding(figure, state_claims(claims, "vit_distances"))
     return figure
 
 
@@ -177,34 +188,58 @@ def _list(table: pd.DataFrame) -> list[str]:
     return list(table["arm"].unique()) if len(table) else []
 
 
-def draw_rollout(pictures: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure:
-    """Draw images with the attention that is rolled out over them, trained and untrained (ViT, Figures 6 and 14)."""
+def draw_rollout(pictures: pd.DataFrame, numbers: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure:
+    """Draw scenes with the attention that is rolled out over them, trained and untrained (ViT, Figures 6 and 14)."""
     if pictures.empty or PLAIN not in set(pictures["arm"]):
         return draw_nothing(_NOT_YET)
-    images = _find_picture(pictures, PLAIN, "images")
-    maps = {state: _find_picture(pictures, PLAIN, f"{state}_rollout") for state in _STATES}
+    images, boxes = (_find_picture(pictures, PLAIN, name) for name in ("scenes", "boxes"))
+    if not len(images):
+        return draw_nothing(_NOT_YET)
+    maps = {state: _find_picture(pictures, PLAIN, f"{state}_scenes_rollout") for state in _STATES}
     figure = make_figure(2.9)
     grid = figure.subplots(3, len(images), squeeze=False)
     for ax, image in zip(grid[0], images, strict=True):
-        _show_image(ax, image)
+        show_image(ax, image)
     for axes, (state, rolled) in zip(grid[1:], maps.items(), strict=True):
-        for ax, image, one in zip(axes, images, rolled, strict=False):
-            _show_image(ax, image)
-            side = image.shape[1:]
-            ax.imshow(one * one.size, cmap="magma", vmin=0, vmax=2, alpha=0.6, extent=(0, side[1], side[0], 0))
+        for ax, image, one, box in zip(axes, images, rolled, boxes, strict=False):
+            show_rollout(ax, image, one)
+            _outline(ax, image, box)
         axes[0].set_ylabel(state)
-    grid[0][0].set_ylabel("image")
-    wanted = {"vit/attention_on_objects": "density of attention on the own digit less that on another's"}
-    state_finding(figure, _state_claims(pictures, claims, wanted))
+    grid[0][0].set_ylabel("scene")
+    state_finding(figure, f"{_state_density(numbers)}; {state_claims(claims, 'vit_rollout')}")
     return figure
 
 
-def _show_image(ax: Axes, image: np.ndarray) -> None:
+def _outline(ax: Axes, image: np.ndarray, box: np.ndarray) -> None:
+    """Outline a box, left, top, right, bottom in 0..1 of the image (C, H, W)."""
+    left, top, right, bottom = box * np.tile(image.shape[:0:-1], 2)
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="white", lw=0.8))
+
+
+def _state_density(numbers: pd.DataFrame) -> str:
+    """State how dense attention is in the boxes of scenes, trained and untrained, over all seeds."""
+    found = select_metrics(numbers, "rollout_in_scenes")
+    experiment, arm = PLAIN.split("/")
+    own = found[found["experiment"] == experiment].groupby("arm")["value"].mean() if len(found) else pd.Series()
+    states = {"trained": own.get(arm), "untrained": own.get(f"{arm}/untrained")}
+    shown = [f"{value:.2f} {state}" for state, value in states.items() if value is not None]
+    return f"Density of attention in the digit's box, over the scene's: {', '.join(shown) or 'not measured'}"
+
+
+def show_image(ax: Axes, image: np.ndarray) -> None:
+    """Show an image (C, H, W) without ticks."""
     side = image.shape[1:]
     shown = np.moveaxis(image, 0, 2) if len(image) == 3 else image[0]
     ax.imshow(shown, cmap="gray", extent=(0, side[1], side[0], 0))
     ax.set(xticks=[], yticks=[])
     ax.grid(visible=False)
+
+
+def show_rollout(ax: Axes, image: np.ndarray, rolled: np.ndarray) -> None:
+    """Show an image (C, H, W) and over it what attention takes from each patch (h, w); twice the mean is brightest."""
+    show_image(ax, image)
+    height, width = image.shape[1:]
+    ax.imshow(rolled * rolled.size, cmap="magma", vmin=0, vmax=2, alpha=0.6, extent=(0, width, height, 0))
 
 
 def draw_fields(fields: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure:
@@ -214,10 +249,11 @@ def draw_fields(fields: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure
         return draw_nothing(_NOT_YET)
     figure = make_figure(3.4)
     reach, effect = figure.subplots(1, 2)
-    for arm, colour in zip(arms, CATEGORIES, strict=False):
+    widths = np.linspace(3, 1, len(arms))  # lines that lie on each other are seen
+    for arm, colour, width in zip(arms, CATEGORIES, widths, strict=False):
         own = fields[(fields["arm"] == arm) & (fields["state"] == "trained")]
         graph = own.groupby("block")["by_graph"].mean()
-        reach.plot(graph.index, graph, color=colour, lw=1)
+        reach.plot(graph.index, graph, color=colour, lw=width)
         reach.plot(own["block"], own["by_gradient"], ls="", marker="o", mfc="none", ms=5, color=colour)
         mean = own.groupby("block")["effective"].mean()
         effect.plot(mean.index, mean, color=colour, lw=1, label=WINDOWS[arm])
@@ -228,14 +264,7 @@ def draw_fields(fields: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure
         ax.set_xticks(sorted(fields["block"].unique()))
     handles, labels = effect.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    wanted = {
-        "swin/shift_connects": "pairs connected by the shift",
-        "msg/exchange_connects": "pairs connected by messengers",
-        "twins/global_connects": "pairs connected by sub-sampled attention",
-        "swin/shift_field": "patches in effect by the shift",
-        "msg/exchange_field": "patches in effect by messengers",
-    }
-    state_finding(figure, _state_claims(fields, claims, wanted))
+    state_finding(figure, state_claims(claims, "inside_fields"))
     return figure
 
 
@@ -278,23 +307,16 @@ def draw_moves(numbers: pd.DataFrame, claims: pd.DataFrame) -> mpl_figure.Figure
     if not arms:
         return draw_nothing(_NOT_YET)
     figure = make_figure(2.2)
-    metrics = {"shift_change": "moved by a seventh", "size_change": "twice as large"}
     joined = numbers.assign(name=numbers["experiment"] + "/" + numbers["arm"])
-    for ax, (metric, label) in zip(figure.subplots(1, 2), metrics.items(), strict=True):
+    for ax, (metric, label) in zip(figure.subplots(1, 2), MOVES.items(), strict=True):
         for place, arm in enumerate(arms):
-            for suffix, marker, colour, moved in (("", "o", CATEGORIES[0], -0.1), ("/untrained", "x", _FADED, 0.1)):
+            for suffix, marker, colour, moved in (("", "o", CATEGORIES[0], -0.1), ("/untrained", "x", FADED, 0.1)):
                 rows = joined[(joined["name"] == arm + suffix) & (joined["metric"] == metric)]
                 where = np.full(len(rows), place + moved)
                 ax.plot(where, rows["value"], ls="", marker=marker, ms=4, color=colour)
         ax.set(xticks=range(len(arms)), title=label, ylabel="change of logits [%]", ylim=(0, None))
         ax.set_xticklabels(["table" if arm == PLAIN else NAMES[arm] for arm in arms])
-    wanted = {
-        "cpvt/moved_digits": "moved: PEG less table",
-        "cpvt/translation": "moved: mean of tokens less class token",
-        "cpvt/larger_digits": "enlarged: PEG less table",
-    }
-    shown = joined[joined["name"].isin(arms)]
-    state_finding(figure, _state_claims(shown, claims, wanted))
+    state_finding(figure, state_claims(claims, "cpvt_moves"))
     return figure
 
 

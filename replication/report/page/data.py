@@ -6,9 +6,10 @@ again is `{"values": [...], "index": [...]}` instead, the value of every row by 
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +46,7 @@ from replication.report.page.linked import AUTHOR, TITLE
 from replication.report.show import READ
 from replication.report.speeds import SpeedRun, read_runs
 from replication.report.tables import BUILT, KINDS
+from replication.report.trainings import add_study, read_trainings
 from replication.witnesses import read_witnesses
 
 MADE_FROM = (
@@ -67,6 +69,19 @@ class Behind:
     ]
     cause: Annotated[str, "Why ours differs, as the card records it."]
     takes: Annotated[str, "How long the command takes, by how long it took before."]
+
+
+@dataclass(frozen=True)
+class ValidationCurve:
+    """How an arm does on the validation images after an epoch, over its seeds."""
+
+    experiment: Annotated[str, "The experiment."]
+    arm: Annotated[str, "The arm."]
+    epoch: Annotated[int, "Epochs trained; 0 is before the first step."]
+    mean: Annotated[float, "Top-1 accuracy, or average precision of boxes, the mean over seeds.", "%"]
+    least: Annotated[float, "That of the worst seed.", "%"]
+    most: Annotated[float, "That of the best seed.", "%"]
+    seeds: Annotated[int, "Seeds that reached the epoch."]
 
 
 _TIMED = {
@@ -114,6 +129,7 @@ def read_report_data(results: Path) -> dict[str, Any]:
         "stacks": make_table(read_records(speed / "stack_orders.csv", StackOrder), list_columns(StackOrder)),
         "stability": make_table(read_records(speed / "stability.csv", Stability), list_columns(Stability)),
         "trained": make_table(trained, list_columns(Measured)),
+        "curves": make_table(_list_curves(results / "training"), list_columns(ValidationCurve)),
     }
     named = {verdict.model for verdict in verdicts} | {count.model for count in counts}
     return {
@@ -232,6 +248,16 @@ def _list_timings(runs: Sequence[SpeedRun]) -> list[dict[str, Any]]:
         for cell in run.cells
         if cell.images_per_second is not None and cell.kind == "model"
     ]
+
+
+def _list_curves(folder: Path) -> Iterator[ValidationCurve]:
+    """List how the trainings of a run, and those of the study, did on the validation images by epoch."""
+    for name, histories in add_study(read_trainings(folder)).histories.items():
+        experiment, arm = name.split("/")
+        for epoch, values in enumerate(itertools.zip_longest(*histories.values())):
+            reached = [value for value in values if value is not None]
+            mean, least, most = (round(of(reached), 2) for of in (statistics.fmean, min, max))
+            yield ValidationCurve(experiment, arm, epoch, mean, least, most, len(reached))
 
 
 def _read_witnesses(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from replication.records.reading import list_digests, read_bytes, read_manifest
 
+TABLES = ("*.csv", "complexity/*.csv", "speed/*.csv", "training/*.csv", "tables/*.csv")
 THEN = (1980, 1, 1, 0, 0, 0)  # the first time that the format knows
+
+
+def list_tables(results: Path) -> list[str]:
+    """List every CSV of a folder of results that is no raw output of one training, timing or model looked into."""
+    return sorted(path.relative_to(results).as_posix() for pattern in TABLES for path in results.glob(pattern))
 
 
 def zip_tables(results: Path) -> bytes:

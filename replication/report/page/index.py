@@ -8,7 +8,8 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,17 @@ from replication.report.answer import (
     summarise_numbers,
 )
 from replication.report.claims import CLAIM_RULES
-from replication.report.figures import FIGURES, Figure
+from replication.report.figures import FIGURES, Figure, read_frames
+from replication.report.figures.inside import CLAIMS
 from replication.report.formats import format_number
 from replication.report.judge import RULES
+from replication.report.page.data import restore_rows
+from replication.report.page.downloads import list_tables
 from replication.report.page.library import BROWSER, LIBRARY, read_library, read_library_style, read_style
 from replication.report.speed_section import read_speed_section
 from replication.report.tables import KINDS, UNITS_NOTE, count_verdicts
 
-SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "main")
+SCRIPTS = ("data", "state", "search", "numbers", "claims", "one", "curves", "trainings", "main")
 """The files of `browser/` in their order."""
 SHOWN_OTHERWISE = {"verdicts"}
 """The figure in whose place the page has bars that are filters."""
@@ -72,11 +76,12 @@ def render_index(results: Path, data: Mapping[str, Any], text: str) -> str:
             speed=read_speed_section(results),
             by_condition=group_by_condition(orders),
             by_stack=group_by_stack(read_records(results / "speed" / "stack_orders.csv", StackOrder)),
-            figures=list(_read_figures(results / "figures")),
-            experiments=_list_experiments(read_records(results / "measured.csv", Measured)),
+            figures=list(_read_figures(results, tested)),
+            experiments=_list_experiments(read_records(results / "measured.csv", Measured), data),
             own=read_own_models(results / "complexity"),
             rules=RULES,
             claim_rules=CLAIM_RULES,
+            downloads=list_tables(results),
             departures=read_records(results / "departures.csv", Departure),
             provenance=read_provenance(results),
             style=markupsafe.Markup(f"{read_library_style()}\n{read_style()}"),
@@ -112,12 +117,28 @@ def mark_code(text: str) -> markupsafe.Markup:
     return markupsafe.Markup().join(mark.format(part) for mark, part in zip(marked, parts, strict=True))
 
 
-def _read_figures(folder: Path) -> Iterator[tuple[str, Figure, str, str]]:
-    """Yield every figure of the page with its finding and its SVG, compressed: the page unpacks what is opened."""
+@dataclass(frozen=True)
+class Shown:
+    """A figure of the page: its SVG and what is drawn in it as CSV, compressed, for the page unpacks what is opened."""
+
+    name: str
+    figure: Figure
+    finding: str
+    claims: Mapping[str, ClaimResult]  # that it is about, by what each says in few words
+    picture: str
+    data: str  # empty where the downloads have it
+
+
+def _read_figures(results: Path, tested: Iterable[ClaimResult]) -> Iterator[Shown]:
+    """Yield every figure of the page, but for those that it shows otherwise."""
+    frames, claims = read_frames(results), {f"{claim.paper}/{claim.claim}": claim for claim in tested}
     for name, figure in FIGURES.items():
         if name not in SHOWN_OTHERWISE:
-            svg = read_bytes(folder / f"{name}.svg")
-            yield name, figure, find_finding(svg.decode()), pack(svg)
+            svg = read_bytes(results / "figures" / f"{name}.svg")
+            about = {text: claims[claim] for claim, text in CLAIMS.get(name, {}).items() if claim in claims}
+            drawn = figure.list_drawn(frames)
+            data = pack(drawn.to_csv(index=False).encode()) if len(drawn) else ""
+            yield Shown(name, figure, find_finding(svg.decode()), about, pack(svg), data)
 
 
 def find_finding(svg: str) -> str:
@@ -131,10 +152,15 @@ def pack(content: bytes) -> str:
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
 
 
-def _list_experiments(measured: list[Measured]) -> list[Experiment]:
-    """List the experiments that were run."""
+def _list_experiments(measured: list[Measured], data: Mapping[str, Any]) -> list[Experiment]:
+    """List the experiments that were run, here or for the study."""
     run = {row.experiment for row in measured if row.experiment}
-    return [experiment for _, experiment in papers.list_experiments().values() if experiment.id in run]
+    study = {row["experiment"] for row in restore_rows(data["tables"]["curves"])} - run
+    return [
+        experiment
+        for key, experiment in papers.list_experiments().values()
+        if experiment.id in run or (experiment.id in study and key in data["papers"])
+    ]
 
 
 def read_own_models(complexity: Path) -> list[dict[str, Any]]:

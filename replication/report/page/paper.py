@@ -13,6 +13,7 @@ from replication import papers
 from replication.records.reading import read_records
 from replication.records.rows import ClaimResult, read_cells
 from replication.report.figures import FIGURES
+from replication.report.figures.inside import CLAIMS
 from replication.report.formats import format_range
 from replication.report.page.index import make_environment
 from replication.report.page.library import read_style
@@ -45,7 +46,7 @@ def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], re
                 if kind not in ("paper", "numbers") and n
             },
             differing=_group_by_cause(verdict for verdict in verdicts if verdict.verdict == "differs"),
-            figures={name: figure for name, figure in FIGURES.items() if name.startswith(f"{key}_")},
+            figures={name: figure for name, figure in FIGURES.items() if _is_about(name, key)},
             reasons_of=_find_reasons,
             legend=LEGEND,
             units_note=UNITS_NOTE,
@@ -53,6 +54,11 @@ def render_paper(key: str, data: Mapping[str, Any], tables: Iterable[Judged], re
             reviews=markupsafe.Markup(reviews.replace("</", r"<\/")),
         )
     )
+
+
+def _is_about(figure: str, key: str) -> bool:
+    """Tell whether a figure is of a paper: by its name, or by a claim that it is about."""
+    return figure.startswith(f"{key}_") or any(claim.startswith(f"{key}/") for claim in CLAIMS.get(figure, ()))
 
 
 def _find_reasons(table: Judged, cell: Cell) -> list[int]:

@@ -8,6 +8,10 @@ import pytest
 import torch
 
 from replication.insight.classifiers.distance import measure_distance, measure_uniform_distance, place_patches
+from replication.insight.classifiers.reading import read_attention
+from replication.models import build_variant
+from replication.papers.parts import small_models
+from replication.records.card import Variant
 
 
 def test_a_head_that_looks_at_itself_looks_nowhere() -> None:
@@ -44,3 +48,34 @@ def test_uniform_attention_has_the_mean_distance_of_two_patches_and_what_goes_to
 def test_keys_of_a_coarser_grid_lie_between_the_patches_that_they_stand_for() -> None:
     assert measure_distance(torch.ones(1, 1, 4, 1), 8).item() == pytest.approx(math.hypot(2, 2))
     assert place_patches(1, 8).tolist() == [[4, 4]]
+
+
+def find_excess(variant: Variant) -> torch.Tensor:
+    """By how much heads look farther than if it were nothing to them where patches lie, over patches in any order [px].
+
+    That has a closed form: a patch is at no distance from itself, and at the mean distance from every other.
+    """
+    torch.manual_seed(0)
+    model = build_variant(variant, 28, 10, in_chans=1).eval()
+    for name, parameter in model.named_parameters():
+        torch.nn.init.normal_(parameter, std=3 if name == "pos_embed" else 0.3)  # so that no head is uniform
+    patches = torch.randn(16, 7, 7)
+    orders = torch.stack([torch.randperm(16) for _ in range(400)])
+    rows = patches[orders].unflatten(1, (4, 4))  # (images, 4, 4, 7, 7)
+    with read_attention(model) as reader:
+        model(rows.permute(0, 1, 3, 2, 4).reshape(-1, 1, 28, 28))
+    places = place_patches(4, 28)
+    apart = torch.cdist(places, places).sum() / (16 * 15)  # of two different patches
+    excess = []
+    for (weights,) in reader.weights.values():
+        among = weights[:, :, 1:, 1:].double()
+        among = among / among.sum(dim=3, keepdim=True)
+        to_others = 1 - among.diagonal(dim1=2, dim2=3).mean(dim=(0, 2))
+        excess.append(measure_distance(weights, 28) - to_others * apart)
+    return torch.cat(excess)
+
+
+@torch.no_grad()
+def test_a_model_without_positions_has_no_structure_above_chance_and_one_with_positions_has() -> None:
+    assert find_excess(small_models.VIT_NO_POSITIONS).abs().max() < 0.05
+    assert find_excess(small_models.VIT).abs().max() > 0.2

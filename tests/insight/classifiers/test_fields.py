@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -46,6 +47,11 @@ MODELS = {
     "swin of windows of 4": lambda: build(small_models.SWIN, window_size=4),
     "swin deeper": lambda: build(small_models.SWIN, depths=(4, 2)),
     "swin unshifted": lambda: build(small_models.SWIN_UNSHIFTED),
+    "swin padded": lambda: build(dataclasses.replace(small_models.SWIN, ablation="padded_windows")),
+    "swin sliding": lambda: build(small_models.SWIN_SLIDING),
+    "swin performer": lambda: build(small_models.SWIN_PERFORMER),
+    "vit relative": lambda: build(small_models.VIT_RELATIVE),
+    "deit of two tokens": lambda: build(small_models.DEIT_DISTILLED),
     "msg": lambda: build(small_models.MSG),
     "msg of three blocks": lambda: build(small_models.MSG, depths=(3, 1)),
     "msg silent": lambda: build(small_models.MSG_SILENT, depths=(3, 2)),
@@ -62,11 +68,14 @@ MODELS = {
 }
 
 
+COLUMNAR = ("vit", "vit relative", "deit of two tokens", "hybrid", "cpvt", "tnt")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_graph_and_gradients_connect_the_same_patches_after_every_block(name: str) -> None:
     model, size = MODELS[name]()
     images = torch.randn(2, 1, size, size, generator=torch.Generator().manual_seed(1))
-    side = 4 if name in ("vit", "hybrid", "cpvt", "tnt") else 8
+    side = 4 if name in COLUMNAR else 8
     reach = dict(graphs.trace_reach(model, (side, side)))
     fields = dict(measure_fields(model, images, list(reach)))
     for block, links in reach.items():

@@ -9,11 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from replication.insight.classifiers.look import Look, look_at_attention, look_at_tokens
 from replication.insight.classifiers.photographs import FILES, look_at_photographs, read_photographs
 from replication.models import build_variant
 from replication.papers import find_variant
+from replication.papers.parts.small_models import DEIT_DISTILLED
 from replication.records.reading import read_manifest, read_records
-from replication.records.rows import AttentionDistance
+from replication.records.rows import AttentionDistance, TokenSimilarity
 from replication.records.words import UserError
 
 
@@ -42,8 +44,43 @@ def test_a_released_model_leaves_its_figure_7(tmp_path: Path, photographs: Path)
     assert all(row.distance == pytest.approx(row.uniform, rel=0.05) for row in rows)  # none has learned anything
     numbers = read_manifest(out / "manifest.json", numbers=dict)["numbers"]
     assert set(numbers["trained"]) == set(numbers["untrained"]) >= {"positions_nearness", "distance_growth"}
-    assert said.startswith("over 2 photographs; the paper prints no number of its Figure 7\ndistance_growth: trained ")
+    assert said.startswith("over 2 photographs; ViT prints no number of its Figures 6, 7 and 11\ndistance_growth [%]: ")
+    similar = read_records(out / "tokens.csv", TokenSimilarity)
+    assert [(row.state, row.block) for row in similar] == [
+        (s, b) for s in ("trained", "untrained") for b in range(1, 13)
+    ]
+    assert all(row.tokens is None for row in similar)  # there is no distillation token
     assert np.load(out / "pictures.npz")["images"].shape == (2, 3, 224, 224)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "has"),
+    [
+        ("deit_ti_distilled", {"images", "components", "component_shares", "rollout"}),  # and DeiT's two tokens
+        ("swin_t", {"images", "components", "component_shares"}),
+    ],
+)
+def test_what_a_model_has_is_drawn(tmp_path: Path, photographs: Path, model: str, has: set[str]) -> None:
+    torch.manual_seed(3)
+    torch.save(build_variant(find_variant(model), 224).state_dict(), tmp_path / "weights.pth")
+    said = look_at_photographs(model, 224, tmp_path / "weights.pth", photographs, 2, "strict", tmp_path / "out")
+    arrays = set(np.load(tmp_path / "out" / "pictures.npz"))
+    assert {name.removeprefix("trained_") for name in arrays if not name.startswith("untrained")} == has
+    assert ("DeiT prints 93" in said) == (model == "deit_ti_distilled")
+
+
+@torch.no_grad()
+def test_photographs_are_looked_at_a_few_at_a_time_with_the_same_result() -> None:
+    torch.manual_seed(0)
+    model, images = build_variant(DEIT_DISTILLED, 28, 10, in_chans=1).eval(), torch.randn(5, 1, 28, 28)
+    once, by_twos = Look(), Look()
+    for found, together in ((once, 5), (by_twos, 2)):
+        look_at_attention(found, model, "trained", images, torch.tensor([[0.0, 0.0, 0.5, 0.5]] * 5), together)
+        look_at_tokens(found, model, "trained", images, together)
+    assert by_twos.numbers == pytest.approx(once.numbers, rel=1e-5)
+    assert [vars(row) for row in by_twos.tokens] == [pytest.approx(vars(row), abs=2e-6) for row in once.tokens]
+    np.testing.assert_allclose(by_twos.pictures["rollout"], once.pictures["rollout"], rtol=1e-5)
 
 
 def test_photographs_are_found_anywhere_below_and_spread_evenly(photographs: Path) -> None:

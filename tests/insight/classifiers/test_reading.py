@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from replication.insight.classifiers.distance import is_global
-from replication.insight.classifiers.reading import compute_weights, list_blocks, read_attention
+from replication.insight.classifiers.reading import (
+    compute_weights,
+    keep_outputs,
+    list_blocks,
+    read_attention,
+    take_front,
+)
 from replication.models import build_variant
 from replication.models.attention import set_attention
 from replication.papers.parts import small_models
@@ -39,10 +45,11 @@ def make(variant: Variant) -> tuple[nn.Module, torch.Tensor]:
 def test_outputs_stay_bit_for_bit_and_rows_sum_to_one(variant: Variant, policy: str) -> None:
     model, images = make(variant)
     set_attention(model, policy)
-    before = model(images)
-    with read_attention(model) as reader:
+    before, blocks = model(images), list_blocks(model, images)
+    with read_attention(model) as reader, keep_outputs(model, blocks) as kept:
         during = model(images)
     assert torch.equal(before, during)
+    assert list(kept) == blocks
     assert torch.equal(before, model(images))  # no hook is left
     assert reader.weights
     for name, calls in reader.weights.items():
@@ -64,6 +71,16 @@ def test_fused_attention_reads_as_the_matrix_does(variant: Variant) -> None:
     for name in math:
         for ours, theirs in zip(math[name], fused[name], strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@torch.no_grad()
+def test_the_front_of_a_model_are_its_tokens_before_the_patches() -> None:
+    for variant, tokens in ((small_models.VIT, 1), (small_models.DEIT_DISTILLED, 2), (small_models.VIT_POOLING, 0)):
+        model, images = make(variant)
+        with keep_outputs(model, ["blocks.3"], take_front) as front, keep_outputs(model, ["blocks.3"]) as patches:
+            model(images)
+        assert front["blocks.3"].shape == (3, tokens, 64)
+        assert patches["blocks.3"].shape == (3, 16, 64)
 
 
 def test_blocks_are_those_that_hold_an_attention() -> None:

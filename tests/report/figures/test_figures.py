@@ -73,7 +73,7 @@ def write_looks(results: Path) -> None:
     path, found = results / "training" / "runs.csv", []
     for name in inside.NAMES:
         folder, (experiment, arm) = results / "inside" / name / "seed0", name.split("/")
-        metrics = ("shift_change", "size_change")
+        metrics = ("shift_change", "size_change", "rollout_in_scenes")
         own = [Run(experiment, arm, 0, "digits", 28, metric, 20, "%", 1) for metric in metrics]
         write_rows(folder / "numbers.csv", own, Run)
         write_rows(folder / "distances.csv", [AttentionDistance("trained", 1, 1, 3, 4)], AttentionDistance)
@@ -81,7 +81,11 @@ def write_looks(results: Path) -> None:
         write_rows(folder / "fields.csv", [ReceptiveField("trained", 1, 4, 50, 50, 0, 20)], ReceptiveField)
         pairs = [SimilarPositions("trained", *divmod(i, 2), *divmod(j, 2), 0.5) for i in range(4) for j in range(4)]
         write_rows(folder / "positions.csv", pairs, SimilarPositions)
-        arrays: dict[str, Any] = {"images": np.zeros((2, 1, 8, 8), np.uint8), "trained_rollout": np.ones((2, 2, 2))}
+        arrays: dict[str, Any] = {
+            "scenes": np.zeros((2, 1, 8, 8), np.uint8),
+            "boxes": np.tile([0, 0, 0.5, 0.5], (2, 1)),
+        }
+        arrays["trained_scenes_rollout"] = np.ones((2, 2, 2))
         np.savez(folder / "pictures.npz", trained_components=np.ones((3, 1, 4, 4)), **arrays)
         (folder / "manifest.json").write_text("{}")
         found += own
@@ -234,6 +238,7 @@ def test_curves_and_words_have_contrast(name: str, drawn: dict[str, Drawn]) -> N
 @pytest.mark.parametrize("name", FIGURES)
 def test_its_title_states_a_finding_and_its_text_is_text(name: str, drawn: dict[str, Drawn]) -> None:
     svg = drawn[name].svg
+    assert len(drawn[name].figure.get_suptitle().splitlines()) <= 4
     (title,) = re.findall("<title>(.*?)</title>", svg)
     assert re.search(r"\d", title)
     assert title != FIGURES[name].title

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from replication import papers
 from replication.records.words import UserError
-from replication.report.figures import read_frames
-from replication.report.figures.inside import describe_claims, draw_distances
+from replication.report.figures import FIGURES, inside, read_frames
+from replication.report.figures.inside import draw_distances, state_claims
 from replication.report.figures.looks import read_looks
 from tests.report.figures.test_figures import write_looks
 
@@ -26,14 +27,23 @@ CLAIMS = pd.DataFrame(
         },
         {"paper": "vit", "claim": "b", "estimate": 2.5, "unit": float("nan"), "status": "inconclusive"},
         {"paper": "vit", "claim": "c", "status": "needs data"},
+        {"paper": "vit", "claim": "e", "estimate": 100.3, "status": "inconclusive"},
     ]
 )
 
 
-def test_a_part_for_every_claim_that_has_a_number() -> None:
-    wanted = {"vit/b": "second", "vit/a": "first", "vit/c": "third", "vit/d": "fourth"}
-    assert describe_claims(CLAIMS, wanted) == "second 2.5, inconclusive; first 2 [1, 3] %, supported"
-    assert describe_claims(pd.DataFrame(), wanted) == ""
+def test_claims_are_told_by_status_in_few_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = {"vit/b": "second", "vit/a": "first", "vit/e": "fifth", "vit/c": "third", "vit/d": "fourth"}
+    monkeypatch.setattr(inside, "CLAIMS", {"figure": about})
+    said = "Inconclusive: second (2.5), fifth (100); supported: first (2 %); needs data: third"
+    assert state_claims(CLAIMS, "figure") == said
+    assert state_claims(pd.DataFrame(), "figure") == "The claims that this is about are not judged yet"
+
+
+def test_figures_are_about_claims_that_there_are() -> None:
+    known = {f"{key}/{claim.id}" for key, card in papers.read_cards().items() for claim in card.claims}
+    assert {claim for about in inside.CLAIMS.values() for claim in about} <= known
+    assert inside.CLAIMS.keys() <= FIGURES.keys()
 
 
 def test_what_was_not_collected_is_not_drawn(tmp_path: Path) -> None:

@@ -405,9 +405,27 @@ def test_figures_and_trainings_open_on_demand(page: Page, results: Path) -> None
     figure.locator("summary").click()
     page.wait_for_selector("details[data-packed] img[src^='blob:']")
     page.evaluate("document.querySelector('details[data-packed] img').decode()")  # fails for what is no picture
-    training = page.locator("details[data-experiment]").first
+    training = page.locator("#experiment-vit_resolution")
     training.locator("summary").click()
-    training.locator("tbody tr").nth(1).wait_for()  # `toggle` comes after the click
+    training.locator(".scroll tbody tr").nth(1).wait_for()  # `toggle` comes after the click
+    expect(training.locator("canvas")).to_be_visible()
+    with page.expect_download() as saving:
+        training.locator("button").click()
+    with Path(saving.value.path()).open(newline="") as file:
+        saved = list(csv.DictReader(file))
+    kept = results / "training" / "vit_resolution" / "pretrain" / "seed0" / "epochs.csv"
+    epochs = len(kept.read_text().splitlines()) - 1
+    assert [int(row["epoch"]) for row in saved if row["arm"] == "pretrain"] == list(range(epochs))
+    assert all(float(row["least"]) <= float(row["mean"]) <= float(row["most"]) for row in saved)
+
+
+def test_what_a_figure_is_about_stands_below_it_with_its_numbers(page: Page, results: Path) -> None:
+    visit(page, results, "#figures")
+    page.locator("#figure-inside_fields summary").click()
+    line = page.locator("#figure-inside_fields li", has_text="pairs joined by the shift")
+    assert re.search(r"12\.89 .*%, 5 seeds, direction seen", line.inner_text())
+    line.locator("a").click()
+    expect(page.locator("#one-title")).to_contain_text("Shifting the windows connects")
 
 
 def test_it_is_small_and_does_little(page: Page, results: Path) -> None:

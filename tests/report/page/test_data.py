@@ -55,6 +55,19 @@ def test_a_number_comes_with_its_source_its_evidence_and_its_cause(judged: Path)
     assert rows["toy/table1/toy-s-a-b/depths-0"]["cause"] == ""
 
 
+def test_curves_are_means_over_seeds_by_epoch_with_the_worst_and_best(judged: Path) -> None:
+    path = judged / "training" / "exp" / "a" / "seed1" / "epochs.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))  # one epoch less
+    rows = [row for row in restore_rows(read_report_data(judged)["tables"]["curves"]) if row["arm"] == "a"]
+    assert [(row["epoch"], row["mean"], row["seeds"]) for row in rows] == [
+        (0, 0, 3),
+        (1, 30, 3),
+        (2, 60, 3),
+        (3, 90, 2),
+    ]
+    assert all(row["least"] <= row["mean"] <= row["most"] for row in rows)
+
+
 @pytest.mark.parametrize("change", [lambda text: text.replace("3.8", "3.9", 1), lambda text: text])
 def test_the_digest_is_another_where_a_result_is(judged: Path, change: Callable[[str], str]) -> None:
     before, path = read_run_facts(judged), judged / "published.csv"

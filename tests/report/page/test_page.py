@@ -20,6 +20,7 @@ from replication.records.rows import ClaimResult, Verdict
 from replication.records.store import hash_file
 from replication.report.figures import FIGURES
 from replication.report.page.index import SHOWN_OTHERWISE, mark_code, read_provenance
+from tests.report.figures.test_figures import write_looks
 from tests.report.timed import write_speed
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -163,6 +164,24 @@ def test_it_repeats_and_does_without_trainings(results: Path, folder: Path) -> N
         path.unlink()
     write(results)
     assert "No training is in this run." in (folder / "index.html").read_text()
+
+
+def test_figures_of_what_models_look_at_have_their_data_and_claims(results: Path) -> None:
+    write(results)
+    assert 'id="csv-' not in (results / "report" / "index.html").read_text()
+    (results / "training" / "runs.json").unlink()  # of what stood there before
+    write_looks(results)
+    report.write_page(results)
+    text = (results / "report" / "index.html").read_text()
+    Page(text)
+    saved = {
+        name: gzip.decompress(base64.b64decode(packed)).decode()
+        for name, packed in re.findall('id="csv-(.*?)">(.*?)<', text)
+    }
+    names = {"vit_embedding", "vit_distances", "vit_rollout", "inside_fields", "inside_depths", "cpvt_moves"}
+    assert set(saved) == names
+    assert saved["vit_distances"].splitlines()[0] == "state,block,head,distance,uniform,arm,seed"
+    assert text.count('data-csv="csv-') == len(saved)
 
 
 def test_provenance_groups_what_was_made_alike(results: Path) -> None:

@@ -9,7 +9,7 @@ async function unpacked(id) {
 
 const DATA = JSON.parse(await unpacked("data"));
 const { run: RUN, papers: PAPERS, models: MODELS, metrics: METRICS, rules: RULES } = DATA;
-const [NUMBERS, CLAIMS, COUNTS, TIMINGS, SPEEDS, TRAINED, WITNESSES] = ["numbers", "claims", "counts", "timings", "speeds", "trained", "witnesses"]
+const [NUMBERS, CLAIMS, COUNTS, TIMINGS, SPEEDS, TRAINED, LEARNED, WITNESSES] = ["numbers", "claims", "counts", "timings", "speeds", "trained", "curves", "witnesses"]
   .map((name) => rowsOf(DATA.tables[name]));
 const BUILT = "hyper-parameters";
 // A hyper-parameter builds our model: that it is equal is no measurement, so it counts as a kind of its own.

@@ -28,14 +28,6 @@ async function showFigure(part) {
   part.querySelector("img").src = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
 }
 
-// The trainings of an experiment, an arm and measure a row, made when it is opened.
-function trainedTable(experiment) {
-  const rows = TRAINED.filter((row) => row.experiment === experiment);
-  return h("table", {}, h("thead", {}, h("tr", {}, ["arm", "measure", "image side [px]", "mean", "95 % interval", "seeds"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.arm),
-      [row.metric, row.image_size ?? "", withUnit(shown(row.value), row.unit), interval(row.ci_low, row.ci_high), row.n ?? ""].map((value) => h("td", {}, String(value)))))));
-}
-
 function start() {
   fillFacets();
   const timed = CONDITIONS.flatMap((condition) => [["images/s", "images/s"], ["ms", "latency"]].map(([kind, name]) => h("option", { value: `${kind}@${condition}` }, `${name}: ${condition}`)));
@@ -83,7 +75,8 @@ function start() {
   whenNear($("#curves"), () => { render.seen = true; renderCurves(); });
   addEventListener("resize", () => plot?.setSize({ width: Math.max(280, Math.min(960, $("#curves-plot").clientWidth)), height: 380 }));
   for (const part of document.querySelectorAll("details[data-packed]")) part.addEventListener("toggle", () => showFigure(part), { once: true });
-  for (const part of document.querySelectorAll("details[data-experiment]")) part.addEventListener("toggle", () => part.append(trainedTable(part.dataset.experiment)), { once: true });
+  for (const part of document.querySelectorAll("details[data-experiment]")) part.addEventListener("toggle", () => showExperiment(part), { once: true });
+  for (const button of document.querySelectorAll("button[data-csv]")) button.addEventListener("click", async () => save(new Blob([await unpacked(button.dataset.csv)], { type: "text/csv" }), `${button.dataset.csv}.csv`));
 }
 
 start();

@@ -57,6 +57,9 @@ docs/data.md: replication/records/rows.py replication/records/description.py
 declared:  ## record the commits that declared the ranges of claims, after they are committed
 	$(PYTHON) tests/papers/declare.py
 
+docs/old_verdicts.md: results/reference/claims.csv $(wildcard replication/papers/*.py)
+	python tests/papers/old_verdicts.py
+
 docs/fairness.md: $(wildcard replication/papers/*.py)
 	python tests/papers/fairness.py
 
@@ -77,6 +80,7 @@ publish: $(VENV)/ready  ## write the results as a folder for an archive such as 
 
 snapshot: reproduce  ## publish the present results as results/reference
 	python -m replication snapshot
+	$(MAKE) docs/old_verdicts.md
 
 clean:  ## remove generated results, not the published snapshot
 	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -r {} +

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from replication import study
 from replication.complexity.mechanisms import write_mechanisms
 from replication.complexity.sweep import count_cell
 from replication.papers import find_variant, read_cards, write_published
@@ -17,6 +18,7 @@ from replication.records.rows import ClaimResult, Order, Verdict, make_claim_id
 from replication.records.store import hash_file
 from replication.report.answer import write_answer, write_details
 from replication.report.judge import compare_architecture, compare_count, judge
+from tests.papers import old_verdicts
 
 pytestmark = pytest.mark.snapshot
 
@@ -52,6 +54,10 @@ def test_readme_quotes_its_answer_and_the_tables_are_its_own() -> None:
     assert tables == f"# The answer in tables\n\n{write_details(verdicts, claims, orders)}\n"
 
 
+def test_the_page_of_old_verdicts_has_the_new_ones() -> None:
+    assert old_verdicts.PAGE.read_text(encoding="utf-8") == old_verdicts.render_page(), "run: make docs/old_verdicts.md"
+
+
 def _is_exact(row: dict[str, str]) -> bool:
     """Whether ours has the printed digits."""
     compare = compare_architecture if METRICS[row["metric"]].kind == "architecture" else compare_count
@@ -84,6 +90,8 @@ def test_every_claim_that_counts_contradict_has_a_cause() -> None:
 
 def test_what_trainings_decide_was_declared_before_they_began() -> None:
     began = {name: one.get("since", "") for name, one in MANIFEST["durations"].get("training", {}).items()}
+    for training in sorted(study.read_kept(), key=lambda one: one.started, reverse=True):
+        began[training.experiment] = training.started
     claims = {make_claim_id(card.key, claim.id): claim for card in read_cards().values() for claim in card.claims}
     for row in _rows("claims.csv"):
         contrast = claims[row["id"]].contrast

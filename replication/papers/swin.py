@@ -151,7 +151,7 @@ STUDY_WINDOWS = Experiment(
     id="cluttered_swin",
     question="Do windows need to shift, and which positions do they need?",
     model=small_models.SWIN_IN_CLUTTER,
-    recipe=CLUTTERED,
+    recipe={**CLUTTERED, "image_size": small_models.SWIN_IN_CLUTTER.image_size},
     arms=(
         Arm("shifted"),
         Arm("unshifted", model=small_models.SWIN_IN_CLUTTER_UNSHIFTED),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replication import papers
+from replication import papers, study
 from replication.data_sources import read_mirror
 from replication.papers.parts.user_models import OWN, is_spec
 from replication.plan.check import check_config, check_folder
 from replication.plan.evaluations import find_evaluations
+from replication.plan.looks import plan_seeds
 from replication.plan.plan import Plan, Run
 from replication.records.metrics import METRICS
 from replication.records.words import Size, UserError, nearest
@@ -61,13 +62,7 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         device=config["training"]["device"],
         processes=int(config["training"]["processes"]),
         data=_check_data(config["data"]),
-        runs=tuple(
-            Run(experiment, arm.id, seed)
-            for experiment in experiments
-            if experiment in part.experiments
-            for arm in papers.find_experiment(experiment).arms
-            for seed in papers.find_experiment(experiment).list_seeds(seeds)
-        ),
+        runs=tuple(_list_runs([one for one in experiments if one in part.experiments], seeds, config)),
         evaluations=tuple(one for one in evaluations if one.model in part.models),
         notes=notes,
         recipes=recipes,
@@ -143,6 +138,18 @@ def _choose_experiments(asked: str | Iterable[str], scale: str) -> list[str]:
         scales = ", ".join(papers.find_experiment(left[0]).scales)
         raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
     return defined
+
+
+def _list_runs(experiments: Iterable[str], seeds: int, config: Mapping[str, Any]) -> Iterator[Run]:
+    """List the trainings of these experiments: of a study those of the looks that are due, and not published yet."""
+    of_study = config["scale"] == study.SCALE
+    planned = plan_seeds(Path(config["results"]) / "claims.csv") if of_study else {}
+    published = study.list_current() if of_study else ()
+    for experiment in map(papers.find_experiment, experiments):
+        for arm in experiment.arms:
+            for seed in experiment.list_seeds(max(seeds, planned.get(f"{experiment.id}/{arm.id}", 0))):
+                if (experiment.id, arm.id, seed) not in published:
+                    yield Run(experiment.id, arm.id, seed)
 
 
 def _choose_speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:

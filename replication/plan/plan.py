@@ -82,9 +82,9 @@ class Plan:
         """Resolve the recipe of an arm at this scale, with the changes that the configuration asks for."""
         return resolve(self.find_experiment(experiment), arm, self.scale)
 
-    def list_weights(self, experiment: str, arm: str) -> list[str]:
-        """List the files of weights that an arm of an experiment ends with, one a seed; none for the arm ""."""
-        seeds = papers.find_experiment(experiment).list_seeds(self.seeds)
+    def list_weights(self, experiment: str, arm: str, seed: int | None = None) -> list[str]:
+        """List the files of weights that an arm of an experiment ends with, one a `seed`; none for the arm ""."""
+        seeds = papers.find_experiment(experiment).list_seeds(self.seeds) if seed is None else [seed]
         runs = (Run(experiment, arm, seed) for seed in seeds) if arm else ()
         return [f"{self.name_folder(run)}/weights.safetensors" for run in runs]
 
@@ -119,13 +119,13 @@ class Plan:
                 raise UserError(f"{title}: {recipe.dataset} is no data set for {recipe.task}")
             check_numbers(recipe.dataset, recipe.images, recipe.train_images)
 
-    def list_start_weights(self, experiment: str, arm: str) -> list[str]:
-        """List the weights that an arm starts from: none, or those of another arm."""
-        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).start_from)
+    def list_start_weights(self, experiment: str, arm: str, seed: int | None = None) -> list[str]:
+        """List the weights that an arm starts from, with every seed or with one: none, or those of another arm."""
+        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).start_from, seed)
 
-    def list_teacher_weights(self, experiment: str, arm: str) -> list[str]:
-        """List the weights that an arm is distilled from: none, or those of another arm."""
-        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).teacher)
+    def list_teacher_weights(self, experiment: str, arm: str, seed: int | None = None) -> list[str]:
+        """List the weights that an arm is distilled from, as for those that it starts from."""
+        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).teacher, seed)
 
 
 def _check_keywords(given: Iterable[str], known: Collection[str], title: str) -> None:

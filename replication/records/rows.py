@@ -815,7 +815,7 @@ class StudyTraining:
     arm: Annotated[str, "Id of the experiment's arm."]
     seed: Annotated[int, "Seed of the training."]
     recipe: Annotated[str, "Digest of what the card said of its model and recipe, and of those that it starts from."]
-    date: Annotated[str, "Day on which it ended."]
+    started: Annotated[str, "When it began, UTC."]
     machine: Annotated[str, "The processor, or the GPU where that did the work."]
     torch: Annotated[str, "Version of PyTorch."]
     minutes: Annotated[float, "How long it took, beside other work.", "min"]

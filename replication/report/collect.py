@@ -63,7 +63,8 @@ def collect(
     """Write `training/runs.csv`, `training/answers.csv` and `measured.csv` from what lies in `results`.
 
     `trained`, `insight` and `inside` are the arms, `<experiment>/<arm>`, of which every one of the first `seeds`
-    counts; without them, all finished runs in the folder count. Runs of another scale and of seeds beyond do not count.
+    counts, or single runs, `<experiment>/<arm>/seed<n>`; without them, all finished runs in the folder count. Runs of
+    another scale and of seeds beyond do not count.
     A file that no other instrument has written has no rows: what it would have measured is then missing, not wrong.
 
     Raise `UserError` for a run that is asked for and is missing, unfinished, of another scale, or changed since it was
@@ -109,18 +110,19 @@ def _find_complete(
     folder: Path, scale: str, seeds: int, arms: Sequence[str] | None = None
 ) -> Iterator[tuple[Path, str]]:
     """Yield the folders of the complete runs asked for, each with its machine. A run writes its manifest last."""
+    single = [arm for arm in arms or () if arm.count("/") == 2]
     if arms is None:
         found = find_finished(folder, "*/*/seed*/manifest.json")
     else:
-        found = sorted(
-            folder / arm / f"seed{seed}" / "manifest.json" for arm in arms for seed in _list_seeds(arm, seeds)
-        )
+        whole = [f"{arm}/seed{seed}" for arm in arms if arm not in single for seed in _list_seeds(arm, seeds)]
+        found = sorted(folder / run / "manifest.json" for run in {*single, *whole})
     for path in found:
         if not path.is_file():
             raise UserError(f"{path} is missing, so the run did not end; {AGAIN}")
         manifest = read_manifest(path, scale=str, seed=int, machine__processor=str)
         arm = path.parents[1].relative_to(folder).as_posix()
-        if manifest["scale"] == scale and manifest["seed"] in _list_seeds(arm, seeds):
+        counts = f"{arm}/{path.parent.name}" in single or manifest["seed"] in _list_seeds(arm, seeds)
+        if manifest["scale"] == scale and counts:
             yield path.parent, manifest["machine"]["processor"]
         elif arms is not None:
             raise UserError(

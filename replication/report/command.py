@@ -43,7 +43,8 @@ def _declare_collect(parser: argparse.ArgumentParser) -> None:
             option,
             nargs="*",
             metavar="EXPERIMENT/ARM",
-            help=f"ask that these arms are {what}, with every seed (default: those that are there)",
+            help=f"ask that these arms are {what}, with every seed or, with /seed3 behind, that one "
+            "(default: those that are there)",
         )
 
 

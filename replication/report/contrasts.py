@@ -17,7 +17,7 @@ The words:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from replication.intervals.looks import LEVEL, SEEDS, find_look
 from replication.intervals.means import Mean, average_seeds, average_seeds_and_images, compute_image_error
 from replication.records.bits import unpack_bits
 from replication.records.card import Claim, Contrast, MissingError
-from replication.records.rows import Answers, ClaimResult, Run
+from replication.records.rows import Answers, Run
 from replication.report.trainings import Trainings
 
 SEEN, REVERSED, SMALL, UNDECIDED = "direction seen", "reversed", "smaller than what counts", "undecided"
@@ -103,19 +103,6 @@ def explain(found: Look, claim: Claim) -> str:
     if found.status == SMALL:
         return f"the whole interval lies within {claim.counts:g} of 0, {at}"
     return f"the whole interval lies {'in' if found.status == SEEN else 'outside'} the declared range, {at}"
-
-
-def plan_seeds(claims: Mapping[str, Claim], results: Iterable[ClaimResult]) -> dict[str, int]:
-    """Plan how many seeds each arm, `<experiment>/<arm>`, needs next, by the results on claims, both by id.
-
-    Only contrasts that are undecided go on. An arm of several goes as far as the furthest of them.
-    """
-    needed: dict[str, int] = {}
-    for result in results:
-        contrast = claims[result.id].contrast
-        for arm in contrast.arms if contrast and result.next_seeds else ():
-            needed[arm] = max(needed.get(arm, 0), result.next_seeds or 0)
-    return needed
 
 
 def find_next_seeds(found: Look) -> int | None:

@@ -96,7 +96,7 @@ def _describe(manifest: dict[str, Any]) -> StudyTraining:
         arm=manifest["arm"],
         seed=manifest["seed"],
         recipe=digest_training(manifest["experiment"], manifest["arm"]),
-        date=ended.date().isoformat(),
+        started=started.isoformat(timespec="seconds"),
         machine=manifest["machine"]["processor"],
         torch=manifest["libraries"]["torch"],
         minutes=round((ended - started).total_seconds() / 60, 1),

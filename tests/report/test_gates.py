@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from replication.intervals.looks import LEVEL, SEEDS
+from replication.papers.parts.recipes import TWICE
 from replication.records.card import Arm, Card, Claim, Contrast, Control
 from replication.report.contrasts import look
 from replication.report.gates import GATES, check_gates
@@ -70,6 +74,14 @@ def test_g2_twice_the_epochs_leave_the_difference_as_it_is(toy: Card) -> None:
     assert check(missing)["G2"] == "it was not measured: no run of exp_longer/b has a top1 in these results"
 
 
+@pytest.mark.parametrize(("twice", "moved"), [(1, 0.27), (len(TWICE), 0.09)])
+def test_g2_how_often_chance_alone_fails_a_converged_contrast(twice: int, moved: float) -> None:
+    rng = np.random.default_rng(0)
+    usual, longer = rng.normal(size=(100_000, SEEDS[0])), rng.normal(size=(100_000, twice))
+    half = stats.t.ppf((1 + LEVEL) / 2, SEEDS[0] - 1) * usual.std(axis=1, ddof=1) / SEEDS[0] ** 0.5
+    assert np.mean(abs((longer - usual[:, :twice]).mean(axis=1)) >= half) == pytest.approx(moved, abs=0.006)
+
+
 def test_g3_every_arm_has_the_same_search_and_learns_at_its_best_rate(toy: Card) -> None:
     made = plant(VALUES)
     better = change(made, "exp_rates/b_0.004", [10.0, 90.0])
@@ -108,9 +120,9 @@ def test_g5_the_positive_control_comes_out(toy: Card) -> None:
     control = Control("positions beat none", Contrast(("exp/control",), ("exp/a",)))
     asked = replace(CLAIM, control=control)
     for values, failure in (
-        ([81.0] * 5, ""),
-        ([79.5] * 5, "not so: positions beat none (-0.50 is not above 0)"),
-        ([81.0] * 3, "it was not measured: 3 seeds of the positive control, 5 of the contrast"),
+        ([81.0] * 3, ""),
+        ([95.0, 79.5, 95.0, 95.0], "not so: positions beat none (-0.50 with one of 4 seeds, not above 0)"),
+        ([81.0] * 2, "it was not measured: 2 of the 3 seeds of the positive control"),
         ([], "it was not measured: no run of exp/control has a top1 in these results"),
     ):
         assert check(replace(made, runs=[*made.runs, *make_runs("control", values)]), asked)["G5"] == failure

@@ -128,7 +128,7 @@ def test_finished_trainings_are_kept_and_new_ones_take_their_place(
     (first, *_) = study.read_kept()
     train(again, "b", 1, 37.5, epochs=7)  # not what the card asks for
     assert keep(again, out, monkeypatch) == 3
-    assert (first.minutes, first.date, first.machine) == (6.5, "2026-01-02", "toy")
+    assert (first.minutes, first.started, first.machine) == (6.5, "2026-01-02T03:04:00+00:00", "toy")
     curve = read_records(out / "epochs.csv", ValidationAccuracy)
     assert [row.top1 for row in curve if (row.arm, row.seed) == ("a", 3)] == [0.0, 10.0, 20.0]
     assert read_records(out / "controls.csv", TrivialControl) == []

@@ -52,7 +52,9 @@ def test_micro_batches_of_unequal_size_weigh_their_images(experiment: Experiment
     torch.testing.assert_close(whole.step(*batch(), 64, RATE), parts.step(*batch(), 64, RATE), atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-2), ("adam", 1e-2), ("sgd", 0.1), ("lamb", 0.05)])
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("adamw", 1e-2), ("adam", 1e-2), ("sgd", 0.1), ("lamb", 0.05), ("muon", 1e-2)]
+)
 def test_every_optimizer_lowers_the_loss(experiment: Experiment, optimizer: str, rate: float) -> None:
     learned = learner(experiment, optimizer=optimizer)
     learned.learning()
@@ -79,6 +81,20 @@ def test_decay_spares_biases_norms_class_token_and_positions(experiment: Experim
     names = {name for name, parameter in learned.module.named_parameters() if id(parameter) in decayed}
     layers = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     assert names == {"patch_embed.proj.weight", "head.weight", *(f"blocks.0.{layer}.weight" for layer in layers)}
+
+
+def test_muon_steps_as_far_in_every_direction_of_a_matrix_and_spares_the_rest(experiment: Experiment) -> None:
+    learned = learner(experiment, optimizer="muon", weight_decay=0.0)
+    weight = learned.module.get_submodule("blocks.0.attn.proj").weight
+    assert isinstance(weight, torch.nn.Parameter)
+    before = weight.detach().clone()
+    learned.step(*batch(), 64, 0.1)
+    turned = torch.linalg.svdvals(weight.detach() - before)
+    assert turned[0] / turned[-4] < 3  # the iteration ends near 1, not at it
+    told = learned.optimizer.state
+    turning = {name for name, parameter in learned.module.named_parameters() if told[parameter]["use_muon"]}
+    layers = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    assert turning == {"head.weight", *(f"blocks.0.{layer}.weight" for layer in layers)}
 
 
 def test_moving_average_of_two_steps(experiment: Experiment) -> None:

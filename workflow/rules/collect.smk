@@ -45,7 +45,11 @@ rule collect:
         results=subpath(output.measured, parent=True),
         scale=PLAN.scale,
         seeds=PLAN.seeds,
-        trained=PLAN.list_arms(PLAN.runs),
+        trained=(
+            [f"{run.experiment}/{run.arm}/seed{run.seed}" for run in PLAN.runs]
+            if ONE_BY_ONE
+            else PLAN.list_arms(PLAN.runs)
+        ),
         insight=PLAN.list_arms(PLAN.detectors),
         inside=PLAN.list_arms(PLAN.classifiers),
     shell:

@@ -10,10 +10,10 @@ rule training:
             PLAN.list_fetched(wildcards.experiment, wildcards.arm)
         ),
         start=lambda wildcards: PLAN.list_start_weights(
-            wildcards.experiment, wildcards.arm
+            wildcards.experiment, wildcards.arm, wildcards.get("seed")
         ),
         teacher=lambda wildcards: PLAN.list_teacher_weights(
-            wildcards.experiment, wildcards.arm
+            wildcards.experiment, wildcards.arm, wildcards.get("seed")
         ),
     output:
         expand(

@@ -1,4 +1,4 @@
-"""What must be so for a mechanism to act (gate G4), as cards assert it of their small models.
+"""What must be so for a mechanism to act (gate G4), as cards assert it of their small models; positive controls (G5).
 
 The grid is that of the first stage: the image size over the patch size, 4 where the model has no other.
 """
@@ -6,7 +6,10 @@ The grid is that of the first stage: the image size over the patch size, 4 where
 from __future__ import annotations
 
 from replication.papers.parts.recipes import CLUTTERED, LARGEST, SMALLEST, SOURCE, ZOOM
-from replication.records.card import Activity, Facts
+from replication.records.card import Activity, Contrast, Control, Facts
+
+POSITIONS_BEAT_NONE = Control("positions beat none", Contrast(("cluttered_vit/table",), ("cluttered_vit/none",)))
+"""Of claims on positions in cluttered scenes: where a ViT does as well without any, none of them is tested."""
 
 
 def _count_grid(facts: Facts) -> float:

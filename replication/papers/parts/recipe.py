@@ -87,7 +87,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "positions": ("", "none", "bilinear", "bilinear_half_pixel", "bicubic", "bicubic_antialias", "linear_1d"),
     "head": ("start", "fresh"),
     "trainable": ("all", "head"),
-    "optimizer": ("adamw", "adam", "sgd", "lamb"),
+    "optimizer": ("adamw", "adam", "sgd", "lamb", "muon"),
     "schedule": ("cosine", "linear", "constant", "step"),
     "precision": ("fp32", "tf32", "bf16", "fp16"),
     "distillation": ("none", "soft", "hard"),

@@ -33,10 +33,11 @@ WINDOWS: Mapping[str, Any] = {**DIGITS, "image_size": 32, "epochs": 10}
 
 CLUTTERED: Mapping[str, Any] = {
     "dataset": "cluttered_digits",
-    "image_size": 16,
-    "epochs": 16,
+    "image_size": 24,
+    "epochs": 8,
     "batch_size": 50,
-    "learning_rate": 2e-3,
+    "optimizer": "muon",
+    "learning_rate": 1.2e-2,
     "warmup_epochs": 1,
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
@@ -44,9 +45,10 @@ CLUTTERED: Mapping[str, Any] = {
 }
 """26,000 cluttered scenes in which what is to be named has no fixed place and size.
 
-At 16 px it is 10 to 13 px large, half as large as its source, so a larger image shows more of it.
+At 24 px it is 14 to 19 px large, its source 20, so a larger image shows more of it.
 
-Length and batch were settled by the validation curve of the plain ViT on the seed 100, which no claim uses.
+Optimizer, patches and length were settled by the validation curve of the plain ViT on the seed 101, which no claim
+uses: three epochs of AdamW (2e-3) end at 69 %, of Muon at 94 %.
 """
 
 STUDY: Mapping[str, Mapping[str, Any]] = {"study": {}}
@@ -55,7 +57,7 @@ STUDY: Mapping[str, Mapping[str, Any]] = {"study": {}}
 SMALLEST, LARGEST, ZOOM = 0.6, 0.8, 1.25  # objects of cluttered scenes, as shares of the side; ZOOM only in training
 SOURCE = 20  # [px] side that their sources fill
 
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (6e-3, 1.2e-2, 2.4e-2)
 """The learning rates that every arm of a study is tried with."""
 
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4}
@@ -186,6 +188,14 @@ def search_rates(experiment: Experiment) -> Experiment:
     )
 
 
+TWICE = (0, 1, 2)
+"""The seeds of the trainings of twice the length.
+
+Of a contrast of five seeds that has converged, chance alone moves the difference by more than half of its interval in
+27 % of the cases where one seed is trained twice as long, in 9 % where three are.
+"""
+
+
 def lengthen(experiment: Experiment) -> Experiment:
     """Make the same study with trainings of twice the length, which tells whether those of the study had converged."""
 
@@ -198,7 +208,7 @@ def lengthen(experiment: Experiment) -> Experiment:
         question="Had they converged?",
         recipe=double(experiment.recipe),
         arms=tuple(replace(arm, changes=double(arm.changes)) for arm in experiment.arms),
-        seeds=(0,),
+        seeds=TWICE,
     )
 
 

@@ -4,8 +4,8 @@ The columnar ones see 28 px images as 4 x 4 patches, those with a choice of word
 windows or a pyramid see 32 px images as an 8 x 8 grid and then a 4 x 4 one, in windows of 2 x 2 so that no stage is a
 single window. Their multiply-adds are about 3.5 M unless the question is their size; MSG-Transformer has a fifth more,
 as its messenger is a fifth token of a window, and those with a choice of words have a third more. Those in clutter see
-16 px images, as 8 x 8 patches or 16 x 16 pixels. The data set says how many channels there are. Between `papers` and
-`records`: no torch.
+24 px images as 8 x 8 patches or, with windows, 32 px images as 16 x 16. The data set says how many channels there are.
+Between `papers` and `records`: no torch.
 """
 
 from __future__ import annotations
@@ -199,32 +199,38 @@ DETR_BACKBONE = Variant(
     sweep=False,
 )
 
-_VIT_IN_CLUTTER = {"patch_size": 2, "embed_dim": 48, "depth": 3, "num_heads": 3, "mlp_ratio": 4}
+_VIT_IN_CLUTTER = {"patch_size": 3, "embed_dim": 48, "depth": 3, "num_heads": 3, "mlp_ratio": 4}
 
 
-def _put_in_clutter(variant: Variant, architecture: dict[str, Any], label: str = "") -> Variant:
-    """Make a small model over for cluttered scenes of 16 px, of which it sees pixels or patches of 2 x 2."""
+def _put_in_clutter(variant: Variant, architecture: dict[str, Any], label: str = "", side: int = 24) -> Variant:
+    """Make a small model over for cluttered scenes of `side` px, which it sees as patches."""
     return replace(
         variant,
         id=variant.id.replace("_digits", "_clutter"),
         label=label or variant.label,
         architecture={**variant.architecture, **architecture},
-        image_size=16,
-        image_sizes_by=2,
+        image_size=side,
+        image_sizes_by=architecture["patch_size"],
     )
 
 
 VIT_IN_CLUTTER = _put_in_clutter(
-    VIT, _VIT_IN_CLUTTER, "ViT analogue: width 48, depth 3, 3 heads, 8 x 8 patches of 2 px"
+    VIT, _VIT_IN_CLUTTER, "ViT analogue: width 48, depth 3, 3 heads, 8 x 8 patches of 3 px"
 )
 VIT_IN_CLUTTER_NO_POSITIONS = _put_in_clutter(VIT_NO_POSITIONS, _VIT_IN_CLUTTER)
 CPVT_IN_CLUTTER = _put_in_clutter(CPVT, _VIT_IN_CLUTTER)
 
-_IN_WINDOWS_OF_4 = {"embed_dim": 24, "patch_size": 1, "window_size": 4}
-SWIN_IN_CLUTTER = _put_in_clutter(SWIN, _IN_WINDOWS_OF_4, "Swin analogue: 16 x 16 pixels, windows of 4 x 4")
-SWIN_IN_CLUTTER_UNSHIFTED = _put_in_clutter(SWIN_UNSHIFTED, _IN_WINDOWS_OF_4)
-SWIN_IN_CLUTTER_NO_POSITIONS = _put_in_clutter(SWIN_NO_POSITIONS, _IN_WINDOWS_OF_4)
-SWIN_IN_CLUTTER_ABSOLUTE = _put_in_clutter(SWIN_ABSOLUTE, _IN_WINDOWS_OF_4)
+_IN_WINDOWS_OF_4 = {"embed_dim": 24, "patch_size": 2, "window_size": 4}
+
+
+def _put_in_windows(variant: Variant, label: str = "") -> Variant:
+    return _put_in_clutter(variant, _IN_WINDOWS_OF_4, label, side=32)
+
+
+SWIN_IN_CLUTTER = _put_in_windows(SWIN, "Swin analogue: 16 x 16 patches of 2 px, windows of 4 x 4")
+SWIN_IN_CLUTTER_UNSHIFTED = _put_in_windows(SWIN_UNSHIFTED)
+SWIN_IN_CLUTTER_NO_POSITIONS = _put_in_windows(SWIN_NO_POSITIONS)
+SWIN_IN_CLUTTER_ABSOLUTE = _put_in_windows(SWIN_ABSOLUTE)
 
 ANALOGUES = {value.id: value for value in list(vars().values()) if isinstance(value, Variant)}
 """Every one by id."""

@@ -168,7 +168,7 @@ def _pretrain_exaflops(find: Lookup, model: str, epochs: int) -> float:
 # still knows, and given time every arm learns its positions anew.
 # The peak rate is a tenth of the pre-training's.
 # 8 x 8 patches become 10 x 10: objects of the test images then span as many as the largest of the training images.
-_STUDY_TUNING = {"epochs": 3, "learning_rate": 1.2e-3, "warmup_epochs": 0.5}
+_STUDY_TUNING = {"epochs": 3, "learning_rate": 1.2e-3, "min_learning_rate": 2.4e-5, "warmup_epochs": 0.5}
 _LARGER_SCENES = {"image_size": CLUTTERED["image_size"] * 5 // 4}
 _STUDY_LARGER = {**_STUDY_TUNING, **_LARGER_SCENES}
 STUDY_POSITIONS = Experiment(

@@ -37,6 +37,13 @@ def test_linear_falls_by_equal_steps() -> None:
     )
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_last_share_stays_at_the_smallest_rate(schedule: str) -> None:
+    falling = rates(9, schedule=schedule, min_learning_rate=0.4, warmup_epochs=1 / 3)
+    kept = rates(12, schedule=schedule, min_learning_rate=0.4, warmup_epochs=1 / 3, flat_share=0.25)
+    assert kept == [*falling, 0.4, 0.4, 0.4]
+
+
 def test_constant_stays() -> None:
     assert rates(6, schedule="constant", warmup_epochs=2 / 3) == [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]
 

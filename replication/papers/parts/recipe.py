@@ -43,6 +43,7 @@ class Recipe:
     schedule: str = "cosine"  # how the rate goes from its peak to min_learning_rate; see training.schedule
     warmup_learning_rate: float = 0.0
     min_learning_rate: float = 0.0
+    flat_share: float = 0.0  # of the epochs, the last of them, at min_learning_rate: cosine and linear end before
     step_epochs: float | None = None  # of the schedule "step": epochs from one drop to the next
     step_decay: float = 0.1  # and the factor of a drop
     backbone_learning_rate: float | None = None  # the peak of a detector's backbone; None is that of the rest
@@ -113,7 +114,17 @@ BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("crop_padding", "color_jitter", "mixup", "cutmix"), (0, _INFINITY)),
     **dict.fromkeys(("backbone_learning_rate", "l1_weight", "giou_weight", "no_object_weight"), (0, _INFINITY)),
     **dict.fromkeys(
-        ("label_smoothing", "drop_path_rate", "momentum", "step_decay", "ema_decay", "hflip", "random_erasing"), (0, 1)
+        (
+            "flat_share",
+            "label_smoothing",
+            "drop_path_rate",
+            "momentum",
+            "step_decay",
+            "ema_decay",
+            "hflip",
+            "random_erasing",
+        ),
+        (0, 1),
     ),
     **dict.fromkeys(("mixup_prob", "mixup_switch_prob", "distillation_alpha"), (0, 1)),
     "betas": (0, 1 - 1e-9),

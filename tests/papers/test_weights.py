@@ -38,7 +38,9 @@ def test_a_record_says_what_it_is(one: Weight) -> None:
     assert one.source
     assert one.licence
     assert re.fullmatch(
-        r"(timm [\d.]+, configuration of \S+|[\w-]+/[\w-]+@[0-9a-f]{7} Lic\w+(\.txt)?)?", one.licence_source, re.I
+        r"(timm [\d.]+, configuration of \S+|[\w-]+/[\w-]+@[0-9a-f]{7} (Lic\w+(\.txt)?|README\w*\.md)(; .+)?)?",
+        one.licence_source,
+        re.I,
     )
     assert one.terms.endswith("(recalled)") == (not one.licence_source)
     assert one.megabytes is None or 1 < one.megabytes < 5000

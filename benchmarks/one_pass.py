@@ -21,9 +21,9 @@ import torch
 from PIL import Image
 
 from replication import papers
+from replication.data.preprocessing import make_preprocessing
 from replication.evaluation.images import open_photographs
 from replication.evaluation.one_pass import Classifier, Pass, answer_all
-from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build_variant
 from replication.papers.parts.small_models import VIT
 

@@ -76,6 +76,42 @@ def _make_scenes(side: int, size: str) -> Source:
     )
 
 
+VTAB = {
+    "caltech101": (102, 6_084),
+    "cifar_100": (100, 10_000),
+    "dtd": (47, 1_880),
+    "flowers102": (102, 6_149),
+    "pets": (37, 3_669),
+    "sun397": (397, 21_750),
+    "svhn": (10, 26_032),
+    "camelyon": (2, 32_768),
+    "eurosat": (10, 5_400),
+    "resisc45": (45, 6_300),
+    "retinopathy": (5, 42_670),
+    "clevr_count": (8, 15_000),
+    "clevr_dist": (6, 15_000),
+    "dmlab": (6, 22_735),
+    "dspr_loc": (16, 73_728),
+    "dspr_ori": (16, 73_728),
+    "kitti_dist": (4, 711),
+    "snorb_azim": (18, 12_150),
+    "snorb_elev": (9, 12_150),
+}
+"""The tasks of VTAB-1k by their names in ViT's Table 9, with their classes and test images (those of TensorFlow
+Datasets)."""
+
+PHOTOGRAPHS = {
+    "imagenet_1k": (1000, 1_281_167, 50_000),
+    "flowers_102": (102, 1020, 6149),
+    "oxford_pets": (37, 3680, 3669),
+    "stanford_cars": (196, 8144, 8041),
+    "inaturalist_2018": (8142, 437_513, 24_426),
+    "inaturalist_2019": (1010, 265_213, 3_030),
+    **{f"vtab_1k_{task}": (classes, 800, test) for task, (classes, test) in VTAB.items()},
+}
+"""Classes, training images and test images of the data sets of image files, as published: of Flowers and VTAB-1k
+without those to validate on, which are as many more and 200."""
+
 _OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
 _COCO = "http://images.cocodataset.org/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
@@ -162,7 +198,65 @@ SOURCES: dict[str, Source] = {
         licence="CC BY-SA 4.0",
         citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, 2012",
         homepage=_OXFORD + "pets/",
+        usual="oxford-iiit-pets",
     ),
+    "stanford_cars": Source(
+        "Stanford Cars: 16,185 photographs, cars_train/, cars_test/ and devkit/ below the folder, brought along",
+        (),
+        size="2 GB",
+        licence="none stated; for research",
+        citation="Krause, Stark, Deng, Fei-Fei: 3D object representations for fine-grained categorization, 2013",
+        homepage="https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
+    ),
+    **{
+        f"inaturalist_{year}": Source(
+            f"iNaturalist {year}: {images} photographs of living things",
+            _make_files(
+                {
+                    f"{name}{year}{ending}.tar.gz": f"md5:{digest}"
+                    for (name, ending), digest in zip(
+                        (("train_val", ""), ("train", ".json"), ("val", ".json")), digests, strict=True
+                    )
+                },
+                f"https://ml-inat-competition-datasets.s3.amazonaws.com/{year}/",
+            ),
+            size=size,
+            licence="photographs under their owners' licences, for research and teaching, as the challenge says",
+            citation="Van Horn et al.: The iNaturalist species classification and detection dataset, arXiv 1707.06642",
+            homepage=f"https://github.com/visipedia/inat_comp/tree/master/{year}",
+        )
+        for year, images, size, digests in (
+            (
+                *("2018", "461,939", "120 GB"),
+                (
+                    "b1c6952ce38f31868cc50ea72d066cc3",
+                    "bfa29d89d629cbf04d826a720c0a68b0",
+                    "f2ed8bfe3e9901cdefceb4e53cd3775d",
+                ),
+            ),
+            (
+                *("2019", "268,243", "75 GB"),
+                (
+                    "c60a6e2962c9b8ccbd458d12c8582644",
+                    "b06a6683537867c0d5c7a45f407a306d",
+                    "5cc5509b0fe495f1c8c1362612448497",
+                ),
+            ),
+        )
+    },
+    **{
+        f"vtab_1k_{task}": Source(
+            f"VTAB-1k, {task}: 1,000 images to learn from, brought along with the lists train800.txt, val200.txt and "
+            "test.txt, a path below the folder and a class a line",
+            (),
+            size="as its source",
+            licence="that of the data set it is taken from",
+            citation="Zhai et al.: A large-scale study of representation learning with the visual task adaptation "
+            "benchmark, arXiv 1910.04867",
+            homepage="https://github.com/google-research/task_adaptation",
+        )
+        for task in VTAB
+    },
     "digit_scenes": _make_scenes(64, "24 MB"),
     "digit_scenes_128": _make_scenes(128, "88 MB"),
     "coco_2017": Source(
@@ -298,6 +392,13 @@ def check_numbers(dataset: str, images: int | None, train_images: int | None) ->
 
 MADE_HERE = {"digits": "", "cluttered_digits": "", "cluttered_fashion": "fashion_mnist"}
 """The data sets that a training makes in memory, and the one to fetch that each is made of; none for the digits."""
+
+
+def count_learned(dataset: str) -> int:
+    """Return how many images of a data set a training learns from, with those of CIFAR to validate on."""
+    if dataset in PHOTOGRAPHS:
+        return PHOTOGRAPHS[dataset][1]
+    return DIVISIONS[dataset].classes * sum(DIVISIONS[dataset].parts[:2])
 
 
 def draws_by_seed(dataset: str) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from replication import papers
-from replication.records.card import Variant
+from replication.records.card import Preprocessing, Variant
 from replication.records.metrics import COCO_BOXES, UNIT_SCALE
 from replication.records.rows import Weight
 from replication.records.words import split_size
@@ -87,6 +88,16 @@ def explain_obstacle(one: Weight, variant: Variant | None, dataset: str, metric:
     return ""
 
 
+def choose_preprocessing(variant: Variant, image_size: int, weights: Weight | None) -> Preprocessing:
+    """Choose how images are prepared for the weights of a model at an image size [px]."""
+    said = variant.preprocessing_at.get(image_size, variant.preprocessing)
+    if weights and weights.crop:
+        said = dataclasses.replace(said, ratio=weights.crop, antialiased=True)
+    if weights and weights.interpolation:
+        said = dataclasses.replace(said, interpolation=weights.interpolation)
+    return dataclasses.replace(said, half=weights.mean == "half") if weights and weights.mean else said
+
+
 def estimate_gigabytes(one: Weight) -> float | None:
     """Return the size of a file [GB] as its source states it, else four bytes for every printed parameter."""
     if one.megabytes:
@@ -132,6 +143,17 @@ def describe_effort(jobs: Iterable[tuple[Weight, str, int]], images: int | None 
     return "about " + ", ".join(
         [*(times if known else ["an unknown time"]), f"{size} GB of weights", f"{takes.images:.2g} GB of images"]
     )
+
+
+def describe_fine_tuning(one: Weight, image_size: int, images: float, gigabytes: float) -> str:
+    """Say in words what it takes to learn from so many images, three times an evaluation, of a data set of that size.
+
+    Time is by printed multiply-adds and `MACS_A_SECOND`.
+    """
+    macs, size = _estimate_macs(one, image_size), estimate_gigabytes(one)
+    hours = f"{3 * macs * images / MACS_A_SECOND['a V100'] / 3600:,.0f} h" if macs else "an unknown time"
+    weights = f"{size:.2g}" if size else "an unknown number of"
+    return f"about {hours} on a V100, {weights} GB of weights, {gigabytes:.2g} GB of images"
 
 
 def find_worked_side(image_size: int, multi_scale: bool) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication import papers
-from replication.evaluable import DATASET, IMAGES, explain_obstacle, list_measures
+from replication.evaluable import DATASET, FOLDERS, IMAGES, explain_obstacle, list_measures
 from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
 from replication.records.reading import read_texts
@@ -18,6 +18,8 @@ from replication.records.rows import Published, Weight
 from replication.records.store import hash_file
 from replication.records.words import UserError, nearest
 
+NAME = re.compile(r"(?P<weights>\w+)/(?P<images>\w+)/(?P<size>\d+)(?P<scales>_ms)?")
+"""How the folder of an evaluation is called."""
 SUFFIXES = (".pth.tar", ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".npz")
 EXPECTED = (
     "<model id>_<image size>.pth, as deit_s_224.pth, or, with the short side of a detector's images, detr_r50_800.pth, "
@@ -38,7 +40,7 @@ class Evaluation:
     model: str
     images: str
     image_size: int
-    checkpoint: str
+    checkpoint: str  # the file, or nothing if it is fetched first
     multi_scale: bool = False  # of a segmenter: a pass of its own
 
     @property
@@ -50,6 +52,11 @@ class Evaluation:
     def name(self) -> str:
         """What the folder of its results is called, below that of all evaluations."""
         return f"{self.weights}/{self.images}/{self.image_size}{'_ms' * self.multi_scale}"
+
+    @property
+    def label(self) -> str:
+        """Its name in one word."""
+        return self.name.replace("/", "_")
 
 
 def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evaluation, ...], tuple[str, ...]]:
@@ -78,6 +85,25 @@ def find_evaluations(folder: Path, images: Collection[str]) -> tuple[tuple[Evalu
     if not found:
         notes.append(f"no released weights are evaluated: {folder} holds none; {FETCH}")
     return tuple(found.values()), tuple(notes)
+
+
+def find_named(folder: Path, name: str) -> Evaluation:
+    """Find the evaluation of that name, of weights that lie in a folder; see `Evaluation.name`.
+
+    Raise `UserError` if it is none, or if there are no such weights.
+    """
+    if not (said := NAME.fullmatch(name)) or said["images"] not in FOLDERS:
+        raise UserError(f"{name} is not <weights>/<images>/<image size>, as in deit_s_224/imagenet/224")
+    weights, size, scales = said["weights"], int(said["size"]), bool(said["scales"])
+    if weights in read_weights():
+        if not (path := find_files(folder).get(weights)):
+            raise UserError(f"no weights {weights} lie in {folder}; `replication fetch --weights {weights}`")
+        return Evaluation(weights, read_weights()[weights].model, said["images"], size, str(path), scales)
+    found = {path: _strip_suffix(path.name.lower()) for path in sorted(folder.glob("[!.]*"))}
+    path = next((path for path, stem in found.items() if stem == weights and stem != path.name.lower()), None)
+    if path is None:
+        raise UserError(f"no weights {weights} lie in {folder}, and none are published of that name")
+    return Evaluation(weights, weights.rpartition("_")[0], said["images"], size, str(path), scales)
 
 
 def find_files(folder: Path) -> dict[str, Path]:
@@ -175,17 +201,24 @@ def _make_evaluations(path: Path, images: Collection[str]) -> Iterable[Evaluatio
     if not path.is_file() or not (records := recognise(path.name)):
         yield _make_unrecorded(path, images)
         return
-    variants = papers.list_variants()
     for one in records:
-        dataset = DATASET[one.task]
-        if fault := explain_obstacle(one, variants.get(one.model), dataset):
-            raise UserError(fault)
-        asked = {(IMAGES[dataset].key, one.image_size, False), *collect_demands().get(one.id, ())}
-        there = sorted((key, size, multi_scale) for key, size, multi_scale in asked if key in images)
-        if not there:
-            raise UserError(_explain_lack(one.model, dataset))
-        for key, size, multi_scale in there:
-            yield Evaluation(one.id, one.model, key, size, str(path), multi_scale)
+        yield from make_evaluations(one, str(path), images)
+
+
+def make_evaluations(one: Weight, checkpoint: str, images: Collection[str]) -> Iterable[Evaluation]:
+    """Yield where printed numbers ask for weights, at least at their own size, as far as there are such images.
+
+    Raise `UserError`, which says why, if they cannot be evaluated.
+    """
+    dataset = DATASET[one.task]
+    if fault := explain_obstacle(one, papers.list_variants().get(one.model), dataset):
+        raise UserError(fault)
+    asked = {(IMAGES[dataset].key, one.image_size, False), *collect_demands().get(one.id, ())}
+    there = sorted((key, size, multi_scale) for key, size, multi_scale in asked if key in images)
+    if not there:
+        raise UserError(_explain_lack(one.model, dataset))
+    for key, size, multi_scale in there:
+        yield Evaluation(one.id, one.model, key, size, checkpoint, multi_scale)
 
 
 def _make_unrecorded(path: Path, images: Collection[str]) -> Evaluation:

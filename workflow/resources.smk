@@ -11,6 +11,7 @@ NEEDS = {
     "complexity_crossings": (2000, 10),
     "departures": (4000, 15),  # 1.8 GB, half a minute
     "fetch": (2000, 240),  # as long as the network takes
+    "fetch_weights": (2000, 240),
     "controls": (4000, 60),  # a quarter of a minute a seed and size
     "collect": (2000, 10),
     "judge": (2000, 10),

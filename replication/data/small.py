@@ -1,7 +1,8 @@
 """MNIST, Fashion-MNIST and CIFAR: small images that fit into memory, from the published files.
 
 None has a validation set: the last tenth of each class's training images is held out, in an order drawn by hashing.
-Images are normalised by the mean and deviation of the training images' channels.
+Images are normalised by the mean and deviation of the training images' channels; or they are photographs, prepared one
+by one, for models that learned from larger ones.
 torchvision's readers would weaken what is held here: its CIFAR is the pickled version, which runs code as it is read,
 and its MNIST reads files that were unpacked whole, without a limit of their size.
 Shapes: B batch, C channels, H W pixels.
@@ -19,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import Compose
 
+from replication.data.photographs import Photographs, Transform, make_dataset
 from replication.data.splits import Dataset, Split, choose_of_each, hold_out
 from replication.data_sources import Division
 from replication.records.words import UserError
@@ -90,20 +93,36 @@ def load(name: str, folder: Path, image_size: int, images: int | None = None) ->
     Raise `UserError` if it is not fetched or broken, or if `images` cannot keep the proportions of the splits and
     classes.
     """
-    (pixels, labels), (test_pixels, test_labels), classes = read(name, folder)
-    mean, std = _measure_statistics(pixels)
+    raw = read(name, folder)
+    classes, mean, std = raw[2], *_measure_statistics(raw[0][0])
+    parts = _split(*raw)
+    if images is not None:
+        parts = _take_fewer(name, parts, images, classes)
+    train, val, test = (Split(_normalise(x, mean, std, image_size), y) for x, y in parts)
+    return Dataset(train, val, test, classes, _hash_files(*raw[0], *raw[1]), mean, std)
+
+
+def load_pictures(name: str, folder: Path, learning: Transform | None, testing: Compose) -> Dataset[Photographs]:
+    """Load a data set of colours as photographs: to learn from as `learning` makes them, to test on as `testing` does.
+
+    Raise `UserError` if it is not fetched or broken.
+    """
+    raw = read(name, folder)
+    parts, transforms = _split(*raw), (learning or testing, testing, testing)
+    splits = (Photographs(tuple(x), y, transform) for (x, y), transform in zip(parts, transforms, strict=True))
+    return make_dataset(splits, raw[2], _hash_files(*raw[0], *raw[1]), testing)
+
+
+def _split(learned: Raw, tested: Raw, classes: int) -> list[Raw]:
+    """Split pixels and labels into those to learn from, to validate on and to test on."""
+    (pixels, labels), (test_pixels, test_labels) = learned, tested
     kept, held_out = hold_out(labels.long(), classes, HELD_OUT)
     hold_out(test_labels.long(), classes, 0.0)  # labels are checked there
-    parts = [
+    return [
         (pixels[kept], labels[kept].long()),
         (pixels[held_out], labels[held_out].long()),
         (test_pixels, test_labels.long()),
     ]
-    if images is not None:
-        parts = _take_fewer(name, parts, images, classes)
-    train, val, test = (Split(_normalise(x, mean, std, image_size), y) for x, y in parts)
-    sha256 = _hash_files(pixels, labels, test_pixels, test_labels)
-    return Dataset(train, val, test, classes, sha256, mean, std)
 
 
 def _take_fewer(name: str, parts: list[Raw], images: int, classes: int) -> list[Raw]:

@@ -36,6 +36,10 @@ class Split:
         chosen = choose_of_each(self.labels, images, classes)
         return Split(*self.take(chosen), None if self.boxes is None else self.boxes[chosen])
 
+    def join(self, other: Split) -> Split:
+        """Return these and then the others."""
+        return Split(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
+
     def read_batches(self, chosen: Sequence[Tensor], seed: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and labels at each of the `chosen` indices (B,), from `first` on; nothing is random here."""
         return map(self.take, chosen[first:])

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,12 @@ from torchvision.transforms import Compose
 
 from replication.answers import Answers, measure_accuracies, measure_real_accuracy, read_answers
 from replication.contents import digest_folder
+from replication.data.preprocessing import make_preprocessing
+from replication.data.test_sets import load_real_labels
 from replication.evaluable import DATASET
 from replication.evaluation.asked import Asked
 from replication.evaluation.images import ValidationImages, open_photographs
 from replication.evaluation.one_pass import WHOLE, Classifier, Pass, answer_all
-from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build_variant, load_checkpoint
 from replication.records.rows import Evaluated
 from replication.records.store import digest, hash_file
@@ -102,10 +100,3 @@ def _measure(one: Asked, dataset: str, answers: Answers) -> Iterator[Evaluated]:
     if dataset == "imagenet-1k":
         real = measure_real_accuracy(answers, load_real_labels())
         yield from (Evaluated(one.model, one.image_size, "imagenet-real", *number) for number in real)
-
-
-@functools.cache
-def load_real_labels() -> Mapping[str, frozenset[int]]:
-    """Load ImageNet-ReaL (Beyer et al., arXiv 2006.07159), as timm ships it, as labels by image name."""
-    text = (resources.files("timm.data") / "_info" / "imagenet_real_labels.json").read_text(encoding="utf-8")
-    return {f"ILSVRC2012_val_{i:08d}.JPEG": frozenset(labels) for i, labels in enumerate(json.loads(text), start=1)}

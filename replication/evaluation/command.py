@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from replication.commands import SEVERAL, SIZES, Command, add_corrupt, add_pass, make_integer_reader, read_path
 from replication.records.words import LARGEST_SIDE
@@ -50,6 +51,39 @@ def _evaluate(args: argparse.Namespace) -> None:
     evaluate([asked], args.corrupt, Pass(args.device, args.precision, args.some, args.batch, args.workers))
 
 
+def _declare_evaluations(parser: argparse.ArgumentParser) -> None:
+    text = "evaluate these: <id or model_size of weights>/<images>/<image size>, as folders of results are called"
+    parser.add_argument("--names", nargs="+", required=True, metavar="NAME", help=text)
+    text = "look for weights in this folder, called by their ids or as their authors do"
+    parser.add_argument("--checkpoints", type=read_path, required=True, metavar="FOLDER", help=text)
+    parser.add_argument("--images", type=read_path, required=True, metavar="FOLDER", help="read the images here")
+    add_pass(parser)
+    add_corrupt(parser)
+    parser.add_argument("--out", type=read_path, required=True, help="write a folder for each name to this folder")
+
+
+def _evaluate_together(args: argparse.Namespace) -> None:
+    from replication.evaluation import Asked, Pass, evaluate
+    from replication.papers.parts.weights import read_weights
+    from replication.released import find_named
+
+    found = [find_named(args.checkpoints, name) for name in args.names]
+    asked = [
+        Asked(
+            one.model,
+            one.image_size,
+            Path(one.checkpoint),
+            args.images,
+            args.out / one.name,
+            one.dataset,
+            one.weights if one.weights in read_weights() else "",
+            one.multi_scale,
+        )
+        for one in found
+    ]
+    evaluate(asked, args.corrupt, Pass(args.device, args.precision, None, args.batch, args.workers))
+
+
 def _declare_departures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=read_path, required=True, help="write this CSV")
 
@@ -68,6 +102,14 @@ COMMANDS = (
         _evaluate,
         "evaluate --model deit_s --image-size 224 \\\n"
         "      --checkpoint deit_small_patch16_224-cd65a155.pth --images val --out results/by_hand",
+    ),
+    Command(
+        "evaluations",
+        "evaluate several released weights, whose images are read once where they are prepared alike",
+        _declare_evaluations,
+        _evaluate_together,
+        "evaluations --names deit_ti_224/imagenet/224 deit_s_224/imagenet/224 \\\n"
+        "      --checkpoints data/checkpoints --images val --out results/by_hand",
     ),
     Command(
         "departures",

@@ -20,6 +20,7 @@ from replication.answers import BEST, Answers, join_answers, read_answers
 from replication.data.pictures import MEND, complain
 from replication.evaluation.images import Batch, ValidationImages, read_batches
 from replication.models.exhausted import is_out_of_memory
+from replication.models.heads import record_heads
 from replication.records.words import UserError
 
 CHUNK = 1024
@@ -66,7 +67,7 @@ class Classifier:
     def __init__(self, model: nn.Module, file: Path, of: str) -> None:
         """Take a model; its answers to single chunks lie beside `file` until it has all."""
         self.model, self.file, self.of = model.eval(), file, of
-        self.heads = _record_heads(model)
+        self.heads, _ = record_heads(model)
         self.at_once: int | None = None  # a whole batch, until one does not fit into memory
         self.parts: dict[range, Answers] = {}
 
@@ -115,16 +116,6 @@ class Classifier:
                     raise UserError(f"not even one image fits into memory beside the models: {error}") from error
             self.at_once = -(-(self.at_once or len(images)) // 2)
             torch.cuda.empty_cache()  # nothing without a GPU
-
-
-def _record_heads(model: nn.Module) -> dict[str, list[Tensor]]:
-    """Record each head's logits in a list as a model with a head on its distillation token runs."""
-    if not isinstance(getattr(model, "head_dist", None), nn.Module):
-        return {}
-    found: dict[str, list[Tensor]] = {"class_head": [], "distillation_head": []}
-    for part, said in zip(("head", "head_dist"), found.values(), strict=True):
-        model.get_submodule(part).register_forward_hook(lambda _, __, logits, said=said: said.append(logits.cpu()))
-    return found
 
 
 def answer_all(

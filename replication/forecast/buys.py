@@ -54,10 +54,10 @@ def _find_bought(plan: Plan, part: Part) -> tuple[tuple[str, ...], tuple[str, ..
         for table in card.tables:
             for cell in table.published:
                 way, kind = table.ways.get(cell.name), METRICS[cell.metric].kind
-                experiment = accuracies.find_training(cell, way)[1] if way and plan.scale == "full" else ""
+                arm = accuracies.find_training(cell, way)[1] if way and plan.scale == "full" else ""
                 if (
                     (way and way.kind == "evaluate" and way.weights in part.weights)
-                    or (part.experiment and experiment == part.experiment)
+                    or (part.experiment and arm.partition("/")[0] == part.experiment)
                     or (part.condition and kind == "speed")
                     or (part.counts and kind == "count")
                 ):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from replication import papers
 from replication.complexity.dispatch import ProductCounter
 from replication.complexity.formulas import FAMILIES, count_cost
 from replication.complexity.stand_in import imitate_device
@@ -21,8 +22,9 @@ from replication.data import cluttered, photographs, scenes
 from replication.data_sources import DIVISIONS
 from replication.models.attention import set_attention
 from replication.papers.parts.recipe import Recipe, resolve
+from replication.papers.parts.weights import find_weight
 from replication.plan.plan import Plan
-from replication.records.card import Variant
+from replication.records.card import Variant, find_published
 from replication.records.reading import read_records
 from replication.records.rows import Count
 from replication.records.store import digest
@@ -63,11 +65,17 @@ def count_training(plan: Plan, experiment: str, arm: str) -> Training:
     passes = 1 if recipe.trainable == "head" else 3
     macs, operators = passes * model.macs, passes * model.operators
     if of.teacher:
-        teacher = _count_model(*_describe(asked.choose_variant(of.teacher), resolve(asked, of.teacher, plan.scale)))
+        if published := find_published(of.teacher):
+            taught = papers.find_variant(find_weight(published).model)
+            learned = dataclasses.replace(recipe, architecture={})
+        else:
+            taught, learned = asked.choose_variant(of.teacher), resolve(asked, of.teacher, plan.scale)
+        teacher = _count_model(*_describe(taught, learned))
         macs, operators = macs + teacher.macs, operators + teacher.operators
     steps = math.ceil(train / recipe.batch_size)
     calls = operators * steps * math.ceil(recipe.batch_size / (recipe.micro_batch or recipe.batch_size))
-    return Training(recipe.task, recipe.epochs, train * macs + val * model.macs, calls, model.params)
+    epochs = recipe.epochs * (1 + len(recipe.learning_rates))
+    return Training(recipe.task, epochs, train * macs + val * model.macs, calls, model.params)
 
 
 def _count_images(recipe: Recipe, root: Path) -> tuple[float, float]:

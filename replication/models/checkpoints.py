@@ -39,6 +39,8 @@ PLAIN |= {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.
 WRAPPED = r"(^|(?<=\.))(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 """What PyTorch puts into the names of a part that was compiled, spread over devices, or recomputed."""
 HEAD = r"(.*\.)?(head\w*|fc|classifier|class_embed)\.(.*\.)?(weight|bias)"
+READOUT = rf"{HEAD}|pre_logits\..*"
+"""The head, and the layer before it that ViT's pre-training has and its fine-tuning removes."""
 
 
 class _PassedOver:
@@ -74,8 +76,10 @@ RESIZED = {
 RESIZED_JAX = {"pos_embed": "bilinear"}
 
 
-def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> nn.Module:
+def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True, head: bool = True) -> nn.Module:
     """Load a released file into `model`, which is changed in place and returned.
+
+    Without its `head`, a file may be for other classes: that of the model stays as it is.
 
     With `strict`, the file must hold every tensor of the model and no other. Without it, missing and additional tensors
     are ignored (such as the layer `pre_logits` that ViT's pre-training files have before the head and our models do
@@ -98,6 +102,8 @@ def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> 
     except Exception as error:  # timm's readers take the authors' names and shapes for granted
         reason = f"{type(error).__name__} on renaming and resizing"
         raise UserError(f"{path} does not fit {type(model).__name__}: {reason}") from error
+    if not head:
+        state, own = ({key: t for key, t in held.items() if not re.fullmatch(READOUT, key)} for held in (state, own))
     faults = _compare(state, own)
     if strict or own.keys().isdisjoint(state):
         faults += _list_some("not in the file", own.keys() - state.keys())
@@ -107,7 +113,7 @@ def load_checkpoint(model: nn.Module, path: Path | str, strict: bool = True) -> 
     state = {key: state[key].to(own[key].dtype) for key in own if key in state}
     if broken := _list_some("not finite", (key for key, values in state.items() if not values.isfinite().all())):
         raise UserError(f"{path} is broken, it holds numbers that are {broken[0]}")
-    model.load_state_dict(state, strict=strict)
+    model.load_state_dict(state, strict=strict and head)
     return model
 
 

@@ -70,6 +70,7 @@ VARIANTS = (
         _convolutional(f"efficientnet_b{i}", f"EfficientNet-B{i}", f"tf_efficientnet_b{i}", size)
         for i, size in enumerate(_EFFICIENTNET_SIZES)
     ),
+    _convolutional("efficientnet_l2", "Noisy Student (EfficientNet-L2)", "tf_efficientnet_l2", 800),
     # BiT (Kolesnikov et al., ECCV 2020), at the sizes of Swin's Table 1b
     _convolutional("bit_r101x3", "R-101x3", "resnetv2_101x3_bit", 384),
     _convolutional("bit_r152x4", "R-152x4", "resnetv2_152x4_bit", 480),
@@ -77,9 +78,11 @@ VARIANTS = (
     _transformer("crossvit_s", "CrossViT-S", "crossvit_small_240", 240),
     _transformer("crossvit_b", "CrossViT-B", "crossvit_base_240", 240),
     _transformer("coat_lite_small", "CoaT-Lite Small", "coat_lite_small"),
+    _transformer("coat_mini", "CoaT Mini", "coat_mini"),
     # Tolstikhin et al., NeurIPS 2021; Touvron et al., 2021
     _transformer("mixer_b16", "MLP-Mixer-B/16", "mixer_b16_224"),
     _transformer("resmlp_s24", "ResMLP-S24", "resmlp_24_224"),
+    _transformer("resmlp_b24", "ResMLP-B24", "resmlp_big_24_224"),
 )
 
 # What the papers' tables call these networks, whoever trained them and however (*, RA, Grafit, KDforAA).

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from replication.papers import baselines, make_ratio, read_transcript
-from replication.papers.parts import small_models
+from replication.papers.parts import fine_tuning, small_models
 from replication.papers.parts.activities import assert_detail, assert_seen_scale
 from replication.papers.parts.recipes import (
     DIGITS,
@@ -57,6 +59,8 @@ VARIANTS = (
     _deit("deit_s_distilled", "DeiT-S distilled", "deit_small_distilled_patch16_224", 384, 6, 22436432),
     _deit("deit_b_distilled", "DeiT-B distilled", "deit_base_distilled_patch16_224", 768, 12),
 )
+
+_B, _B_DISTILLED = VARIANTS[2], VARIANTS[5]
 
 # What the tables call these models, and those of other cards.
 LABELS = {
@@ -152,6 +156,36 @@ EXPERIMENTS = (
                 start_from="deit_b",
                 model=VARIANTS[2],
             ),
+        ),
+    ),
+    fine_tuning.make_fine_tuning(
+        "deit_transfer",
+        "Do the released weights, fine-tuned as the authors say, give the paper's accuracies?",
+        fine_tuning.DEIT,
+        (
+            *fine_tuning.make_arms(_B, 224, fine_tuning.publish("deit_b_224"), fine_tuning.DEIT_DATA),
+            *fine_tuning.make_arms(_B, 384, fine_tuning.publish("deit_b_384"), fine_tuning.DEIT_DATA),
+            *(
+                arm
+                for image_size in (160, 320)
+                for arm in fine_tuning.make_arms(
+                    _B, image_size, fine_tuning.publish("deit_b_224"), {"imagenet_1k": fine_tuning.DEIT_LARGER}
+                )
+            ),
+            # The authors keep the teacher on other data, too; which one had learned those they do not say.
+            *fine_tuning.make_arms(
+                _B_DISTILLED, 224, fine_tuning.publish("deit_b_distilled_224"), fine_tuning.DEIT_DATA
+            ),
+            replace(
+                *fine_tuning.make_arms(
+                    _B_DISTILLED,
+                    384,
+                    fine_tuning.publish("deit_b_distilled_224"),
+                    {"imagenet_1k": {**fine_tuning.DEIT_LARGER, "distillation": "hard"}},
+                ),
+                teacher=fine_tuning.publish("regnety_16gf_224_deit"),
+            ),
+            *fine_tuning.make_arms(_B_DISTILLED, 384, "deit_b_distilled_384_imagenet_1k", fine_tuning.DEIT_DATA),
         ),
     ),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from replication.papers import baselines, make_ratio, read_transcript
-from replication.papers.parts import small_models
+from replication.papers.parts import fine_tuning, small_models
 from replication.papers.parts.activities import assert_beyond_merging, assert_windows
 from replication.papers.parts.recipes import (
     CLUTTERED,
@@ -204,6 +204,24 @@ EXPERIMENTS = (
         },
         SWINS[:3],
         {"swin_t": {"drop_path_rate": 0.2}, "swin_s": {"drop_path_rate": 0.3}, "swin_b": {"drop_path_rate": 0.5}},
+    ),
+    fine_tuning.make_fine_tuning(
+        "swin_sizes",
+        "Do the released weights, fine-tuned at larger image sizes, give the paper's accuracies?",
+        fine_tuning.SWIN,
+        (
+            arm
+            for swin in SWINS[:3]
+            for image_size in (256, 320, 384)
+            for arm in fine_tuning.make_arms(
+                swin,
+                image_size,
+                fine_tuning.publish(f"{swin.id}_224"),
+                # windows that tile the last map, as those of 12 do that the authors take at 384 px
+                {"imagenet_1k": {"architecture": {"window_size": image_size // 32}}},
+            )
+            if (swin.id, image_size) != ("swin_b", 384)  # which is released
+        ),
     ),
 )
 
@@ -599,6 +617,16 @@ CAUSES = (
         "17.47 and 55.38, ViT-B/16 55.38 and ViT-L/16 190.71 (printed 17.5, 55.4, 55.4 and 190.7); with it they are "
         "17.56, 55.48, 55.48 and 191.07.",
         cells=(list_cells("table1a", "flops", "ViT-L/16, 384") + list_cells("table1b", "flops", "ViT-L/16, 384")),
+    ),
+    Cause(
+        "The released ResMLP-B24 has patches of 8 px, 129M parameters and 100.2 G multiply-adds; 116M and 23.0 G are "
+        "those of patches of 16 px.",
+        cells=tuple(
+            cell
+            for table in ("table10", "readme_swinmlp")
+            for column in ("params", "flops")
+            for cell in list_cells(table, column, "ResMLP-B24, 224")
+        ),
     ),
     Cause(
         "ViT-L/16 with 307M parameters is quoted from Table 1 of the ViT paper; with 1000 classes it has 304.3M at "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from replication.papers import baselines, make_ratio, read_transcript
-from replication.papers.parts import small_models
+from replication.papers.parts import fine_tuning, small_models
 from replication.papers.parts.recipes import DIGITS, IMAGENET, SCALES, WINDOWS, make_imagenet_experiment
 from replication.papers.parts.transcript import parse_tables
 from replication.records.card import (
@@ -114,6 +114,22 @@ EXPERIMENTS = (
         scales=SCALES,
     ),
     make_imagenet_experiment("tnt", {**IMAGENET, "ema_decay": 0.99996}, TNTS),
+    fine_tuning.make_fine_tuning(
+        "tnt_transfer",
+        "Do the released weights, fine-tuned at 384 px, give the paper's accuracies?",
+        fine_tuning.TNT,
+        (
+            arm
+            for tnt in TNTS[1:]
+            for arm in fine_tuning.make_arms(
+                tnt,
+                384,
+                fine_tuning.publish(f"{tnt.id}_224"),
+                # how long it learns at 384 px on ImageNet the paper does not say: as DeiT
+                {**fine_tuning.TNT_DATA, "imagenet_1k": fine_tuning.DEIT_LARGER},
+            )
+        ),
+    ),
 )
 
 _FEW_WORDS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from replication.papers import baselines, make_ratio, read_transcript
-from replication.papers.parts import small_models
+from replication.papers.parts import fine_tuning, small_models
 from replication.papers.parts.activities import POSITIONS_BEAT_NONE, assert_seen_scale, assert_tokens
 from replication.papers.parts.recipes import (
     CLUTTERED,
@@ -95,6 +95,8 @@ VARIANTS = (
     _vit("r50_vit_l16", "R50+ViT-L/16", "vit_large_patch16_224", _LARGE, 16, None, _R50_16),
     _vit("r50_vit_l32", "R50+ViT-L/32", "vit_large_patch16_224", _LARGE, 32, None, _R50_32),
     _vit("r26_vit_b32", "R26+ViT-B/32 (AugReg)", "vit_base_patch16_224", _BASE, 32, None, _R26_32, sweep=False),
+    _vit("r26_vit_s32", "R26+ViT-S/32 (AugReg)", "vit_small_patch16_224", _SMALL, 32, None, _R26_32, sweep=False),
+    _vit("vit_s32", "ViT-S/32 (AugReg)", "vit_small_patch32_224", _SMALL, 32, sweep=False),
 )
 
 # What the tables call these models.
@@ -119,6 +121,8 @@ LABELS = {
     "R50+ViT-B_16": "r50_vit_b16",
     "Ti/16": "vit_ti16",
     "S/16": "vit_s16",
+    "S/32": "vit_s32",
+    "R26+S/32": "r26_vit_s32",
     "B/16": "vit_b16",
     "B/32": "vit_b32",
     "L/16": "vit_l16",
@@ -146,6 +150,12 @@ _JFT = "needs pre-training on JFT-300M, which is not public"
 _JFT_FEW = "needs many pre-trainings at the scale of JFT-300M, scored by few-shot ImageNet accuracy"
 _IMAGENET21K = "needs pre-training on ImageNet-21k, weeks on accelerators, and its transfers"
 _PLAIN = "vit_resolution/pretrain"
+_SLOWER = {**fine_tuning.VIT_README["cifar_10"], "learning_rate": 0.01}  # of ViT-B/16, as its configuration says
+
+
+def _in21k(variant: Variant) -> str:
+    """Return how an arm names the weights that were trained on ImageNet-21k and on nothing else."""
+    return fine_tuning.publish(f"{variant.id}_224_pretrained_in21k")
 
 
 def _largest_batch(find: Lookup, model: str, image_size: int) -> float:
@@ -328,7 +338,63 @@ EXPERIMENTS = (
                 model=variant,
             )
             for variant in VARIANTS[2:6]
+        )
+        + tuple(
+            arm
+            for variant in VARIANTS[2:6]
+            for arm in fine_tuning.make_arms(
+                variant,
+                384,
+                variant.id,
+                {
+                    dataset: {**fine_tuning.VIT, **recipe, "architecture": {}}
+                    for dataset, recipe in fine_tuning.VIT_DATA.items()
+                },
+            )
         ),
+    ),
+    fine_tuning.make_fine_tuning(
+        "vit_transfer",
+        "Do the weights of ImageNet-21k, fine-tuned as the paper says, give the paper's accuracies?",
+        fine_tuning.VIT,
+        (
+            *(
+                arm
+                for variant in VARIANTS[2:6]
+                for arm in fine_tuning.make_arms(variant, 384, _in21k(variant), fine_tuning.VIT_DATA)
+            ),
+            # Table 2: at 512 px, with Polyak averaging
+            *fine_tuning.make_arms(
+                VARIANTS[4],
+                512,
+                _in21k(VARIANTS[4]),
+                {"imagenet_1k": {**fine_tuning.VIT_IMAGENET, "ema_decay": 0.9999, "micro_batch": 16}},
+            ),
+        ),
+    ),
+    *(
+        fine_tuning.make_fine_tuning(
+            f"vit_readme_dropout_{dropout:g}".replace(".", "_"),
+            f"Do they give the accuracies of the authors' README, at a dropout of {dropout:g}?",
+            {**fine_tuning.VIT, "architecture": {"proj_drop_rate": dropout, "pos_drop_rate": dropout}},
+            (
+                arm
+                for variant in (*VARIANTS[2:6], VARIANTS[7])
+                for arm in fine_tuning.make_arms(
+                    variant,
+                    384,
+                    _in21k(variant),
+                    {**fine_tuning.VIT_README, **({"cifar_10": _SLOWER} if variant.id == "vit_b16" else {})},
+                )
+            ),
+        )
+        for dropout in (0.0, 0.1)
+    ),
+    fine_tuning.make_fine_tuning(
+        "vit_vtab",
+        "Do they learn from a thousand images of a task as well as the paper says?",
+        fine_tuning.VIT,
+        fine_tuning.make_arms(VARIANTS[4], 384, _in21k(VARIANTS[4]), fine_tuning.VIT_VTAB),
     ),
 )
 

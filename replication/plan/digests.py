@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from replication.commands import list_commands
 from replication.contents import digest_folder, list_files
 from replication.papers.parts import user_models
 from replication.papers.parts.user_models import OWN
+from replication.plan.evaluations import find_images
 from replication.plan.plan import Plan
 from replication.records.card import Experiment
 from replication.records.metrics import METRICS
 from replication.records.store import digest, hash_file
+from replication.released import Evaluation
 from replication.sources import digest_files, find_source_files, read_imports
 
 
@@ -125,6 +128,20 @@ def digest_images(folder: str, of_detector: bool) -> str:
     root, others = Path(folder), ("train", "test", "unlabeled") if of_detector else ()
     files = (file for file in list_files(root) if not file.relative_to(root).parts[0].startswith(others))
     return digest_folder(root, files) if root.is_dir() else ""
+
+
+def digest_evaluations(config: Mapping[str, Any], evaluations: Iterable[Evaluation]) -> str:
+    """Return a digest that changes when the weights, the images or the architectures of evaluations do."""
+    return digest(
+        [
+            [
+                digest_weights(one.checkpoint),
+                digest_images(find_images(config, one.name), one.images == "coco"),
+                digest_variant(one.model),
+            ]
+            for one in evaluations
+        ]
+    )
 
 
 def digest_contents(plan: Plan, experiment: str, arm: str) -> str:

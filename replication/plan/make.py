@@ -12,7 +12,7 @@ from replication import papers, study
 from replication.data_sources import read_mirror
 from replication.papers.parts.user_models import OWN, is_spec
 from replication.plan.check import check_config, check_folder
-from replication.plan.evaluations import find_evaluations
+from replication.plan.evaluations import find_checkpoints, find_evaluations
 from replication.plan.looks import plan_seeds
 from replication.plan.plan import Plan, Run
 from replication.records.metrics import METRICS
@@ -46,11 +46,13 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
     if not any(by_paper.values()):
         raise UserError(f"config models: none of them is what the numbers of {', '.join(keys)} are about; name others")
     seeds = int(config["training"]["seeds"])
-    experiments = _choose_experiments(config["experiments"], config["scale"])
+    arms = _choose_arms(config["experiments"], config["scale"])
+    experiments = list(dict.fromkeys(experiment for experiment, _ in arms))
     recipes = _check_recipes(config["recipes"], experiments)
     speed = _choose_speed(config["speed"], keys)
     if config["speed"]["conditions"] and not speed["conditions"]:
         notes = (*notes, f"nothing is timed: no table of speeds that is asked for is of {', '.join(keys)}")
+    data = _check_data(config["data"])
     asked = Plan(
         scale=config["scale"],
         results=results,
@@ -61,8 +63,9 @@ def make_plan(config: Mapping[str, Any]) -> Plan:
         seeds=seeds,
         device=config["training"]["device"],
         processes=int(config["training"]["processes"]),
-        data=_check_data(config["data"]),
-        runs=tuple(_list_runs([one for one in experiments if one in part.experiments], seeds, config)),
+        data=data,
+        runs=tuple(_list_runs([arm for arm in arms if arm[0] in part.experiments], seeds, config)),
+        checkpoints=find_checkpoints(config, data["root"]),
         evaluations=tuple(one for one in evaluations if one.model in part.models),
         notes=notes,
         recipes=recipes,
@@ -129,27 +132,36 @@ def _choose_models(asked: str | Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {key: models for key, models in (by_paper | {OWN: tuple(specs)}).items() if models}
 
 
-def _choose_experiments(asked: str | Iterable[str], scale: str) -> list[str]:
-    """Choose the experiments that define the scale `scale`. Raise `UserError` for a named one that does not."""
-    chosen = _choose(_make_list(asked), papers.list_experiments(), "experiment")
+def _choose_arms(asked: str | Iterable[str], scale: str) -> list[tuple[str, str]]:
+    """Choose the arms of the experiments that define the scale `scale`, all or those that are named.
+
+    Arms that these start from are trained all the same. Raise `UserError` for a named experiment that does not.
+    """
+    names = [name.partition("/") for name in _make_list(asked)]
+    chosen = _choose([experiment for experiment, _, _ in names], papers.list_experiments(), "experiment")
     defined = [name for name in chosen if scale in papers.find_experiment(name).scales]
-    left = [name for name in chosen if name not in defined and name in _make_list(asked)]
+    left = [name for name in chosen if name not in defined and name in [experiment for experiment, _, _ in names]]
     if left:
         scales = ", ".join(papers.find_experiment(left[0]).scales)
         raise UserError(f"the experiment {left[0]} is not run at the scale {scale}, only at: {scales}")
-    return defined
+    found = []
+    for name in defined:
+        some = [papers.find_experiment(name).find_arm(arm).id for one, _, arm in names if one == name and arm]
+        whole = any(one in (name, "all") and not arm for one, _, arm in names)
+        arms = [arm.id for arm in papers.find_experiment(name).arms]
+        found += [(name, arm) for arm in arms if whole or arm in some]
+    return found
 
 
-def _list_runs(experiments: Iterable[str], seeds: int, config: Mapping[str, Any]) -> Iterator[Run]:
-    """List the trainings of these experiments: of a study those of the looks that are due, and not published yet."""
+def _list_runs(arms: Iterable[tuple[str, str]], seeds: int, config: Mapping[str, Any]) -> Iterator[Run]:
+    """List the trainings of these arms: of a study those of the looks that are due, and not published yet."""
     of_study = config["scale"] == study.SCALE
     planned = plan_seeds(Path(config["results"]) / "claims.csv") if of_study else {}
     published = study.list_current() if of_study else ()
-    for experiment in map(papers.find_experiment, experiments):
-        for arm in experiment.arms:
-            for seed in experiment.list_seeds(max(seeds, planned.get(f"{experiment.id}/{arm.id}", 0))):
-                if (experiment.id, arm.id, seed) not in published:
-                    yield Run(experiment.id, arm.id, seed)
+    for experiment, arm in arms:
+        for seed in papers.find_experiment(experiment).list_seeds(max(seeds, planned.get(f"{experiment}/{arm}", 0))):
+            if (experiment, arm, seed) not in published:
+                yield Run(experiment, arm, seed)
 
 
 def _choose_speed(asked: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, Any]:

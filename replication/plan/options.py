@@ -8,6 +8,7 @@ import shlex
 from replication import papers
 from replication.papers.parts.user_models import OWN
 from replication.plan.plan import Plan
+from replication.records.card import find_published
 from replication.records.condition import read_condition
 
 
@@ -62,8 +63,12 @@ def write_recipe_options(plan: Plan, experiment: str) -> str:
 
 
 def write_arm_options(plan: Plan, experiment: str, arm: str) -> str:
-    """Write the options of `training` that name the arms whose weights an arm needs."""
+    """Write the options of `training` that name the folders of the weights that an arm needs."""
     asked = papers.find_experiment(experiment).find_arm(arm)
     named = {"--start-from": asked.start_from, "--teacher": asked.teacher}
-    folder = f"{plan.results}/training/{experiment}"
-    return shlex.join(part for option, arm in named.items() if arm for part in (option, f"{folder}/{arm}"))
+    folders = {
+        option: plan.checkpoints if find_published(name) else f"{plan.results}/training/{experiment}/{name}"
+        for option, name in named.items()
+        if name
+    }
+    return shlex.join(part for option_and_folder in folders.items() for part in option_and_folder)

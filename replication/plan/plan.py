@@ -11,7 +11,7 @@ from replication import papers
 from replication.data_sources import MADE_HERE, SOURCES, check_numbers
 from replication.papers.parts.keywords import read_keywords
 from replication.papers.parts.recipe import Recipe, resolve
-from replication.records.card import Experiment
+from replication.records.card import Experiment, find_published
 from replication.records.words import UserError, nearest
 from replication.released import Evaluation
 
@@ -40,6 +40,7 @@ class Plan:
     processes: int  # that train one model together
     data: Mapping[str, Any]  # root, mirror, offline, stage, corrupt
     runs: tuple[Run, ...]
+    checkpoints: str  # the folder of published weights
     evaluations: tuple[Evaluation, ...]
     notes: tuple[str, ...]  # what is there and left out, and why, a line each
     recipes: Mapping[str, Mapping[str, Any]]  # changes by experiment
@@ -71,7 +72,7 @@ class Plan:
         """
         dataset = self.resolve_recipe(experiment, arm).dataset
         dataset = MADE_HERE.get(dataset, dataset)
-        there = dataset == "imagenet_1k" or dataset not in SOURCES
+        there = dataset not in SOURCES or not (SOURCES[dataset].files or SOURCES[dataset].drawn)
         return [] if there else [f"{self.data['root']}/{dataset}/manifest.json"]
 
     def find_experiment(self, experiment: str) -> Experiment:
@@ -120,12 +121,27 @@ class Plan:
             check_numbers(recipe.dataset, recipe.images, recipe.train_images)
 
     def list_start_weights(self, experiment: str, arm: str, seed: int | None = None) -> list[str]:
-        """List the weights that an arm starts from, with every seed or with one: none, or those of another arm."""
-        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).start_from, seed)
+        """List the weights that an arm starts from, with every seed or with one: none, or those of another arm.
+
+        Of published weights it is the file that says that they were fetched.
+        """
+        return self._list_weights_called(experiment, papers.find_experiment(experiment).find_arm(arm).start_from, seed)
 
     def list_teacher_weights(self, experiment: str, arm: str, seed: int | None = None) -> list[str]:
         """List the weights that an arm is distilled from, as for those that it starts from."""
-        return self.list_weights(experiment, papers.find_experiment(experiment).find_arm(arm).teacher, seed)
+        return self._list_weights_called(experiment, papers.find_experiment(experiment).find_arm(arm).teacher, seed)
+
+    def _list_weights_called(self, experiment: str, name: str, seed: int | None) -> list[str]:
+        published = find_published(name)
+        return [self.name_fetched(published)] if published else self.list_weights(experiment, name, seed)
+
+    def list_needed(self, evaluation: Evaluation) -> list[str]:
+        """List what an evaluation needs: the file of its weights, or the one that says that they were fetched."""
+        return [evaluation.checkpoint or self.name_fetched(evaluation.weights)]
+
+    def name_fetched(self, weights: str) -> str:
+        """Name the file that says that published weights lie in the folder of all of them, as they were published."""
+        return f"{self.checkpoints}/.fetched/{weights}"
 
 
 def _check_keywords(given: Iterable[str], known: Collection[str], title: str) -> None:

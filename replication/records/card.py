@@ -99,8 +99,9 @@ class Way:
 
     `weights` is the id of the record that is evaluated or fine-tuned; an evaluation is at `image_size` [px], the short
     side for a detector or segmenter, and yields the number as `metric`. Where `here`, an experiment of the suite trains
-    that very model by its paper's recipe at the scale `full`. A number that is not public has a reason. A disagreement
-    is between two `sides`: `labels`, weights, or one head of them, `<weights>/class_head`.
+    that very model by its paper's recipe at the scale `full`; with an `experiment`, one arm of that. A number that is
+    not public has a reason. A disagreement is between two `sides`: `labels`, weights, or one head of them,
+    `<weights>/class_head`.
     """
 
     kind: str
@@ -109,6 +110,7 @@ class Way:
     metric: str = ""
     here: bool = False
     reason: str = ""
+    experiment: str = ""
     sides: tuple[str, ...] = ()
 
     @property
@@ -295,12 +297,20 @@ class Claim:
     weak: str = ""  # why an outcome of the contrast decides nothing
 
 
+PUBLISHED = "weights:"
+
+
+def find_published(name: str) -> str:
+    """Return the id of the published weights that an arm names as its start or teacher; "" if it names an arm."""
+    return name.removeprefix(PUBLISHED) if name.startswith(PUBLISHED) else ""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One condition of an experiment: the shared recipe with these changes, on its own model if it has one.
 
     `start_from` and `teacher` name arms of the same experiment, whose weights with the same seed it starts from, or
-    learns from by distillation.
+    learns from by distillation; or published weights, `weights:<id>`.
     """
 
     id: str
@@ -325,6 +335,12 @@ class Experiment:
     def list_seeds(self, asked: int) -> Sequence[int]:
         """List the seeds that its arms are trained with: its own, or as many as are `asked` for."""
         return self.seeds or range(asked)
+
+    def find_origin(self, arm_id: str) -> str:
+        """Return the id of the published weights that an arm began with, be it through other arms; "" for none."""
+        while arm_id and not find_published(arm_id):
+            arm_id = self.find_arm(arm_id).start_from
+        return find_published(arm_id)
 
     def find_arm(self, arm_id: str) -> Arm:
         """Return the arm of that id. Raise `UserError` if there is none."""

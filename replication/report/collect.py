@@ -16,14 +16,16 @@ is of; `metric` is the name that these columns make:
   with its bootstrap interval, n = blocks; measured memory: `measured_memory_<mode>_<attention>_batch<n>`. Their machine
   is the processor, or the GPU where that did the work;
 - trainings: the model is `<experiment>/<arm>`, or the id of the paper's own model that was trained; the mean over seeds
-  with its 95 % Student interval, n = seeds. So are insights, what is measured on trained detectors and
-  classifiers; those of a null model have the arm `<arm>/untrained` or `<arm>/shuffled`.
+  with its 95 % Student interval, n = seeds; of fine-tuned published weights also the deviation, `top1_std`. So are
+  insights, what is measured on trained detectors and classifiers; those of a null model have the arm `<arm>/untrained`
+  or `<arm>/shuffled`.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -284,14 +286,21 @@ def _read_speeds(run: SpeedRun, scale: str) -> Iterator[Measured]:
 
 
 def _name_trained(run: Run) -> str:
-    """Name a model of a paper by its id, so that its published cells find it; any other arm by `<experiment>/<arm>`."""
-    known = {e.id: {arm.id: e.choose_variant(arm.id) for arm in e.arms} for _, e in papers.list_experiments().values()}
-    model = known.get(run.experiment, {}).get(run.arm)
-    return model.id if model and model == papers.list_variants().get(model.id) else f"{run.experiment}/{run.arm}"
+    """Name a model of a paper by its id, so that its published cells find it; any other arm by `<experiment>/<arm>`.
+
+    So is one that began with published weights, for one model is fine-tuned in several ways.
+    """
+    _, experiment = papers.list_experiments().get(run.experiment, ("", None))
+    if experiment and run.arm in [arm.id for arm in experiment.arms] and not experiment.find_origin(run.arm):
+        model = experiment.choose_variant(run.arm)
+        if model == papers.list_variants().get(model.id):
+            return model.id
+    return f"{run.experiment}/{run.arm}"
 
 
 def _average_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) -> Iterator[Measured]:
     """Yield test results averaged over the seeds of an arm."""
+    begun = {(e.id, arm.id): e.find_origin(arm.id) for _, e in papers.list_experiments().values() for arm in e.arms}
     groups: dict[tuple[str, Size | None, str, str, str, str, str], list[Run]] = {}
     for run in runs:
         dataset = find_usual_name(run.dataset)
@@ -299,15 +308,14 @@ def _average_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) 
         groups.setdefault(key, []).append(run)
     for (model, image_size, dataset, metric, unit, experiment, arm), group in groups.items():
         values = [run.value for run in group]
-        low, high = compute_student_interval(values) or (None, None)
-        yield Measured(
+        measured = Measured(
             model=model,
             image_size=image_size,
             dataset=dataset,
             value=statistics.fmean(values),
             unit=unit,
-            ci_low=low,
-            ci_high=high,
+            ci_low=None,
+            ci_high=None,
             n=len(values),
             scale=scale,
             machine=machine,
@@ -317,3 +325,7 @@ def _average_seeds(runs: Iterable[Run], scale: str, machine: str, source: Path) 
             experiment=experiment,
             arm=arm,
         )
+        low, high = compute_student_interval(values) or (None, None)
+        yield replace(measured, ci_low=low, ci_high=high)
+        if metric == "top1" and begun.get((experiment, arm)) and len(values) > 1:
+            yield replace(measured, quantity="top1_std", value=statistics.stdev(values))

@@ -20,9 +20,9 @@ def write_fill_command(number: str) -> str:
     return f"python -m replication fill {number}"
 
 
-def write_train_command(experiment: str) -> str:
-    """Write the command that runs an experiment at the scale `full` and judges."""
+def write_train_command(arm: str) -> str:
+    """Write the command that trains an arm, `<experiment>/<arm>`, at the scale `full`, and judges."""
     return (
-        f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{experiment}]'"
+        f"snakemake --cores all --configfile config/full.yaml --config 'experiments=[{arm}]'"
         " -- results/full/verdicts.csv"
     )

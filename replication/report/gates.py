@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from replication import papers
 from replication.intervals.looks import LEVEL
-from replication.records.card import Claim, Contrast, Experiment, Facts, MissingError
+from replication.records.card import Claim, Contrast, Experiment, Facts, MissingError, find_published
 from replication.report.contrasts import Look, pair_by_seed
 from replication.report.trainings import History, Trainings
 
@@ -212,7 +212,7 @@ def _find_start(arm: str) -> str:
     """Find the arm, `<experiment>/<arm>`, whose weights an arm starts from; none for one that starts from nothing."""
     experiment = _find_experiment(arm)
     start = experiment.find_arm(arm.partition("/")[2]).start_from
-    return f"{experiment.id}/{start}" if start else ""
+    return f"{experiment.id}/{start}" if start and not find_published(start) else ""
 
 
 def _find_experiment(arm: str) -> Experiment:

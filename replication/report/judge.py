@@ -13,6 +13,8 @@ The rules, declared before anything was run (`RULES` shows them on the page):
   model's own recipe at the scale `full`, and stands also for what plain weights of that model at that size stand for.
   An evaluation of some of the images decides only where its whole 95 % interval does, one in another precision than
   fp32 nothing.
+- An accuracy of published weights that are fine-tuned is held against the arm of the experiment that its line names:
+  one seed by the same 0.1 points, several where their whole 95 % interval lies within 0.1 points, or outside.
 - An accuracy that nothing was measured for gets the way to it as its verdict: `evaluate` (weights are public),
   `fine-tune` (from public weights), `train`, or `not public`: nobody can, and the reason says why. The command is given
   where the suite has one, with the minutes and gigabytes that it takes.
@@ -91,7 +93,8 @@ RULES = {
     "largest batch",
     "evaluate": "an accuracy not measured yet, for which published weights stand: the command evaluates them, or the "
     "reason says what the suite lacks",
-    "fine-tune": "an accuracy not measured yet, of published weights fine-tuned on other data",
+    "fine-tune": "an accuracy not measured yet, of published weights fine-tuned on other data or at another image "
+    "size, or measured with seeds too few to decide; the command does that, where an experiment has the recipe",
     "train": "an accuracy not measured yet, of a training whose weights nobody published; the command trains, where an "
     "experiment of the suite has the recipe",
     "not public": "an accuracy that nobody else can measure: the reason says what was not published",

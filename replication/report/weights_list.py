@@ -10,10 +10,14 @@ from replication import papers
 from replication.evaluable import DATASET, estimate_gigabytes, explain_obstacle
 from replication.papers.parts.weights import read_weights
 from replication.released import choose_weights, find_files
+from replication.report.accuracies import count_commands
 
 
 def list_weights(names: Sequence[str], checkpoints: Path) -> str:
-    """List the records of some names (see `released.chosen`), or all: a line each, and the sum of their files."""
+    """List the records of some names (see `released.chosen`), or all: a line each, and the sum of their files.
+
+    Of all, the last line counts the printed accuracies by the way to them, and those that a command fills.
+    """
     found = choose_weights(names) if names else list(read_weights().values())
     there, variants = find_files(checkpoints), papers.list_variants()
     cells = Counter(
@@ -36,6 +40,10 @@ def list_weights(names: Sequence[str], checkpoints: Path) -> str:
     files = {one.urls or one.id: estimate_gigabytes(one) or 0.0 for one in found}
     missing = {one.urls or one.id for one in found if one.id not in there}
     total, fetched = sum(files.values()), sum(size for name, size in files.items() if name in missing)
-    return "\n".join(
-        [*lines, f"{len(files)} files of {total:.1f} GB, {len(missing)} of them with {fetched:.1f} GB are not here"]
-    )
+    lines.append(f"{len(files)} files of {total:.1f} GB, {len(missing)} of them with {fetched:.1f} GB are not here")
+    if not names:
+        ways = ", ".join(
+            f"{kind} {count} ({filled} by a command)" for kind, (count, filled) in count_commands().items()
+        )
+        lines.append(f"printed accuracies by the way to them: {ways}")
+    return "\n".join(lines)

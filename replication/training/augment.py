@@ -18,15 +18,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from replication.data import box_transforms
-from replication.data.photographs import MEAN, STD, Transform
+from replication.data.photographs import Transform
+from replication.data.preprocessing import IMAGENET
 from replication.papers.parts.recipe import Recipe
 
 
-def choose_transform(recipe: Recipe) -> Transform | box_transforms.Transform | None:
+def choose_transform(
+    recipe: Recipe, statistics: tuple[tuple[float, ...], tuple[float, ...]] = IMAGENET
+) -> Transform | box_transforms.Transform | None:
     """Choose how an image file is changed before a model learns from it; None leaves it as it is.
 
-    To tell classes apart that is a random part of it, RandAugment or colour jitter; to find objects DETR's flip, scales
-    and crops, boxes with it.
+    To tell classes apart that is a random part of it, RandAugment or colour jitter, normalised by the `statistics`,
+    mean and deviation of the channels; to find objects DETR's flip, scales and crops, boxes with it.
     """
     if recipe.task == "set_prediction":
         if not recipe.short_sides:
@@ -43,8 +46,8 @@ def choose_transform(recipe: Recipe) -> Transform | box_transforms.Transform | N
         color_jitter=recipe.color_jitter,
         auto_augment=recipe.rand_augment or None,
         interpolation="bicubic",
-        mean=MEAN,
-        std=STD,
+        mean=statistics[0],
+        std=statistics[1],
     )
 
 

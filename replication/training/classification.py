@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from replication.data import Dataset, Images
+from replication.models.heads import record_heads
 from replication.papers.parts.recipe import Recipe
 from replication.records.rows import ClassifierEpoch, Epoch
 from replication.training import distillation
@@ -35,6 +36,7 @@ class Classification:
         """Train `model` for the classes of `dataset`; the teacher, if any, is in evaluation mode."""
         read_prefix_only(model)
         self.right: Tensor | None = None
+        self.named = torch.zeros(0, dtype=torch.long)  # the class that each image was last given
         self.module, self.recipe, self.teacher = model, recipe, teacher
         self.augmentation = Augment(recipe, dataset.classes, device)
         if teacher is not None and isinstance(model, VisionTransformerDistilled):
@@ -67,14 +69,22 @@ class Classification:
         return (1 - self.recipe.distillation_alpha) * loss + self.recipe.distillation_alpha * lesson
 
     def evaluate(self, module: nn.Module, split: Images, device: torch.device) -> dict[str, float]:
-        """Measure the mean cross-entropy [nats] and top-1 accuracy [%] over a split."""
-        loss, right = 0.0, []
+        """Measure the mean cross-entropy [nats] and top-1 accuracy [%] over a split, and that of each of two heads."""
+        loss, right, named, known = 0.0, [], [], []
+        heads, stop = record_heads(module)
         for images, labels in list_batches(split, device):
             logits = module(images)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            right.append(logits.argmax(dim=1) == labels)
-        self.right = torch.cat(right)
-        return {"loss": loss / len(self.right), "top1": 100 * int(self.right.sum()) / len(self.right)}
+            named.append(logits.argmax(dim=1))
+            known.append(labels.cpu())
+            right.append(named[-1] == labels)
+        stop()
+        self.right, self.named = torch.cat(right), torch.cat(named).cpu()
+        alone = {
+            f"top1_{name}": 100 * (torch.cat(said).argmax(dim=1) == torch.cat(known)).double().mean().item()
+            for name, said in heads.items()
+        }
+        return {"loss": loss / len(self.right), "top1": 100 * int(self.right.sum()) / len(self.right), **alone}
 
     def diagnosis(self) -> str:
         """Return nothing, since the metrics say it all."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,21 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from replication import data, papers
+from replication import data, papers, released
 from replication.data import Dataset, Split
 from replication.data.detection import Scenes
+from replication.data.photographs import Photographs
+from replication.data.preprocessing import choose_statistics, make_preprocessing
 from replication.data.staging import copy_data
+from replication.data.test_sets import load_real_labels, read_imagenet_v2
 from replication.locking import lock, unlock
+from replication.models import build_variant, load_checkpoint
 from replication.models.exhausted import is_out_of_memory
 from replication.models.transfer import transfer
 from replication.papers.parts.recipe import Recipe, resolve
+from replication.papers.parts.weights import find_weight
 from replication.records.bits import pack_bits
-from replication.records.card import Experiment
+from replication.records.card import Experiment, find_published
 from replication.records.rows import Answers, Run
 from replication.records.store import digest, hash_file, read_clock, write_bytes, write_manifest, write_rows
 from replication.records.words import UserError
@@ -42,6 +47,8 @@ from replication.training.start import build_fresh, derive_seed, load_weights
 from replication.training.tasks import TASKS
 
 CPU, ALONE = torch.device("cpu"), Processes()
+SEARCH_SEED = 100
+"""The seed of the trainings that learning rates are chosen by, which no result is of."""
 
 
 def run(
@@ -61,26 +68,37 @@ def run(
 ) -> None:
     """Train one arm of an experiment of the cards with each of `seeds`, into `out/seed<n>`; see `run_arm`.
 
-    `start_from` and `teacher` are such folders of other arms. `device` is "cpu", "cuda", or "auto" for a GPU if there
-    is one; `root` is the folder of data sets, and `corrupt` says what becomes of images that cannot be read. `changes`
-    are laid over the experiment's recipe at this scale. The data set is read from a copy in `stage`, if that is given,
-    which the first process of a machine makes. Started by `torchrun`, several processes share every batch.
-    Checkpoints are kept until the last seed is done, so that a killed job repeats none of its seeds.
+    `start_from` and `teacher` are such folders of other arms, or that of the published weights. `device` is "cpu",
+    "cuda", or "auto" for a GPU if there is one; `root` is the folder of data sets, and `corrupt` says what becomes of
+    images that cannot be read. `changes` are laid over the experiment's recipe at this scale. The data set is read from
+    a copy in `stage`, if that is given, which the first process of a machine makes. Started by `torchrun`, several
+    processes share every batch. Checkpoints are kept until the last seed is done, so that a killed job repeats none of
+    its seeds.
     """
     experiment = papers.find_experiment(experiment_id).change(scale, changes or {})
 
-    def weights(arm: Path | None, seed: int) -> Path | None:
-        return arm / f"seed{seed}" / "weights.safetensors" if arm else None
+    arm = experiment.find_arm(arm_id)
+
+    def find_weights(name: str, folder: Path | None, seed: int) -> Path | None:
+        if folder is None or not (published := find_published(name)):
+            return folder / f"seed{seed}" / "weights.safetensors" if folder else None
+        if published not in (there := released.find_files(folder)):
+            raise UserError(
+                f"the weights {published} are not in {folder}; `python -m replication fetch --weights {published} "
+                f"--checkpoints {folder}` brings them"
+            )
+        return there[published]
 
     if stage:
-        arms = filter(None, (arm_id, experiment.find_arm(arm_id).start_from))
+        arms = [arm_id, *(one for one in [arm.start_from] if one and not find_published(one))]
         root = copy_data([resolve(experiment, arm, scale).dataset for arm in arms], root, stage)
     place, states = choose_device(device), []
     with join_processes(place) as processes:
         for seed in seeds:
-            given = weights(start_from, seed), weights(teacher, seed), place, processes, root, corrupt
+            files = find_weights(arm.start_from, start_from, seed), find_weights(arm.teacher, teacher, seed)
+            given = *files, place, processes, root, corrupt
             try:
-                states.append(run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given))
+                states += run_arm(experiment, arm_id, seed, scale, out / f"seed{seed}", checkpoints, *given)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -90,7 +108,7 @@ def run(
                     "lower micro_batch under recipes, and run again to go on"
                 ) from error
         if processes.first:
-            for state in states:
+            for state in dict.fromkeys(states):
                 shutil.rmtree(state, ignore_errors=True)
                 unlock(state)
 
@@ -108,15 +126,17 @@ def run_arm(
     processes: Processes = ALONE,
     root: Path = Path("data"),
     corrupt: str = "strict",
-) -> Path:
+) -> list[Path]:
     """Train `arm_id` with `seed` and write its epochs, test, answers, weights and manifest into `out`.
 
     Validation is measured after every epoch (epoch 0: before any), test at the end; an arm that starts from the weights
     `start_from` is also measured on test before its first step (`top1_zero_shot`), and only then if it has no epochs.
-    Nothing is chosen on either: the last weights are the result. `teacher` are the weights of the arm to distil from.
+    The last weights are the result. Nothing is chosen on either, but for a learning rate, where the recipe has several:
+    each is tried with one seed, whichever is run, and the one that does best on validation is the result's. `teacher`
+    are the weights of the arm to distil from. Published weights may be both; images are then prepared as for them.
     The manifest is written last, so a folder with one is complete. After every epoch the state goes to a folder of
-    `checkpoints` named by the digest of all that decides the run, which is returned. With several `processes`, each
-    calls this with the same arguments; the first one evaluates and writes.
+    `checkpoints` named by the digest of all that decides the run; these folders are returned. With several `processes`,
+    each calls this with the same arguments; the first one evaluates and writes.
 
     Raise `UserError` for unknown names, weights that are missing, damaged or uncalled for, data that do not fit, and a
     loss that is not finite.
@@ -127,8 +147,14 @@ def run_arm(
     title = f"{experiment.id}/{arm.id}"
     check_weights(title, "starts from", arm.start_from, start_from)
     check_weights(title, "learns from", arm.teacher, teacher)
-    variant, learning = experiment.choose_variant(arm_id), choose_transform(recipe)
-    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt, seed)
+    for file in filter(None, (start_from, teacher)):
+        if not file.is_file():
+            raise UserError(f"there are no weights at {file}; train the arm they are of first")
+    variant, origin = experiment.choose_variant(arm_id), experiment.find_origin(arm_id)
+    prepared = (variant, recipe.image_size, find_weight(origin)) if origin else None
+    learning = choose_transform(recipe, *([choose_statistics(*prepared)] if prepared else []))
+    testing = make_preprocessing(*prepared) if prepared else None
+    dataset = data.load(recipe.dataset, recipe.image_size, recipe.images, root, learning, corrupt, seed, testing)
     if learning and isinstance(dataset.train, Split):
         raise UserError(f"{title}: random_resized_crop, rand_augment, color_jitter and short_sides are for image files")
     if (recipe.task == "set_prediction") != isinstance(dataset.train, Scenes):
@@ -137,16 +163,18 @@ def run_arm(
     if recipe.train_images is not None:
         dataset = dataclasses.replace(dataset, train=dataset.train.take_first(recipe.train_images, dataset.classes))
 
-    # Not the numbers that the start weights were initialised with.
-    init = derive_seed(seed, "init", arm.start_from)
-    model = build(experiment, arm_id, recipe, dataset, init)
-    if start_from is not None:
-        load_start(model, experiment, arm_id, scale, dataset, init, start_from, root, corrupt)
+    # Not the numbers that the start weights were initialised with, and of a search's trainings those of its seed.
+    def begin(seed: int) -> nn.Module:
+        init = derive_seed(seed, "init", arm.start_from)
+        model = build(experiment, arm_id, recipe, dataset, init)
+        if start_from is not None:
+            load_start(model, experiment, arm_id, scale, dataset, init, start_from, root, corrupt)
+        return model.to(place)
+
     master = None
     if teacher is not None:
-        master = build(experiment, arm.teacher, resolve(experiment, arm.teacher, scale), dataset, init)
-        load_weights(master, teacher)
-        master.to(place).eval()
+        init = derive_seed(seed, "init", arm.start_from)
+        master = load_teacher(experiment, arm_id, scale, dataset, init, teacher).to(place).eval()
     identity: dict[str, Any] = {
         "experiment": experiment.id,
         "arm": arm.id,
@@ -165,22 +193,44 @@ def run_arm(
         "versions": {"torch": torch.__version__, "source": digest_sources("replication.training", cards=False)},
     }
 
-    task = TASKS[recipe.task](model.to(place), recipe, dataset, place, master)
+    states = []
+    if recipe.learning_rates:
+        tried: dict[str, float] = {}
+        for rate in recipe.learning_rates:
+            one = dataclasses.replace(recipe, learning_rate=rate, learning_rates=(), learn_validation=False)
+            states.append(checkpoints / digest({**identity, "seed": SEARCH_SEED, "recipe": asdict(one)}))
+            if processes.first:
+                lock(states[-1], f"the training {title} at the rate {rate:g}")
+            task = TASKS[recipe.task](begin(SEARCH_SEED), one, dataset, place, master)
+            last = train(Learner(task, one, place, processes), dataset, SEARCH_SEED, states[-1], f"{title}/{rate:g}")
+            tried[f"{rate:g}"] = getattr(last[-1], f"val_{task.metrics[1]}") if processes.first else 0.0
+        tried = processes.from_first(tried)
+        best = max(recipe.learning_rates, key=lambda rate: tried[f"{rate:g}"])
+        recipe = dataclasses.replace(recipe, learning_rate=best, learning_rates=())
+        identity |= {"recipe": asdict(recipe), "tried": tried}
+    if recipe.learn_validation:
+        assert isinstance(dataset.train, Split | Photographs)
+        dataset = dataclasses.replace(dataset, train=dataset.train.join(dataset.val))
+
+    task = TASKS[recipe.task](begin(seed), recipe, dataset, place, master)
     learner = Learner(task, recipe, place, processes)
     results, answers = {}, {}
-    if start_from and processes.first and resolve(experiment, arm.start_from, scale).task == recipe.task:
+    if start_from and processes.first and _answers_at_once(experiment, arm_id, scale):
         counts = f"{task.metrics[1]}_zero_shot"
         results = {counts: learner.evaluate(dataset.test)[task.metrics[1]]}
         answers = {counts: task.right}
     folder = checkpoints / digest(identity)
+    states.append(folder)
     if processes.first:
         lock(folder, f"the training {title}/seed{seed}")
     history = train(learner, dataset, seed, folder, f"{title}/seed{seed}")
     if not processes.first:
-        return folder
+        return states
+    others: list[tuple[str, float, int]] = []
     if recipe.epochs or not start_from:
         results |= learner.evaluate(dataset.test)
         answers |= {task.metrics[1]: task.right}
+        others = list(measure_others(learner, dataset, recipe.dataset, root, corrupt))
     said = task.diagnosis()
     if said:
         tqdm.write(f"{title}/seed{seed}: {said}", file=sys.stderr)
@@ -202,6 +252,10 @@ def run_arm(
         )
         for metric, value in sorted(results.items())
     ]
+    rows += [
+        dataclasses.replace(rows[0], dataset=name, metric="top1", value=value, unit="%", n=n)
+        for name, value, n in others
+    ]
     write_rows(out / "test.csv", rows, Run)
     named = [
         Answers(
@@ -221,7 +275,15 @@ def run_arm(
     weights = {name: tensor.contiguous() for name, tensor in task.model_of(learner.tested).state_dict().items()}
     write_bytes(out / "weights.safetensors", safetensors.torch.save(weights))
     write_manifest(out / "manifest.json", started, written, **identity, config_digest=digest(identity), diagnosis=said)
-    return folder
+    return states
+
+
+def _answers_at_once(experiment: Experiment, arm_id: str, scale: str) -> bool:
+    """Tell whether what an arm starts from was trained for the same task, with the same head if it is published."""
+    recipe, start = resolve(experiment, arm_id, scale), experiment.find_arm(arm_id).start_from
+    if find_published(start):
+        return recipe.head == "start"
+    return resolve(experiment, start, scale).task == recipe.task
 
 
 def choose_device(device: str) -> torch.device:
@@ -287,9 +349,54 @@ def load_start(
 ) -> None:
     """Give the model of an arm the `weights` of the arm that it starts from, resized where the image sizes differ."""
     arm, recipe = experiment.find_arm(arm_id), resolve(experiment, arm_id, scale)
-    before = resolve(experiment, arm.start_from, scale)
-    if before.dataset != recipe.dataset:
-        dataset = data.load(before.dataset, before.image_size, before.images, root, corrupt=corrupt)
-    trained = build(experiment, arm.start_from, before, dataset, seed)
-    load_weights(trained, weights, head=recipe.head == "start")
+    keep = recipe.head == "start"
+    if published := find_published(arm.start_from):
+        trained = build_published(published, weights, dataset.classes, keep)
+    else:
+        before = resolve(experiment, arm.start_from, scale)
+        if keep and before.dataset != recipe.dataset:
+            dataset = data.load(before.dataset, before.image_size, before.images, root, corrupt=corrupt)
+        trained = build(experiment, arm.start_from, before, dataset, seed)
+        load_weights(trained, weights, head=keep)
     transfer(trained, model, recipe.positions)
+
+
+def build_published(name: str, file: Path, classes: int, head: bool = True) -> nn.Module:
+    """Build the model of published weights, at the image size of their record, and load the file, with its head or not.
+
+    Raise `UserError` if the file has not its published digest, or does not fit.
+    """
+    record = find_weight(name)
+    released.check_digest(file, record)
+    return load_checkpoint(
+        build_variant(papers.find_variant(record.model), record.image_size, classes), file, head=head
+    )
+
+
+def load_teacher(
+    experiment: Experiment, arm_id: str, scale: str, dataset: Dataset, seed: int, weights: Path
+) -> nn.Module:
+    """Load the teacher of an arm: published weights, or another arm."""
+    name = experiment.find_arm(arm_id).teacher
+    if published := find_published(name):
+        return build_published(published, weights, dataset.classes)
+    teacher = build(experiment, name, resolve(experiment, name, scale), dataset, seed)
+    load_weights(teacher, weights)
+    return teacher
+
+
+def measure_others(
+    learner: Learner, dataset: Dataset, name: str, root: Path, corrupt: str
+) -> Iterator[tuple[str, float, int]]:
+    """Yield the top-1 [%] of a model of ImageNet-1k by the labels of ReaL and, where it lies in `root`, on ImageNet-V2.
+
+    The model answered for the test images last. With each goes the number of its images.
+    """
+    if name != "imagenet_1k" or not isinstance(dataset.test, Photographs):
+        return
+    labels, named = load_real_labels(), learner.task.named.tolist()  # type: ignore[attr-defined]
+    of_images = (labels.get(path.name) for path in dataset.test.paths if isinstance(path, Path))
+    if right := [said in known for said, known in zip(named, of_images, strict=True) if known]:
+        yield "imagenet_real", 100 * sum(right) / len(right), len(right)
+    if other := read_imagenet_v2(root, dataset.test.transform, corrupt):
+        yield "imagenet_v2", learner.evaluate(other)["top1"], len(other)

@@ -17,11 +17,11 @@ from torchvision import transforms
 
 from replication import papers, report
 from replication.answers import Answers, measure_accuracies, measure_real_accuracy
+from replication.data.preprocessing import make_preprocessing
+from replication.data.test_sets import load_real_labels
 from replication.evaluation import Asked, evaluate
-from replication.evaluation.classify import load_real_labels
 from replication.evaluation.images import SIZES, ValidationImages, open_photographs
 from replication.evaluation.one_pass import Classifier, Pass, answer_all
-from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build
 from replication.records.reading import read_records
 from replication.records.rows import Measured

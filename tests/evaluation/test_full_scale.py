@@ -14,10 +14,11 @@ from PIL import Image
 from replication import papers
 from replication.papers.parts.weights import read_weights
 from replication.plan.digests import digest_images, digest_weights
-from replication.plan.evaluations import find_evaluation
+from replication.plan.evaluations import find_evaluation, group_evaluations
 from replication.plan.make import make_plan
 from replication.records.rows import Weight
-from replication.released import SUFFIXES, Evaluation, find_evaluations
+from replication.records.words import UserError
+from replication.released import SUFFIXES, Evaluation, find_evaluations, find_named
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -192,7 +193,8 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
     done = snakemake(clone, "--dry-run", "--", "results/full/verdicts.csv")
     assert done.returncode == 0, done.stderr
     planned = done.stdout + done.stderr
-    assert "rule evaluate:" in planned
+    assert "rule evaluate_deit_ti_224_imagenet_224:" in planned
+    assert "rule evaluate:" not in planned
     assert "rule training:" not in planned
     assert planned.count("README is not evaluated: a checkpoint is a file called <model id>_<image size>.pth") == 1
     (collect,) = (line for line in planned.splitlines() if "output: results/full/measured.csv" in line)
@@ -202,12 +204,62 @@ def test_what_is_collected_includes_the_evaluations(clone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_checkpoint_is_named(clone: Path) -> None:
+def test_a_missing_checkpoint_is_fetched_or_named(clone: Path) -> None:
     done = snakemake(clone, "--dry-run", "--", "results/full/evaluation/swin_t_224/imagenet/224/evaluation.csv")
+    assert done.returncode == 0, done.stderr
+    assert "rule fetch_weights:" in done.stdout + done.stderr
+    done = snakemake(clone, "--dry-run", "--", "results/full/evaluation/mine_224/imagenet/224/evaluation.csv")
     assert done.returncode != 0
-    assert (
-        "no weights swin_t_224 lie in my weights; `replication fetch --weights swin_t_224`" in done.stdout + done.stderr
-    )
+    assert "no weights mine_224 lie in my weights, and none are published of that name" in done.stdout + done.stderr
+
+
+def test_classifiers_that_prepare_images_alike_are_one_job(tmp_path: Path) -> None:
+    """DeiT's and PVT's images are cut alike; TNT's otherwise, and timm's DeiT; DETR is alone."""
+    for name in ("deit_ti_224.pth", "deit_s_224.pth", "pvt_tiny_224.pth", "tnt_s_224.pth", "detr_r50_800.pth"):
+        (tmp_path / name).touch()
+    plan = make_plan(full(tmp_path))
+    groups = group_evaluations(plan.evaluations)
+    found = [{one.weights for one in group} for group in groups if group[0].image_size in (224, 800)]
+    for together in (
+        {"deit_ti_224", "deit_s_224", "pvt_tiny_224"},
+        {"deit_ti_224_timm", "deit_s_224_timm"},
+        {"tnt_s_224", "tnt_s_224_timm"},
+        {"detr_r50_800"},
+    ):
+        assert together in found
+    assert sorted(one.name for group in groups for one in group) == sorted(one.name for one in plan.evaluations)
+
+
+def test_weights_that_a_configuration_names_are_fetched_and_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "deit_s_224.pth").touch()
+    config = full(tmp_path)
+    config["evaluation"]["weights"] = ["pvt/table2", "deit_s_224"]
+    plan = make_plan(config)
+    needed = {one.weights: plan.list_needed(one) for one in plan.evaluations}
+    assert needed["deit_s_224"] == [f"{tmp_path}/deit_s_224.pth"]
+    assert needed["pvt_small_224"] == [f"{tmp_path}/.fetched/pvt_small_224"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("deit_s_224/imagenet", "is not <weights>/<images>/<image size>"),
+        ("deit_s_224/images/224", "is not <weights>/<images>/<image size>"),
+        ("deit_s_224/imagenet/224", "no weights deit_s_224 lie in "),
+        ("mine_224/imagenet/224", "no weights mine_224 lie in "),
+    ],
+)
+def test_an_evaluation_that_is_none_is_named(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        find_named(tmp_path, name)
+
+
+def test_an_evaluation_is_found_by_its_name(tmp_path: Path) -> None:
+    """By the authors' name of a file, and by that of a file which no record has."""
+    for name in ("deit_small_patch16_224-cd65a155.pth", "swin_b_384.safetensors", "vit_small_16_224.NPZ"):
+        (tmp_path / name).touch()
+    plan = make_plan(full(tmp_path))
+    assert {find_named(tmp_path, one.name) for one in plan.evaluations} == set(plan.evaluations)
 
 
 @pytest.mark.slow
@@ -232,7 +284,8 @@ def test_other_bytes_under_an_old_name_and_an_old_time_are_evaluated_again(clone
     stub = clone / "bin" / "python"  # in the place of an evaluation of 50,000 images
     stub.parent.mkdir()
     stub.write_text(
-        '#!/bin/sh\nwhile [ "$1" != --out ]; do shift; done\ntouch "$2/evaluation.csv" "$2/evaluation.json"\n'
+        '#!/bin/sh\nwhile [ "$1" != --names ]; do shift; done\nname=$2\nwhile [ "$1" != --out ]; do shift; done\n'
+        'touch "$2/$name/evaluation.csv" "$2/$name/evaluation.json"\n'
     )
     stub.chmod(0o755)
     os.utime(weights / "deit_ti_224.pth", (0, 0))
@@ -242,7 +295,7 @@ def test_other_bytes_under_an_old_name_and_an_old_time_are_evaluated_again(clone
     (weights / "deit_ti_224.pth").write_bytes(b"other")
     os.utime(weights / "deit_ti_224.pth", (0, 0))
     planned = snakemake(clone, "--dry-run", "--", target).stdout
-    assert "rule evaluate:" in planned
+    assert "rule evaluate_deit_ti_224_imagenet_224:" in planned
     assert "Params have changed since last execution" in planned
 
 

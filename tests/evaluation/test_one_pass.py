@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from replication import papers
 from replication.answers import Answers, read_answers
 from replication.data.pictures import read_picture
+from replication.data.preprocessing import make_preprocessing
 from replication.evaluation import Asked, classify, images, one_pass
 from replication.evaluation.images import ValidationImages, open_photographs
 from replication.evaluation.one_pass import Classifier, Pass, answer_all
-from replication.evaluation.preprocessing import make_preprocessing
 from replication.models import build
 from replication.records.words import UserError
 

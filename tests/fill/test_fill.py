@@ -14,16 +14,16 @@ from PIL import Image, ImageDraw
 
 from replication import papers
 from replication.__main__ import main, make_parser
-from replication.evaluable import IMAGES, describe_effort, explain_obstacle, find_worked_side
+from replication.evaluable import IMAGES, choose_preprocessing, describe_effort, explain_obstacle, find_worked_side
 from replication.evaluation import Asked
 from replication.evaluation.images import SIZES
-from replication.evaluation.preprocessing import choose_preprocessing
 from replication.fill import fill as module
 from replication.fill.fill import locate_images, make_plan
 from replication.models import build
 from replication.papers.parts.weights import read_weights
 from replication.records.card import Way
-from replication.records.rows import Published, Weight
+from replication.records.reading import read_records
+from replication.records.rows import Evaluated, Published, Weight
 from replication.released import check_digest
 from replication.report.judge import judge_cells
 
@@ -258,3 +258,15 @@ def test_a_detector_takes_all_images_in_full_precision(
     said = capsys.readouterr()
     assert not said.out
     assert "are for classifiers; detr_" in said.err
+
+
+@pytest.mark.slow
+def test_several_weights_are_evaluated_by_their_names(release: Path, standing_in: Path) -> None:
+    """As the workflow does: images are read once, and each has a folder of its own."""
+    torch.save(build("deit_ti", num_classes=3).state_dict(), release / "deit_ti_224.pth")
+    names = ["pvt_tiny_224/imagenet/224", "deit_ti_224/imagenet/224"]
+    places = ["--images", f"{standing_in}/data/imagenet_1k/val", "--out", f"{standing_in}/out", "--device", "cpu"]
+    assert main(["evaluations", "--names", *names, "--checkpoints", str(release), *places]) == 0
+    for name in names:
+        (row, *_) = read_records(standing_in / "out" / name / "evaluation.csv", Evaluated)
+        assert (row.weights, row.image_size, row.n) == (name.partition("/")[0], 224, 12)

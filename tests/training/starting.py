@@ -30,7 +30,7 @@ with join_processes(torch.device("cpu")) as processes:
 """
 
 
-def together(orders: Sequence[Callable[..., Path]], folder: Path, world: int = 1, end_at: int = 0) -> list[int]:
+def together(orders: Sequence[Callable[..., object]], folder: Path, world: int = 1, end_at: int = 0) -> list[int]:
     """Follow every order, a partial `run_arm`, in so many processes, as torchrun starts them; how they ended.
 
     The last of them, with the workers that it started, is sent SIGTERM within its step `end_at`, if that is not 0.

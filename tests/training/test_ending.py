@@ -89,7 +89,7 @@ def test_a_detector_goes_on_from_its_step_and_the_workers_that_read_do_not_end_f
     (tmp_path / "digit_scenes").mkdir()
     scenes.draw(tmp_path / "digit_scenes", {"train": 18, "val": 4, "test": 6, "crowd": 2})
 
-    def order(name: str) -> partial[Path]:
+    def order(name: str) -> partial[list[Path]]:
         place = tmp_path / name
         return partial(run_arm, DETECTS, arm, 7, "smoke", place / "out", place / "checkpoints", root=tmp_path)
 
@@ -106,7 +106,7 @@ def test_a_detector_goes_on_from_its_step_and_the_workers_that_read_do_not_end_f
 def test_of_two_processes_one_is_told_and_both_go_on_from_the_step(
     experiment: Experiment, tmp_path: Path, arm: str
 ) -> None:
-    def order(name: str) -> partial[Path]:
+    def order(name: str) -> partial[list[Path]]:
         place = tmp_path / name
         return partial(run_arm, experiment, arm, 0, "smoke", place / "out", place / "checkpoints")
 

@@ -25,7 +25,7 @@ def epochs(out: Path) -> list[dict[str, float]]:
 def test_two_processes_agree_with_one(experiment: Experiment, tmp_path: Path) -> None:
     arms = ("shared_sgd", "shared_accumulated", "shared_adamw")
 
-    def order(arm: str, world: str) -> partial[Path]:
+    def order(arm: str, world: str) -> partial[list[Path]]:
         return partial(run_arm, experiment, arm, 0, "smoke", tmp_path / world / arm, tmp_path / "checkpoints")
 
     assert together([order(arm, "two") for arm in arms], tmp_path, world=2) == [0, 0]

@@ -1,12 +1,19 @@
-from replication.plan.evaluations import find_evaluation, find_images
+from replication.plan.evaluations import (
+    find_evaluation,
+    find_images,
+    group_evaluations,
+)
+
+EVALUATE = (
+    "python -m replication evaluations --names {params.names} --checkpoints {params.checkpoints:q}"
+    " --images {params.images:q} --device auto --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"
+)
 
 
 rule evaluate:
-    """Accuracy or average precision of published weights, at the scale `full`."""
+    """Accuracy or average precision of published weights, at the scale `full`, which are fetched if need be."""
     input:
-        checkpoint=lambda wildcards: find_evaluation(
-            config, "/".join(wildcards)
-        ).checkpoint,
+        lambda wildcards: PLAN.list_needed(find_evaluation(config, "/".join(wildcards))),
     output:
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.csv",
         f"{RESULTS}/evaluation/{{weights}}/{{images}}/{{size}}/evaluation.json",
@@ -18,34 +25,50 @@ rule evaluate:
     resources:
         **RESOURCES["evaluate"],
     params:
-        sources=digests.digest_command("evaluate", cards=False),
-        model=lambda wildcards: find_evaluation(config, "/".join(wildcards)).model,
-        size=lambda wildcards: find_evaluation(config, "/".join(wildcards)).image_size,
-        scales=lambda wildcards: (
-            "--multi-scale"
-            if find_evaluation(config, "/".join(wildcards)).multi_scale
-            else ""
+        sources=digests.digest_command("evaluations", cards=False),
+        names=lambda wildcards: ["/".join(wildcards)],
+        images=lambda wildcards: find_images(config, "/".join(wildcards)),
+        contents=lambda wildcards: digests.digest_evaluations(
+            config, [find_evaluation(config, "/".join(wildcards))]
         ),
-        images=lambda wildcards: find_images(
-            config, find_evaluation(config, "/".join(wildcards)).name
-        ),
-        contents=lambda wildcards: [
-            digests.digest_weights(
-                find_evaluation(config, "/".join(wildcards)).checkpoint
-            ),
-            digests.digest_images(
-                find_images(config, find_evaluation(config, "/".join(wildcards)).name),
-                wildcards.images == "coco",
-            ),
-        ],
-        dataset=lambda wildcards: find_evaluation(config, "/".join(wildcards)).dataset,
+        checkpoints=PLAN.checkpoints,
         corrupt=PLAN.data["corrupt"],
-        out=subpath(output[0], parent=True),
-        # Evaluated again when the architecture changes.
-        digest=lambda wildcards: digests.digest_variant(
-            find_evaluation(config, "/".join(wildcards)).model
-        ),
+        out=subpath(output[0], ancestor=4),
     shell:
-        "python -m replication evaluate --model {params.model} --image-size {params.size} {params.scales}"
-        " --weights {wildcards.weights} --dataset {params.dataset} --checkpoint {input.checkpoint:q}"
-        " --images {params.images:q} --device auto --corrupt {params.corrupt} --out {params.out:q} 2> {log:q}"
+        EVALUATE
+
+
+# Classifiers that prepare images alike are one job, which reads each image once.
+for TOGETHER in group_evaluations(PLAN.evaluations):
+
+    rule:
+        name:
+            f"evaluate_{TOGETHER[0].label}"
+        input:
+            [file for one in TOGETHER for file in PLAN.list_needed(one)],
+        output:
+            [
+                f"{RESULTS}/evaluation/{one.name}/{file}"
+                for one in TOGETHER
+                for file in ["evaluation.csv", "evaluation.json"]
+            ],
+        log:
+            f"{RESULTS}/logs/evaluate/{TOGETHER[0].label}.log",
+        priority: 1  # before one of them alone
+        conda:
+            "../envs/replication.yaml"
+        threads: workflow.cores
+        resources:
+            **RESOURCES["evaluate"],
+        params:
+            sources=digests.digest_command("evaluations", cards=False),
+            names=[one.name for one in TOGETHER],
+            images=find_images(config, TOGETHER[0].name),
+            contents=digests.digest_evaluations(config, TOGETHER),
+            checkpoints=PLAN.checkpoints,
+            corrupt=PLAN.data["corrupt"],
+            out=subpath(output[0], ancestor=4),
+        shell:
+            EVALUATE
+
+    workflow.ruleorder(f"evaluate_{TOGETHER[0].label}", "evaluate")

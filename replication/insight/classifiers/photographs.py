@@ -18,7 +18,8 @@ from replication import papers
 from replication.contents import list_files
 from replication.data.photographs import MEAN, STD
 from replication.data.pictures import FORMATS, PictureError, complain, read_picture
-from replication.evaluation.preprocessing import HALF, choose_preprocessing, make_preprocessing
+from replication.data.preprocessing import HALF, make_preprocessing
+from replication.evaluable import choose_preprocessing
 from replication.insight.classifiers.look import (
     SHOWN,
     Look,

@@ -33,6 +33,9 @@ class Recipe:
     architecture: Mapping[str, Any] = field(default_factory=dict)  # changes of the model's constructor keywords
     drop_path_rate: float | None = None  # of the last block, stochastic depth; None is the model's own
 
+    learn_validation: bool = False  # the images to validate on are learned from, too, as nothing is chosen on them
+    learning_rates: tuple[float, ...] = ()  # tried one by one; the one that does best on validation is the peak
+
     positions: str = ""  # how an arm that starts from another resizes the position embedding; see training.start
     head: str = "start"  # of an arm that starts from another: "fresh" takes over all but the classifier
     trainable: str = "all"  # "head": the classifier learns on features that stay as they are
@@ -110,7 +113,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
         ("warmup_epochs", "warmup_learning_rate", "min_learning_rate", "weight_decay"),
         (0, _INFINITY),
     ),
-    **dict.fromkeys(("learning_rate", "clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
+    **dict.fromkeys(("learning_rate", "learning_rates", "clip_norm", "step_epochs", "temperature"), (1e-12, _INFINITY)),
     **dict.fromkeys(("crop_padding", "color_jitter", "mixup", "cutmix"), (0, _INFINITY)),
     **dict.fromkeys(("backbone_learning_rate", "l1_weight", "giou_weight", "no_object_weight"), (0, _INFINITY)),
     **dict.fromkeys(
@@ -216,5 +219,7 @@ def _check(recipe: Recipe, title: str) -> None:
         raise UserError(
             f"{title}: set_prediction flips and crops image files only, with short_sides, and erases nothing"
         )
+    if recipe.task != "classification" and (recipe.learning_rates or recipe.learn_validation):
+        raise UserError(f"{title}: learning_rates and learn_validation are of classification, not {recipe.task}")
     if recipe.task == "set_prediction" and recipe.l1_weight == recipe.giou_weight == 0:
         raise UserError(f"{title}: without l1_weight and giou_weight nothing teaches the boxes")

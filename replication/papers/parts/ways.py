@@ -4,7 +4,9 @@
     - way deit-tiny/*: evaluate deit_ti_224
     - way class-embedding-only-*: evaluate released as top1_class_head
     - way 320: fine-tune deit_b_224
+    - way deit-b-384: fine-tune deit_b_384 in deit_transfer
     - way tnt-ti: train here
+    - way vit-b-16/cifar10: train in vit_imagenet at 384
     - way *-jft-300m: not public, JFT-300M was never published
     - way student-class: compare deit_b_distilled_224 as class_head
 
@@ -12,7 +14,8 @@ The pattern is held against row and column as ids have them, with a slash betwee
 line overrides an earlier one. `released` are the weights called <model>_<image size> of the cell's own model and size,
 if there are any, else the line says nothing of that cell; `released_1x` those called <model>_<image size>_1x. They are
 evaluated at their own size, or at `at 384`; a zero-shot accuracy at the size it is printed for. `train here`: an arm at
-the scale `full` trains the cell's own model by its paper's recipe, at the printed size or `at 384`.
+the scale `full` trains the cell's own model by its paper's recipe, at the printed size or `at 384`. `in` an experiment:
+an arm of that trains the cell's own model on the cell's data, at the printed size or `at 384`, from those weights.
 `compare`: a table of disagreements has those weights, or the `labels`, in the row and the column of that name; it needs
 an `evaluate` line as well, for what stands between labels alone.
 What no line names is fine-tuning where the data set is one of transfer, and training elsewhere.
@@ -33,9 +36,10 @@ from replication.records.words import UserError, split_size
 
 LINE = re.compile(
     r"way (?P<pattern>\S+): (?:"
-    r"(?P<kind>evaluate|fine-tune) (?P<weights>\w+)(?: at (?P<size>\d+))?(?: as (?P<metric>\w+))?"
+    r"(?P<kind>evaluate|fine-tune) (?P<weights>\w+)(?: in (?P<tuned>\w+))?(?: at (?P<size>\d+))?"
+    r"(?: as (?P<metric>\w+))?"
     r"|compare (?P<side>\w+)(?: as (?P<head>\w+))?"
-    r"|(?P<train>train)(?P<here> here)?(?: at (?P<at>\d+))?|not public, (?P<reason>.+))"
+    r"|(?P<train>train)(?P<here> here)?(?: in (?P<trained>\w+))?(?: at (?P<at>\d+))?|not public, (?P<reason>.+))"
 )
 TRANSFER = re.compile("cifar-.*|flowers-102|oxford-iiit-pets|stanford-cars|inaturalist-.*|vtab-1k.*")
 
@@ -72,11 +76,12 @@ def find_way(cell: Published, lines: Iterable[re.Match[str]]) -> Way | None:
 
 
 def _read(cell: Published, line: re.Match[str]) -> Way | None:
+    printed = min(split_size(cell.image_size)) if cell.image_size else None
     if line["train"]:
-        return Way("train", "", int(line["at"]) if line["at"] else None, name_measured(cell), bool(line["here"]))
+        size = int(line["at"]) if line["at"] else printed if line["trained"] else None
+        return Way("train", "", size, name_measured(cell), bool(line["here"]), experiment=line["trained"] or "")
     if line["reason"]:
         return Way("not public", reason=line["reason"])
-    printed = min(split_size(cell.image_size)) if cell.image_size else None
     word, _, tag = line["weights"].partition("_")
     found = (
         find_released(cell.model, printed, f"_{tag}" if tag else "")
@@ -86,7 +91,9 @@ def _read(cell: Published, line: re.Match[str]) -> Way | None:
     if found is None:
         return None
     if line["kind"] == "fine-tune":
-        return Way("fine-tune", found.id)
+        size = int(line["size"]) if line["size"] else printed
+        metric = line["metric"] or name_measured(cell)
+        return Way("fine-tune", found.id, size, metric, experiment=line["tuned"] or "")
     size = int(line["size"]) if line["size"] else printed if cell.metric == "top1_zero_shot" else found.image_size
     return Way("evaluate", found.id, size, line["metric"] or name_measured(cell))
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from replication import papers
-from replication.evaluation.preprocessing import make_preprocessing
+from replication.data.preprocessing import make_preprocessing
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from replication.data.photographs import MEAN, STD
-from replication.records.card import Preprocessing, Variant
+from replication.evaluable import choose_preprocessing
+from replication.records.card import Variant
 from replication.records.rows import Weight
 
 IMAGENET = (MEAN, STD)
@@ -22,7 +21,7 @@ def make_preprocessing(variant: Variant, image_size: int, weights: Weight | None
     The photographs come upright (`data.pictures`); the authors' readers ignore an EXIF orientation.
     """
     said = choose_preprocessing(variant, image_size, weights)
-    normalise = transforms.Normalize(*(HALF if said.half else IMAGENET))
+    normalise = transforms.Normalize(*choose_statistics(variant, image_size, weights))
     size = (image_size, image_size) if said.ratio is None else int(image_size / said.ratio)
     if not said.antialiased:  # which no resize of a picture does
         resize = transforms.Resize(size, InterpolationMode.BILINEAR, antialias=False)
@@ -31,11 +30,8 @@ def make_preprocessing(variant: Variant, image_size: int, weights: Weight | None
     return transforms.Compose([resize, transforms.CenterCrop(image_size), transforms.ToTensor(), normalise])
 
 
-def choose_preprocessing(variant: Variant, image_size: int, weights: Weight | None) -> Preprocessing:
-    """Choose how images are prepared for the weights of a model at an image size [px]."""
-    said = variant.preprocessing_at.get(image_size, variant.preprocessing)
-    if weights and weights.crop:
-        said = dataclasses.replace(said, ratio=weights.crop, antialiased=True)
-    if weights and weights.interpolation:
-        said = dataclasses.replace(said, interpolation=weights.interpolation)
-    return dataclasses.replace(said, half=weights.mean == "half") if weights and weights.mean else said
+def choose_statistics(
+    variant: Variant, image_size: int, weights: Weight | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Choose the mean and the deviation of the channels that images are normalised with."""
+    return HALF if choose_preprocessing(variant, image_size, weights).half else IMAGENET

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from replication import papers, study
 from replication.intervals.looks import SEEDS
@@ -74,6 +75,13 @@ def test_planted_effects_ask_for_as_many_as_they_need(
 
 def ask(results: Path, **more: Any) -> dict[str, Any]:
     return {"scale": study.SCALE, "results": str(results), "experiments": ["cluttered_vit"], **more}
+
+
+def test_the_shipped_configuration_asks_for_every_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "list_current", lambda: frozenset())
+    config = yaml.safe_load((Path(__file__).resolve().parents[2] / "config" / "study.yaml").read_text())
+    asked = {run.experiment for run in make_plan(config).runs}
+    assert asked == {id for id, (_, one) in papers.list_experiments().items() if study.SCALE in one.scales}
 
 
 def test_published_trainings_are_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

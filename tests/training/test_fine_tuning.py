@@ -29,7 +29,7 @@ from replication.papers.parts.weights import find_weight, read_weights
 from replication.plan import options
 from replication.plan.make import make_plan
 from replication.plan.plan import Plan
-from replication.records.card import Arm, Experiment, Way
+from replication.records.card import Arm, Experiment, Way, find_published
 from replication.records.reading import read_records
 from replication.records.rows import Measured, Published, Run, Verdict
 from replication.records.words import UserError
@@ -114,6 +114,9 @@ def test_every_arm_reaches_its_training_with_the_right_file_and_preprocessing(
     folder.mkdir()
     for name in {origin, arm.teacher.removeprefix("weights:")} - {""}:
         (folder / f"{name}.npz").touch()
+    for trained in here.list_weights(experiment.id, "" if find_published(arm.start_from) else arm.start_from):
+        Path(trained).parent.mkdir(parents=True)
+        Path(trained).touch()
     words = options.write_arm_options(here, experiment.id, arm.id).split()
     asked = ["--experiment", experiment.id, "--arm", arm.id, "--seeds", "0", "--scale", "full", "--device", "cpu"]
     with pytest.raises(ReachedError):

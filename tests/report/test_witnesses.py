@@ -12,7 +12,7 @@ from replication.records.rows import Evidence, Published, Verdict
 from replication.report.elsewhere import add_evidence
 from replication.report.judge import judge_cells
 from replication.report.witnesses import QUOTED, RETRAINED, WEIGHTS, find_evidence
-from replication.witnesses import read_networks, read_sources, read_witnesses
+from replication.witnesses import read_networks, read_sources, read_stack_speeds, read_witnesses
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,15 @@ def test_the_records_are_whole() -> None:
     assert all(source.licence for source in read_sources().values())
     known = tuple(source.address for source in read_sources().values())
     assert all(witness.source.startswith((*known, "https://github.com/")) for witness in read_witnesses())
+
+
+def test_a_model_that_is_built_goes_by_its_id() -> None:
+    """A label that its id replaces in the tables would find no witness any more."""
+    labels = {variant.label for variant in papers.list_variants().values()} - set(papers.list_variants())
+    named = {network.model for network in read_networks()} | {
+        one.model for of in read_stack_speeds().values() for one in of
+    }
+    assert not named & labels
 
 
 def test_only_witnesses_that_stand_for_a_number_are_kept(found: dict[str, list[Evidence]]) -> None:

@@ -206,7 +206,7 @@ def draw_rollout(pictures: pd.DataFrame, numbers: pd.DataFrame, claims: pd.DataF
             _outline(ax, image, box)
         axes[0].set_ylabel(state)
     grid[0][0].set_ylabel("scene")
-    state_finding(figure, f"{_state_density(numbers)}; {state_claims(claims, 'vit_rollout')}")
+    state_finding(figure, f"{_state_density(numbers)}. {state_claims(claims, 'vit_rollout')}")
     return figure
 
 

@@ -63,8 +63,9 @@ def test_parameters_and_multiply_adds_are_torchvision_s(model_id: str, params: i
 
 @pytest.mark.slow
 def test_a_network_has_the_parameters_that_the_papers_print_for_it() -> None:
-    """To 2 %, or to the last printed digit (5 for EfficientNet-B0)."""
-    numbers = quoted()
+    """To 2 %, or to the last printed digit (5 for EfficientNet-B0), but where a card has the cause why not."""
+    cards = papers.read_cards()
+    numbers = [number for number in quoted() if not cards[number.paper].find_causes(number.name)]
     assert len({number.model for number in numbers}) > 15
     for number in numbers:
         ours, printed = parameters(number.model) / 1e6, float(number.value)

@@ -15,12 +15,13 @@ from replication.sources import digest_sources, find_source_files
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "replication"
 RULE = re.compile(r"^rule (\w+):(.*?)(?=^\w|\Z)", re.DOTALL | re.MULTILINE)
+# The text of every rule, after what stands before the first of its file: there may be the command of several.
 RULES = {
-    name: text
-    for file in (ROOT / "workflow" / "rules").glob("*.smk")
-    for name, text in RULE.findall(file.read_text(encoding="utf-8"))
+    name: re.split("^rule ", code, flags=re.MULTILINE)[0] + text
+    for code in (file.read_text(encoding="utf-8") for file in (ROOT / "workflow" / "rules").glob("*.smk"))
+    for name, text in RULE.findall(code)
 }
-WITH_DIGEST = sorted(set(RULES) - {"fetch"})  # what is fetched is not of our making
+WITH_DIGEST = sorted(set(RULES) - {"fetch", "fetch_weights"})  # what is fetched is not of our making
 
 
 def names(files: tuple[Path, ...]) -> set[str]:

@@ -67,7 +67,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, results: Path) -> Iterator[Page]:
-    """The page, loaded. No request may leave it, and nothing may be said on the console."""
+    """The page, loaded. No request may leave the results, and nothing may be said on the console."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page, said, asked = context.new_page(), [], []
@@ -77,7 +77,7 @@ def page(browser: Browser, results: Path) -> Iterator[Page]:
     visit(page, results)
     yield page
     assert said == []
-    left = [url for url in asked if not url.startswith(("blob:", "data:", (results / "report").as_uri()))]
+    left = [url for url in asked if not url.startswith(("blob:", "data:", f"{results.as_uri()}/"))]
     assert left == []
     context.close()
 
